@@ -1,0 +1,132 @@
+//! What a server is told once, and why it may refuse.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::planted::PlantedBug;
+use crate::types::{ClusterId, GroupId, Incarnation, NodeId};
+
+/// What a server is told when it is made. [`Raft::new`](crate::Raft::new) checks it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This server.
+    pub id: NodeId,
+    /// Its cluster. Messages of another one are dropped.
+    pub cluster: ClusterId,
+    /// Its group. Messages of another one are dropped.
+    pub group: GroupId,
+    /// This life of its data directory.
+    pub incarnation: Incarnation,
+    /// The servers that vote, this one among them or not; sorted, without repeats. A server that is
+    /// not among them follows and answers, and never starts an election.
+    pub voters: Vec<NodeId>,
+    /// Silence before an election: drawn afresh each time, evenly, from the shorter to the longer
+    /// (§5.2). The shorter is at least twice `heartbeat`.
+    pub election_timeout: (Duration, Duration),
+    /// How often a leader says that it leads. More than zero.
+    pub heartbeat: Duration,
+    /// At most this many bytes of payload in one AppendEntries; a single larger entry still goes.
+    pub append_bytes_max: usize,
+    /// At most this many AppendEntries with entries on their way to one follower.
+    pub append_window: usize,
+    /// Whether the state machine keeps what it has applied through a crash. A durable one is given
+    /// only entries that are durable on this server; a volatile one may run ahead of the disk.
+    pub durable_state_machine: bool,
+    /// The seed of the election timeouts and sessions. Servers of one cluster take different ones.
+    pub seed: u64,
+    /// Whether [`Effects::events`](crate::Effects::events) is filled.
+    pub observe: bool,
+    /// The bug that this server has on purpose; none outside of tests.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Config {
+    /// The usual values for the server `id` of a cluster of `voters`: election timeouts of 150 to
+    /// 300 ms, heartbeats every 50 ms, at most 256 KiB a message and 64 messages on their way.
+    pub fn new(id: NodeId, mut voters: Vec<NodeId>) -> Self {
+        voters.sort_unstable();
+        voters.dedup();
+        Self {
+            id,
+            cluster: ClusterId(1),
+            group: GroupId(0),
+            incarnation: Incarnation(id.get()),
+            voters,
+            election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
+            heartbeat: Duration::from_millis(50),
+            append_bytes_max: 256 * 1024,
+            append_window: 64,
+            durable_state_machine: false,
+            seed: id.get(),
+            observe: false,
+            planted: None,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let (shortest, longest) = self.election_timeout;
+        if self.voters.is_empty() {
+            return Err(ConfigError::NoVoters);
+        }
+        if !self.voters.is_sorted_by(|a, b| a < b) {
+            return Err(ConfigError::VotersUnsorted);
+        }
+        if self.heartbeat.is_zero() || shortest < self.heartbeat * 2 {
+            return Err(ConfigError::HeartbeatTooSlow { heartbeat: self.heartbeat, shortest });
+        }
+        if longest < shortest {
+            return Err(ConfigError::TimeoutsBackward { shortest, longest });
+        }
+        if self.append_window == 0 {
+            return Err(ConfigError::NoWindow);
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is nobody to vote.
+    NoVoters,
+    /// The voters are not in ascending order, or one is named twice.
+    VotersUnsorted,
+    /// A follower would start an election between two heartbeats.
+    HeartbeatTooSlow {
+        /// The heartbeat.
+        heartbeat: Duration,
+        /// The shortest election timeout.
+        shortest: Duration,
+    },
+    /// The shortest election timeout is longer than the longest.
+    TimeoutsBackward {
+        /// What was given as the shortest.
+        shortest: Duration,
+        /// What was given as the longest.
+        longest: Duration,
+    },
+    /// With no message allowed on its way, nothing would ever be replicated.
+    NoWindow,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVoters => write!(f, "voters: name at least one server"),
+            Self::VotersUnsorted => write!(f, "voters: sort them and name each server once"),
+            Self::HeartbeatTooSlow { heartbeat, shortest } => write!(
+                f,
+                "heartbeat: {heartbeat:?} must be above zero and at most half the shortest election timeout, {shortest:?}"
+            ),
+            Self::TimeoutsBackward { shortest, longest } => {
+                write!(
+                    f,
+                    "election_timeout: the longest, {longest:?}, is shorter than the shortest, {shortest:?}"
+                )
+            }
+            Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

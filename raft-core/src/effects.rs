@@ -1,0 +1,111 @@
+//! What a server asks the world to do, as a value.
+
+use crate::entry::Entry;
+use crate::event::Event;
+use crate::message::Envelope;
+use crate::state::HardState;
+use crate::types::{LogIndex, NodeId, Term};
+
+/// What has to be done now. Nothing in it waits for anything else in it: what must wait for the disk
+/// is held back inside the core until [`Input::Persisted`](crate::Input::Persisted) has come, so
+/// `write` and `send` may be carried out at the same time and in any order.
+#[derive(Debug, Default)]
+#[must_use = "what a server asks for has to be carried out"]
+pub struct Effects {
+    /// To be made durable, all of it or nothing. Writes are carried out in the order they are given.
+    pub write: Option<Write>,
+    /// To be sent. May be lost, repeated and reordered on the way.
+    pub send: Vec<Envelope>,
+    /// To be applied to the state machine, in this order; then
+    /// [`Input::Applied`](crate::Input::Applied) asks for more.
+    pub apply: Vec<Entry>,
+    /// What happened, for observers. Empty unless [`Config::observe`](crate::Config::observe) is set.
+    pub events: Vec<Event>,
+    /// A contradiction that only a broken server or disk can cause. The node must stop.
+    pub violation: Option<Violation>,
+}
+
+/// One atomic write, and the token that says so when it is durable.
+#[derive(Debug)]
+#[must_use = "what is not written is lost"]
+pub struct Write {
+    /// What to write.
+    pub batch: Batch,
+    /// To be given back by [`Input::Persisted`](crate::Input::Persisted), once `batch` and all
+    /// before it are durable.
+    pub token: WriteToken,
+}
+
+/// The content of one atomic write. Carried out in field order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Replaces what was stored, if set.
+    pub hard_state: Option<HardState>,
+    /// The entry at this index and all that follow it go (§5.3).
+    pub truncate: Option<LogIndex>,
+    /// Appended. The first one's index is one past the last that is left.
+    pub entries: Vec<Entry>,
+    /// How far the log was known to be committed when this was written. A log that is found shorter
+    /// than this is damaged.
+    pub commit_index: LogIndex,
+}
+
+/// The right to say that a write is durable. There is one for each write, it cannot be made or copied
+/// outside the core, and it is used up by saying so.
+#[derive(Debug)]
+#[must_use = "a write that is never confirmed keeps its votes and acknowledgements for ever"]
+pub struct WriteToken {
+    pub(crate) sequence: u64,
+}
+
+/// A contradiction of what is committed or elected, which no message and no crash can cause in a
+/// correct cluster. A server that meets one says so and never sends anything again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// A leader's entries contradict a committed one (Leader Completeness, §5.4).
+    CommittedEntryContradicted {
+        /// The leader that sent them.
+        leader: NodeId,
+        /// The committed entry.
+        index: LogIndex,
+    },
+    /// Two servers lead the same term (Election Safety, §5.2).
+    TwoLeaders {
+        /// The term.
+        term: Term,
+        /// The one that this server knew.
+        known: NodeId,
+        /// The one that turned up.
+        other: NodeId,
+    },
+    /// A follower acknowledged entries that this leader does not have.
+    MatchBeyondLog {
+        /// The follower.
+        follower: NodeId,
+        /// What it acknowledged.
+        match_index: LogIndex,
+    },
+    /// A write was confirmed before an earlier one, or by another server's token.
+    WriteOutOfOrder,
+    /// An entry about to be applied is not what its leader made.
+    EntryDamaged {
+        /// The entry.
+        index: LogIndex,
+    },
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CommittedEntryContradicted { leader, index } => {
+                write!(f, "leader {leader} contradicts the committed entry {index}")
+            }
+            Self::TwoLeaders { term, known, other } => write!(f, "{known} and {other} both lead {term}"),
+            Self::MatchBeyondLog { follower, match_index } => {
+                write!(f, "{follower} acknowledges {match_index}, which this leader does not have")
+            }
+            Self::WriteOutOfOrder => write!(f, "a write was confirmed out of order"),
+            Self::EntryDamaged { index } => write!(f, "the entry {index} does not match its checksum"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What happened inside a server, for those who watch: the invariant checker, traces, diagrams.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{EntryId, LogIndex, NodeId, Term};
+
+/// What a server is (Figure 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleName {
+    /// Answers leaders and candidates.
+    Follower,
+    /// Collects votes in its own election.
+    Candidate,
+    /// Replicates.
+    Leader,
+}
+
+impl std::fmt::Display for RoleName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        })
+    }
+}
+
+/// One change of what Figure 3 talks about. Given out in the order in which they happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The server changed its role or its term.
+    Role {
+        /// The term before.
+        from_term: Term,
+        /// The role before.
+        from: RoleName,
+        /// The term now.
+        term: Term,
+        /// The role now.
+        to: RoleName,
+        /// The leader of the term, where known.
+        leader: Option<NodeId>,
+    },
+    /// The server decided whom to vote for (not yet durable, not yet sent).
+    Voted {
+        /// In which term.
+        term: Term,
+        /// For whom.
+        candidate: NodeId,
+    },
+    /// A vote came in and was counted.
+    VoteCounted {
+        /// In which term.
+        term: Term,
+        /// From whom; the server's own vote counts once it is durable.
+        voter: NodeId,
+    },
+    /// An entry was appended to the log in memory.
+    Appended {
+        /// Which.
+        id: EntryId,
+        /// Its checksum.
+        checksum: u32,
+    },
+    /// The entry at `from` and all that follow it left the log in memory.
+    Truncated {
+        /// The first that went.
+        from: LogIndex,
+        /// The last entry before that.
+        last: EntryId,
+    },
+    /// A follower took what a leader sent; the reply waits for the disk.
+    AppendAccepted {
+        /// The leader.
+        leader: NodeId,
+        /// The last index that agrees.
+        match_index: LogIndex,
+    },
+    /// A follower refused what a leader sent.
+    AppendRejected {
+        /// The leader.
+        leader: NodeId,
+        /// What did not join on.
+        refused: EntryId,
+    },
+    /// Hard state and log are durable up to here.
+    Durable {
+        /// The term that is durable.
+        term: Term,
+        /// The vote that is durable.
+        voted_for: Option<NodeId>,
+        /// The last entry that is durable.
+        index: LogIndex,
+    },
+    /// The commit index rose.
+    Committed {
+        /// From here.
+        from: LogIndex,
+        /// To here.
+        to: EntryId,
+    },
+    /// Entries were handed to the state machine.
+    Applying {
+        /// The last of them.
+        to: LogIndex,
+    },
+    /// A message was dropped unread: another cluster, another group, not for this server, or malformed.
+    StrangerDropped {
+        /// Who claims to have sent it.
+        from: NodeId,
+    },
+    /// The server contradicts what is committed or elected, and stops.
+    Stopped {
+        /// Why, in words.
+        reason: String,
+    },
+}

@@ -1,0 +1,93 @@
+//! The boxes of Figure 2 as messages, and the envelope that every one of them travels in.
+
+use crate::entry::Entry;
+use crate::types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
+
+/// A message on its way, with what a receiver must know before it may believe it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Envelope {
+    /// The cluster of the sender.
+    pub cluster: ClusterId,
+    /// The group of the sender.
+    pub group: GroupId,
+    /// Who sends.
+    pub from: NodeId,
+    /// Which life of the sender's data directory this is.
+    pub incarnation: Incarnation,
+    /// Who is to receive.
+    pub to: NodeId,
+    /// The sender's current term. It is durable at the sender.
+    pub term: Term,
+    /// The conversation: a request opens it or goes on with it, a reply names the one it answers.
+    pub session: Session,
+    /// What is said.
+    pub message: Message,
+}
+
+/// What servers say to each other (Figure 2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// A candidate asks for a vote.
+    RequestVote(RequestVote),
+    /// The answer to it.
+    RequestVoteReply(RequestVoteReply),
+    /// A leader replicates entries; without entries it is a heartbeat.
+    AppendEntries(AppendEntries),
+    /// The answer to it.
+    AppendEntriesReply(AppendEntriesReply),
+}
+
+impl Message {
+    /// The short name of this kind, as plans and traces use it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::RequestVote(_) => "vote",
+            Self::RequestVoteReply(_) => "vote-reply",
+            Self::AppendEntries(_) => "append",
+            Self::AppendEntriesReply(_) => "append-reply",
+        }
+    }
+}
+
+/// RequestVote RPC, arguments. The candidate's id and term are in the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestVote {
+    /// The last entry of the candidate's log (lastLogIndex, lastLogTerm).
+    pub last_log: EntryId,
+}
+
+/// RequestVote RPC, results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestVoteReply {
+    /// True means the candidate received the vote, and the vote is durable.
+    pub vote_granted: bool,
+}
+
+/// AppendEntries RPC, arguments. The leader's id and term are in the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppendEntries {
+    /// The entry just before the new ones (prevLogIndex, prevLogTerm).
+    pub prev_log: EntryId,
+    /// The new entries, in order, without gaps, from `prev_log.index + 1`.
+    pub entries: Vec<Entry>,
+    /// The leader's commit index.
+    pub leader_commit: LogIndex,
+}
+
+/// AppendEntries RPC, results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AppendEntriesReply {
+    /// The follower's log agrees with the leader's up to here, and all of that is durable.
+    Accepted {
+        /// The last index that is known to agree.
+        match_index: LogIndex,
+    },
+    /// The entries do not join on to the follower's log, or come from an old leader.
+    Rejected {
+        /// The `prev_log` that was refused. A leader that has gone on since ignores the reply.
+        refused: EntryId,
+        /// The follower's last entry that the leader may share: the last at or before `refused`
+        /// whose term is no later (fast back-up, §5.3).
+        hint: EntryId,
+    },
+}

@@ -1,0 +1,3 @@
+//! The node.
+mod ports;
+pub use ports::{Environment, LogStore, Point, StateMachine, Transport};
