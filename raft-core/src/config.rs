@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::message::{Envelope, Message};
 use crate::planted::PlantedBug;
-use crate::types::{ClusterId, GroupId, Incarnation, NodeId};
+use crate::types::{ClusterId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
 
 /// What a server is told when it is made. [`Raft::new`](crate::Raft::new) checks it.
 #[derive(Clone, Debug)]
@@ -63,6 +64,26 @@ impl Config {
         }
     }
 
+    /// An envelope from this server.
+    pub(crate) const fn envelope(
+        &self,
+        to: NodeId,
+        term: Term,
+        session: Session,
+        message: Message,
+    ) -> Envelope {
+        Envelope {
+            cluster: self.cluster,
+            group: self.group,
+            from: self.id,
+            incarnation: self.incarnation,
+            to,
+            term,
+            session,
+            message,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let (shortest, longest) = self.election_timeout;
         if self.voters.is_empty() {
@@ -107,6 +128,11 @@ pub enum ConfigError {
     },
     /// With no message allowed on its way, nothing would ever be replicated.
     NoWindow,
+    /// The log that was restored has a gap, or a term goes down.
+    DamagedLog {
+        /// The first index where it does.
+        index: LogIndex,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -125,6 +151,12 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
+            Self::DamagedLog { index } => {
+                write!(
+                    f,
+                    "restored log: entry {index} does not follow the one before it; the store is damaged"
+                )
+            }
         }
     }
 }

@@ -3,6 +3,21 @@
 //! Only a build with the feature `planted-bugs` can hold one: without it [`PlantedBug`] has no value,
 //! and every question after one is answered no by the compiler.
 
+/// Whether a server has this bug.
+macro_rules! planted {
+    ($raft:expr, $bug:ident) => {{
+        #[cfg(feature = "planted-bugs")]
+        {
+            $raft.config.planted == Some($crate::planted::PlantedBug::$bug)
+        }
+        #[cfg(not(feature = "planted-bugs"))]
+        {
+            false
+        }
+    }};
+}
+pub(crate) use planted;
+
 /// A bug of real Raft systems, as a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedBug {

@@ -1,0 +1,153 @@
+//! Figure 2, box "AppendEntries RPC": both sides.
+
+use crate::effects::Violation;
+use crate::entry::Entry;
+use crate::event::Event;
+use crate::message::{AppendEntries, AppendEntriesReply, Message};
+use crate::state::{Raft, Role};
+use crate::types::{EntryId, LogIndex, NodeId, Session, Term};
+
+impl Raft {
+    /// Leaders (§5.3): whoever lacks entries is sent them, as far as the follower's window has room;
+    /// whoever is due a heartbeat gets one, with entries if there are any to send.
+    pub(crate) fn replicate(&mut self) {
+        let Role::Leader { progress } = &mut self.role else { return };
+        let last = self.log.last().index;
+        for peer in progress {
+            loop {
+                let lacks_entries = peer.next_index <= last && peer.has_room(self.config.append_window);
+                if !lacks_entries && !peer.heartbeat_due {
+                    break;
+                }
+                let prev_log = self.log.id_at(peer.next_index.prev()).unwrap_or(EntryId::ZERO);
+                let bytes_max = self.config.append_bytes_max;
+                let entries = if lacks_entries {
+                    self.log.entries(peer.next_index, last, bytes_max)
+                } else {
+                    Vec::new()
+                };
+                peer.sent(entries.last().map(|entry| entry.id.index));
+                let args = AppendEntries { prev_log, entries, leader_commit: self.commit_index };
+                let message = Message::AppendEntries(args);
+                self.outbox.push(self.config.envelope(
+                    peer.follower,
+                    self.current_term,
+                    peer.session,
+                    message,
+                ));
+            }
+        }
+    }
+
+    /// Receiver implementation. None if the server has to stop.
+    pub(crate) fn handle_append_entries(
+        &mut self,
+        leader: NodeId,
+        term: Term,
+        args: AppendEntries,
+    ) -> Option<AppendEntriesReply> {
+        // 1. A leader of the past is told so (§5.1).
+        if term < self.current_term {
+            return Some(self.reject(leader, args.prev_log));
+        }
+        self.follow(leader)?;
+
+        // 2. The entries must join on to what is here (§5.3).
+        if !self.log.contains(args.prev_log) {
+            return Some(self.reject(leader, args.prev_log));
+        }
+        let last_new = args.entries.last().map_or(args.prev_log.index, |entry| entry.id.index);
+
+        // 3. Where an entry here conflicts with a new one, it and all after it go (§5.3).
+        if let Some(conflict) = self.log.first_conflict(&args.entries) {
+            if conflict <= self.commit_index {
+                self.violate(Violation::CommittedEntryContradicted { leader, index: conflict });
+                return None;
+            }
+            self.truncate(conflict);
+        }
+
+        // 4. What is not here yet is appended.
+        let appended = self.log.append_missing(args.entries);
+        if self.config.observe {
+            self.events.extend(appended.iter().map(appended_event));
+        }
+
+        // 5. What the leader has committed is committed here, as far as the two logs are known to
+        //    agree: up to the last new entry, not the last entry.
+        self.commit_to(args.leader_commit.min(last_new));
+        self.observe(|| Event::AppendAccepted { leader, match_index: last_new });
+        Some(AppendEntriesReply::Accepted { match_index: last_new })
+    }
+
+    /// The leader's side.
+    pub(crate) fn handle_append_entries_reply(
+        &mut self,
+        follower: NodeId,
+        session: Session,
+        reply: &AppendEntriesReply,
+    ) {
+        let Role::Leader { progress } = &mut self.role else { return };
+        let Ok(peer) = progress.binary_search_by_key(&follower, |peer| peer.follower) else { return };
+        let peer = &mut progress[peer];
+        if peer.session != session {
+            return;
+        }
+        match *reply {
+            AppendEntriesReply::Accepted { match_index } if match_index > self.log.last().index => {
+                self.violate(Violation::MatchBeyondLog { follower, match_index });
+            }
+            AppendEntriesReply::Accepted { match_index } => peer.accepted(match_index),
+            AppendEntriesReply::Rejected { refused, hint } => {
+                // Fast back-up (§5.3): the logs differ after the last entry here that is no later than
+                // the hint, so all entries of a term in between are skipped at once.
+                if peer.is_news(refused.index) {
+                    peer.refused(refused.index, self.log.last_no_later_than(hint).index);
+                }
+            }
+        }
+    }
+
+    /// Whoever sends entries of the current term leads it; a candidate gives way (§5.2).
+    fn follow(&mut self, leader: NodeId) -> Option<()> {
+        match self.leader() {
+            Some(known) if known != leader => {
+                let term = self.current_term;
+                self.violate(Violation::TwoLeaders { term, known, other: leader });
+                return None;
+            }
+            Some(_) => {}
+            None => self.change_role(self.current_term, Role::Follower { leader: Some(leader) }),
+        }
+        self.reset_election_timer();
+        Some(())
+    }
+
+    fn reject(&mut self, leader: NodeId, refused: EntryId) -> AppendEntriesReply {
+        self.observe(|| Event::AppendRejected { leader, refused });
+        AppendEntriesReply::Rejected { refused, hint: self.log.last_no_later_than(refused) }
+    }
+
+    fn truncate(&mut self, from: LogIndex) {
+        self.log.truncate(from);
+        let last = self.log.last();
+        self.disk.truncate(last);
+        self.observe(|| Event::Truncated { from, last });
+    }
+}
+
+pub(crate) fn appended_event(entry: &Entry) -> Event {
+    Event::Appended { id: entry.id, checksum: entry.checksum }
+}
+
+/// Whether the entries could come from any leader of `term`: without gaps after `prev_log`, with terms
+/// that do not go down and do not pass the leader's.
+pub(crate) fn is_well_formed(term: Term, args: &AppendEntries) -> bool {
+    let mut last = args.prev_log;
+    last.term <= term
+        && args.entries.iter().all(|entry| {
+            let follows = entry.id.index == last.index.next() && entry.id.term >= last.term;
+            last = entry.id;
+            follows && entry.id.term <= term
+        })
+}

@@ -1,0 +1,186 @@
+//! What the disk is known to hold, and the messages that wait for it (Figure 2: "updated on stable
+//! storage before responding to RPCs").
+
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+
+use crate::effects::WriteToken;
+use crate::message::{AppendEntriesReply, Envelope, Message};
+use crate::state::HardState;
+use crate::types::{EntryId, LogIndex, Term};
+
+/// The disk as the core knows it. Writes are numbered from 1 in the order in which they are given, and
+/// are confirmed in that order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    given: u64,
+    confirmed: u64,
+    in_flight: VecDeque<InFlight>,
+    durable: Durable,
+    /// The hard state of the last write given.
+    hard_state_given: HardState,
+    /// The write that carried it.
+    hard_state_write: u64,
+    /// Messages that may leave once a write is confirmed, with its number; numbers never go down.
+    held: VecDeque<(u64, Envelope)>,
+}
+
+/// What no crash can take away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Durable {
+    pub(crate) hard_state: HardState,
+    pub(crate) last: EntryId,
+}
+
+/// A write that is not confirmed yet, and what its confirmation says: an *entry*, not an index. Where
+/// the log was truncated since, it is the last entry before that.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    sequence: u64,
+    confirms: Durable,
+}
+
+impl Disk {
+    pub(crate) fn new(hard_state: HardState, last: EntryId) -> Self {
+        let durable = Durable { hard_state, last };
+        Self { durable, hard_state_given: hard_state, ..Self::default() }
+    }
+
+    pub(crate) const fn durable(&self) -> Durable {
+        self.durable
+    }
+
+    /// The hard state, if the disk has not been given it yet.
+    pub(crate) fn ungiven(&self, hard_state: HardState) -> Option<HardState> {
+        (hard_state != self.hard_state_given).then_some(hard_state)
+    }
+
+    /// A write is given: with it, hard state and log end are these.
+    pub(crate) fn give(&mut self, hard_state: HardState, last: EntryId) -> WriteToken {
+        self.given += 1;
+        if hard_state != self.hard_state_given {
+            self.hard_state_given = hard_state;
+            self.hard_state_write = self.given;
+        }
+        let confirms = Durable { hard_state, last };
+        self.in_flight.push_back(InFlight { sequence: self.given, confirms });
+        WriteToken { sequence: self.given }
+    }
+
+    /// The log was truncated in memory: nothing past `last` can be confirmed by what was given so far.
+    pub(crate) fn truncate(&mut self, last: EntryId) {
+        let known = self.in_flight.iter_mut().map(|write| &mut write.confirms).chain([&mut self.durable]);
+        for durable in known {
+            if durable.last.index > last.index {
+                durable.last = last;
+            }
+        }
+    }
+
+    /// A write is durable. False if it is not the next one.
+    pub(crate) fn confirm(&mut self, token: &WriteToken) -> bool {
+        match self.in_flight.pop_front() {
+            Some(write) if write.sequence == token.sequence => {
+                self.confirmed = write.sequence;
+                self.durable = write.confirms;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// The write that has to be confirmed before a message may leave: its term must be durable, a vote
+    /// is so with its term, and what an acknowledgement says of the log must be durable too.
+    pub(crate) fn write_needed(&self, message: &Message) -> u64 {
+        let entries = match message {
+            Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
+                self.write_of(*match_index)
+            }
+            Message::RequestVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::AppendEntries(_)
+            | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => 0,
+        };
+        entries.max(self.hard_state_write)
+    }
+
+    /// Queues a message until the write `needed` is confirmed.
+    pub(crate) fn hold(&mut self, needed: u64, envelope: Envelope) {
+        if needed > self.confirmed {
+            // While the disk is slow a leader goes on asking; the last answer to it says it all.
+            let kind = envelope.message.kind();
+            self.held.retain(|(write, held)| {
+                *write != needed || held.to != envelope.to || held.message.kind() != kind
+            });
+        }
+        let place = self.held.partition_point(|(write, _)| *write <= needed);
+        self.held.insert(place, (needed, envelope));
+    }
+
+    /// A new term began: what was held back of earlier ones answers nobody any more.
+    pub(crate) fn drop_held_before(&mut self, term: Term) {
+        self.held.retain(|(_, envelope)| envelope.term >= term);
+    }
+
+    /// The messages that need not wait any more.
+    pub(crate) fn release(&mut self) -> Vec<Envelope> {
+        let ready = self.held.partition_point(|(write, _)| *write <= self.confirmed);
+        self.held.drain(..ready).map(|(_, envelope)| envelope).collect()
+    }
+
+    /// Feeds what a fingerprint needs: contents, not the numbers of writes.
+    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+        (self.durable, self.hard_state_given).hash(hasher);
+        self.in_flight.iter().for_each(|write| write.confirms.hash(hasher));
+        for (write, envelope) in &self.held {
+            let behind = write.saturating_sub(self.confirmed);
+            (behind, envelope.to, envelope.term, &envelope.message).hash(hasher);
+        }
+    }
+
+    /// The write whose confirmation makes the entry at `index` durable; 0 if it is.
+    fn write_of(&self, index: LogIndex) -> u64 {
+        if index <= self.durable.last.index {
+            return 0;
+        }
+        let covers = |write: &&InFlight| write.confirms.last.index >= index;
+        self.in_flight.iter().find(covers).map_or(self.given, |write| write.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(term: u64, index: u64) -> EntryId {
+        EntryId::new(Term::new(term), LogIndex::new(index))
+    }
+
+    #[test]
+    fn a_write_confirms_nothing_of_what_was_truncated_meanwhile() {
+        let mut disk = Disk::default();
+        let first = disk.give(HardState::default(), id(1, 8));
+        disk.truncate(id(1, 4));
+        let second = disk.give(HardState::default(), id(2, 6));
+        assert!(disk.confirm(&first));
+        assert_eq!(disk.durable().last, id(1, 4));
+        assert_eq!(disk.write_of(LogIndex::new(5)), 2);
+        assert!(disk.confirm(&second));
+        assert_eq!(disk.durable().last, id(2, 6));
+    }
+
+    #[test]
+    fn truncation_takes_back_what_was_durable() {
+        let mut disk = Disk::new(HardState::default(), id(1, 8));
+        disk.truncate(id(1, 5));
+        assert_eq!(disk.durable().last, id(1, 5));
+    }
+
+    #[test]
+    fn a_token_out_of_order_is_refused() {
+        let mut disk = Disk::default();
+        let _first = disk.give(HardState::default(), id(1, 1));
+        let second = disk.give(HardState::default(), id(1, 2));
+        assert!(!disk.confirm(&second));
+    }
+}

@@ -1,0 +1,412 @@
+//! The properties of Figure 3, and what they rest on, checked from [`Event`]s.
+//!
+//! | property | says | checked when |
+//! | --- | --- | --- |
+//! | Election Safety (§5.2) | at most one leader a term | a server leads |
+//! | Leader Append-Only (§5.3) | a leader never truncates its log | a log is truncated |
+//! | Log Matching (§5.3) | an entry with the same id has the same past everywhere | an entry is appended |
+//! | Leader Completeness (§5.4) | what is committed is in the log of every later leader | a server leads; an entry is committed |
+//! | State Machine Safety (§5.4.3) | what is committed at an index is the same everywhere | an entry is committed |
+//! | Durable before acknowledged | what is committed is on the disks of a majority | an entry is committed |
+//! | One Vote (§5.2) | one durable vote a term on each server | a vote is durable |
+//! | Monotonic | durable terms never go down; the commit index never does within a life | either changes |
+//!
+//! Each check costs O(log n) an event: a log is summed up by a hash of its past at every entry.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::event::{Event, RoleName};
+use crate::quorum::majority;
+use crate::state::Restored;
+use crate::types::{EntryId, LogIndex, NodeId, Term};
+
+/// A property that a Raft group must never break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Property {
+    /// At most one leader a term.
+    ElectionSafety,
+    /// A leader never overwrites or deletes entries of its own log.
+    LeaderAppendOnly,
+    /// Two logs that share an entry are the same up to it.
+    LogMatching,
+    /// A committed entry is in the log of every leader of a later term.
+    LeaderCompleteness,
+    /// No two servers commit different entries at one index.
+    StateMachine,
+    /// What is committed is durable on a majority.
+    DurableBeforeAck,
+    /// One vote a term on each server.
+    OneVote,
+    /// Terms and commit indexes never go back.
+    Monotonic,
+    /// A server found the contradiction itself, and stopped.
+    SelfCheck,
+}
+
+impl Property {
+    /// The name that plans use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ElectionSafety => "election-safety",
+            Self::LeaderAppendOnly => "leader-append-only",
+            Self::LogMatching => "log-matching",
+            Self::LeaderCompleteness => "leader-completeness",
+            Self::StateMachine => "state-machine",
+            Self::DurableBeforeAck => "durable-before-ack",
+            Self::OneVote => "one-vote",
+            Self::Monotonic => "monotonic",
+            Self::SelfCheck => "self-check",
+        }
+    }
+}
+
+/// A broken property, and where it broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub property: Property,
+    /// The servers that contradict each other, or the one that contradicts itself.
+    pub nodes: Vec<NodeId>,
+    /// What happened, with terms and indexes.
+    pub what: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} broken on", self.property.name())?;
+        self.nodes.iter().try_for_each(|node| write!(f, " {node}"))?;
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What is known of a group from its events so far. Feed it each server's events in the order in which
+/// they happened, and between servers so that a message's cause comes before its effect.
+#[derive(Clone, Debug)]
+pub struct Figure3 {
+    voters: Vec<NodeId>,
+    servers: BTreeMap<NodeId, Server>,
+    leaders: BTreeMap<Term, NodeId>,
+    /// Of each entry ever seen: what its past hashes to, and who had it first.
+    pasts: BTreeMap<EntryId, (u64, NodeId)>,
+    committed: Vec<Seen>,
+    votes: BTreeMap<(NodeId, Term), NodeId>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Server {
+    term: Term,
+    durable_term: Term,
+    leads: bool,
+    log: Vec<Seen>,
+    durable: LogIndex,
+    commit: LogIndex,
+}
+
+/// An entry, with the hash of it and all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    id: EntryId,
+    past: u64,
+}
+
+impl Server {
+    fn at(&self, index: LogIndex) -> Option<Seen> {
+        self.log.get(position(index)?).copied()
+    }
+}
+
+fn position(index: LogIndex) -> Option<usize> {
+    usize::try_from(index.get()).ok()?.checked_sub(1)
+}
+
+impl Figure3 {
+    /// A group of these voters, of which nothing has been seen.
+    pub const fn new(voters: Vec<NodeId>) -> Self {
+        Self {
+            voters,
+            servers: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            pasts: BTreeMap::new(),
+            committed: Vec::new(),
+            votes: BTreeMap::new(),
+        }
+    }
+
+    /// A server starts, or starts again, with this on its disk.
+    ///
+    /// # Errors
+    ///
+    /// Its durable term or log went back, or the log is not one that this group can have.
+    pub fn started(&mut self, node: NodeId, restored: &Restored) -> Result<(), Broken> {
+        let before = self.servers.remove(&node).unwrap_or_default();
+        let term = restored.hard_state.current_term;
+        self.servers.insert(node, Server { term, durable_term: term, ..Server::default() });
+        if term < before.durable_term {
+            let what = format!("starts in {term} after {} was durable", before.durable_term);
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        for entry in &restored.entries {
+            self.append(node, entry.id, entry.checksum)?;
+        }
+        let server = self.server(node);
+        server.durable = server.log.last().map_or(LogIndex::ZERO, |last| last.id.index);
+        if let Some(lost) = before.at(before.durable).filter(|&last| server.at(last.id.index) != Some(last)) {
+            let what = format!("starts without {}, which was durable", lost.id);
+            return Err(broken(Property::DurableBeforeAck, [node], what));
+        }
+        Ok(())
+    }
+
+    /// One event of a server.
+    ///
+    /// # Errors
+    ///
+    /// The property that it breaks.
+    pub fn observe(&mut self, node: NodeId, event: &Event) -> Result<(), Broken> {
+        match event {
+            Event::Role { term, to, .. } => self.role(node, *term, *to),
+            Event::Appended { id, checksum } => self.append(node, *id, *checksum),
+            Event::Truncated { from, last } => self.truncate(node, *from, *last),
+            Event::Durable { term, voted_for, index } => self.durable(node, *term, *voted_for, *index),
+            Event::Committed { from, to } => self.commit(node, *from, *to),
+            Event::Stopped { reason } => Err(broken(Property::SelfCheck, [node], reason.clone())),
+            Event::Voted { .. }
+            | Event::VoteCounted { .. }
+            | Event::AppendAccepted { .. }
+            | Event::AppendRejected { .. }
+            | Event::Applying { .. }
+            | Event::StrangerDropped { .. } => Ok(()),
+        }
+    }
+
+    /// How many entries are committed.
+    pub const fn committed(&self) -> usize {
+        self.committed.len()
+    }
+
+    /// The leader of each term that had one.
+    pub const fn leaders(&self) -> &BTreeMap<Term, NodeId> {
+        &self.leaders
+    }
+
+    fn server(&mut self, node: NodeId) -> &mut Server {
+        self.servers.entry(node).or_default()
+    }
+
+    fn role(&mut self, node: NodeId, term: Term, to: RoleName) -> Result<(), Broken> {
+        let server = self.server(node);
+        if term < server.term {
+            let what = format!("goes back from {} to {term}", server.term);
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        server.term = term;
+        server.leads = to == RoleName::Leader;
+        if !server.leads {
+            return Ok(());
+        }
+        let first = *self.leaders.entry(term).or_insert(node);
+        if first != node {
+            let what = format!("both lead {term}");
+            return Err(broken(Property::ElectionSafety, [first, node], what));
+        }
+        self.has_all_committed(node)
+    }
+
+    /// Leader Completeness, for one leader.
+    fn has_all_committed(&self, leader: NodeId) -> Result<(), Broken> {
+        let (Some(server), Some(last)) = (self.servers.get(&leader), self.committed.last()) else {
+            return Ok(());
+        };
+        if server.at(last.id.index) == Some(*last) {
+            return Ok(());
+        }
+        let agree = |seen: &&Seen| server.at(seen.id.index) == Some(**seen);
+        let lost = self.committed.get(self.committed.iter().take_while(agree).count()).unwrap_or(last);
+        let what = format!("leads {} without the committed entry {}", server.term, lost.id);
+        Err(broken(Property::LeaderCompleteness, [leader], what))
+    }
+
+    fn append(&mut self, node: NodeId, id: EntryId, checksum: u32) -> Result<(), Broken> {
+        let server = self.server(node);
+        let before = server.log.last().map_or(0, |last| last.past);
+        let past = mix(mix(mix(before, id.term.get()), id.index.get()), u64::from(checksum));
+        server.log.push(Seen { id, past });
+        let (first, owner) = *self.pasts.entry(id).or_insert((past, node));
+        if first == past {
+            return Ok(());
+        }
+        Err(broken(Property::LogMatching, [owner, node], format!("have different logs up to {id}")))
+    }
+
+    fn truncate(&mut self, node: NodeId, from: LogIndex, last: EntryId) -> Result<(), Broken> {
+        let server = self.server(node);
+        if server.leads {
+            let what = format!("truncates its log from {from} while it leads {}", server.term);
+            return Err(broken(Property::LeaderAppendOnly, [node], what));
+        }
+        server.log.truncate(position(from).unwrap_or(0));
+        server.durable = server.durable.min(last.index);
+        Ok(())
+    }
+
+    fn durable(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        voted_for: Option<NodeId>,
+        index: LogIndex,
+    ) -> Result<(), Broken> {
+        let server = self.server(node);
+        server.durable = index;
+        if term < server.durable_term {
+            let what = format!("makes {term} durable after {}", server.durable_term);
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        server.durable_term = term;
+        let Some(candidate) = voted_for else { return Ok(()) };
+        let first = *self.votes.entry((node, term)).or_insert(candidate);
+        if first != candidate {
+            let what = format!("votes for {first} and for {candidate} in {term}");
+            return Err(broken(Property::OneVote, [node], what));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, node: NodeId, from: LogIndex, to: EntryId) -> Result<(), Broken> {
+        let server = self.server(node);
+        if from != server.commit || to.index <= from {
+            let what = format!("moves its commit index from {} to {}", server.commit, to.index);
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        server.commit = to.index;
+        let new: Vec<Seen> = server.log[..position(to.index.next()).unwrap_or(0).min(server.log.len())]
+            .iter()
+            .skip(position(from.next()).unwrap_or(0))
+            .copied()
+            .collect();
+        for seen in new {
+            match position(seen.id.index).and_then(|place| self.committed.get(place)) {
+                Some(known) if *known == seen => {}
+                Some(known) => return Err(self.committed_twice(node, known.id, seen.id)),
+                None => {
+                    self.committed.push(seen);
+                    self.is_durable_on_majority(node, seen)?;
+                }
+            }
+        }
+        self.leads_now().try_for_each(|leader| self.has_all_committed(leader))
+    }
+
+    /// The server that leads the highest term that has had a leader, if it still leads it.
+    fn leads_now(&self) -> impl Iterator<Item = NodeId> {
+        let latest = self.leaders.last_key_value();
+        latest.into_iter().filter_map(|(term, node)| {
+            let server = self.servers.get(node)?;
+            (server.leads && server.term == *term).then_some(*node)
+        })
+    }
+
+    fn committed_twice(&self, node: NodeId, known: EntryId, other: EntryId) -> Broken {
+        let has = |server: &Server| {
+            server.commit >= known.index && server.at(known.index).is_some_and(|s| s.id == known)
+        };
+        let first = self.servers.iter().find(|(_, server)| has(server)).map(|(&id, _)| id);
+        let what = format!("committed {known} and {other} at the same index");
+        broken(Property::StateMachine, first.into_iter().chain([node]), what)
+    }
+
+    fn is_durable_on_majority(&self, node: NodeId, seen: Seen) -> Result<(), Broken> {
+        let has = |voter: &&NodeId| {
+            let server = self.servers.get(voter);
+            server.is_some_and(|server| {
+                server.durable >= seen.id.index && server.at(seen.id.index) == Some(seen)
+            })
+        };
+        let holders = self.voters.iter().filter(has).count();
+        if holders >= majority(self.voters.len()) {
+            return Ok(());
+        }
+        let what = format!("commits {}, which is durable on {holders} of {}", seen.id, self.voters.len());
+        Err(broken(Property::DurableBeforeAck, [node], what))
+    }
+}
+
+fn broken(property: Property, nodes: impl IntoIterator<Item = NodeId>, what: String) -> Broken {
+    Broken { property, nodes: nodes.into_iter().collect(), what }
+}
+
+/// One round of a 64-bit mixer: what went in before matters to every bit.
+const fn mix(before: u64, next: u64) -> u64 {
+    crate::rng::Rng::new(before ^ next.wrapping_mul(0xff51_afd7_ed55_8ccd)).next_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64) -> NodeId {
+        NodeId::new(id)
+    }
+
+    fn id(term: u64, index: u64) -> EntryId {
+        EntryId::new(Term::new(term), LogIndex::new(index))
+    }
+
+    fn lead(term: u64) -> Event {
+        let role = RoleName::Candidate;
+        let term = Term::new(term);
+        Event::Role { from_term: term, from: role, term, to: RoleName::Leader, leader: None }
+    }
+
+    fn append(term: u64, index: u64) -> Event {
+        Event::Appended { id: id(term, index), checksum: 1 }
+    }
+
+    fn durable(term: u64, vote: u64, index: u64) -> Event {
+        Event::Durable { term: Term::new(term), voted_for: Some(node(vote)), index: LogIndex::new(index) }
+    }
+
+    fn commit(from: u64, term: u64, to: u64) -> Event {
+        Event::Committed { from: LogIndex::new(from), to: id(term, to) }
+    }
+
+    /// Each row: the property that the last event of a story breaks.
+    #[test]
+    fn every_property_can_break() {
+        let agreed =
+            || vec![(1, append(1, 1)), (2, append(1, 1)), (1, durable(1, 1, 1)), (2, durable(1, 1, 1))];
+        let then = |mut story: Vec<(u64, Event)>, more: &[(u64, Event)]| {
+            story.extend_from_slice(more);
+            story
+        };
+        let gone = Event::Truncated { from: LogIndex::new(1), last: EntryId::ZERO };
+        for (property, story) in [
+            (Property::ElectionSafety, vec![(1, lead(1)), (2, lead(1))]),
+            (Property::LeaderAppendOnly, vec![(1, append(1, 1)), (1, lead(2)), (1, gone.clone())]),
+            (Property::LogMatching, vec![(1, append(1, 1)), (1, append(2, 2)), (2, append(2, 2))]),
+            (Property::LeaderCompleteness, then(agreed(), &[(1, commit(0, 1, 1)), (3, lead(2))])),
+            (Property::LeaderCompleteness, then(agreed(), &[(3, lead(2)), (1, commit(0, 1, 1))])),
+            (
+                Property::DurableBeforeAck,
+                vec![(1, append(1, 1)), (1, durable(1, 1, 1)), (1, commit(0, 1, 1))],
+            ),
+            (
+                Property::StateMachine,
+                then(agreed(), &[(1, commit(0, 1, 1)), (3, append(2, 1)), (3, commit(0, 2, 1))]),
+            ),
+            (Property::OneVote, vec![(1, durable(3, 2, 0)), (1, durable(3, 1, 0))]),
+            (Property::Monotonic, vec![(1, durable(3, 2, 0)), (1, durable(2, 2, 0))]),
+            (Property::Monotonic, then(agreed(), &[(1, commit(0, 1, 1)), (1, commit(0, 1, 1))])),
+            (Property::SelfCheck, vec![(1, Event::Stopped { reason: "why".into() })]),
+        ] {
+            let mut figure3 = Figure3::new((1..=3).map(node).collect());
+            let (last, before) = story.split_last().unwrap();
+            for (server, event) in before {
+                assert_eq!(figure3.observe(node(*server), event), Ok(()), "{property:?}");
+            }
+            let broken = figure3.observe(node(last.0), &last.1).unwrap_err();
+            assert_eq!(broken.property, property, "{broken}");
+        }
+    }
+}

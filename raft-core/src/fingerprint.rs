@@ -1,0 +1,64 @@
+//! A short name for a protocol state, for model checking and for comparing runs.
+
+use std::hash::{Hash, Hasher};
+
+use crate::progress::Pace;
+use crate::state::{Health, Raft, Role};
+
+impl Raft {
+    /// Names the protocol state: two servers that will answer every future alike have the same one.
+    ///
+    /// Instants, draws (timeouts, sessions), counters (of writes) and caches are left out, so that two
+    /// ways to the same state meet. The same on every machine with the same version of this crate.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Fnv1a::default();
+        (self.config.id, self.hard_state(), self.commit_index, self.last_applied, self.applying)
+            .hash(&mut hasher);
+        self.log.ids().for_each(|id| id.hash(&mut hasher));
+        self.hash_role(&mut hasher);
+        self.disk.hash_state(&mut hasher);
+        self.outbox
+            .iter()
+            .for_each(|envelope| (envelope.to, envelope.term, &envelope.message).hash(&mut hasher));
+        (self.health == Health::Sound).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn hash_role(&self, hasher: &mut impl Hasher) {
+        self.role().hash(hasher);
+        match &self.role {
+            Role::Follower { leader } => leader.hash(hasher),
+            Role::Candidate { session: _, votes } => votes.hash(hasher),
+            Role::Leader { progress } => {
+                for peer in progress {
+                    (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
+                    match &peer.pace {
+                        Pace::Probe { sent } => sent.hash(hasher),
+                        Pace::Replicate { in_flight } => in_flight.hash(hasher),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// FNV-1a, 64 bits: unlike the standard library's hasher it is the same in every release.
+struct Fnv1a(u64);
+
+impl Default for Fnv1a {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv1a {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

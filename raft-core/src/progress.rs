@@ -1,0 +1,137 @@
+//! How far one follower is, as its leader knows (Figure 2, volatile state on leaders).
+
+use std::collections::VecDeque;
+
+use crate::types::{LogIndex, NodeId, Session};
+
+/// What a leader knows of one follower.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) follower: NodeId,
+    /// The conversation: only replies of this session count.
+    pub(crate) session: Session,
+    /// The next entry to send. Always past `match_index`.
+    pub(crate) next_index: LogIndex,
+    /// The last entry that is known to agree and to be durable there.
+    pub(crate) match_index: LogIndex,
+    /// Whether a heartbeat has to go out even if there is nothing new to say.
+    pub(crate) heartbeat_due: bool,
+    pub(crate) pace: Pace,
+}
+
+/// How much may be on its way to a follower.
+#[derive(Clone, Debug)]
+pub(crate) enum Pace {
+    /// Where the logs agree is not known: one message, then its answer or a heartbeat.
+    Probe { sent: bool },
+    /// The follower takes what is sent: messages follow each other without waiting. The last index of
+    /// each message on its way, in order.
+    Replicate { in_flight: VecDeque<LogIndex> },
+}
+
+impl Progress {
+    /// A follower of whom a new leader knows nothing: nextIndex is one past the leader's last entry.
+    pub(crate) const fn new(follower: NodeId, session: Session, next_index: LogIndex) -> Self {
+        Self {
+            follower,
+            session,
+            next_index,
+            match_index: LogIndex::ZERO,
+            heartbeat_due: true,
+            pace: Pace::Probe { sent: false },
+        }
+    }
+
+    /// Whether entries may be sent now.
+    pub(crate) fn has_room(&self, window: usize) -> bool {
+        match &self.pace {
+            Pace::Probe { sent } => !sent || self.heartbeat_due,
+            Pace::Replicate { in_flight } => in_flight.len() < window,
+        }
+    }
+
+    /// A message went out, with the entries up to `last` if it had any.
+    pub(crate) fn sent(&mut self, last: Option<LogIndex>) {
+        self.heartbeat_due = false;
+        match (&mut self.pace, last) {
+            (Pace::Probe { sent }, _) => *sent = true,
+            (Pace::Replicate { in_flight }, Some(last)) => {
+                in_flight.push_back(last);
+                self.next_index = last.next();
+            }
+            (Pace::Replicate { .. }, None) => {}
+        }
+    }
+
+    /// The follower agrees up to `match_index`.
+    pub(crate) fn accepted(&mut self, match_index: LogIndex) {
+        self.match_index = self.match_index.max(match_index);
+        self.next_index = self.next_index.max(self.match_index.next());
+        match &mut self.pace {
+            Pace::Probe { .. } => self.pace = Pace::Replicate { in_flight: VecDeque::new() },
+            Pace::Replicate { in_flight } => {
+                while in_flight.front().is_some_and(|&last| last <= match_index) {
+                    in_flight.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Whether a refusal of what came after `refused` is news: one that was overtaken is not.
+    pub(crate) fn is_news(&self, refused: LogIndex) -> bool {
+        match self.pace {
+            Pace::Probe { .. } => refused == self.next_index.prev(),
+            Pace::Replicate { .. } => refused > self.match_index && refused < self.next_index,
+        }
+    }
+
+    /// The follower refused; the two logs may agree up to `shared`, not further.
+    pub(crate) fn refused(&mut self, refused: LogIndex, shared: LogIndex) {
+        self.next_index = shared.next().min(refused).max(self.match_index.next());
+        self.pace = Pace::Probe { sent: false };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(next: u64) -> Progress {
+        Progress::new(NodeId::new(2), Session(1), LogIndex::new(next))
+    }
+
+    #[test]
+    fn a_probe_waits_for_its_answer_or_a_heartbeat() {
+        let mut progress = progress(5);
+        assert!(progress.has_room(9));
+        progress.sent(Some(LogIndex::new(7)));
+        assert!(!progress.has_room(9));
+        assert_eq!(progress.next_index, LogIndex::new(5));
+        progress.heartbeat_due = true;
+        assert!(progress.has_room(9));
+    }
+
+    #[test]
+    fn replication_stops_at_the_window() {
+        let mut progress = progress(1);
+        progress.accepted(LogIndex::ZERO);
+        progress.sent(Some(LogIndex::new(1)));
+        progress.sent(Some(LogIndex::new(2)));
+        assert!(!progress.has_room(2));
+        progress.accepted(LogIndex::new(1));
+        assert!(progress.has_room(2));
+    }
+
+    /// Late refusals must move nothing (etcd's LogReplicationWithReorderedMessage).
+    #[test]
+    fn a_late_refusal_is_no_news() {
+        let mut progress = progress(5);
+        assert!(progress.is_news(LogIndex::new(4)) && !progress.is_news(LogIndex::new(3)));
+        progress.accepted(LogIndex::new(6));
+        assert!(!progress.is_news(LogIndex::new(6)));
+        progress.sent(Some(LogIndex::new(9)));
+        assert!(progress.is_news(LogIndex::new(7)));
+        progress.refused(LogIndex::new(7), LogIndex::new(2));
+        assert_eq!(progress.next_index, LogIndex::new(7));
+    }
+}

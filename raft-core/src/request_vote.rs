@@ -1,0 +1,95 @@
+//! Figure 2, box "RequestVote RPC": both sides.
+
+use crate::event::Event;
+use crate::message::{Message, RequestVote, RequestVoteReply};
+use crate::planted::planted;
+use crate::quorum::majority;
+use crate::state::{Raft, Role};
+use crate::types::{NodeId, Session, Term};
+
+impl Raft {
+    /// Candidates (§5.2): increment the term, vote for oneself, reset the timer, ask all others.
+    ///
+    /// The vote for oneself is decided here and counts once it is durable, like anybody's.
+    pub(crate) fn start_election(&mut self) {
+        let session = Session(self.rng.next_u64());
+        self.change_role(self.current_term.next(), Role::Candidate { session, votes: Vec::new() });
+        self.voted_for = Some(self.config.id);
+        self.observe_vote(self.config.id);
+        self.reset_election_timer();
+        for voter in self.others() {
+            self.send(voter, session, Message::RequestVote(RequestVote { last_log: self.log.last() }));
+        }
+    }
+
+    /// Receiver implementation.
+    pub(crate) fn handle_request_vote(
+        &mut self,
+        candidate: NodeId,
+        term: Term,
+        args: &RequestVote,
+    ) -> RequestVoteReply {
+        // 1. A candidate of the past gets no vote (§5.1).
+        if term < self.current_term {
+            return RequestVoteReply { vote_granted: false };
+        }
+
+        // 2. One vote a term, first come first served (§5.2), and only for a log that is at least as
+        //    up-to-date as this one (§5.4.1).
+        let vote_is_free = self.voted_for.is_none_or(|given_to| given_to == candidate);
+        let up_to_date = args.last_log >= self.log.last() || planted!(self, VoteWithoutLogCheck);
+        let vote_granted = vote_is_free && up_to_date;
+        if vote_granted {
+            if self.voted_for.is_none() {
+                self.voted_for = Some(candidate);
+                self.observe_vote(candidate);
+            }
+            self.reset_election_timer();
+        }
+        RequestVoteReply { vote_granted }
+    }
+
+    /// The candidate's side: with the votes of a majority it leads (§5.2).
+    pub(crate) fn handle_request_vote_reply(
+        &mut self,
+        voter: NodeId,
+        session: Session,
+        reply: &RequestVoteReply,
+    ) {
+        match &self.role {
+            Role::Candidate { session: own, .. } if *own == session && reply.vote_granted => {
+                self.count_vote(voter);
+            }
+            Role::Candidate { .. } | Role::Follower { .. } | Role::Leader { .. } => {}
+        }
+    }
+
+    /// The disk has the server's own vote.
+    pub(crate) fn count_own_vote(&mut self) {
+        if matches!(self.role, Role::Candidate { .. }) && self.disk.durable().hard_state == self.hard_state()
+        {
+            self.count_vote(self.config.id);
+        }
+    }
+
+    fn count_vote(&mut self, voter: NodeId) {
+        let is_voter = self.config.voters.binary_search(&voter).is_ok();
+        let Role::Candidate { votes, .. } = &mut self.role else { return };
+        let Err(place) = votes.binary_search(&voter) else { return };
+        if !is_voter {
+            return;
+        }
+        votes.insert(place, voter);
+        let elected = votes.len() >= majority(self.config.voters.len());
+        let term = self.current_term;
+        self.observe(|| Event::VoteCounted { term, voter });
+        if elected {
+            self.become_leader();
+        }
+    }
+
+    fn observe_vote(&mut self, candidate: NodeId) {
+        let term = self.current_term;
+        self.observe(|| Event::Voted { term, candidate });
+    }
+}

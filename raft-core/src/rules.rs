@@ -1,0 +1,292 @@
+//! Figure 2, box "Rules for Servers": what comes in, what holds whenever it holds, what goes out.
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::append_entries::{appended_event, is_well_formed};
+use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
+use crate::entry::{Entry, Payload};
+use crate::event::Event;
+use crate::message::{Envelope, Message};
+use crate::planted::planted;
+use crate::progress::Progress;
+use crate::quorum::reached_by_majority;
+use crate::state::{Health, Raft, Role};
+use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
+
+/// At most this many entries are handed out to be applied at once.
+const APPLY_ENTRIES_MAX: usize = 1024;
+
+/// What the world tells a server.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but the time.
+    Tick,
+    /// A message came in.
+    Receive(Envelope),
+    /// A write is durable. Tokens come back in the order in which they were given.
+    Persisted(WriteToken),
+    /// A write failed. What the disk holds is unknown, so nothing leaves this server any more.
+    WriteFailed,
+    /// The entries handed out in [`Effects::apply`] have been applied.
+    Applied,
+}
+
+/// Only the leader takes commands, and this server does not lead. The command was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotLeader {
+    /// The leader of this server's term, where known.
+    pub leader: Option<NodeId>,
+}
+
+impl std::fmt::Display for NotLeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.leader {
+            Some(leader) => write!(f, "this server does not lead; ask {leader}"),
+            None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
+        }
+    }
+}
+
+impl std::error::Error for NotLeader {}
+
+impl Raft {
+    /// Takes in one input at the moment `now`. Changes memory only; take effects after one input or
+    /// after many. A `now` before an earlier one counts as the earlier one.
+    pub fn step(&mut self, now: Time, input: Input) {
+        if self.health != Health::Sound {
+            return;
+        }
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Receive(envelope) => self.receive(envelope),
+            Input::Persisted(token) => self.persisted(&token),
+            Input::WriteFailed => self.health = Health::Stopped,
+            Input::Applied => self.applying = false,
+        }
+    }
+
+    /// Appends a client's command to the leader's log (§5.3). It is committed when an entry with the id
+    /// returned is handed out in [`Effects::apply`], and certainly lost when one with the same index
+    /// and another term is. Until then nobody knows.
+    ///
+    /// # Errors
+    ///
+    /// This server does not lead, and nothing was appended.
+    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, NotLeader> {
+        match self.role {
+            Role::Leader { .. } if self.health == Health::Sound => Ok(self.append(Payload::Command(command))),
+            Role::Leader { .. } => Err(NotLeader { leader: None }),
+            Role::Follower { .. } | Role::Candidate { .. } => Err(NotLeader { leader: self.leader() }),
+        }
+    }
+
+    /// Tests the standing rules ("if there exists an N ..."), here and nowhere else, and says what
+    /// has to be done about all that came in since the last time.
+    pub fn take_effects(&mut self) -> Effects {
+        if self.health == Health::Sound && self.now >= self.deadline {
+            self.time_out();
+        }
+        self.advance_commit_index();
+        self.replicate();
+        let apply = self.take_committed();
+        let write = self.take_write();
+        self.queue_messages();
+
+        let events = mem::take(&mut self.events);
+        match &self.health {
+            Health::Sound => Effects { write, send: self.disk.release(), apply, events, violation: None },
+            Health::Stopped => Effects { events, ..Effects::default() },
+            Health::Violated(violation) => {
+                let violation = Some(violation.clone());
+                self.health = Health::Stopped;
+                Effects { events, violation, ..Effects::default() }
+            }
+        }
+    }
+
+    /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else. Then
+    /// the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
+    /// becomes a follower (§5.1).
+    fn receive(&mut self, envelope: Envelope) {
+        let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
+        let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
+        let sound = match &message {
+            Message::AppendEntries(args) => is_well_formed(term, args),
+            Message::RequestVote(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => true,
+        };
+        if !ours || !sound || from == self.config.id {
+            self.observe(|| Event::StrangerDropped { from });
+            return;
+        }
+        if term > self.current_term {
+            self.change_role(term, Role::Follower { leader: None });
+        }
+        match message {
+            Message::RequestVote(args) => {
+                let reply = self.handle_request_vote(from, term, &args);
+                self.send(from, session, Message::RequestVoteReply(reply));
+            }
+            Message::AppendEntries(args) => {
+                if let Some(reply) = self.handle_append_entries(from, term, args) {
+                    self.send(from, session, Message::AppendEntriesReply(reply));
+                }
+            }
+            // A reply of the past answers a question that nobody asks any more.
+            Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) if term < self.current_term => {}
+            Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
+            Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
+        }
+    }
+
+    fn persisted(&mut self, token: &WriteToken) {
+        if !self.disk.confirm(token) {
+            self.violate(Violation::WriteOutOfOrder);
+            return;
+        }
+        let durable = self.disk.durable();
+        self.observe(|| Event::Durable {
+            term: durable.hard_state.current_term,
+            voted_for: durable.hard_state.voted_for,
+            index: durable.last.index,
+        });
+        self.count_own_vote();
+    }
+
+    /// Followers and candidates (§5.2): the election timeout elapsed. Leaders: a heartbeat is due.
+    fn time_out(&mut self) {
+        match &mut self.role {
+            Role::Leader { progress } => {
+                for peer in progress {
+                    peer.heartbeat_due = true;
+                }
+                self.deadline = self.now.after(self.config.heartbeat);
+            }
+            Role::Follower { .. } | Role::Candidate { .. } => {
+                if self.config.voters.binary_search(&self.config.id).is_ok() {
+                    self.start_election();
+                } else {
+                    self.reset_election_timer();
+                }
+            }
+        }
+    }
+
+    /// Draws a new election timeout, so that split votes are rare and soon resolved (§5.2).
+    pub(crate) fn reset_election_timer(&mut self) {
+        self.deadline = self.now.after(self.rng.duration(self.config.election_timeout));
+    }
+
+    /// The only place where role and term change. With a new term the vote is free again.
+    pub(crate) fn change_role(&mut self, term: Term, role: Role) {
+        let (from_term, from) = (self.current_term, self.role());
+        if term > self.current_term {
+            self.current_term = term;
+            self.voted_for = None;
+            self.disk.drop_held_before(term);
+        }
+        self.role = role;
+        if from == crate::RoleName::Leader {
+            // A leader's deadline was its next heartbeat.
+            self.reset_election_timer();
+        }
+        let (to, leader) = (self.role(), self.leader());
+        self.observe(|| Event::Role { from_term, from, term, to, leader });
+    }
+
+    /// Leaders (§5.2, §8): announce it at once, with an entry of the new term, which commits what
+    /// earlier terms have left.
+    pub(crate) fn become_leader(&mut self) {
+        let next_index = self.log.last().index.next();
+        let session = Session(self.rng.next_u64());
+        let progress =
+            self.others().into_iter().map(|peer| Progress::new(peer, session, next_index)).collect();
+        self.change_role(self.current_term, Role::Leader { progress });
+        self.deadline = self.now.after(self.config.heartbeat);
+        self.append(Payload::Noop);
+    }
+
+    fn append(&mut self, payload: Payload) -> EntryId {
+        let entry = self.log.append(self.current_term, payload);
+        let (id, event) = (entry.id, appended_event(entry));
+        self.observe(|| event);
+        id
+    }
+
+    /// Leaders: if there exists an N such that a majority of matchIndex ≥ N, and log\[N\] is of the
+    /// current term, N is committed (§5.3, §5.4). The leader counts itself up to what it has on disk.
+    fn advance_commit_index(&mut self) {
+        let Role::Leader { progress } = &self.role else { return };
+        let durable = self.disk.durable().last.index;
+        let mut reached: Vec<_> = progress.iter().map(|peer| peer.match_index).collect();
+        if self.config.voters.binary_search(&self.config.id).is_ok() {
+            reached.push(durable);
+        }
+        let n = reached_by_majority(&mut reached);
+        let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
+        if of_this_term || planted!(self, CommitByCounting) {
+            self.commit_to(n);
+        }
+    }
+
+    /// The only place where the commit index changes. It never goes back.
+    pub(crate) fn commit_to(&mut self, index: LogIndex) {
+        let from = self.commit_index;
+        if index > from
+            && let Some(to) = self.log.id_at(index)
+        {
+            self.commit_index = index;
+            self.observe(|| Event::Committed { from, to });
+        }
+    }
+
+    /// All servers: if commitIndex > lastApplied, apply (§5.3). One batch at a time.
+    fn take_committed(&mut self) -> Vec<Entry> {
+        let durable = self.disk.durable().last.index;
+        let limit = if self.config.durable_state_machine {
+            self.commit_index.min(durable)
+        } else {
+            self.commit_index
+        };
+        if self.applying || self.last_applied >= limit {
+            return Vec::new();
+        }
+        let entries = self.log.committed(self.last_applied.next(), limit, APPLY_ENTRIES_MAX);
+        if let Some(damaged) = entries.iter().find(|entry| !entry.is_intact()) {
+            self.violate(Violation::EntryDamaged { index: damaged.id.index });
+            return Vec::new();
+        }
+        self.applying = true;
+        self.last_applied = entries.last().map_or(self.last_applied, |entry| entry.id.index);
+        let to = self.last_applied;
+        self.observe(|| Event::Applying { to });
+        entries
+    }
+
+    /// All that disk does not have yet, as one write.
+    fn take_write(&mut self) -> Option<Write> {
+        let (truncate, entries) = self.log.take_ungiven();
+        let hard_state = self.disk.ungiven(self.hard_state());
+        if hard_state.is_none() && truncate.is_none() && entries.is_empty() {
+            return None;
+        }
+        let token = self.disk.give(self.hard_state(), self.log.last());
+        let commit_index = self.commit_index;
+        Some(Write { batch: Batch { hard_state, truncate, entries, commit_index }, token })
+    }
+
+    fn queue_messages(&mut self) {
+        for envelope in mem::take(&mut self.outbox) {
+            let is_vote = matches!(envelope.message, Message::RequestVoteReply(_));
+            let early = is_vote && planted!(self, VoteBeforePersisted);
+            let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
+            self.disk.hold(needed, envelope);
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: NodeId, session: Session, message: Message) {
+        self.outbox.push(self.config.envelope(to, self.current_term, session, message));
+    }
+}

@@ -1,0 +1,78 @@
+//! Seeded misfortune: messages are lost, repeated, reordered and delayed, links are cut, servers crash and
+//! lose what was not durable; after every step the properties of Figure 3 must hold.
+//!
+//! `SEEDS=5000..6000 cargo test -p raft-core --test seeds` runs other seeds.
+
+mod world;
+
+use std::ops::Range;
+use std::thread;
+
+use raft_core::figure3::Broken;
+
+use world::{Report, World};
+
+/// The seeds of the test run.
+const SEEDS: Range<u64> = 0..2_000;
+
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("SEEDS") else { return SEEDS };
+    let (from, to) = text.split_once("..").expect("SEEDS=from..to");
+    from.parse().unwrap()..to.parse().unwrap()
+}
+
+/// Runs the seeds on all cores.
+fn run(seeds: Range<u64>, run: fn(u64) -> Result<Report, Broken>) -> Vec<(u64, Result<Report, Broken>)> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = |core: usize| seeds.clone().skip(core).step_by(cores).map(move |seed| (seed, run(seed)));
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..cores).map(|core| scope.spawn(move || share(core).collect::<Vec<_>>())).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn figure_3_holds_under_misfortune() {
+    let mut sum = Report::default();
+    for (seed, result) in run(seeds(), |seed| World::new(seed, None).run()) {
+        let report = result.unwrap_or_else(|broken| panic!("SEEDS={seed}..{}: {broken}", seed + 1));
+        assert!(report.committed > 0, "seed {seed}: nothing was committed");
+        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+        sum += report;
+    }
+    println!("{sum:?}");
+    assert!(sum.crashes > 0 && sum.lost_writes > 0 && sum.cut > 0 && sum.repeated > 0, "{sum:?}");
+}
+
+#[test]
+fn the_same_seed_goes_the_same_way() {
+    for seed in 0..20 {
+        let run = || World::new(seed, None).run().unwrap();
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+}
+
+/// Each bug is found within the first seeds, and named by a property that it can break.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_found() {
+    use raft_core::PlantedBug;
+    use raft_core::figure3::Property::{
+        DurableBeforeAck, ElectionSafety, LeaderCompleteness, LogMatching, SelfCheck, StateMachine,
+    };
+    for (name, bug) in PlantedBug::ALL {
+        let found = (0..5_000).find_map(|seed| Some((seed, World::new(seed, Some(bug)).run().err()?)));
+        let (seed, broken) = found.unwrap_or_else(|| panic!("{name} was not found"));
+        println!("{name}: seed {seed}: {broken}");
+        let expected: &[_] = match bug {
+            PlantedBug::VoteWithoutLogCheck | PlantedBug::CommitByCounting => {
+                &[LeaderCompleteness, StateMachine, SelfCheck]
+            }
+            PlantedBug::VoteBeforePersisted => {
+                &[ElectionSafety, LogMatching, LeaderCompleteness, StateMachine, DurableBeforeAck, SelfCheck]
+            }
+        };
+        assert!(expected.contains(&broken.property), "{name}: {broken}");
+    }
+}

@@ -1,0 +1,300 @@
+//! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use raft_core::figure3::{Broken, Figure3};
+use raft_core::{
+    Batch, Config, Effects, Entry, Envelope, Input, NodeId, PlantedBug, Raft, Restored, Rng, RoleName, Time,
+    Write,
+};
+
+/// How long things go wrong, and how long the cluster has to agree once they no longer do.
+const MISFORTUNE_MS: u64 = 1_500;
+const HEALED_MS: u64 = 500;
+
+/// What a run did, so that a test can see that it did something.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) committed: usize,
+    pub(crate) elections: usize,
+    pub(crate) crashes: usize,
+    /// Writes that a crash took with it.
+    pub(crate) lost_writes: usize,
+    pub(crate) cut: usize,
+    pub(crate) lost: usize,
+    pub(crate) repeated: usize,
+    /// Whether all servers agreed in the end.
+    pub(crate) recovered: bool,
+    /// All servers' fingerprints in the end, one after the other.
+    pub(crate) fingerprint: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.committed += other.committed;
+        self.elections += other.elections;
+        self.crashes += other.crashes;
+        self.lost_writes += other.lost_writes;
+        self.cut += other.cut;
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.recovered |= other.recovered;
+        self.fingerprint ^= other.fingerprint;
+    }
+}
+
+pub(crate) struct World {
+    rng: Rng,
+    planted: Option<PlantedBug>,
+    voters: Vec<NodeId>,
+    now_ms: u64,
+    servers: BTreeMap<NodeId, Server>,
+    /// Messages by the moment at which they arrive; the second number keeps them apart.
+    network: BTreeMap<(u64, u64), Envelope>,
+    sent: u64,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    /// How bad this world is, in messages lost and repeated of 1,000, and the longest delay.
+    loss: u64,
+    repeat: u64,
+    delay_ms: u64,
+    /// The longest that a write takes to become durable.
+    disk_ms: u64,
+    /// A server crashes or starts once in so many milliseconds.
+    crash_one_in: u64,
+    /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
+    append_bytes_max: usize,
+    figure3: Figure3,
+    report: Report,
+}
+
+struct Server {
+    /// None while it is down.
+    raft: Option<Raft>,
+    disk: Restored,
+    /// Writes on their way to the disk, and when they will be durable.
+    in_flight: VecDeque<(u64, Write)>,
+    applied: Vec<Entry>,
+    life: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, planted: Option<PlantedBug>) -> Self {
+        let mut rng = Rng::new(seed);
+        let size = [3, 3, 5][usize::try_from(rng.below(3)).unwrap()];
+        let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
+        let (loss, repeat, delay_ms) = (rng.below(200), rng.below(200), 1 + rng.below(12));
+        let (crash_one_in, append_bytes_max) = (8 + rng.below(80), if rng.one_in(2) { 1 } else { 20 });
+        let mut world = Self {
+            planted,
+            now_ms: 0,
+            servers: BTreeMap::new(),
+            network: BTreeMap::new(),
+            sent: 0,
+            cut: BTreeSet::new(),
+            loss,
+            repeat,
+            delay_ms,
+            disk_ms: 15,
+            crash_one_in,
+            append_bytes_max,
+            figure3: Figure3::new(voters.clone()),
+            report: Report::default(),
+            voters,
+            rng,
+        };
+        for &id in &world.voters.clone() {
+            let (disk, in_flight, applied) = Default::default();
+            world.servers.insert(id, Server { raft: None, disk, in_flight, applied, life: 0 });
+        }
+        world
+    }
+
+    pub(crate) fn run(mut self) -> Result<Report, Broken> {
+        for id in self.voters.clone() {
+            self.start(id)?;
+        }
+        while self.now_ms < MISFORTUNE_MS {
+            self.misfortune()?;
+            self.advance(300)?;
+        }
+        self.heal()?;
+        while self.now_ms < MISFORTUNE_MS + HEALED_MS {
+            self.advance(1_000)?;
+        }
+        self.report.committed = self.figure3.committed();
+        self.report.elections = self.figure3.leaders().len();
+        let mut logs = self.servers.values().map(|server| &server.applied);
+        let first = logs.next().map_or(0, Vec::len);
+        self.report.recovered = first > 0 && logs.all(|log| log.len().abs_diff(first) <= 20);
+        for raft in self.servers.values().filter_map(|server| server.raft.as_ref()) {
+            self.report.fingerprint = self.report.fingerprint.rotate_left(1) ^ raft.fingerprint();
+        }
+        Ok(self.report)
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.now_ms * 1_000_000)
+    }
+
+    /// Now and then a server, often a leader, crashes, starts again, or is cut off.
+    fn misfortune(&mut self) -> Result<(), Broken> {
+        let leads = |id: &&NodeId| {
+            let raft = self.servers[*id].raft.as_ref();
+            raft.is_some_and(|raft| raft.role() == RoleName::Leader)
+        };
+        let leader = self.voters.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
+        let Some(id) = leader.or_else(|| self.rng.pick(&self.voters).copied()) else { return Ok(()) };
+        if self.rng.one_in(self.crash_one_in) {
+            let up = self.servers[&id].raft.is_some();
+            if up { self.crash(id) } else { self.start(id)? }
+        }
+        if self.rng.one_in(80) {
+            self.cut.clear();
+            for &other in self.voters.iter().filter(|&&other| other != id) {
+                // Off altogether, in one direction only, or from one other server.
+                if self.rng.one_in(2) {
+                    self.cut.insert((id, other));
+                }
+                if self.rng.one_in(2) {
+                    self.cut.insert((other, id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self) -> Result<(), Broken> {
+        self.cut.clear();
+        (self.loss, self.repeat, self.delay_ms, self.disk_ms) = (0, 0, 1, 1);
+        for id in self.voters.clone() {
+            if self.servers[&id].raft.is_none() {
+                self.start(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One millisecond: what arrives by now, what is durable by now, and what is due.
+    fn advance(&mut self, propose_one_in: u64) -> Result<(), Broken> {
+        self.now_ms += 1;
+        let later = self.network.split_off(&(self.now_ms + 1, 0));
+        for envelope in std::mem::replace(&mut self.network, later).into_values() {
+            let to = envelope.to;
+            self.step(to, Input::Receive(envelope))?;
+        }
+        for id in self.voters.clone() {
+            self.persist(id)?;
+            if self.rng.below(propose_one_in) < 30 {
+                self.propose(id);
+            }
+            self.step(id, Input::Tick)?;
+        }
+        Ok(())
+    }
+
+    fn propose(&mut self, id: NodeId) {
+        let command = format!("{}", self.now_ms).into();
+        let Some(raft) = &mut self.servers.get_mut(&id).unwrap().raft else { return };
+        if raft.role() == RoleName::Leader {
+            raft.propose(command).unwrap();
+        }
+    }
+
+    fn start(&mut self, id: NodeId) -> Result<(), Broken> {
+        let mut config = Config::new(id, self.voters.clone());
+        config.election_timeout = (Duration::from_millis(12), Duration::from_millis(30));
+        config.heartbeat = Duration::from_millis(5);
+        config.append_bytes_max = self.append_bytes_max;
+        config.append_window = 3;
+        config.seed = self.rng.next_u64();
+        config.observe = true;
+        config.planted = self.planted;
+        let now = self.now();
+        let server = self.servers.get_mut(&id).unwrap();
+        server.life += 1;
+        server.applied.clear();
+        let restored = server.disk.clone();
+        self.figure3.started(id, &restored)?;
+        server.raft = Some(Raft::new(config, restored, now).unwrap());
+        Ok(())
+    }
+
+    /// The power goes: of the writes on their way none or the first few have reached the disk.
+    fn crash(&mut self, id: NodeId) {
+        self.report.crashes += 1;
+        let server = self.servers.get_mut(&id).unwrap();
+        server.raft = None;
+        let survive = self.rng.below(server.in_flight.len() as u64 + 1);
+        self.report.lost_writes += server.in_flight.len() - usize::try_from(survive).unwrap();
+        for (_, write) in server.in_flight.drain(..).take(usize::try_from(survive).unwrap()) {
+            save(&mut server.disk, write.batch);
+        }
+    }
+
+    fn persist(&mut self, id: NodeId) -> Result<(), Broken> {
+        loop {
+            let server = self.servers.get_mut(&id).unwrap();
+            let Some((_, write)) = server.in_flight.pop_front_if(|(due, _)| *due <= self.now_ms) else {
+                return Ok(());
+            };
+            save(&mut server.disk, write.batch);
+            self.step(id, Input::Persisted(write.token))?;
+        }
+    }
+
+    fn step(&mut self, id: NodeId, input: Input) -> Result<(), Broken> {
+        let now = self.now();
+        let server = self.servers.get_mut(&id).unwrap();
+        let Some(raft) = &mut server.raft else { return Ok(()) };
+        raft.step(now, input);
+        let Effects { write, send, apply, events, violation } = raft.take_effects();
+        if !apply.is_empty() {
+            server.applied.extend(apply);
+            raft.step(now, Input::Applied);
+        }
+        if let Some(write) = write {
+            let last = server.in_flight.back().map_or(0, |(due, _)| *due);
+            server.in_flight.push_back((last.max(self.now_ms + self.rng.below(self.disk_ms)), write));
+        }
+        for event in &events {
+            self.figure3.observe(id, event)?;
+        }
+        assert!(violation.is_none() || !events.is_empty(), "a violation is an event too");
+        for envelope in send {
+            self.send(envelope);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        if self.cut.contains(&(envelope.from, envelope.to)) {
+            self.report.cut += 1;
+            return;
+        }
+        if self.rng.below(1_000) < self.loss {
+            self.report.lost += 1;
+            return;
+        }
+        if self.rng.below(1_000) < self.repeat {
+            self.report.repeated += 1;
+            self.arrive(envelope.clone());
+        }
+        self.arrive(envelope);
+    }
+
+    /// Most messages take their time; one in twenty is held back so long that elections pass it by.
+    fn arrive(&mut self, envelope: Envelope) {
+        let longest = if self.rng.one_in(20) { self.delay_ms * 10 } else { self.delay_ms };
+        self.sent += 1;
+        self.network.insert((self.now_ms + 1 + self.rng.below(longest), self.sent), envelope);
+    }
+}
+
+fn save(disk: &mut Restored, batch: Batch) {
+    disk.hard_state = batch.hard_state.unwrap_or(disk.hard_state);
+    if let Some(from) = batch.truncate {
+        disk.entries.retain(|entry| entry.id.index < from);
+    }
+    disk.entries.extend(batch.entries);
+}
