@@ -1,3 +1,224 @@
-//! The node.
+//! The node: one loop on tokio that drives a [`Raft`], and the traits it drives it through.
+//!
+//! | trait | is |
+//! | --- | --- |
+//! | [`LogStore`] | where hard state and log become durable |
+//! | [`Transport`] | the way to the other servers |
+//! | [`StateMachine`] | what is replicated |
+//! | [`Environment`] | the time, and the places where a simulation can halt the node |
+//!
+//! One task owns the core. It takes in all that is ready, then takes the effects of all of it at once,
+//! so that what waits shares a write and a message. A second task applies. Nothing else runs.
+
+mod applier;
+mod environment;
+mod handle;
 mod ports;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::fmt;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::effects::{Effects, Violation, WriteToken};
+use crate::entry::Entry;
+use crate::message::Envelope;
+use crate::rules::{Input, NotLeader};
+use crate::state::Raft;
+use crate::types::{EntryId, LogIndex, Term};
+
+use applier::{Applier, Batch};
+pub use environment::TokioEnvironment;
+use handle::Request;
+pub use handle::{Handle, Outcome, Refusal, Status};
 pub use ports::{Environment, LogStore, Point, StateMachine, Transport};
+
+/// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
+const REQUESTS_MAX: usize = 1024;
+/// How much of what waits is taken in before effects are taken.
+const INPUTS_MAX: usize = 256;
+
+/// A server that runs: a [`Raft`] and the four things that it needs from outside.
+pub struct Node<S: LogStore, T, E> {
+    raft: Raft,
+    store: S,
+    transport: T,
+    environment: E,
+    inbox: mpsc::Receiver<Envelope>,
+    requests: mpsc::Receiver<Request>,
+    applier: Applier,
+    /// The tokens of the writes that the store has not confirmed, in order.
+    writing: VecDeque<WriteToken>,
+    /// Who waits for which entry.
+    waiting: BTreeMap<(LogIndex, Term), oneshot::Sender<Outcome>>,
+}
+
+/// Why a node stopped by itself.
+#[derive(Debug)]
+pub enum NodeError<E> {
+    /// The store can no longer be used. What was not acknowledged may or may not be there.
+    Store(E),
+    /// The server contradicts what is committed or elected.
+    Violation(Violation),
+    /// The state machine panicked.
+    StateMachine,
+}
+
+impl<E: fmt::Display> fmt::Display for NodeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "log store: {error}"),
+            Self::Violation(violation) => write!(f, "raft: {violation}"),
+            Self::StateMachine => write!(f, "state machine: it panicked while applying"),
+        }
+    }
+}
+
+impl<E: Error> Error for NodeError<E> {}
+
+impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
+    /// A node, and the handle through which it is asked. Messages for it come in through `inbox`.
+    ///
+    /// Must be called inside a tokio runtime: the task that applies starts here, and ends with the node.
+    pub fn new<M: StateMachine>(
+        raft: Raft,
+        store: S,
+        transport: T,
+        machine: M,
+        environment: E,
+        inbox: mpsc::Receiver<Envelope>,
+    ) -> (Self, Handle) {
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let applier = Applier::start(machine);
+        let (writing, waiting) = Default::default();
+        let node = Self { raft, store, transport, environment, inbox, requests, applier, writing, waiting };
+        (node, Handle::new(sender))
+    }
+
+    /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
+    /// Dropping the future instead is a crash: what was not acknowledged may be lost.
+    ///
+    /// # Errors
+    ///
+    /// The store failed, the state machine panicked, or the server contradicts the cluster. Nothing has
+    /// left the node since.
+    pub async fn run(mut self) -> Result<(), NodeError<S::Error>> {
+        loop {
+            let mut shutdown = None;
+            tokio::select! {
+                biased;
+                persisted = self.store.persisted() => self.persisted(persisted)?,
+                Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
+                applied = self.applier.applied() => {
+                    applied.ok_or(NodeError::StateMachine)?;
+                    self.step(Input::Applied);
+                }
+                Some(request) = self.requests.recv() => shutdown = self.request(request),
+                () = self.environment.sleep_until(self.raft.deadline()) => self.step(Input::Tick),
+            }
+            for _ in 0..INPUTS_MAX {
+                let Ok(envelope) = self.inbox.try_recv() else { break };
+                self.step(Input::Receive(envelope));
+            }
+            for _ in 0..INPUTS_MAX {
+                let Ok(request) = self.requests.try_recv() else { break };
+                shutdown = shutdown.or(self.request(request));
+            }
+            self.environment.point(Point::Stepped).await;
+            // Time has passed since, if the node was held there.
+            self.step(Input::Tick);
+            self.carry_out().await?;
+            if let Some(done) = shutdown {
+                return self.shut_down(done).await;
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.raft.step(self.environment.now(), input);
+    }
+
+    fn persisted(&mut self, writes: Result<usize, S::Error>) -> Result<(), NodeError<S::Error>> {
+        let writes = writes.map_err(|error| {
+            self.raft.step(self.environment.now(), Input::WriteFailed);
+            NodeError::Store(error)
+        })?;
+        let now = self.environment.now();
+        for token in self.writing.drain(..writes.min(self.writing.len())) {
+            self.raft.step(now, Input::Persisted(token));
+        }
+        Ok(())
+    }
+
+    /// Takes in a request; if it is the last one, returns whom to tell when all is done.
+    fn request(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
+        match request {
+            Request::Propose { command, reply } => match self.raft.propose(command) {
+                Ok(id) => drop(self.waiting.insert((id.index, id.term), reply)),
+                // An asker who has gone away need not be told.
+                Err(NotLeader { leader }) => {
+                    drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+                }
+            },
+            Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
+            Request::Shutdown { done } => return Some(done),
+        }
+        None
+    }
+
+    /// Does what the core asks for. None of it has to wait for another part of it.
+    async fn carry_out(&mut self) -> Result<(), NodeError<S::Error>> {
+        let Effects { write, send, apply, events, violation } = self.raft.take_effects();
+        for event in &events {
+            self.environment.observe(event);
+        }
+        if let Some(violation) = violation {
+            return Err(NodeError::Violation(violation));
+        }
+        if let Some(write) = write {
+            self.environment.point(Point::BeforeWrite).await;
+            self.writing.push_back(write.token);
+            self.store.write(write.batch);
+        }
+        if !send.is_empty() {
+            self.environment.point(Point::BeforeSend).await;
+            send.into_iter().for_each(|envelope| self.transport.send(envelope));
+        }
+        if !apply.is_empty() {
+            self.environment.point(Point::BeforeApply).await;
+            let batch = apply.into_iter().map(|entry| self.with_waiter(entry)).collect();
+            self.applier.apply(batch);
+        }
+        Ok(())
+    }
+
+    /// A committed entry and who waits for it. Whoever waits for another entry at this index, from a
+    /// term in which this server led, waits in vain: that one is certainly lost (§5.3).
+    fn with_waiter(&mut self, entry: Entry) -> Batch {
+        let mut reply = None;
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= entry.id.index
+        {
+            let ((index, term), waiter) = first.remove_entry();
+            if EntryId::new(term, index) == entry.id {
+                reply = Some(waiter);
+            } else {
+                let leader = self.raft.leader();
+                drop(waiter.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+            }
+        }
+        Batch { entry, reply }
+    }
+
+    /// Everything that was given to the store becomes durable before the node is gone.
+    async fn shut_down(mut self, done: oneshot::Sender<()>) -> Result<(), NodeError<S::Error>> {
+        while !self.writing.is_empty() {
+            let persisted = self.store.persisted().await;
+            self.persisted(persisted)?;
+        }
+        drop(self.store);
+        let _nobody_waits = done.send(());
+        Ok(())
+    }
+}

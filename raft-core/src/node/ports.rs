@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::effects::Batch;
+use crate::event::Event;
 use crate::message::Envelope;
 use crate::types::{LogIndex, Time};
 
@@ -61,6 +62,10 @@ pub trait Environment: Clone + Send + Sync + 'static {
 
     /// Says that the node has got to `point`, and waits there while the environment wants it to.
     fn point(&self, point: Point) -> impl Future<Output = ()> + Send;
+
+    /// Hears what happened inside the server, in order, before anything of it is carried out. Nothing
+    /// is heard unless [`Config::observe`](crate::Config::observe) is set.
+    fn observe(&self, _event: &Event) {}
 }
 
 /// A place between two effects of a node.

@@ -235,9 +235,10 @@ impl World {
     fn persist(&mut self, id: NodeId) -> Result<(), Broken> {
         loop {
             let server = self.servers.get_mut(&id).unwrap();
-            let Some((_, write)) = server.in_flight.pop_front_if(|(due, _)| *due <= self.now_ms) else {
+            if server.in_flight.front().is_none_or(|(due, _)| *due > self.now_ms) {
                 return Ok(());
-            };
+            }
+            let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
             save(&mut server.disk, write.batch);
             self.step(id, Input::Persisted(write.token))?;
         }

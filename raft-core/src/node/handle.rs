@@ -1,0 +1,133 @@
+//! The way to ask a node, and its answers.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::event::RoleName;
+use crate::state::Raft;
+use crate::types::{EntryId, LogIndex, NodeId, Term};
+
+/// Asks a node. Cheap to clone; any number may ask at once.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+}
+
+/// What became of a command. There are three answers and no fourth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a command may not have been applied"]
+pub enum Outcome {
+    /// The command is committed and was applied.
+    Applied {
+        /// Its place in the log.
+        id: EntryId,
+        /// What the state machine answered.
+        answer: Bytes,
+    },
+    /// The command was not applied and never will be. It may be proposed again.
+    NotApplied(Refusal),
+    /// The node went away with the command on its way: it may be applied later, or never.
+    Unknown,
+}
+
+/// Why a command was certainly not applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This server does not lead, or no longer led before the command was committed.
+    NotLeader {
+        /// Who does, where known.
+        leader: Option<NodeId>,
+    },
+    /// Too much is waiting at this server. Try later.
+    Overloaded,
+    /// The node has stopped.
+    Stopped,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader: Some(leader) } => write!(f, "not the leader: ask {leader}"),
+            Self::NotLeader { leader: None } => {
+                write!(f, "not the leader, and none is known: try another server")
+            }
+            Self::Overloaded => write!(f, "overloaded: try later"),
+            Self::Stopped => write!(f, "stopped: try another server"),
+        }
+    }
+}
+
+/// What a node is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The server.
+    pub id: NodeId,
+    /// Its term.
+    pub current_term: Term,
+    /// Its role in it.
+    pub role: RoleName,
+    /// The leader of the term, where known.
+    pub leader: Option<NodeId>,
+    /// The last committed entry that it knows of.
+    pub commit_index: LogIndex,
+    /// The last entry of its log.
+    pub last_log: EntryId,
+}
+
+impl Status {
+    pub(super) fn of(raft: &Raft) -> Self {
+        Self {
+            id: raft.id(),
+            current_term: raft.current_term(),
+            role: raft.role(),
+            leader: raft.leader(),
+            commit_index: raft.commit_index(),
+            last_log: raft.last_log(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Request {
+    Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
+    Status { reply: oneshot::Sender<Status> },
+    Shutdown { done: oneshot::Sender<()> },
+}
+
+impl Handle {
+    pub(super) const fn new(requests: mpsc::Sender<Request>) -> Self {
+        Self { requests }
+    }
+
+    /// Proposes a command and waits until it is applied here, or certainly never will be.
+    ///
+    /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future,
+    /// and then the outcome is [`Outcome::Unknown`] to it.
+    pub async fn propose(&self, command: Bytes) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        match self.requests.try_send(Request::Propose { command, reply }) {
+            Ok(()) => outcome.await.unwrap_or(Outcome::Unknown),
+            Err(mpsc::error::TrySendError::Full(_)) => Outcome::NotApplied(Refusal::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Outcome::NotApplied(Refusal::Stopped),
+        }
+    }
+
+    /// What the node is; none if it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, status) = oneshot::channel();
+        self.requests.send(Request::Status { reply }).await.ok()?;
+        status.await.ok()
+    }
+
+    /// Makes durable what was begun, closes the store and ends the node. Returns when that is done, or
+    /// at once if the node has stopped already.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.requests.send(Request::Shutdown { done }).await.is_ok() {
+            // An error means that the node ended by itself.
+            drop(stopped.await);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A fingerprint names the protocol state and nothing else.
+
+use std::time::Duration;
+
+use raft_core::{Config, Envelope, Input, NodeId, Raft, Restored, RoleName, Time};
+
+/// Lets one server win an election with the vote of another, with timeouts and sessions of this seed.
+fn leader(seed: u64) -> Raft {
+    let voters: Vec<NodeId> = (1..=3).map(NodeId::new).collect();
+    let start = |id| {
+        let mut config = Config::new(NodeId::new(id), voters.clone());
+        config.seed = seed + id;
+        Raft::new(config, Restored::default(), Time::ZERO).unwrap()
+    };
+    let (mut candidate, mut voter) = (start(1), start(2));
+    let due = candidate.deadline();
+    let requests = exchange(&mut candidate, due, vec![]);
+    let to_voter = requests.into_iter().filter(|envelope| envelope.to == voter.id()).collect();
+    let votes = exchange(&mut voter, Time::ZERO.after(Duration::from_millis(seed)), to_voter);
+    exchange(&mut candidate, due, votes);
+    candidate
+}
+
+/// Takes messages in, with a disk that takes no time, and returns what is said.
+fn exchange(raft: &mut Raft, now: Time, messages: Vec<Envelope>) -> Vec<Envelope> {
+    raft.step(now, Input::Tick);
+    messages.into_iter().for_each(|envelope| raft.step(now, Input::Receive(envelope)));
+    let effects = raft.take_effects();
+    let mut said = effects.send;
+    if let Some(write) = effects.write {
+        raft.step(now, Input::Persisted(write.token));
+        said.extend(raft.take_effects().send);
+    }
+    said
+}
+
+#[test]
+fn two_ways_to_the_same_state_meet() {
+    let (one, other) = (leader(1), leader(77));
+    assert_eq!(one.role(), RoleName::Leader);
+    assert_ne!(one.deadline(), other.deadline(), "the draws differ");
+    assert_eq!(one.fingerprint(), other.fingerprint());
+}
+
+#[test]
+fn another_state_has_another_name() {
+    let mut raft = leader(1);
+    let mut names = vec![raft.fingerprint()];
+    raft.propose("x".into()).unwrap();
+    names.push(raft.fingerprint());
+    let write = raft.take_effects().write.unwrap();
+    names.push(raft.fingerprint());
+    raft.step(Time::ZERO, Input::Persisted(write.token));
+    names.push(raft.fingerprint());
+    raft.step(Time::ZERO, Input::WriteFailed);
+    names.push(raft.fingerprint());
+    let before = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), before);
+}

@@ -1,0 +1,234 @@
+//! Nodes on tokio's paused clock, with channels for a network: what the loop does with the core's effects.
+#![cfg(feature = "tokio")]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::pending;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_core::node::{
+    Handle, LogStore, Node, NodeError, Outcome, Refusal, StateMachine, TokioEnvironment, Transport,
+};
+use raft_core::{Batch, Config, Envelope, LogIndex, NodeId, Raft, Restored, RoleName, Time};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// A disk that takes no time, and counts.
+#[derive(Default)]
+struct QuickStore {
+    written: usize,
+}
+
+#[async_trait]
+impl LogStore for QuickStore {
+    type Error = Infallible;
+
+    fn write(&mut self, _: Batch) {
+        self.written += 1;
+    }
+
+    async fn persisted(&mut self) -> Result<usize, Infallible> {
+        if self.written == 0 {
+            pending::<()>().await;
+        }
+        Ok(std::mem::take(&mut self.written))
+    }
+}
+
+/// A disk that fails at its first write.
+struct BrokenStore {
+    written: bool,
+}
+
+#[derive(Debug)]
+struct DiskFull;
+
+impl fmt::Display for DiskFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no space left")
+    }
+}
+
+impl std::error::Error for DiskFull {}
+
+#[async_trait]
+impl LogStore for BrokenStore {
+    type Error = DiskFull;
+
+    fn write(&mut self, _: Batch) {
+        self.written = true;
+    }
+
+    async fn persisted(&mut self) -> Result<usize, DiskFull> {
+        if !self.written {
+            pending::<()>().await;
+        }
+        Err(DiskFull)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Channels(BTreeMap<NodeId, mpsc::Sender<Envelope>>);
+
+impl Transport for Channels {
+    fn send(&mut self, envelope: Envelope) {
+        if let Some(inbox) = self.0.get(&envelope.to) {
+            // A full inbox loses messages, as a network does.
+            drop(inbox.try_send(envelope));
+        }
+    }
+}
+
+/// Answers each command with how many came before it.
+#[derive(Default)]
+struct Counter(u64);
+
+#[async_trait]
+impl StateMachine for Counter {
+    async fn apply(&mut self, _: LogIndex, command: Bytes) -> Bytes {
+        assert!(command != "panic", "a state machine that panics");
+        self.0 += 1;
+        Bytes::from(self.0.to_string())
+    }
+}
+
+struct Cluster {
+    handles: Vec<Handle>,
+    tasks: Vec<JoinHandle<Result<(), NodeError<Infallible>>>>,
+}
+
+fn raft(id: NodeId, voters: &[NodeId]) -> Raft {
+    Raft::new(Config::new(id, voters.to_vec()), Restored::default(), Time::ZERO).unwrap()
+}
+
+fn cluster(size: u64) -> Cluster {
+    let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
+    let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
+    for &id in &voters {
+        let (sender, inbox) = mpsc::channel(1024);
+        channels.0.insert(id, sender);
+        inboxes.push(inbox);
+    }
+    let environment = TokioEnvironment::new();
+    let start = |(&id, inbox)| {
+        let (store, machine) = (QuickStore::default(), Counter::default());
+        let (node, handle) =
+            Node::new(raft(id, &voters), store, channels.clone(), machine, environment, inbox);
+        (handle, tokio::spawn(node.run()))
+    };
+    let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();
+    Cluster { handles, tasks }
+}
+
+impl Cluster {
+    /// Proposes until a leader takes it; where each node sends one to.
+    async fn propose(&self, command: &'static str) -> (usize, Bytes) {
+        loop {
+            for (place, handle) in self.handles.iter().enumerate() {
+                match handle.propose(command.into()).await {
+                    Outcome::Applied { answer, .. } => return (place, answer),
+                    Outcome::NotApplied(_) | Outcome::Unknown => {}
+                }
+            }
+            // The clock is paused: this is when time passes.
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_nodes_commit_lose_their_leader_and_go_on() {
+    let cluster = cluster(3);
+    let (first, answer) = cluster.propose("a").await;
+    assert_eq!(answer, "1");
+    cluster.tasks[first].abort();
+    let (second, answer) = cluster.propose("b").await;
+    assert_ne!(second, first);
+    assert_eq!(answer, "2");
+    let term = cluster.handles[second].status().await.unwrap().current_term;
+    assert!(term.get() >= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_says_who_leads() {
+    let cluster = cluster(3);
+    let (leader, _) = cluster.propose("a").await;
+    let follower = &cluster.handles[(leader + 1) % 3];
+    let hint = NodeId::new(leader as u64 + 1);
+    let outcome = follower.propose("b".into()).await;
+    assert_eq!(outcome, Outcome::NotApplied(Refusal::NotLeader { leader: Some(hint) }));
+    assert_eq!(follower.status().await.unwrap().role, RoleName::Follower);
+}
+
+#[tokio::test(start_paused = true)]
+async fn proposals_that_wait_together_are_all_answered() {
+    let cluster = cluster(3);
+    let (leader, _) = cluster.propose("a").await;
+    let asks: Vec<_> = (0..500)
+        .map(|_| {
+            let handle = cluster.handles[leader].clone();
+            tokio::spawn(async move { handle.propose("b".into()).await })
+        })
+        .collect();
+    let mut answers: Vec<u64> = Vec::new();
+    for ask in asks {
+        match ask.await.unwrap() {
+            Outcome::Applied { answer, .. } => {
+                answers.push(String::from_utf8_lossy(&answer).parse().unwrap())
+            }
+            other @ (Outcome::NotApplied(_) | Outcome::Unknown) => panic!("{other:?}"),
+        }
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, (2..=501).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_shut_down_ends_and_answers_no_more() {
+    let mut cluster = cluster(1);
+    cluster.propose("a").await;
+    cluster.handles[0].shutdown().await;
+    cluster.tasks.remove(0).await.unwrap().unwrap();
+    assert_eq!(cluster.handles[0].propose("b".into()).await, Outcome::NotApplied(Refusal::Stopped));
+    assert_eq!(cluster.handles[0].status().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_on_its_way_when_the_node_goes_is_unknown() {
+    let mut cluster = cluster(3);
+    let (leader, _) = cluster.propose("a").await;
+    for place in (0..3).filter(|&place| place != leader) {
+        cluster.tasks[place].abort();
+    }
+    let handle = cluster.handles[leader].clone();
+    let ask = tokio::spawn(async move { handle.propose("b".into()).await });
+    // The leader has taken it in once it answers a later question.
+    tokio::task::yield_now().await;
+    assert!(cluster.handles[leader].status().await.is_some());
+    cluster.tasks.remove(leader).abort();
+    assert_eq!(ask.await.unwrap(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_machine_that_panics_ends_its_node() {
+    let mut cluster = cluster(1);
+    cluster.propose("a").await;
+    assert_eq!(cluster.handles[0].propose("panic".into()).await, Outcome::Unknown);
+    let ended = cluster.tasks.remove(0).await.unwrap();
+    assert!(matches!(ended, Err(NodeError::StateMachine)), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_store_fails_stops_and_says_why() {
+    let id = NodeId::new(1);
+    let (_sender, inbox) = mpsc::channel(1);
+    let store = BrokenStore { written: false };
+    let environment = TokioEnvironment::new();
+    let (node, handle) =
+        Node::new(raft(id, &[id]), store, Channels::default(), Counter::default(), environment, inbox);
+    let ended = node.run().await.unwrap_err();
+    assert_eq!(ended.to_string(), "log store: no space left");
+    assert_eq!(handle.propose("a".into()).await, Outcome::NotApplied(Refusal::Stopped));
+}
