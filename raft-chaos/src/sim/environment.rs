@@ -1,0 +1,67 @@
+//! What a simulated host lives in: virtual time, pauses, and links that a plan cuts.
+
+use std::future::Future;
+use std::time::Duration;
+
+use raft_core::node::{Environment, Point};
+use raft_core::{Event, NodeId, Time};
+use raft_net::{Fate, Links};
+use tokio::time::{Instant, sleep_until};
+
+use super::world::World;
+
+/// The environment of one life of a host, made when it starts. Its time is the simulation's, so that it
+/// goes on from one life to the next.
+#[derive(Clone)]
+pub(super) struct SimEnvironment {
+    world: World,
+    /// The server that lives here; clients are never paused.
+    node: Option<NodeId>,
+    origin: Instant,
+    started: Duration,
+}
+
+impl SimEnvironment {
+    /// Must be called on a simulated host.
+    pub(super) fn new(world: &World, node: Option<NodeId>) -> Self {
+        let started = turmoil::sim_elapsed().unwrap_or_default();
+        Self { world: world.clone(), node, origin: Instant::now(), started }
+    }
+}
+
+impl Environment for SimEnvironment {
+    fn now(&self) -> Time {
+        Time::ZERO.after(self.started + self.origin.elapsed())
+    }
+
+    fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
+        let since_start = deadline.since(Time::ZERO.after(self.started));
+        sleep_until(self.origin + since_start)
+    }
+
+    async fn point(&self, _: Point) {
+        if let Some(node) = self.node {
+            self.world.while_paused(node).await;
+        }
+    }
+
+    fn observe(&self, event: &Event) {
+        if let Some(node) = self.node {
+            self.world.observe(node, event);
+        }
+    }
+}
+
+/// The links between the servers, as the plan leaves them.
+#[derive(Clone)]
+pub(super) struct SimLinks(pub(super) World);
+
+impl Links for SimLinks {
+    fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
+        self.0.fate(from, to, kind, bytes)
+    }
+
+    fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.0.is_cut(from, to)
+    }
+}

@@ -1,0 +1,185 @@
+//! One server of the simulated cluster: the real node, the real transport, a real store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_core::node::{Handle, LogStore, Node, NodeError, Outcome, Refusal, StateMachine};
+use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng};
+use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
+use raft_storage::{MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::environment::{SimEnvironment, SimLinks};
+use super::world::World;
+use crate::kv::{self, Map};
+use crate::plan::{Cluster, Storage};
+
+/// The port that every server listens on.
+pub(super) const PORT: u16 = 7000;
+/// How many messages, and how many requests, may wait for a node.
+const INLET_MAX: usize = 4096;
+/// The shortest and the longest time that a sync takes.
+const SYNC: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(4));
+
+/// The simulated host that a server runs on.
+pub(super) fn host_name(id: NodeId) -> String {
+    id.to_string()
+}
+
+/// What a server needs in each of its lives.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) id: NodeId,
+    pub(super) cluster: Cluster,
+    pub(super) world: World,
+    pub(super) disk: Disk,
+    pub(super) seed: u64,
+    pub(super) planted: Option<PlantedBug>,
+}
+
+/// What survives a server's crash.
+#[derive(Clone)]
+pub(super) enum Disk {
+    Memory(MemoryDisk),
+    Rocksdb(PathBuf),
+}
+
+impl Server {
+    /// One life, from start to stop; a crash drops it anywhere.
+    pub(super) async fn live(self) -> turmoil::Result {
+        let environment = SimEnvironment::new(&self.world, Some(self.id));
+        let starts = self.world.server(self.id).map_or(0, |server| server.starts);
+        let mut rng = Rng::new(self.seed ^ starts.wrapping_mul(0x9e37_79b9));
+        let incarnation = Incarnation(self.seed);
+        let mut sync = Rng::new(rng.next_u64());
+        let delay: SyncDelay = Box::new(move || sync.duration(SYNC));
+        let ended = match &self.disk {
+            Disk::Memory(disk) => {
+                let opened = MemoryStore::open(disk, incarnation, environment.clone(), delay);
+                self.run(opened, environment, &mut rng).await
+            }
+            Disk::Rocksdb(path) => {
+                match RocksStore::open_simulated(path, GroupId(0), incarnation, environment.clone(), delay) {
+                    Ok(opened) => self.run(opened, environment, &mut rng).await,
+                    Err(error) => Err(NodeError::Store(error)),
+                }
+            }
+        };
+        match ended {
+            Ok(()) => drop(self.world.gone(self.id, "has shut down")),
+            Err(error) => self.world.ended(self.id, &error),
+        }
+        Ok(())
+    }
+
+    async fn run<S: LogStore<Error = StorageError>>(
+        &self,
+        opened: Opened<S>,
+        environment: SimEnvironment,
+        rng: &mut Rng,
+    ) -> Result<(), NodeError<StorageError>> {
+        let Opened { store, restored, incarnation } = opened;
+        self.world.started(self.id, &restored);
+        let (messages, inbox) = mpsc::channel(INLET_MAX);
+        let (requests, clients) = mpsc::channel(INLET_MAX);
+        let raft = self.raft(restored, incarnation, rng.next_u64(), &environment);
+        let listener = TurmoilNet.listen(&format!("0.0.0.0:{PORT}")).await.expect("a simulated port is free");
+        let peers = Peers::start(
+            TurmoilNet,
+            listener,
+            environment.clone(),
+            SimLinks(self.world.clone()),
+            self.peers(incarnation, rng.next_u64()),
+            Inlet { messages, requests },
+        );
+        let machine = Machine { id: self.id, map: Map::default(), world: self.world.clone() };
+        let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(handle.clone(), clients));
+        let stop = self.world.server(self.id).map(|server| server.stop).unwrap_or_default();
+        tasks.spawn(async move {
+            stop.notified().await;
+            handle.shutdown().await;
+        });
+        node.run().await
+    }
+
+    fn raft(&self, restored: Restored, incarnation: Incarnation, seed: u64, environment: &SimEnvironment) -> Raft {
+        use raft_core::node::Environment as _;
+        let mut config = Config::new(self.id, self.cluster.nodes());
+        config.incarnation = incarnation;
+        config.election_timeout = self.cluster.election_timeout;
+        config.heartbeat = self.cluster.heartbeat;
+        config.seed = seed;
+        config.observe = true;
+        config.planted = self.planted;
+        Raft::new(config, restored, environment.now()).expect("a plan that was read configures a server")
+    }
+
+    fn peers(&self, incarnation: Incarnation, seed: u64) -> PeersConfig {
+        let address = |id| (id, format!("{}:{PORT}", host_name(id)));
+        let peers: BTreeMap<_, _> = self.cluster.nodes().into_iter().map(address).collect();
+        PeersConfig { incarnation, seed, ..PeersConfig::new(self.id, peers) }
+    }
+}
+
+impl Disk {
+    pub(super) fn new(storage: Storage, folder: PathBuf) -> Self {
+        match storage {
+            Storage::Memory => Self::Memory(MemoryDisk::new()),
+            Storage::Rocksdb => Self::Rocksdb(folder),
+        }
+    }
+}
+
+/// Hands the clients' requests to the node, each with its own wait for the answer.
+async fn serve(node: Handle, mut clients: mpsc::Receiver<(Request, Responder)>) {
+    let mut waiting = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = waiting.join_next() => {}
+            Some((request, responder)) = clients.recv() => {
+                let node = node.clone();
+                waiting.spawn(async move { responder.answer(answer(node.propose(request.command).await)) });
+            }
+            else => return,
+        }
+    }
+}
+
+fn answer(outcome: Outcome) -> raft_net::Outcome {
+    match outcome {
+        Outcome::Applied { answer, .. } => raft_net::Outcome::Committed(answer),
+        Outcome::NotApplied(refusal) => {
+            let leader_hint = match refusal {
+                Refusal::NotLeader { leader } => leader,
+                Refusal::Overloaded | Refusal::Stopped => None,
+            };
+            raft_net::Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
+        }
+        Outcome::Unknown => raft_net::Outcome::Unknown { reason: "the node has stopped".to_owned() },
+    }
+}
+
+/// The map, and the world that hears what was applied.
+struct Machine {
+    id: NodeId,
+    map: Map,
+    world: World,
+}
+
+#[async_trait]
+impl StateMachine for Machine {
+    async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
+        let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");
+        let operation = command.operation;
+        let answer = self.map.apply(index, command);
+        self.world.applied(self.id, operation, &answer);
+        kv::encode(&answer)
+    }
+}

@@ -1,0 +1,153 @@
+//! Everything that happens, in order: hashed always, written as `events.jsonl` and told as a story on
+//! request.
+
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use raft_core::{Event, EntryId, NodeId, Rng, RoleName, Term, Time};
+use serde::Serialize;
+
+/// Who hears the story: a line, and how far the run is from the end of its warm-up, in seconds.
+pub type Listener = Box<dyn FnMut(f64, &str) + Send>;
+
+/// Something that happened.
+#[derive(Clone, Debug, Hash, Serialize)]
+#[serde(untagged)]
+pub(super) enum Happening {
+    /// Inside a server.
+    Node {
+        node: NodeId,
+        #[serde(flatten)]
+        event: Event,
+    },
+    /// A server started with this on its disk, for the so-manieth time.
+    Started { node: NodeId, term: Term, last: EntryId, starts: u64 },
+    /// A server no longer runs.
+    Gone { node: NodeId, how: String },
+    /// A fault began, ended, or found nothing to do.
+    Fault { fault: String, does: String },
+    /// Something that must hold does not.
+    Broken { what: String },
+    /// The run got to another part.
+    Phase { phase: &'static str },
+    /// An operation of a client began (`outcome` is empty) or ended.
+    Operation { operation: u64, outcome: String },
+}
+
+impl Happening {
+    /// What a person wants to hear of it.
+    fn story(&self) -> Option<String> {
+        let mut text = String::new();
+        let written = match self {
+            Self::Node { node, event: Event::Role { term, from, to, .. } } => match (from, to) {
+                (_, RoleName::Leader) => write!(text, "{node} leads in {term}"),
+                (RoleName::Leader, RoleName::Follower | RoleName::Candidate) => {
+                    write!(text, "{node} gives way in {term}")
+                }
+                (RoleName::Follower | RoleName::Candidate, RoleName::Follower | RoleName::Candidate) => return None,
+            },
+            Self::Node { node, event: Event::Stopped { reason } } => write!(text, "{node} stops: {reason}"),
+            Self::Node { .. } | Self::Operation { .. } => return None,
+            Self::Started { node, starts: 1, .. } => write!(text, "{node} starts"),
+            Self::Started { node, term, last, .. } => {
+                write!(text, "{node} starts again in {term} with a log up to {last}")
+            }
+            Self::Gone { node, how } => write!(text, "{node} {how}"),
+            Self::Fault { fault, does } => write!(text, "{fault}: {does}"),
+            Self::Broken { what } => write!(text, "BROKEN {what}"),
+            Self::Phase { phase } => write!(text, "-- {phase}"),
+        };
+        written.ok().map(|()| text)
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time_ns: u64,
+    #[serde(flatten)]
+    happening: &'a Happening,
+    hash: &'a str,
+}
+
+/// The record of a run.
+pub(super) struct Trace {
+    hash: u64,
+    /// Where `events.jsonl` goes, and what went wrong with it.
+    file: Option<Box<dyn Write + Send>>,
+    failed: Option<io::Error>,
+    listener: Option<Listener>,
+    /// The end of the warm-up, from which the story counts.
+    origin: Time,
+}
+
+impl Trace {
+    pub(super) fn new(file: Option<Box<dyn Write + Send>>, listener: Option<Listener>, origin: Time) -> Self {
+        Self { hash: 0, file, failed: None, listener, origin }
+    }
+
+    /// Names all that has happened so far.
+    pub(super) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Writes what has not been written.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.flush()?;
+        }
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn push(&mut self, now: Time, happening: &Happening) {
+        self.hash = mix(self.hash, (now, happening));
+        if let Some(file) = &mut self.file {
+            let hash = format!("{:016x}", self.hash);
+            let line = Line { time_ns: now.as_nanos(), happening, hash: &hash };
+            let written = serde_json::to_writer(&mut *file, &line).map_err(io::Error::from);
+            if let Err(error) = written.and_then(|()| file.write_all(b"\n")) {
+                self.failed.get_or_insert(error);
+            }
+        }
+        if let Some(listener) = &mut self.listener
+            && let Some(story) = happening.story()
+        {
+            let after = Duration::from_nanos(now.as_nanos()).as_secs_f64();
+            let origin = Duration::from_nanos(self.origin.as_nanos()).as_secs_f64();
+            listener(after - origin, &story);
+        }
+    }
+
+    /// A frame is on its way between two servers: part of the hash, not of the file.
+    pub(super) fn message(&mut self, from: NodeId, to: NodeId, kind: &str, bytes: usize, delay: Duration) {
+        self.hash = mix(self.hash, (from, to, kind, bytes, delay));
+    }
+}
+
+/// A hash of what came before and of what comes now; the same on every 64-bit little-endian machine.
+pub(super) fn mix(before: u64, now: impl Hash) -> u64 {
+    let mut hasher = Mixer(before);
+    now.hash(&mut hasher);
+    hasher.finish()
+}
+
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = Rng::new(self.0 ^ word).next_u64();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,389 @@
+//! What the simulated world knows: who runs, which links are cut, and everything that has happened.
+//!
+//! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use raft_core::figure3::{Broken, Figure3};
+use raft_core::node::NodeError;
+use raft_core::{Event, EntryId, LogIndex, NodeId, Restored, Rng, RoleName, Term, Time};
+use raft_net::Fate;
+use raft_storage::StorageError;
+use tokio::sync::Notify;
+
+use super::trace::{Happening, Trace};
+use crate::kv::Answer;
+use crate::plan::{Link, View};
+
+/// A handle on the world. Clones are handles on the same one.
+#[derive(Clone)]
+pub(super) struct World {
+    inner: Arc<Mutex<Inner>>,
+    /// Wakes those who wait because their node is paused.
+    resumed: Arc<Notify>,
+}
+
+struct Inner {
+    now: Time,
+    nodes: BTreeMap<NodeId, Server>,
+    links: BTreeMap<(NodeId, NodeId), CutLink>,
+    latency: Link,
+    rng: Rng,
+    figure3: Figure3,
+    states: BTreeMap<LogIndex, (u64, NodeId)>,
+    /// The log index of each operation that was applied.
+    applied: BTreeMap<u64, LogIndex>,
+    violations: Vec<Violation>,
+    ended: Vec<(NodeId, String)>,
+    committed: LogIndex,
+    last_commit: Time,
+    /// Grows with every change of who runs, who is paused and what is cut.
+    faults_version: u64,
+    /// Grows with every change of role.
+    roles_version: u64,
+    trace: Trace,
+}
+
+/// An invariant that was broken.
+#[derive(Clone, Debug)]
+pub(super) struct Violation {
+    pub(super) at: Time,
+    /// Its name in a plan.
+    pub(super) property: &'static str,
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) what: String,
+}
+
+/// One server as the world sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) running: bool,
+    pub(super) paused: u32,
+    /// How often it had something to do and was paused.
+    pub(super) held: u64,
+    pub(super) term: Term,
+    pub(super) role: RoleName,
+    pub(super) leads_since: Time,
+    pub(super) starts: u64,
+    state: u64,
+    pub(super) stop: Arc<Notify>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct CutLink {
+    cuts: u32,
+    /// How many messages met the cut.
+    met: u64,
+}
+
+impl World {
+    pub(super) fn new(nodes: &[NodeId], latency: Link, seed: u64, trace: Trace) -> Self {
+        let server = |&id| {
+            let server = Server {
+                running: false,
+                paused: 0,
+                held: 0,
+                term: Term::default(),
+                role: RoleName::Follower,
+                leads_since: Time::ZERO,
+                starts: 0,
+                state: 0,
+                stop: Arc::new(Notify::new()),
+            };
+            (id, server)
+        };
+        let inner = Inner {
+            now: Time::ZERO,
+            nodes: nodes.iter().map(server).collect(),
+            links: BTreeMap::new(),
+            latency,
+            rng: Rng::new(seed),
+            figure3: Figure3::new(nodes.to_vec()),
+            states: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            violations: Vec::new(),
+            ended: Vec::new(),
+            committed: LogIndex::ZERO,
+            last_commit: Time::ZERO,
+            faults_version: 0,
+            roles_version: 0,
+            trace,
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), resumed: Arc::new(Notify::new()) }
+    }
+
+    /// A panic ends the process of a simulation, so nobody sees what it left half done.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_now(&self, now: Time) {
+        self.lock().now = now;
+    }
+
+    pub(super) fn trace<T>(&self, work: impl FnOnce(&mut Trace) -> T) -> T {
+        work(&mut self.lock().trace)
+    }
+
+    /// Notes what happened now.
+    pub(super) fn happened(&self, happening: &Happening) {
+        let inner = &mut *self.lock();
+        inner.trace.push(inner.now, happening);
+    }
+
+    // --- who runs ---
+
+    /// A server starts with what its disk holds.
+    pub(super) fn started(&self, id: NodeId, restored: &Restored) {
+        let inner = &mut *self.lock();
+        inner.faults_version += 1;
+        if let Err(broken) = inner.figure3.started(id, restored) {
+            inner.break_property(broken);
+        }
+        let last = restored.entries.last().map_or(EntryId::ZERO, |entry| entry.id);
+        let term = restored.hard_state.current_term;
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            server.running = true;
+            server.starts += 1;
+            (server.term, server.role, server.state) = (term, RoleName::Follower, 0);
+            let starts = server.starts;
+            inner.trace.push(inner.now, &Happening::Started { node: id, term, last, starts });
+        }
+    }
+
+    /// A server no longer runs. False if it did not run before.
+    pub(super) fn gone(&self, id: NodeId, how: &str) -> bool {
+        let inner = &mut *self.lock();
+        inner.faults_version += 1;
+        inner.roles_version += 1;
+        let Some(server) = inner.nodes.get_mut(&id) else { return false };
+        server.role = RoleName::Follower;
+        let ran = std::mem::take(&mut server.running);
+        if ran {
+            inner.trace.push(inner.now, &Happening::Gone { node: id, how: how.to_owned() });
+        }
+        ran
+    }
+
+    /// A server ended by itself.
+    pub(super) fn ended(&self, id: NodeId, error: &NodeError<StorageError>) {
+        // A contradiction that it found was heard as an event already.
+        if !matches!(error, NodeError::Violation(_)) {
+            self.lock().ended.push((id, error.to_string()));
+        }
+        self.gone(id, "ended by itself");
+    }
+
+    /// Those that ended by themselves, and why.
+    pub(super) fn ends(&self) -> Vec<(NodeId, String)> {
+        self.lock().ended.clone()
+    }
+
+    pub(super) fn server(&self, id: NodeId) -> Option<Server> {
+        self.lock().nodes.get(&id).cloned()
+    }
+
+    pub(super) fn servers(&self) -> BTreeMap<NodeId, Server> {
+        self.lock().nodes.clone()
+    }
+
+    // --- pauses ---
+
+    /// Pauses a server once more, or once less. Pauses add up.
+    pub(super) fn pause(&self, id: NodeId, on: bool) {
+        let inner = &mut *self.lock();
+        inner.faults_version += 1;
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            server.paused = if on { server.paused + 1 } else { server.paused.saturating_sub(1) };
+        }
+        self.resumed.notify_waiters();
+    }
+
+    /// Waits while the server is paused.
+    pub(super) async fn while_paused(&self, id: NodeId) {
+        while self.is_held(id) {
+            self.resumed.notified().await;
+        }
+    }
+
+    fn is_held(&self, id: NodeId) -> bool {
+        let inner = &mut *self.lock();
+        let Some(server) = inner.nodes.get_mut(&id).filter(|server| server.paused > 0) else { return false };
+        server.held += 1;
+        true
+    }
+
+    // --- links ---
+
+    /// Cuts the links once more, or once less. Cuts add up.
+    pub(super) fn cut(&self, links: impl IntoIterator<Item = (NodeId, NodeId)>, on: bool) {
+        let inner = &mut *self.lock();
+        inner.faults_version += 1;
+        for link in links {
+            let cut = inner.links.entry(link).or_default();
+            cut.cuts = if on { cut.cuts + 1 } else { cut.cuts.saturating_sub(1) };
+        }
+    }
+
+    /// How many messages have met a cut on these links so far.
+    pub(super) fn met(&self, links: impl IntoIterator<Item = (NodeId, NodeId)>) -> u64 {
+        let inner = self.lock();
+        links.into_iter().filter_map(|link| inner.links.get(&link)).map(|link| link.met).sum()
+    }
+
+    /// What happens to a frame on its way between two servers.
+    pub(super) fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
+        let inner = &mut *self.lock();
+        if inner.is_cut(from, to, kind) {
+            return Fate::Drop;
+        }
+        let Link { delay, jitter, tail } = &inner.latency;
+        let mut delay = *delay + inner.rng.duration((Duration::ZERO, *jitter));
+        if let Some((more, share)) = tail
+            && inner.rng.below(1_000_000) < u64::from(share.ppm())
+        {
+            delay += *more;
+        }
+        inner.trace.message(from, to, kind, bytes, delay);
+        Fate::Deliver { delay }
+    }
+
+    /// Whether what has just come in was cut off on its way.
+    pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.lock().is_cut(from, to, "message")
+    }
+
+    // --- what servers do ---
+
+    pub(super) fn observe(&self, id: NodeId, event: &Event) {
+        let inner = &mut *self.lock();
+        if let Err(broken) = inner.figure3.observe(id, event) {
+            inner.break_property(broken);
+        }
+        match event {
+            Event::Role { term, to, .. } => inner.role(id, *term, *to),
+            Event::Committed { to, .. } if to.index > inner.committed => {
+                (inner.committed, inner.last_commit) = (to.index, inner.now);
+            }
+            _ => {}
+        }
+        inner.trace.push(inner.now, &Happening::Node { node: id, event: event.clone() });
+    }
+
+    /// A server applied an operation, with this answer.
+    pub(super) fn applied(&self, id: NodeId, operation: u64, answer: &Answer) {
+        let inner = &mut *self.lock();
+        inner.applied.entry(operation).or_insert(answer.index);
+        let Some(server) = inner.nodes.get_mut(&id) else { return };
+        server.state = super::trace::mix(server.state, (operation, answer));
+        let (state, first) = *inner.states.entry(answer.index).or_insert((server.state, id));
+        if state != server.state {
+            let what = format!("their states differ after entry {}", answer.index);
+            inner.violate("state-hash", vec![first, id], what);
+        }
+    }
+
+    /// The log index of each operation that took effect.
+    pub(super) fn witness(&self) -> BTreeMap<u64, LogIndex> {
+        self.lock().applied.clone()
+    }
+
+    pub(super) fn violations(&self) -> Vec<Violation> {
+        self.lock().violations.clone()
+    }
+
+    pub(super) fn committed(&self) -> (LogIndex, Time) {
+        let inner = self.lock();
+        (inner.committed, inner.last_commit)
+    }
+
+    /// The leader of each term that had one.
+    pub(super) fn leaders(&self) -> BTreeMap<Term, NodeId> {
+        self.lock().figure3.leaders().clone()
+    }
+
+    /// The highest term of any server that runs.
+    pub(super) fn highest_term(&self) -> Term {
+        self.lock().nodes.values().map(|server| server.term).max().unwrap_or_default()
+    }
+
+    /// Numbers that change when who runs, what is cut, or who leads changes.
+    pub(super) fn versions(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.faults_version, inner.roles_version)
+    }
+
+    /// Whether nothing is cut between the two, either way.
+    pub(super) fn are_linked(&self, a: NodeId, b: NodeId) -> bool {
+        let inner = self.lock();
+        [(a, b), (b, a)].iter().all(|link| inner.links.get(link).is_none_or(|link| link.cuts == 0))
+    }
+
+    /// The cluster as targets see it.
+    pub(super) fn view(&self) -> View {
+        let inner = self.lock();
+        let running = || inner.nodes.iter().filter(|(_, server)| server.running);
+        let of = |role| running().filter(move |(_, server)| server.role == role);
+        let ids = |role| of(role).map(|(&id, _)| id).collect::<Vec<_>>();
+        let leader = of(RoleName::Leader).max_by_key(|(_, server)| server.term);
+        let stale = |id: &NodeId| Some(*id) != leader.map(|(&id, _)| id);
+        View {
+            nodes: inner.nodes.keys().copied().collect(),
+            running: running().map(|(&id, _)| id).collect(),
+            leader: leader.map(|(&id, _)| id),
+            stale_leaders: ids(RoleName::Leader).into_iter().filter(stale).collect(),
+            followers: ids(RoleName::Follower),
+            candidates: ids(RoleName::Candidate),
+            trigger: None,
+            acted_on: BTreeMap::new(),
+        }
+    }
+}
+
+impl Inner {
+    /// A link that is cut in one direction only is a link that loses messages: what keeps the
+    /// connection of the whole direction alive passes, as TCP's own acknowledgements are not messages.
+    fn is_cut(&mut self, from: NodeId, to: NodeId, kind: &str) -> bool {
+        let back = self.links.get(&(to, from)).is_some_and(|link| link.cuts > 0);
+        let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
+        match self.links.get_mut(&(from, to)) {
+            Some(link) if link.cuts > 0 && (back || !upkeep) => {
+                link.met += 1;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn role(&mut self, id: NodeId, term: Term, role: RoleName) {
+        self.roles_version += 1;
+        let now = self.now;
+        let Some(server) = self.nodes.get_mut(&id) else { return };
+        if role == RoleName::Leader {
+            server.leads_since = now;
+        }
+        (server.term, server.role) = (term, role);
+    }
+
+    fn break_property(&mut self, broken: Broken) {
+        let Broken { property, nodes, what } = broken;
+        self.violate(property.name(), nodes, what);
+    }
+
+    fn violate(&mut self, property: &'static str, nodes: Vec<NodeId>, what: String) {
+        let violation = Violation { at: self.now, property, nodes, what };
+        self.trace.push(self.now, &Happening::Broken { what: violation.to_string() });
+        self.violations.push(violation);
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} broken on", self.property)?;
+        self.nodes.iter().try_for_each(|node| write!(f, " {node}"))?;
+        write!(f, ": {}", self.what)
+    }
+}
