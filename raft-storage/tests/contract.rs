@@ -17,8 +17,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn that_loses(losses: &[Loss]) -> Self {
-        Self { disk: MemoryDisk::new(), losses: losses.to_vec().into_iter().cycle() }
+    fn that_loses(losses: Vec<Loss>) -> Self {
+        Self { disk: MemoryDisk::new(), losses: losses.into_iter().cycle() }
     }
 }
 
@@ -37,20 +37,20 @@ impl Disk for Memory {
 
 #[tokio::test(start_paused = true)]
 async fn memory_keeps_the_contract_when_it_is_killed() {
-    contract::all(|| Memory::that_loses(&[Loss::None])).await;
+    contract::all(|| Memory::that_loses(vec![Loss::None])).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn memory_keeps_the_contract_when_the_power_goes() {
     for keep in [0, 1, usize::MAX] {
-        contract::all(|| Memory::that_loses(&[Loss::Unsynced { keep }])).await;
+        contract::all(|| Memory::that_loses(vec![Loss::Unsynced { keep }])).await;
     }
 }
 
 /// What a killed process left unsynced is durable once it was read.
 #[tokio::test(start_paused = true)]
 async fn memory_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
-    contract::all(|| Memory::that_loses(&[Loss::None, Loss::Unsynced { keep: 0 }])).await;
+    contract::all(|| Memory::that_loses(vec![Loss::None, Loss::Unsynced { keep: 0 }])).await;
 }
 
 #[cfg(feature = "rocksdb")]
@@ -100,8 +100,8 @@ mod rocks {
     }
 
     impl Simulated {
-        fn that_is_cut(cuts: &[Cut]) -> Self {
-            Self { directory: TempDir::new().unwrap(), cuts: cuts.to_vec().into_iter().cycle() }
+        fn that_is_cut(cuts: Vec<Cut>) -> Self {
+            Self { directory: TempDir::new().unwrap(), cuts: cuts.into_iter().cycle() }
         }
     }
 
@@ -130,16 +130,16 @@ mod rocks {
 
     #[tokio::test(start_paused = true)]
     async fn simulated_rocksdb_keeps_the_contract_when_it_is_killed() {
-        contract::all(|| Simulated::that_is_cut(&[Cut::Nowhere])).await;
+        contract::all(|| Simulated::that_is_cut(vec![Cut::Nowhere])).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn simulated_rocksdb_keeps_the_contract_when_the_power_goes() {
-        contract::all(|| Simulated::that_is_cut(&[Cut::BehindSynced])).await;
+        contract::all(|| Simulated::that_is_cut(vec![Cut::BehindSynced])).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn simulated_rocksdb_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
-        contract::all(|| Simulated::that_is_cut(&[Cut::Nowhere, Cut::BehindSynced])).await;
+        contract::all(|| Simulated::that_is_cut(vec![Cut::Nowhere, Cut::BehindSynced])).await;
     }
 }
