@@ -1,0 +1,15 @@
+//! What opening a store gives.
+
+use raft_core::{Incarnation, Restored};
+
+/// A store, and what it found when it was opened.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// Ready to be written to.
+    pub store: S,
+    /// What the server had stored: exactly what was acknowledged, and perhaps whole batches that
+    /// were written after it. All of it is durable.
+    pub restored: Restored,
+    /// This life of the directory: drawn when it was made, and the same ever since.
+    pub incarnation: Incarnation,
+}

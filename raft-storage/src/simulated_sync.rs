@@ -1,0 +1,72 @@
+//! A disk's sync in virtual time: how long it takes, and which writes it covers.
+//!
+//! One sync is in flight at a time. It covers the writes handed in before it started; those handed in
+//! meanwhile wait for the next one, as they do for the log writer's thread. No operating system is
+//! asked to sync anything.
+
+use std::future::{Future, pending};
+use std::mem;
+use std::pin::Pin;
+use std::time::Duration;
+
+use raft_core::node::Environment;
+
+/// Draws how long the next simulated sync takes. Give it a seeded generator.
+pub type SyncDelay = Box<dyn FnMut() -> Duration + Send>;
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub(crate) struct SimulatedSync {
+    start: Box<dyn FnMut() -> Sleep + Send>,
+    in_flight: Option<InFlight>,
+    /// Writes that no sync covers yet.
+    waiting: usize,
+}
+
+struct InFlight {
+    sleep: Sleep,
+    covers: usize,
+}
+
+impl SimulatedSync {
+    pub(crate) fn new<E: Environment>(environment: E, mut delay: SyncDelay) -> Self {
+        let start = move || -> Sleep {
+            let environment = environment.clone();
+            let deadline = environment.now().after(delay());
+            Box::pin(async move { environment.sleep_until(deadline).await })
+        };
+        Self { start: Box::new(start), in_flight: None, waiting: 0 }
+    }
+
+    /// One more write has to become durable.
+    pub(crate) fn handed_in(&mut self) {
+        self.waiting += 1;
+        if self.in_flight.is_none() {
+            self.start_next();
+        }
+    }
+
+    /// Whether every write handed in has been told of.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
+    /// Waits for the sync in flight and says how many writes it covers; with none in flight, waits
+    /// for ever. Cancel safe: the sync goes on, and the next call tells of it.
+    pub(crate) async fn synced(&mut self) -> usize {
+        let Some(InFlight { sleep, covers }) = &mut self.in_flight else {
+            return pending().await;
+        };
+        sleep.await;
+        let covers = *covers;
+        self.in_flight = None;
+        if self.waiting > 0 {
+            self.start_next();
+        }
+        covers
+    }
+
+    fn start_next(&mut self) {
+        self.in_flight = Some(InFlight { sleep: (self.start)(), covers: mem::take(&mut self.waiting) });
+    }
+}

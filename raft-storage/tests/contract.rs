@@ -1,0 +1,145 @@
+//! The contract, asked of each store, and of each way to crash it.
+
+mod common;
+
+use std::iter::Cycle;
+use std::vec;
+
+use common::{PausedClock, delays};
+use raft_core::Incarnation;
+use raft_storage::contract::{self, Disk};
+use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened};
+
+/// The losses of a disk's crashes, over and over.
+struct Memory {
+    disk: MemoryDisk,
+    losses: Cycle<vec::IntoIter<Loss>>,
+}
+
+impl Memory {
+    fn that_loses(losses: Vec<Loss>) -> Self {
+        Self { disk: MemoryDisk::new(), losses: losses.into_iter().cycle() }
+    }
+}
+
+impl Disk for Memory {
+    type Store = MemoryStore;
+
+    fn open(&mut self, new_incarnation: Incarnation) -> Opened<MemoryStore> {
+        MemoryStore::open(&self.disk, new_incarnation, PausedClock::new(), delays())
+    }
+
+    fn crash(&mut self, store: MemoryStore) {
+        drop(store);
+        self.disk.crash(self.losses.next().unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_the_contract_when_it_is_killed() {
+    contract::all(|| Memory::that_loses(vec![Loss::None])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_the_contract_when_the_power_goes() {
+    for keep in [0, 1, usize::MAX] {
+        contract::all(|| Memory::that_loses(vec![Loss::Unsynced { keep }])).await;
+    }
+}
+
+/// What a killed process left unsynced is durable once it was read.
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
+    contract::all(|| Memory::that_loses(vec![Loss::None, Loss::Unsynced { keep: 0 }])).await;
+}
+
+#[cfg(feature = "rocksdb")]
+mod rocks {
+    use std::fs::File;
+
+    use raft_core::GroupId;
+    use raft_storage::RocksStore;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const GROUP: GroupId = GroupId(3);
+
+    struct Threaded(TempDir);
+
+    impl Disk for Threaded {
+        type Store = RocksStore;
+
+        fn open(&mut self, new_incarnation: Incarnation) -> Opened<RocksStore> {
+            RocksStore::open(self.0.path(), GROUP, new_incarnation).unwrap()
+        }
+
+        fn crash(&mut self, store: RocksStore) {
+            drop(store);
+        }
+    }
+
+    #[tokio::test]
+    async fn rocksdb_keeps_the_contract() {
+        contract::all(|| Threaded(TempDir::new().unwrap())).await;
+    }
+
+    /// What a simulated crash leaves of the write-ahead log.
+    #[derive(Clone, Copy)]
+    enum Cut {
+        /// All of it: the process was killed.
+        Nowhere,
+        /// What was synced: the power went.
+        BehindSynced,
+    }
+
+    /// The cuts of a directory's crashes, over and over.
+    struct Simulated {
+        directory: TempDir,
+        cuts: Cycle<vec::IntoIter<Cut>>,
+    }
+
+    impl Simulated {
+        fn that_is_cut(cuts: Vec<Cut>) -> Self {
+            Self { directory: TempDir::new().unwrap(), cuts: cuts.into_iter().cycle() }
+        }
+    }
+
+    impl Disk for Simulated {
+        type Store = RocksStore;
+
+        fn open(&mut self, new_incarnation: Incarnation) -> Opened<RocksStore> {
+            let clock = PausedClock::new();
+            RocksStore::open_simulated(self.directory.path(), GROUP, new_incarnation, clock, delays())
+                .unwrap()
+        }
+
+        fn crash(&mut self, store: RocksStore) {
+            let synced = store.synced_wal().unwrap();
+            drop(store);
+            match self.cuts.next().unwrap() {
+                Cut::Nowhere => {}
+                Cut::BehindSynced => {
+                    let wal = File::options().write(true).open(synced.file).unwrap();
+                    assert!(synced.bytes <= wal.metadata().unwrap().len());
+                    wal.set_len(synced.bytes).unwrap();
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn simulated_rocksdb_keeps_the_contract_when_it_is_killed() {
+        contract::all(|| Simulated::that_is_cut(vec![Cut::Nowhere])).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn simulated_rocksdb_keeps_the_contract_when_the_power_goes() {
+        contract::all(|| Simulated::that_is_cut(vec![Cut::BehindSynced])).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn simulated_rocksdb_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
+        contract::all(|| Simulated::that_is_cut(vec![Cut::Nowhere, Cut::BehindSynced])).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! When writes become durable, what a store does that cannot write, and what is written when it goes.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{PausedClock, delays};
+use raft_core::node::LogStore;
+use raft_core::{Batch, Entry, EntryId, Incarnation, LogIndex, Payload, Term};
+use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, StorageError};
+use tokio::time::Instant;
+
+fn batch(index: u64) -> Batch {
+    let id = EntryId::new(Term::new(1), LogIndex::new(index));
+    Batch { entries: vec![Entry::new(id, Payload::Noop)], ..Batch::default() }
+}
+
+fn in_memory(disk: &MemoryDisk) -> Opened<MemoryStore> {
+    MemoryStore::open(disk, Incarnation(1), PausedClock::new(), delays())
+}
+
+/// What was given before the mistake is durable; the mistake, and all after it, is not written.
+async fn assert_a_misfit_poisons(mut store: impl LogStore<Error = StorageError>) {
+    store.write(batch(1));
+    store.write(batch(3));
+    store.write(batch(2));
+    assert_eq!(store.persisted().await, Ok(1));
+    let misfit = StorageError::Misfit { expected: LogIndex::new(2), found: LogIndex::new(3) };
+    assert_eq!(store.persisted().await, Err(misfit.clone()));
+    store.write(batch(2));
+    assert_eq!(store.persisted().await, Err(misfit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_leaves_a_gap_poisons_the_store_in_memory() {
+    let disk = MemoryDisk::new();
+    assert_a_misfit_poisons(in_memory(&disk).store).await;
+    assert_eq!(in_memory(&disk).restored.entries, batch(1).entries);
+}
+
+/// The delays are 1, 2, 3 ms: the first write is synced alone, the four behind it together.
+async fn assert_writes_share_the_next_sync(mut store: impl LogStore<Error = StorageError>) {
+    let began = Instant::now();
+    for index in 1..6 {
+        store.write(batch(index));
+    }
+    assert_eq!(store.persisted().await, Ok(1));
+    assert_eq!(began.elapsed(), Duration::from_millis(1));
+    store.write(batch(6));
+    assert_eq!(store.persisted().await, Ok(4));
+    assert_eq!(began.elapsed(), Duration::from_millis(3));
+    assert_eq!(store.persisted().await, Ok(1));
+    assert_eq!(began.elapsed(), Duration::from_millis(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_handed_in_during_a_sync_share_the_next_one_in_memory() {
+    assert_writes_share_the_next_sync(in_memory(&MemoryDisk::new()).store).await;
+}
+
+/// Each row: how many unsynced batches the disk had got to, and how many entries are left. The first
+/// one was synced.
+#[tokio::test(start_paused = true)]
+async fn a_power_cut_leaves_what_was_synced_and_the_batches_that_the_caller_chooses() {
+    for (keep, left) in [(0, 1), (1, 2), (3, 4), (9, 4)] {
+        let disk = MemoryDisk::new();
+        let mut store = in_memory(&disk).store;
+        for index in 1..5 {
+            store.write(batch(index));
+        }
+        assert_eq!(store.persisted().await, Ok(1));
+        assert_eq!(disk.unsynced(), 3);
+        disk.crash(Loss::Unsynced { keep });
+        assert_eq!(in_memory(&disk).restored.entries.len(), left, "keep {keep}");
+    }
+}
+
+/// Its task may live on for a while after the power has gone.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_outlives_its_crash_changes_nothing() {
+    let disk = MemoryDisk::new();
+    let mut stale = in_memory(&disk).store;
+    stale.write(batch(1));
+    disk.crash(Loss::Unsynced { keep: 0 });
+    let Opened { store: mut fresh, .. } = in_memory(&disk);
+    fresh.write(batch(1));
+    stale.write(batch(2));
+    assert_eq!(stale.persisted().await, Err(StorageError::Superseded));
+    assert_eq!(disk.unsynced(), 1);
+}
+
+#[cfg(feature = "rocksdb")]
+mod rocks {
+    use std::path::Path;
+
+    use raft_core::GroupId;
+    use raft_storage::RocksStore;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn threaded(directory: &Path) -> Opened<RocksStore> {
+        RocksStore::open(directory, GroupId(0), Incarnation(1)).unwrap()
+    }
+
+    fn simulated(directory: &Path) -> Opened<RocksStore> {
+        let clock = PausedClock::new();
+        RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), clock, delays()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_leaves_a_gap_poisons_the_store_on_disk() {
+        for open in [threaded, simulated] {
+            let directory = TempDir::new().unwrap();
+            assert_a_misfit_poisons(open(directory.path()).store).await;
+            assert_eq!(open(directory.path()).restored.entries, batch(1).entries);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_handed_in_during_a_sync_share_the_next_one_on_disk() {
+        let directory = TempDir::new().unwrap();
+        assert_writes_share_the_next_sync(simulated(directory.path()).store).await;
+    }
+
+    #[test]
+    fn dropping_a_store_writes_what_was_given() {
+        let directory = TempDir::new().unwrap();
+        let Opened { mut store, .. } = threaded(directory.path());
+        for index in 1..100 {
+            store.write(batch(index));
+        }
+        drop(store);
+        assert_eq!(threaded(directory.path()).restored.entries.len(), 99);
+    }
+
+    /// A log written in production is the same one in a simulation, and the other way round.
+    #[tokio::test(start_paused = true)]
+    async fn both_executors_write_the_same_log() {
+        let directory = TempDir::new().unwrap();
+        for (index, open) in (1..).zip([threaded, simulated, threaded]) {
+            let Opened { mut store, restored, .. } = open(directory.path());
+            assert_eq!(
+                restored.entries,
+                (1..index).flat_map(|index| batch(index).entries).collect::<Vec<_>>()
+            );
+            store.write(batch(index));
+            assert_eq!(store.persisted().await, Ok(1));
+        }
+    }
+}
