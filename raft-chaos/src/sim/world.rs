@@ -34,8 +34,8 @@ struct Inner {
     rng: Rng,
     figure3: Figure3,
     states: BTreeMap<LogIndex, (u64, NodeId)>,
-    /// The log index of each operation that was applied.
-    applied: BTreeMap<u64, LogIndex>,
+    /// The operation that was applied at each index, as its first server has it.
+    applied: BTreeMap<LogIndex, u64>,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
     committed: LogIndex,
@@ -276,7 +276,7 @@ impl World {
     /// A server applied an operation, with this answer.
     pub(super) fn applied(&self, id: NodeId, operation: u64, answer: &Answer) {
         let inner = &mut *self.lock();
-        inner.applied.entry(operation).or_insert(answer.index);
+        inner.applied.entry(answer.index).or_insert(operation);
         let Some(server) = inner.nodes.get_mut(&id) else { return };
         server.state = super::trace::mix(server.state, (operation, answer));
         let (state, first) = *inner.states.entry(answer.index).or_insert((server.state, id));
@@ -286,9 +286,9 @@ impl World {
         }
     }
 
-    /// The log index of each operation that took effect.
-    pub(super) fn witness(&self) -> BTreeMap<u64, LogIndex> {
-        self.lock().applied.clone()
+    /// The operations that took effect, in the order of the log.
+    pub(super) fn witness(&self) -> Vec<(LogIndex, u64)> {
+        self.lock().applied.iter().map(|(&index, &operation)| (index, operation)).collect()
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {

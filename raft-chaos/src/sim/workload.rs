@@ -1,0 +1,361 @@
+//! The clients: what they ask, whom, and what they saw of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft_core::node::Environment as _;
+use raft_core::{ClusterId, LogIndex, NodeId, Rng, Time};
+use raft_net::{Client, Outcome, TurmoilNet};
+use tokio::task::JoinSet;
+
+use super::environment::SimEnvironment;
+use super::server::{PORT, host_name};
+use super::trace::Happening;
+use super::world::World;
+use crate::history::{self, F, Recorder, Started, Value};
+use crate::kv::{self, Action, Answer, Command};
+use crate::plan::{Operation, Route, Workload};
+
+/// How long a client waits for one server to take its connection.
+const CONNECT: Duration = Duration::from_millis(300);
+/// How long a client rests when a server knows no leader.
+const REST: Duration = Duration::from_millis(20);
+
+/// What all clients share. Clones share the same.
+#[derive(Clone)]
+pub(super) struct Clients {
+    state: Arc<Mutex<State>>,
+    plan: Arc<Workload>,
+    servers: Arc<Vec<NodeId>>,
+    world: World,
+}
+
+struct State {
+    recorder: Recorder,
+    keys: Vec<Key>,
+    /// Operations that have begun and not ended, and since when there has been at least one.
+    waiting: u64,
+    waiting_since: Option<Time>,
+    /// Begin, end and name of each operation that was ok; end and name of the others.
+    ended: Vec<Ended>,
+    stopped: bool,
+}
+
+/// One operation that ended, for latencies and ratios.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) began: Time,
+    pub(super) ended: Time,
+    pub(super) f: F,
+    pub(super) ok: bool,
+}
+
+/// One place among the keys in use: after so many operations its key is retired.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    generation: u64,
+    operations: u64,
+}
+
+impl Clients {
+    pub(super) fn new(plan: &Workload, servers: Vec<NodeId>, world: World) -> Self {
+        let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
+        let recorder = Recorder::new(plan.clients);
+        let state =
+            State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new(), stopped: false };
+        Self { state: Arc::new(Mutex::new(state)), plan: Arc::new(plan.clone()), servers: Arc::new(servers), world }
+    }
+
+    /// Runs all clients until [`Clients::stop`], and until what they have begun has ended.
+    pub(super) async fn run(self, seed: u64) -> turmoil::Result {
+        let environment = SimEnvironment::new(&self.world, None);
+        let mut rng = Rng::new(seed);
+        let mut clients = JoinSet::new();
+        for number in 0..self.plan.clients {
+            let client = OneClient {
+                shared: self.clone(),
+                environment: environment.clone(),
+                number,
+                rng: Rng::new(rng.next_u64()),
+                connection: None,
+                next: 0,
+                written: 0,
+                last_seen: None,
+            };
+            clients.spawn(client.run());
+        }
+        while clients.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// No operation begins any more.
+    pub(super) fn stop(&self) {
+        self.with(|state| state.stopped = true);
+    }
+
+    /// Since when there has always been an operation that waits.
+    pub(super) fn waiting_since(&self) -> Option<Time> {
+        self.with(|state| state.waiting_since)
+    }
+
+    /// What was seen, and how each operation ended.
+    pub(super) fn take(&self) -> (history::History, Vec<Ended>) {
+        self.with(|state| (state.recorder.history().clone(), state.ended.clone()))
+    }
+
+    /// How many operations were ok so far.
+    pub(super) fn ok(&self) -> usize {
+        self.with(|state| state.ended.iter().filter(|ended| ended.ok).count())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    /// The key that this place holds now.
+    fn key(&mut self, place: u64, operations_max: u64) -> String {
+        let Some(key) = usize::try_from(place).ok().and_then(|place| self.keys.get_mut(place)) else {
+            return String::new();
+        };
+        if key.operations >= operations_max {
+            *key = Key { generation: key.generation + 1, operations: 0 };
+        }
+        key.operations += 1;
+        format!("k{place}.{}", key.generation)
+    }
+}
+
+/// One client: one operation at a time.
+struct OneClient {
+    shared: Clients,
+    environment: SimEnvironment,
+    number: u64,
+    rng: Rng,
+    connection: Option<Client<TurmoilNet, SimEnvironment>>,
+    /// Whom to ask next, as a place among the servers.
+    next: usize,
+    written: u64,
+    /// The last key and value that this client knows of, which a compare-and-set expects.
+    last_seen: Option<(String, Option<String>)>,
+}
+
+impl OneClient {
+    /// Open loop: operations are due at their times, whatever became of earlier ones; a client that is
+    /// late begins at once, and what it missed meanwhile is left out.
+    async fn run(mut self) {
+        let plan = Arc::clone(&self.shared.plan);
+        let spacing = Duration::from_secs(1) / u32::try_from(plan.rate).unwrap_or(u32::MAX);
+        let period = spacing * u32::try_from(plan.clients).unwrap_or(u32::MAX);
+        let mut due = Time::ZERO.after(spacing * u32::try_from(self.number).unwrap_or(u32::MAX));
+        loop {
+            self.environment.sleep_until(due).await;
+            if self.shared.with(|state| state.stopped) {
+                return;
+            }
+            self.operation(&plan).await;
+            due = due.after(period).max(self.environment.now());
+        }
+    }
+
+    async fn operation(&mut self, plan: &Workload) {
+        let began = self.environment.now();
+        let deadline = began.after(plan.op_timeout);
+        let key = self.key(plan);
+        let (f, action) = self.action(plan, &key);
+        let started = self.begin(began, f, &key, &action);
+        let weight = usize::try_from(plan.value).unwrap_or(0);
+        let ballast = Bytes::from(vec![0; weight.saturating_sub(text_of(&action))]);
+        let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
+        let command = kv::encode(&Command { operation, key: key.clone(), action: action.clone(), ballast });
+        let (outcome, node) = self.ask(command, deadline).await;
+        if let Some(answer) = outcome.answer() {
+            self.last_seen = Some((key, known_after(&action, answer)));
+        }
+        self.end(began, f, started, outcome, node);
+    }
+
+    /// Asks until an answer is certain or time is up. A server that says "certainly not applied" may be
+    /// followed by another one within the same operation; "unknown" ends it.
+    async fn ask(&mut self, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
+        while self.environment.now() < deadline {
+            let Some(client) = self.connect(deadline).await else {
+                self.try_another(None);
+                self.rest(deadline).await;
+                continue;
+            };
+            let node = Some(client.node());
+            match client.request(command.clone(), deadline).await {
+                Ok(Outcome::Committed(answer)) => match kv::decode::<Answer>(&answer) {
+                    Ok(answer) => return (Seen::Ok(answer), node),
+                    Err(_) => return (Seen::Unknown, node),
+                },
+                Ok(Outcome::NotApplied { leader_hint, .. }) => {
+                    self.try_another(leader_hint);
+                    if leader_hint.is_none() {
+                        self.rest(deadline).await;
+                    }
+                }
+                Ok(Outcome::Unknown { .. }) => {
+                    self.try_another(None);
+                    return (Seen::Unknown, node);
+                }
+                // Nothing was sent.
+                Err(_) => self.connection = None,
+            }
+        }
+        (Seen::NotApplied, None)
+    }
+
+    async fn connect(&mut self, deadline: Time) -> Option<&mut Client<TurmoilNet, SimEnvironment>> {
+        if self.shared.plan.route == Route::Any {
+            self.connection = None;
+            self.next = usize::try_from(self.rng.below(self.shared.servers.len() as u64)).unwrap_or(0);
+        }
+        if self.connection.is_none() {
+            let server = match self.shared.plan.route {
+                Route::Node(id) => id,
+                Route::Leader | Route::Any | Route::Sticky => self.shared.servers[self.next],
+            };
+            let address = format!("{}:{PORT}", host_name(server));
+            let until = deadline.min(self.environment.now().after(CONNECT));
+            let environment = self.environment.clone();
+            self.connection = Client::connect(&TurmoilNet, environment, ClusterId(1), &address, until).await.ok();
+        }
+        self.connection.as_mut()
+    }
+
+    /// Goes to the server that is said to lead, or to the next one.
+    fn try_another(&mut self, leader: Option<NodeId>) {
+        self.connection = None;
+        let servers = &self.shared.servers;
+        let hinted = leader.and_then(|leader| servers.iter().position(|&server| server == leader));
+        self.next = hinted.unwrap_or((self.next + 1) % servers.len());
+    }
+
+    async fn rest(&self, deadline: Time) {
+        self.environment.sleep_until(deadline.min(self.environment.now().after(REST))).await;
+    }
+
+    /// One of the keys that this client touches.
+    fn key(&mut self, plan: &Workload) -> String {
+        let (keys, clients) = (&plan.keys, plan.clients);
+        let mine = |place: &u64| (self.number + clients - place % clients) % clients < keys.clients_per_key;
+        let places: Vec<u64> = (0..keys.live).filter(mine).collect();
+        let place = self.rng.pick(&places).copied().unwrap_or(self.number % keys.live.max(1));
+        self.shared.with(|state| state.key(place, keys.ops_per_key))
+    }
+
+    fn action(&mut self, plan: &Workload, key: &str) -> (F, Action) {
+        let total = plan.mix.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = self.rng.below(total);
+        let chosen = plan.mix.iter().find(|(_, weight)| {
+            let here = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            here
+        });
+        let operation = chosen.map_or(Operation::Read, |(operation, _)| *operation);
+        self.written += 1;
+        let value = format!("c{}-{}", self.number, self.written);
+        match operation {
+            Operation::Read => (F::Read, Action::Read),
+            Operation::Write => (F::Write, Action::Write(value)),
+            Operation::Cas => {
+                let known = self.last_seen.as_ref().filter(|(of, _)| of == key);
+                (F::Cas, Action::Cas(known.and_then(|(_, value)| value.clone()), value))
+            }
+            Operation::Delete => (F::Delete, Action::Delete),
+            Operation::Append => (F::Append, Action::Append(format!("{value};"))),
+        }
+    }
+
+    fn begin(&self, now: Time, f: F, key: &str, action: &Action) -> Started {
+        let value = match action.clone() {
+            Action::Read | Action::Delete => Value::Null,
+            Action::Write(value) | Action::Append(value) => Value::Text(value),
+            Action::Cas(from, to) => Value::Swap(from, to),
+        };
+        let client = usize::try_from(self.number).unwrap_or(usize::MAX);
+        let started = self.shared.with(|state| {
+            state.waiting += 1;
+            state.waiting_since = state.waiting_since.or(Some(now));
+            state.recorder.invoke(now.as_nanos(), client, f, key, value)
+        });
+        let started = started.expect("the recorder was made for this many clients");
+        self.happened(&started, "");
+        started
+    }
+
+    fn end(&self, began: Time, f: F, started: Started, seen: Seen, node: Option<NodeId>) {
+        let ended = self.environment.now();
+        self.happened(&started, seen.name());
+        let ok = seen.answer().is_some();
+        let (outcome, log_index) = seen.outcome();
+        self.shared.with(|state| {
+            state.waiting -= 1;
+            if state.waiting == 0 {
+                state.waiting_since = None;
+            }
+            state.ended.push(Ended { began, ended, f, ok });
+            state.recorder.complete(ended.as_nanos(), started, outcome, node, log_index);
+        });
+    }
+
+    fn happened(&self, started: &Started, outcome: &str) {
+        let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
+        self.shared.world.happened(&Happening::Operation { operation, outcome: outcome.to_owned() });
+    }
+}
+
+/// What a client saw of an operation.
+enum Seen {
+    Ok(Answer),
+    NotApplied,
+    Unknown,
+}
+
+impl Seen {
+    const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Ok(answer) => Some(answer),
+            Self::NotApplied | Self::Unknown => None,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::NotApplied => "fail",
+            Self::Unknown => "info",
+        }
+    }
+
+    fn outcome(self) -> (history::Outcome, Option<LogIndex>) {
+        match self {
+            Self::Ok(Answer { index, value, swapped }) => {
+                (history::Outcome::Ok { read: value, swapped }, Some(index))
+            }
+            Self::NotApplied => (history::Outcome::Fail, None),
+            Self::Unknown => (history::Outcome::Info, None),
+        }
+    }
+}
+
+/// What the value is after the operation, as far as its client knows.
+fn known_after(action: &Action, answer: &Answer) -> Option<String> {
+    match action {
+        Action::Read => answer.value.clone(),
+        Action::Write(value) => Some(value.clone()),
+        Action::Cas(_, value) if answer.swapped == Some(true) => Some(value.clone()),
+        Action::Cas(..) | Action::Delete | Action::Append(_) => None,
+    }
+}
+
+fn text_of(action: &Action) -> usize {
+    match action {
+        Action::Read | Action::Delete => 0,
+        Action::Write(value) | Action::Append(value) | Action::Cas(_, value) => value.len(),
+    }
+}
