@@ -23,7 +23,7 @@ pub enum Fate {
 /// The links between servers, each direction by itself.
 ///
 /// A cut is silent: `fate` drops everything, nothing is reset, and a new connection hangs until its
-/// deadline, because its hello is lost. Since a connection lives on the pongs that come back, a cut of
+/// deadline ([`PeersConfig::connect_timeout`](crate::PeersConfig::connect_timeout)), because its hello is lost. Since a connection lives on the pongs that come back, a cut of
 /// one direction ends the other one too after [`PeersConfig::silence`](crate::PeersConfig::silence), as it would end
 /// any TCP connection; whoever wants it to live on lets frames of the kinds `hello` and `pong` through.
 pub trait Links: Clone + Send + Sync + 'static {
