@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::error::NetError;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -40,6 +42,8 @@ pub struct Counters {
     pub dials: Count,
     /// Connections that were turned away at once, because there were too many.
     pub connections_turned_away: Count,
+    /// Connections dropped because of what came in: torn, damaged, of another version, out of place.
+    pub connections_refused: Count,
     /// Handshakes that this server or its peer refused, with a reason.
     pub handshakes_refused: Count,
     last_refusal: Mutex<Option<String>>,
@@ -49,6 +53,13 @@ impl Counters {
     /// Why the last handshake was refused, in words, whichever side refused it.
     pub fn last_refusal(&self) -> Option<String> {
         self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why a connection ended.
+    pub(crate) fn ended(&self, result: Result<(), NetError>) {
+        if result.is_err_and(|error| error.is_about_bytes()) {
+            self.connections_refused.add(1);
+        }
     }
 
     pub(crate) fn refused(&self, reason: &str) {

@@ -70,6 +70,27 @@ pub enum NetError {
     },
 }
 
+impl NetError {
+    /// Whether it was what came in that cannot be accepted, rather than that nothing came.
+    pub(crate) const fn is_about_bytes(&self) -> bool {
+        match self {
+            Self::Torn { .. }
+            | Self::FrameTooLong { .. }
+            | Self::Version { .. }
+            | Self::UnknownKind { .. }
+            | Self::ChecksumMismatch
+            | Self::Malformed { .. }
+            | Self::EntryDamaged { .. }
+            | Self::Unexpected { .. } => true,
+            Self::Io(_)
+            | Self::Closed
+            | Self::Deadline { .. }
+            | Self::CommandTooLong { .. }
+            | Self::Refused { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for NetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

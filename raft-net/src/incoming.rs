@@ -1,6 +1,7 @@
 //! The connections that others have dialled to this server: peers bring messages, clients requests.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use raft_core::node::{Environment, Point};
 use raft_core::{Envelope, Incarnation, NodeId, Time};
@@ -39,9 +40,10 @@ pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
     }
 }
 
-/// Serves one connection to its end. Why it ended concerns nobody: the other side dials again.
+/// Serves one connection to its end; the other side dials again.
 async fn serve<N: Net, E: Environment, L: Links>(context: Context<N, E, L>, stream: N::Stream, inlet: Inlet) {
-    let _ = Incoming { reader: FrameReader::new(stream), context, inlet }.serve().await;
+    let counters = Arc::clone(&context.counters);
+    counters.ended(Incoming { reader: FrameReader::new(stream), context, inlet }.serve().await);
 }
 
 struct Incoming<N: Net, E, L> {

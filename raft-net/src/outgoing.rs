@@ -39,12 +39,17 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         let (shortest, longest) = self.context.config.back_off;
         let mut back_off = shortest;
         loop {
-            if let Ok((mut reader, outbox)) = self.dial().await {
-                back_off = shortest;
-                if self.carry(&mut reader, outbox).await.is_ok() {
-                    return;
+            let ended = match self.dial().await {
+                Ok((mut reader, outbox)) => {
+                    back_off = shortest;
+                    self.carry(&mut reader, outbox).await
                 }
+                Err(error) => Err(error),
+            };
+            if ended.is_ok() {
+                return;
             }
+            self.context.counters.ended(ended);
             let wake = self.context.deadline(self.jitter.draw(back_off));
             self.context.environment.sleep_until(wake).await;
             back_off = longest.min(back_off * 2);

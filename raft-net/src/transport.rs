@@ -32,7 +32,7 @@ pub struct PeersConfig {
     pub peers: BTreeMap<NodeId, String>,
     /// The seed of the jitter of redialling. Servers of one cluster take different ones.
     pub seed: u64,
-    /// Messages that may wait for one peer; more are dropped. At least 1.
+    /// Messages that may wait for one peer; more are dropped. 0 is taken as 1.
     pub queue_messages_max: usize,
     /// Connections that may be open from others, peers and clients together; more are turned away.
     pub connections_max: usize,
@@ -40,7 +40,7 @@ pub struct PeersConfig {
     pub connect_timeout: Duration,
     /// How long one write may take.
     pub write_timeout: Duration,
-    /// How often a connection between servers is pinged.
+    /// How often a connection between servers is pinged. More than zero.
     pub keep_alive: Duration,
     /// How long a connection between servers may be silent before it is dropped and dialled again.
     /// Several times `keep_alive`.
@@ -157,7 +157,7 @@ impl Peers {
         let mut tasks = JoinSet::new();
         let mut queues = BTreeMap::new();
         for (&peer, address) in config.peers.iter().filter(|(peer, _)| **peer != config.id) {
-            let (queue, waiting) = mpsc::channel(config.queue_messages_max);
+            let (queue, waiting) = mpsc::channel(config.queue_messages_max.max(1));
             queues.insert(peer, queue);
             tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), waiting).run());
         }

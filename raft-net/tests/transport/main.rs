@@ -40,6 +40,9 @@ over_every_network! {
     a_client_of_another_cluster_is_refused_in_words,
     connections_beyond_the_limit_are_turned_away,
     nothing_outlives_the_transport,
+    a_short_delay_does_not_overtake_a_long_one,
+    a_paused_server_neither_writes_nor_takes_in,
+    a_damaged_frame_ends_the_connection_and_is_counted,
 }
 
 fn over_tcp(scenario: impl Future<Output = ()>) {

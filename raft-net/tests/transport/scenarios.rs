@@ -1,14 +1,17 @@
 //! Conversations. Each is held over every network, in the same words.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use raft_core::node::Environment;
-use raft_core::{ClusterId, NodeId, Session};
-use raft_net::{Client, Net, NetError, Outcome, PeersConfig};
+use bytes::{Bytes, BytesMut};
+use raft_core::node::{Environment, Point};
+use raft_core::{ClusterId, NodeId, Session, Time};
+use raft_net::{Client, Fate, Frame, Links, Net, NetError, Outcome, PeersConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{A, B, Clock, Pair, Seen, Server, envelope};
+use crate::world::{A, B, Clock, Pair, Pausable, Seen, Server, Watched, envelope};
 
 pub(crate) async fn messages_arrive_whole_and_in_order<N: Net>(net: N) {
     let Pair { mut a, mut b, .. } = Pair::start(net).await;
@@ -188,4 +191,69 @@ pub(crate) async fn nothing_outlives_the_transport<N: Net>(net: N) {
     pair.until_connected().await;
     drop((pair.a, pair.b, pair.links));
     pair.watcher.until_all_have_gone().await;
+}
+
+/// Links on which each message is faster than the one before it.
+#[derive(Clone)]
+struct Hastening(Arc<AtomicU64>);
+
+impl Links for Hastening {
+    fn fate(&self, _: NodeId, _: NodeId, kind: &'static str, _: usize) -> Fate {
+        let steps = if kind == "append" { self.0.fetch_sub(1, Ordering::SeqCst) } else { 0 };
+        Fate::Deliver { delay: Duration::from_millis(steps * 10) }
+    }
+
+    fn is_cut(&self, _: NodeId, _: NodeId) -> bool {
+        false
+    }
+}
+
+pub(crate) async fn a_short_delay_does_not_overtake_a_long_one<N: Net>(net: N) {
+    let (near, far) = (net.listen("127.0.0.1:0").await.unwrap(), net.listen("127.0.0.1:0").await.unwrap());
+    let peers = BTreeMap::from([(B, net.local_address(&far).unwrap())]);
+    let links = Hastening(Arc::new(AtomicU64::new(10)));
+    let clock = Clock::start();
+    let mut a = Server::start(&net, near, &links, PeersConfig::new(A, peers), 16);
+    let mut b = Server::start(&net, far, &links, PeersConfig::new(B, BTreeMap::new()), 16);
+    a.send(A, B, 0..10);
+    for number in 0..10 {
+        assert_eq!(b.receive().await.session, Session(number));
+        assert!(clock.now() >= Time::ZERO.after(Duration::from_millis(100)), "the first took 100 ms");
+    }
+}
+
+pub(crate) async fn a_paused_server_neither_writes_nor_takes_in<N: Net>(net: N) {
+    let (near, far) = (net.listen("127.0.0.1:0").await.unwrap(), net.listen("127.0.0.1:0").await.unwrap());
+    let peers = BTreeMap::from([(B, net.local_address(&far).unwrap())]);
+    let (links, mut watcher) = Watched::new();
+    let (here, pause_a, mut a_at) = Pausable::start();
+    let (there, pause_b, mut b_at) = Pausable::start();
+    let mut a = Server::start_in(here, &net, near, &links, PeersConfig::new(A, peers), 16);
+    let mut b = Server::start_in(there, &net, far, &links, PeersConfig::new(B, BTreeMap::new()), 16);
+    watcher.until(Seen::Sent(B, "hello")).await;
+    assert_eq!((a_at.recv().await, b_at.recv().await), (Some(Point::BeforeFrame), Some(Point::BeforeFrame)));
+
+    pause_a.send_replace(true);
+    a.send(A, B, [1]);
+    assert_eq!(a_at.recv().await, Some(Point::BeforeFrame));
+    assert!(b_at.is_empty(), "nothing has come to b");
+
+    pause_b.send_replace(true);
+    pause_a.send_replace(false);
+    assert_eq!(b_at.recv().await, Some(Point::Received));
+    assert!(b.inbox.is_empty(), "nothing has come to the node of b");
+
+    pause_b.send_replace(false);
+    assert_eq!(b.receive().await.session, Session(1));
+}
+
+pub(crate) async fn a_damaged_frame_ends_the_connection_and_is_counted<N: Net>(net: N) {
+    let Pair { net, address, b, .. } = Pair::start(net).await;
+    let mut stream = net.connect(&address).await.unwrap();
+    let mut damaged = BytesMut::new();
+    Frame::Ping.encode(&mut damaged).unwrap();
+    damaged[0] ^= 1;
+    stream.write_all(&damaged).await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the connection is closed without a word");
+    assert_eq!(b.counters.connections_refused.get(), 1);
 }

@@ -11,7 +11,7 @@ use raft_core::{
     Payload, Session, Term, Time,
 };
 use raft_net::{Counters, Fate, Inlet, Links, Net, Peers, PeersConfig, Request, Responder};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// Time as tokio has it: the machine's, or the simulation's.
@@ -38,6 +38,37 @@ impl Environment for Clock {
     }
 
     async fn point(&self, _: Point) {}
+}
+
+/// A clock of a node that can be paused, and that tells where it stands.
+#[derive(Clone)]
+pub(crate) struct Pausable {
+    clock: Clock,
+    paused: watch::Receiver<bool>,
+    at: mpsc::UnboundedSender<Point>,
+}
+
+impl Pausable {
+    pub(crate) fn start() -> (Self, watch::Sender<bool>, mpsc::UnboundedReceiver<Point>) {
+        let (pause, paused) = watch::channel(false);
+        let (at, reached) = mpsc::unbounded_channel();
+        (Self { clock: Clock::start(), paused, at }, pause, reached)
+    }
+}
+
+impl Environment for Pausable {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    async fn sleep_until(&self, deadline: Time) {
+        self.clock.sleep_until(deadline).await;
+    }
+
+    async fn point(&self, point: Point) {
+        let _ = self.at.send(point);
+        let _ = self.paused.clone().wait_for(|paused| !paused).await;
+    }
 }
 
 /// What happened to one frame at a link.
@@ -120,10 +151,21 @@ impl Server {
         config: PeersConfig,
         inbox_messages_max: usize,
     ) -> Self {
+        Self::start_in(Clock::start(), net, listener, links, config, inbox_messages_max)
+    }
+
+    pub(crate) fn start_in<N: Net, L: Links>(
+        environment: impl Environment,
+        net: &N,
+        listener: N::Listener,
+        links: &L,
+        config: PeersConfig,
+        inbox_messages_max: usize,
+    ) -> Self {
         let (messages, inbox) = mpsc::channel(inbox_messages_max);
         let (requests, waiting) = mpsc::channel(16);
         let inlet = Inlet { messages, requests };
-        let peers = Peers::start(net.clone(), listener, Clock::start(), links.clone(), config, inlet);
+        let peers = Peers::start(net.clone(), listener, environment, links.clone(), config, inlet);
         Self { counters: peers.counters(), peers, inbox, requests: waiting }
     }
 
