@@ -23,9 +23,13 @@ pub enum Fate {
 /// The links between servers, each direction by itself.
 ///
 /// A cut is silent: `fate` drops everything, nothing is reset, and a new connection hangs until its
-/// deadline ([`PeersConfig::connect_timeout`](crate::PeersConfig::connect_timeout)), because its hello is lost. Since a connection lives on the pongs that come back, a cut of
-/// one direction ends the other one too after [`PeersConfig::silence`](crate::PeersConfig::silence), as it would end
-/// any TCP connection; whoever wants it to live on lets frames of the kinds `hello` and `pong` through.
+/// deadline ([`PeersConfig::connect_timeout`]), because its hello is lost. Since a connection lives on
+/// the pongs that come back, a cut of one direction ends the other one too, after
+/// [`PeersConfig::silence`], as it would end any TCP connection. Whoever wants it to live on lets frames
+/// of the kinds `hello` and `pong` through.
+///
+/// [`PeersConfig::connect_timeout`]: crate::PeersConfig::connect_timeout
+/// [`PeersConfig::silence`]: crate::PeersConfig::silence
 pub trait Links: Clone + Send + Sync + 'static {
     /// What happens to a frame that `from` is about to send to `to`. `kind` is
     /// [`Frame::kind`](crate::Frame::kind), `bytes` the length of the whole frame.

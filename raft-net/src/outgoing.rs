@@ -76,8 +76,8 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
             Some(Frame::Hello(hello)) => match (config.refusal(&hello), hello.party) {
                 (Some(reason), _) => Err(self.context.refused(reason)),
                 (None, Party::Node { id, .. }) if id == self.peer => Ok((reader, outbox)),
-                (None, party) => {
-                    let reason = format!("{} is not at {}, but {party:?}", self.peer, self.address);
+                (None, Party::Node { .. } | Party::Client) => {
+                    let reason = format!("{} is not at {}; correct its address", self.peer, self.address);
                     Err(self.context.refused(reason))
                 }
             },
