@@ -1,1 +1,72 @@
-//! raft-net.
+//! Messages between Raft servers, and clients' requests, over TCP and over turmoil by the same code.
+//!
+//! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
+//! perhaps lost. It dials every peer and listens, on one port, for peers and for clients; [`Client`] is
+//! a client's end. [`Frame`] is what goes over a connection, [`Net`] the network below ([`TcpNet`], or
+//! `TurmoilNet` with the feature `turmoil`), [`Links`] the seam for faults. All waiting goes through the
+//! node's [`Environment`](raft_core::node::Environment).
+//!
+//! # What the network may do to a message
+//!
+//! | It may be | When | What is done about it |
+//! | --- | --- | --- |
+//! | lost | a queue is full, a connection fails or is not there yet, a link is cut, the node does not keep up | it is counted, see [`Counters`]; the protocol sends again what still matters |
+//! | late | always | a connection that is silent for [`PeersConfig::silence`] is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
+//! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. Never within a connection | the protocol's terms, indexes and sessions |
+//! | repeated | never by this crate | the protocol would bear it |
+//! | changed | on the way, by hardware | the frame's checksum, and each entry's own from its leader: the connection is dropped and counted |
+//! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
+//! | claimed | to come from another server than the one that shook hands | the connection is dropped; who may shake hands at all is not checked here |
+//!
+//! Not here: encryption and identities that can be proved, snapshots, peers that come and go.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use raft_core::node::Environment;
+//! use raft_core::NodeId;
+//! use raft_net::{Inlet, Net, Peers, PeersConfig, TcpNet, Whole};
+//! use tokio::sync::mpsc;
+//!
+//! async fn start<E: Environment>(environment: E) -> std::io::Result<Peers> {
+//!     let listener = TcpNet.listen("127.0.0.1:7001").await?;
+//!     let peers = BTreeMap::from([
+//!         (NodeId::new(2), "127.0.0.1:7002".to_owned()),
+//!         (NodeId::new(3), "127.0.0.1:7003".to_owned()),
+//!     ]);
+//!     let config = PeersConfig::new(NodeId::new(1), peers);
+//!     // The receiving ends belong to the node and to whoever answers its clients.
+//!     let (messages, _inbox) = mpsc::channel(1024);
+//!     let (requests, _clients) = mpsc::channel(1024);
+//!     Ok(Peers::start(TcpNet, listener, environment, Whole, config, Inlet { messages, requests }))
+//! }
+//! ```
+
+mod client;
+mod counters;
+mod error;
+mod frame;
+mod header;
+mod incoming;
+mod link;
+mod net;
+mod outbox;
+mod outgoing;
+mod tcp;
+mod transport;
+#[cfg(feature = "turmoil")]
+mod turmoil;
+
+pub use client::{Client, Outcome, Request, Responder, Response};
+pub use counters::{Count, Counters};
+pub use error::NetError;
+pub use frame::{
+    COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_VERSION, Frame, FrameReader, Hello, PREFIX_BYTES,
+    PROTOCOL_VERSION, Party,
+};
+pub use link::{Fate, Links, Whole};
+pub use net::Net;
+pub use tcp::TcpNet;
+pub use transport::{Inlet, Peers, PeersConfig};
+#[cfg(feature = "turmoil")]
+pub use turmoil::TurmoilNet;

@@ -1,0 +1,157 @@
+//! What clients and servers say to each other, and a client's end of it.
+//!
+//! What a command means, how often it is tried again and who leads are the user's affair.
+
+use bytes::Bytes;
+use raft_core::node::Environment;
+use raft_core::{ClusterId, NodeId, Time};
+use tokio::sync::oneshot;
+
+use crate::error::NetError;
+use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, PROTOCOL_VERSION, Party};
+use crate::net::Net;
+use crate::outbox::{within, write_frame};
+
+/// A client wants a command applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Names the request on its connection.
+    pub id: u64,
+    /// For the state machine.
+    pub command: Bytes,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The request.
+    pub id: u64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a command. There are three answers, because a network has three.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is committed and was applied; this is the state machine's answer.
+    Committed(Bytes),
+    /// It was certainly not applied and never will be. Trying again is safe.
+    NotApplied {
+        /// Why, in words.
+        reason: String,
+        /// Who probably leads and would have taken it.
+        leader_hint: Option<NodeId>,
+    },
+    /// Nobody knows. It may have been applied, or may yet be.
+    Unknown {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    pub(crate) fn payload(&self) -> &[u8] {
+        match self {
+            Self::Committed(result) => result,
+            Self::NotApplied { reason, .. } | Self::Unknown { reason } => reason.as_bytes(),
+        }
+    }
+}
+
+/// The right to answer a request, once. If it is dropped, the client is told "unknown".
+#[derive(Debug)]
+#[must_use = "a client waits for the answer"]
+pub struct Responder(oneshot::Sender<Outcome>);
+
+impl Responder {
+    pub(crate) const fn new(answer: oneshot::Sender<Outcome>) -> Self {
+        Self(answer)
+    }
+
+    /// Tells the client what became of its request. If the client has gone away, nobody is told.
+    pub fn answer(self, outcome: Outcome) {
+        let _ = self.0.send(outcome);
+    }
+}
+
+/// One client's connection to one server; one request at a time.
+#[derive(Debug)]
+pub struct Client<N: Net, E> {
+    reader: FrameReader<N::Stream>,
+    environment: E,
+    node: NodeId,
+    last_id: u64,
+    /// A request is under way, or came to no end.
+    broken: bool,
+}
+
+impl<N: Net, E: Environment> Client<N, E> {
+    /// Connects to the server of `cluster` at `address`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody answered by `deadline`, or the server does not belong to `cluster`, or refused for another
+    /// reason that it gives. Another server, or the same one later, may answer.
+    pub async fn connect(
+        net: &N,
+        environment: E,
+        cluster: ClusterId,
+        address: &str,
+        deadline: Time,
+    ) -> Result<Self, NetError> {
+        let stream = within(&environment, deadline, "connection", net.connect(address)).await?;
+        let mut reader = FrameReader::new(stream);
+        let hello = Hello { protocol: PROTOCOL_VERSION, cluster, party: Party::Client, to: None };
+        let left = deadline.since(environment.now());
+        write_frame(&environment, reader.stream_mut(), &Frame::Hello(hello), left).await?;
+        match within(&environment, deadline, "handshake", reader.next()).await? {
+            Some(Frame::Hello(Hello { party: Party::Node { id: node, .. }, .. })) => {
+                Ok(Self { reader, environment, node, last_id: 0, broken: false })
+            }
+            Some(Frame::HelloRefused { reason }) => Err(NetError::Refused { reason }),
+            Some(other) => Err(NetError::Unexpected { frame: other.kind() }),
+            None => Err(NetError::Closed),
+        }
+    }
+
+    /// The server at the other end.
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Sends `command` and waits for what becomes of it, until `deadline`: after that it is
+    /// [`Outcome::Unknown`], as it is when the connection fails. Then, or if this future is dropped, the
+    /// connection is spent.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent: the command is too long, or the connection is spent ([`NetError::Closed`]).
+    pub async fn request(&mut self, command: Bytes, deadline: Time) -> Result<Outcome, NetError> {
+        if command.len() > COMMAND_BYTES_MAX {
+            return Err(NetError::CommandTooLong { bytes: command.len() });
+        }
+        if self.broken {
+            return Err(NetError::Closed);
+        }
+        self.broken = true;
+        self.last_id += 1;
+        match self.exchange(Request { id: self.last_id, command }, deadline).await {
+            Ok(outcome) => {
+                self.broken = false;
+                Ok(outcome)
+            }
+            Err(error) => Ok(Outcome::Unknown { reason: error.to_string() }),
+        }
+    }
+
+    async fn exchange(&mut self, request: Request, deadline: Time) -> Result<Outcome, NetError> {
+        let id = request.id;
+        let left = deadline.since(self.environment.now());
+        write_frame(&self.environment, self.reader.stream_mut(), &Frame::Request(request), left).await?;
+        match within(&self.environment, deadline, "response", self.reader.next()).await? {
+            Some(Frame::Response(response)) if response.id == id => Ok(response.outcome),
+            Some(other) => Err(NetError::Unexpected { frame: other.kind() }),
+            None => Err(NetError::Closed),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What became of messages, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::NetError;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// What has been counted so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// What became of the messages of one server, since its transport was started. Each number grows by
+/// itself; read together they are not one moment's picture.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages given to a connection. Whether they arrive, nobody knows.
+    pub sent: Count,
+    /// Messages that came in whole, from a server that belongs here.
+    pub received: Count,
+    /// Messages dropped because their peer's queue was full.
+    pub dropped_queue_full: Count,
+    /// Messages dropped because their peer is not known, or could not be reached while they waited.
+    pub dropped_unreachable: Count,
+    /// Messages dropped because they do not fit into a frame.
+    pub dropped_too_long: Count,
+    /// Frames of any kind that [`Links`](crate::Links) lost, at either end.
+    pub dropped_by_link: Count,
+    /// Messages dropped because the node did not take them as fast as they came.
+    pub dropped_inbox_full: Count,
+    /// Attempts to connect to a peer.
+    pub dials: Count,
+    /// Connections that were turned away at once, because there were too many.
+    pub connections_turned_away: Count,
+    /// Connections dropped because of what came in: torn, damaged, of another version, out of place.
+    pub connections_refused: Count,
+    /// Handshakes that this server or its peer refused, with a reason.
+    pub handshakes_refused: Count,
+    last_refusal: Mutex<Option<String>>,
+}
+
+impl Counters {
+    /// Why the last handshake was refused, in words, whichever side refused it.
+    pub fn last_refusal(&self) -> Option<String> {
+        self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why a connection ended.
+    pub(crate) fn ended(&self, result: Result<(), NetError>) {
+        if result.is_err_and(|error| error.is_about_bytes()) {
+            self.connections_refused.add(1);
+        }
+    }
+
+    pub(crate) fn refused(&self, reason: &str) {
+        self.handshakes_refused.add(1);
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}

@@ -1,0 +1,249 @@
+//! Frames: what goes over a connection, byte by byte, and how whole ones come off it again.
+//!
+//! What the headers of the kinds hold is in `header.rs`; who sends which frame when is not here.
+
+use bytes::{Buf, Bytes, BytesMut};
+use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::client::{Request, Response};
+use crate::error::NetError;
+use crate::header;
+
+// A frame. Numbers are little-endian; the header is MessagePack, see `header.rs`.
+//
+//     0          4          8          12        13     14
+//     +----------+----------+----------+---------+------+----------------+------------------------+
+//     | checksum |  length  |  header  | version | kind | header         | payloads               |
+//     |          |          |  length  |         |      | (MessagePack)  | (one behind the other) |
+//     +----------+----------+----------+---------+------+----------------+------------------------+
+//                                                       |<------------- length ------------------>|
+//                                                       |<-header length->|
+//                |<------------------------ CRC32C over this ------------------------------------>|
+
+/// Bytes of the fixed part of a frame.
+pub const PREFIX_BYTES: usize = 14;
+
+/// The longest frame, prefix and all. A frame that claims to be longer is refused before a byte of
+/// it is read; one that would be longer is not sent.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest command of a client, in bytes: half a frame, so that it fits into an AppendEntries
+/// together with everything else that may be in there.
+pub const COMMAND_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// The version of the drawing above. Frames of another one are refused.
+pub const FRAME_VERSION: u8 = 1;
+
+/// The version of the conversation: which frames and messages there are, and what they mean.
+/// Servers of different versions refuse each other's handshake, in words.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// How much is asked of a connection in one read, and how little room is left before it is asked of a
+/// new buffer. A payload keeps the buffer that it was read into from being freed, so that is also
+/// what one small payload may hold on to.
+const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES_MIN: usize = 4 * 1024;
+
+/// What goes over a connection.
+///
+/// | Number | Frame | From | Payloads |
+/// | --- | --- | --- | --- |
+/// | 1 | [`Hello`](Self::Hello) | both, first | |
+/// | 2 | [`HelloRefused`](Self::HelloRefused) | who was dialled, instead of a hello | the reason |
+/// | 3 | [`Ping`](Self::Ping) | the server that dialled | |
+/// | 4 | [`Pong`](Self::Pong) | the server that was dialled | |
+/// | 5 | [`Message`](Self::Message) | the server that dialled | commands of the entries, in order |
+/// | 6 | [`Request`](Self::Request) | a client | the command |
+/// | 7 | [`Response`](Self::Response) | the server that a client dialled | the result or the reason |
+/// | 8 | reserved for a chunk of a snapshot, on a connection of its own | | |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Who is there.
+    Hello(Hello),
+    /// The one who was dialled does not want the one who dialled.
+    HelloRefused {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Are you still there?
+    Ping,
+    /// Yes.
+    Pong,
+    /// A message between servers.
+    Message(Envelope),
+    /// A client wants a command applied.
+    Request(Request),
+    /// What became of it.
+    Response(Response),
+}
+
+/// Who is there: the first frame of each side, before anything else is read. The groups of a process
+/// share its connections, so a group is named by each message and not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The [`PROTOCOL_VERSION`] of the sender.
+    pub protocol: u32,
+    /// The cluster of the sender.
+    pub cluster: ClusterId,
+    /// What the sender is.
+    pub party: Party,
+    /// The server that the sender thinks it talks to. A client may not know, and is not named in an answer.
+    pub to: Option<NodeId>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// A client.
+    Client,
+    /// A server.
+    Node {
+        /// Which.
+        id: NodeId,
+        /// Which life of its data directory.
+        incarnation: Incarnation,
+    },
+}
+
+impl Party {
+    /// The server; a client has no name.
+    pub(crate) const fn id(self) -> Option<NodeId> {
+        match self {
+            Self::Client => None,
+            Self::Node { id, .. } => Some(id),
+        }
+    }
+}
+
+impl Frame {
+    /// The short name of this kind, as plans, traces and errors use it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::HelloRefused { .. } => "hello-refused",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Message(envelope) => envelope.message.kind(),
+            Self::Request(_) => "request",
+            Self::Response(_) => "response",
+        }
+    }
+
+    /// Appends this frame to `out`; many can be appended and go out in one write.
+    ///
+    /// # Errors
+    ///
+    /// [`NetError::FrameTooLong`]; `out` is then as it was.
+    pub fn encode(&self, out: &mut BytesMut) -> Result<(), NetError> {
+        let start = out.len();
+        let written = self.encode_unbounded(out);
+        let bytes = out.len() - start;
+        let result = match written {
+            Ok(()) if bytes > FRAME_BYTES_MAX => Err(NetError::FrameTooLong { bytes }),
+            other => other,
+        };
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn encode_unbounded(&self, out: &mut BytesMut) -> Result<(), NetError> {
+        let start = out.len();
+        out.extend_from_slice(&[0; PREFIX_BYTES]);
+        let kind = header::write(self, out)?;
+        let header_bytes = out.len() - start - PREFIX_BYTES;
+        header::write_payloads(self, out);
+        let frame = &mut out[start..];
+        let length = frame.len() - PREFIX_BYTES;
+        let too_long = |_| NetError::FrameTooLong { bytes: length };
+        frame[4..8].copy_from_slice(&u32::try_from(length).map_err(too_long)?.to_le_bytes());
+        frame[8..12].copy_from_slice(&u32::try_from(header_bytes).map_err(too_long)?.to_le_bytes());
+        frame[12] = FRAME_VERSION;
+        frame[13] = kind;
+        let checksum = crc32c::crc32c(&frame[4..]);
+        frame[..4].copy_from_slice(&checksum.to_le_bytes());
+        Ok(())
+    }
+
+    /// Takes the first frame off `buffer`, or nothing while it is not all there. Payloads are slices
+    /// of `buffer`; nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not a frame of this version, or an entry in it is not what its leader made. What
+    /// follows in `buffer` can then not be trusted either: the connection is to be dropped.
+    pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, NetError> {
+        let Some(prefix) = buffer.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+        let [c0, c1, c2, c3, l0, l1, l2, l3, h0, h1, h2, h3, version, kind] = *prefix;
+        if version != FRAME_VERSION {
+            return Err(NetError::Version { found: version });
+        }
+        let length = usize_of(u32::from_le_bytes([l0, l1, l2, l3]));
+        let header_bytes = usize_of(u32::from_le_bytes([h0, h1, h2, h3]));
+        let bytes = PREFIX_BYTES.saturating_add(length);
+        if bytes > FRAME_BYTES_MAX {
+            return Err(NetError::FrameTooLong { bytes });
+        }
+        if buffer.len() < bytes {
+            return Ok(None);
+        }
+        let mut frame = buffer.split_to(bytes).freeze();
+        if crc32c::crc32c(&frame[4..]) != u32::from_le_bytes([c0, c1, c2, c3]) {
+            return Err(NetError::ChecksumMismatch);
+        }
+        if header_bytes > length {
+            return Err(NetError::Malformed { frame: "prefix", why: "the header is longer than the frame" });
+        }
+        frame.advance(PREFIX_BYTES);
+        let header: Bytes = frame.split_to(header_bytes);
+        header::read(kind, &header, frame).map(Some)
+    }
+}
+
+/// What a length on the wire is here; one too large for this machine is also too long for a frame.
+fn usize_of(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+/// Takes whole frames off a connection.
+#[derive(Debug)]
+pub struct FrameReader<S> {
+    stream: S,
+    buffer: BytesMut,
+}
+
+impl<S: AsyncRead + Unpin> FrameReader<S> {
+    /// A reader of what comes in on `stream`.
+    pub fn new(stream: S) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// The connection, to write to.
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The next frame; nothing once the other side has closed the connection between two frames.
+    ///
+    /// Cancel safe. Memory grows with what has come, not with what a frame claims to be.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Frame::decode`]; the connection failed, or ended inside a frame.
+    pub async fn next(&mut self) -> Result<Option<Frame>, NetError> {
+        loop {
+            if let Some(frame) = Frame::decode(&mut self.buffer)? {
+                return Ok(Some(frame));
+            }
+            if self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
+                self.buffer.reserve(READ_BYTES);
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                let bytes = self.buffer.len();
+                return if bytes == 0 { Ok(None) } else { Err(NetError::Torn { bytes }) };
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The connections that others have dialled to this server: peers bring messages, clients requests.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use raft_core::node::{Environment, Point};
+use raft_core::{Envelope, Incarnation, NodeId, Time};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::client::{Outcome, Request, Responder, Response};
+use crate::error::NetError;
+use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Party};
+use crate::link::Links;
+use crate::net::Net;
+use crate::outbox::{Outbox, within, write_frame};
+use crate::transport::{Context, Inlet};
+
+/// Accepts connections, and serves each in a task that ends with this one.
+pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
+    context: Context<N, E, L>,
+    mut listener: N::Listener,
+    inlet: Inlet,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next() => {}
+            accepted = context.net.accept(&mut listener) => match accepted {
+                Ok(stream) if connections.len() < context.config.connections_max => {
+                    connections.spawn(serve(context.clone(), stream, inlet.clone()));
+                }
+                Ok(_) => context.counters.connections_turned_away.add(1),
+                // Out of file descriptors, most likely: some connections have to end first.
+                Err(_) => context.environment.sleep_until(context.deadline(context.config.back_off.0)).await,
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end; the other side dials again.
+async fn serve<N: Net, E: Environment, L: Links>(context: Context<N, E, L>, stream: N::Stream, inlet: Inlet) {
+    let counters = Arc::clone(&context.counters);
+    counters.ended(Incoming { reader: FrameReader::new(stream), context, inlet }.serve().await);
+}
+
+struct Incoming<N: Net, E, L> {
+    context: Context<N, E, L>,
+    reader: FrameReader<N::Stream>,
+    inlet: Inlet,
+}
+
+impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
+    async fn serve(mut self) -> Result<(), NetError> {
+        let Context { environment, config, .. } = self.context.clone();
+        let deadline = self.context.deadline(config.connect_timeout);
+        let hello = match within(&environment, deadline, "handshake", self.reader.next()).await? {
+            Some(Frame::Hello(hello)) => hello,
+            Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+            None => return Ok(()),
+        };
+        let refusal = config.refusal(&hello);
+        let answer = match &refusal {
+            Some(reason) => {
+                self.context.counters.refused(reason);
+                Frame::HelloRefused { reason: reason.clone() }
+            }
+            None => Frame::Hello(config.hello(hello.party.id())),
+        };
+        match hello.party {
+            Party::Client => {
+                write_frame(&environment, self.reader.stream_mut(), &answer, config.write_timeout).await?;
+                if refusal.is_none() { self.serve_client().await } else { Ok(()) }
+            }
+            Party::Node { id, incarnation } => {
+                let Context { links, counters, .. } = self.context.clone();
+                let mut outbox = Outbox::new(links, counters, config.id, id);
+                outbox.push(&answer, environment.now());
+                outbox.drain(&environment, self.reader.stream_mut(), config.write_timeout).await?;
+                if refusal.is_none() { self.serve_node(id, incarnation, outbox).await } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Takes in messages and answers pings, until the peer has been silent for too long.
+    async fn serve_node(
+        &mut self,
+        peer: NodeId,
+        incarnation: Incarnation,
+        mut outbox: Outbox<L>,
+    ) -> Result<(), NetError> {
+        let Context { environment, config, .. } = self.context.clone();
+        let mut silent_at = self.context.deadline(config.silence);
+        let mut armed = silent_at;
+        let mut timer = pin!(environment.sleep_until(armed));
+        loop {
+            let heard = tokio::select! {
+                biased;
+                frame = self.reader.next() => {
+                    match frame? {
+                        Some(Frame::Message(envelope)) => {
+                            let named = (envelope.cluster, envelope.from, envelope.incarnation);
+                            if named != (config.cluster, peer, incarnation) {
+                                return Err(NetError::Unexpected { frame: envelope.message.kind() });
+                            }
+                            self.take_in(envelope).await?;
+                        }
+                        Some(Frame::Ping) => outbox.push(&Frame::Pong, environment.now()),
+                        Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+                        None => return Ok(()),
+                    }
+                    true
+                }
+                () = timer.as_mut() => {
+                    armed = Time::from_nanos(u64::MAX);
+                    false
+                }
+            };
+            let now = environment.now();
+            if heard {
+                silent_at = now.after(config.silence);
+            } else if now >= silent_at {
+                return Err(NetError::Deadline { step: "ping" });
+            }
+            outbox.flush(&environment, self.reader.stream_mut(), config.write_timeout).await?;
+
+            let wake = outbox.next_due().map_or(silent_at, |due| due.min(silent_at));
+            if wake < armed {
+                armed = wake;
+                timer.set(environment.sleep_until(wake));
+            }
+        }
+    }
+
+    /// Hands a message to the node, or loses it. Never waits for the node.
+    async fn take_in(&mut self, envelope: Envelope) -> Result<(), NetError> {
+        let Context { environment, links, config, counters, .. } = &self.context;
+        environment.point(Point::Received).await;
+        if links.is_cut(envelope.from, config.id) {
+            counters.dropped_by_link.add(1);
+            return Ok(());
+        }
+        counters.received.add(1);
+        match self.inlet.messages.try_send(envelope) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => {
+                counters.dropped_inbox_full.add(1);
+                Ok(())
+            }
+            Err(TrySendError::Closed(_)) => Err(NetError::Closed),
+        }
+    }
+
+    /// Answers a client's requests, one after the other.
+    async fn serve_client(&mut self) -> Result<(), NetError> {
+        let Context { environment, config, .. } = self.context.clone();
+        loop {
+            let deadline = self.context.deadline(config.client_idle);
+            let request = match within(&environment, deadline, "request", self.reader.next()).await? {
+                Some(Frame::Request(request)) => request,
+                Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+                None => return Ok(()),
+            };
+            environment.point(Point::Received).await;
+            let id = request.id;
+            let outcome = tokio::select! {
+                biased;
+                outcome = ask(&self.inlet, request) => outcome,
+                frame = self.reader.next() => match frame? {
+                    Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+                    None => return Ok(()),
+                },
+            };
+            let response = Frame::Response(Response { id, outcome });
+            write_frame(&environment, self.reader.stream_mut(), &response, config.write_timeout).await?;
+        }
+    }
+}
+
+/// Hands a request to the node's owner and waits for the answer.
+async fn ask(inlet: &Inlet, request: Request) -> Outcome {
+    let not_applied = |reason: &str| Outcome::NotApplied { reason: reason.to_owned(), leader_hint: None };
+    if request.command.len() > COMMAND_BYTES_MAX {
+        return not_applied("the command is too long; split it");
+    }
+    let (answer, outcome) = oneshot::channel();
+    match inlet.requests.try_send((request, Responder::new(answer))) {
+        Ok(()) => outcome.await.unwrap_or_else(|_| Outcome::Unknown {
+            reason: "the server let go of the request without an answer".to_owned(),
+        }),
+        Err(TrySendError::Full(_)) => not_applied("too many requests are waiting; try again later"),
+        Err(TrySendError::Closed(_)) => not_applied("the server takes no requests; try another one"),
+    }
+}

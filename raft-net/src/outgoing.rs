@@ -1,0 +1,185 @@
+//! The connection that this server has dialled to one peer: it carries messages there, and pings.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use raft_core::node::Environment;
+use raft_core::{Envelope, NodeId, Time};
+use tokio::sync::mpsc;
+
+use crate::error::NetError;
+use crate::frame::{Frame, FrameReader, Party};
+use crate::link::Links;
+use crate::net::Net;
+use crate::outbox::{Outbox, within};
+use crate::transport::Context;
+
+/// One peer, as seen from here.
+pub(crate) struct Outgoing<N, E, L> {
+    context: Context<N, E, L>,
+    peer: NodeId,
+    address: String,
+    queue: mpsc::Receiver<Envelope>,
+    jitter: Jitter,
+}
+
+impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
+    pub(crate) fn new(
+        context: Context<N, E, L>,
+        peer: NodeId,
+        address: String,
+        queue: mpsc::Receiver<Envelope>,
+    ) -> Self {
+        let jitter = Jitter(context.config.seed ^ peer.get().rotate_left(32));
+        Self { context, peer, address, queue, jitter }
+    }
+
+    /// Dials, carries messages as long as the connection lives, waits, and dials again.
+    pub(crate) async fn run(mut self) {
+        let (shortest, longest) = self.context.config.back_off;
+        let mut back_off = shortest;
+        loop {
+            let ended = match self.dial().await {
+                Ok((mut reader, outbox)) => {
+                    back_off = shortest;
+                    self.carry(&mut reader, outbox).await
+                }
+                Err(error) => Err(error),
+            };
+            if ended.is_ok() {
+                return;
+            }
+            self.context.counters.ended(ended);
+            let wake = self.context.deadline(self.jitter.draw(back_off));
+            self.context.environment.sleep_until(wake).await;
+            back_off = longest.min(back_off * 2);
+            self.forget_waiting();
+        }
+    }
+
+    /// Connects and shakes hands.
+    async fn dial(&self) -> Result<(FrameReader<N::Stream>, Outbox<L>), NetError> {
+        let Context { net, environment, links, config, counters } = &self.context;
+        counters.dials.add(1);
+        let deadline = self.context.deadline(config.connect_timeout);
+        let stream = within(environment, deadline, "connection", net.connect(&self.address)).await?;
+
+        let mut reader = FrameReader::new(stream);
+        let mut outbox = Outbox::new(links.clone(), counters.clone(), config.id, self.peer);
+        outbox.push(&Frame::Hello(config.hello(Some(self.peer))), environment.now());
+        let deadline = self.context.deadline(config.connect_timeout);
+        let answer = within(environment, deadline, "handshake", async {
+            outbox.drain(environment, reader.stream_mut(), config.write_timeout).await?;
+            reader.next().await
+        });
+        match answer.await? {
+            Some(Frame::Hello(hello)) => match (config.refusal(&hello), hello.party) {
+                (Some(reason), _) => Err(self.context.refused(reason)),
+                (None, Party::Node { id, .. }) if id == self.peer => Ok((reader, outbox)),
+                (None, Party::Node { .. } | Party::Client) => {
+                    let reason = format!("{} is not at {}; correct its address", self.peer, self.address);
+                    Err(self.context.refused(reason))
+                }
+            },
+            Some(Frame::HelloRefused { reason }) => Err(self.context.refused(reason)),
+            Some(other) => Err(NetError::Unexpected { frame: other.kind() }),
+            None => Err(NetError::Closed),
+        }
+    }
+
+    /// Carries messages until the connection fails, or until there is nobody left to send any.
+    async fn carry(
+        &mut self,
+        reader: &mut FrameReader<N::Stream>,
+        mut outbox: Outbox<L>,
+    ) -> Result<(), NetError> {
+        let Context { environment, config, .. } = self.context.clone();
+        let mut heard = environment.now();
+        let mut next_ping = heard.after(config.keep_alive);
+        let mut armed = next_ping;
+        let mut timer = pin!(environment.sleep_until(armed));
+        loop {
+            tokio::select! {
+                biased;
+                frame = reader.next() => match frame? {
+                    Some(Frame::Pong) => heard = environment.now(),
+                    Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+                    None => return Err(NetError::Closed),
+                },
+                envelope = self.queue.recv(), if outbox.has_room() => match envelope {
+                    Some(envelope) => self.take_waiting(envelope, &mut outbox, environment.now()),
+                    None => return Ok(()),
+                },
+                () = timer.as_mut() => armed = Time::from_nanos(u64::MAX),
+            }
+            let now = environment.now();
+            let silent_at = heard.after(config.silence);
+            if now >= silent_at {
+                return Err(NetError::Deadline { step: "pong" });
+            }
+            if now >= next_ping {
+                outbox.push(&Frame::Ping, now);
+                next_ping = now.after(config.keep_alive);
+            }
+            outbox.flush(&environment, reader.stream_mut(), config.write_timeout).await?;
+
+            let wake = outbox.next_due().map_or(next_ping, |due| due.min(next_ping)).min(silent_at);
+            if wake < armed {
+                armed = wake;
+                timer.set(environment.sleep_until(wake));
+            }
+        }
+    }
+
+    /// Takes `first` and all that waits behind it, so that they go out in one write.
+    fn take_waiting(&mut self, first: Envelope, outbox: &mut Outbox<L>, now: Time) {
+        outbox.push(&Frame::Message(first), now);
+        while outbox.has_room()
+            && let Ok(envelope) = self.queue.try_recv()
+        {
+            outbox.push(&Frame::Message(envelope), now);
+        }
+    }
+
+    /// Drops what piled up while the peer could not be reached: it is old by now, and the protocol
+    /// sends again what still matters.
+    fn forget_waiting(&mut self) {
+        while self.queue.try_recv().is_ok() {
+            self.context.counters.dropped_unreachable.add(1);
+        }
+    }
+}
+
+/// A generator of waits: SplitMix64.
+struct Jitter(u64);
+
+impl Jitter {
+    /// From half of `most` to all of it.
+    fn draw(&mut self, most: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let half = u64::try_from(most.as_nanos() / 2).unwrap_or(u64::MAX / 2);
+        Duration::from_nanos(half + bits % (half + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same seed waits the same times, another seed others, and all of them in the upper half.
+    #[test]
+    fn waits_are_drawn_from_the_seed() {
+        let most = Duration::from_millis(100);
+        let draw = |seed| {
+            let mut jitter = Jitter(seed);
+            (0..100).map(|_| jitter.draw(most)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert!(draw(7).iter().all(|wait| (most / 2..=most).contains(wait)));
+    }
+}

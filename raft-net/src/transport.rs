@@ -1,0 +1,191 @@
+//! The transport of one server: a queue and a connection to each peer, and a listener for what the
+//! peers and the clients send. The connections themselves are in `outgoing.rs` and `incoming.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_core::node::{Environment, Transport};
+use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinSet;
+
+use crate::client::{Request, Responder};
+use crate::counters::Counters;
+use crate::frame::{Hello, PROTOCOL_VERSION, Party};
+use crate::link::Links;
+use crate::net::Net;
+use crate::outgoing::Outgoing;
+use crate::{NetError, incoming};
+
+/// What a server's transport is told once.
+#[derive(Clone, Debug)]
+pub struct PeersConfig {
+    /// The cluster. Who belongs to another one is refused.
+    pub cluster: ClusterId,
+    /// This server.
+    pub id: NodeId,
+    /// This life of its data directory.
+    pub incarnation: Incarnation,
+    /// Where the others listen, as `"host:port"`. This server itself may be among them.
+    pub peers: BTreeMap<NodeId, String>,
+    /// The seed of the jitter of redialling. Servers of one cluster take different ones.
+    pub seed: u64,
+    /// Messages that may wait for one peer; more are dropped. 0 is taken as 1.
+    pub queue_messages_max: usize,
+    /// Connections that may be open from others, peers and clients together; more are turned away.
+    pub connections_max: usize,
+    /// How long connecting may take, and after it the handshake.
+    pub connect_timeout: Duration,
+    /// How long one write may take.
+    pub write_timeout: Duration,
+    /// How often a connection between servers is pinged. More than zero.
+    pub keep_alive: Duration,
+    /// How long a connection between servers may be silent before it is dropped and dialled again.
+    /// Several times `keep_alive`.
+    pub silence: Duration,
+    /// How long a client's connection may be silent before it is dropped.
+    pub client_idle: Duration,
+    /// How long to wait before dialling again: at first the shorter, then twice as long each time, up
+    /// to the longer; of that, half is fixed and half is drawn.
+    pub back_off: (Duration, Duration),
+}
+
+impl PeersConfig {
+    /// The usual values for the server `id`: 1024 messages a queue, 1024 connections, a second to
+    /// connect, two to write, a ping every 500 ms, silence of 2 s, clients idle up to 5 minutes,
+    /// redialling after 50 ms to 1 s.
+    pub fn new(id: NodeId, peers: BTreeMap<NodeId, String>) -> Self {
+        Self {
+            cluster: ClusterId(1),
+            id,
+            incarnation: Incarnation(id.get()),
+            peers,
+            seed: id.get(),
+            queue_messages_max: 1024,
+            connections_max: 1024,
+            connect_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(2),
+            keep_alive: Duration::from_millis(500),
+            silence: Duration::from_secs(2),
+            client_idle: Duration::from_secs(300),
+            back_off: (Duration::from_millis(50), Duration::from_secs(1)),
+        }
+    }
+
+    /// What this server says first to `to`.
+    pub(crate) fn hello(&self, to: Option<NodeId>) -> Hello {
+        let party = Party::Node { id: self.id, incarnation: self.incarnation };
+        Hello { protocol: PROTOCOL_VERSION, cluster: self.cluster, party, to }
+    }
+
+    /// Why this server wants nothing to do with who says `hello`; nothing if it does.
+    pub(crate) fn refusal(&self, hello: &Hello) -> Option<String> {
+        let me = self.id;
+        if hello.protocol != PROTOCOL_VERSION {
+            let theirs = hello.protocol;
+            return Some(format!("{me} speaks protocol version {PROTOCOL_VERSION}, not {theirs}"));
+        }
+        if hello.cluster != self.cluster {
+            return Some(format!("{me} belongs to {}, not to {}", self.cluster, hello.cluster));
+        }
+        match hello.to {
+            Some(to) if to != me => Some(format!("this is {me}, not {to}; correct its address")),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// Where a server's node takes in what comes from the network. Bounded; what does not fit is dropped
+/// (messages) or answered with "not applied" (requests), both at once.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    /// Messages of the other servers.
+    pub messages: mpsc::Sender<Envelope>,
+    /// Requests of clients, each with the right to answer it.
+    pub requests: mpsc::Sender<(Request, Responder)>,
+}
+
+/// What every task of a transport has at hand.
+#[derive(Clone)]
+pub(crate) struct Context<N, E, L> {
+    pub(crate) net: N,
+    pub(crate) environment: E,
+    pub(crate) links: L,
+    pub(crate) config: Arc<PeersConfig>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl<N, E: Environment, L> Context<N, E, L> {
+    /// Notes that `reason` kept two from talking.
+    pub(crate) fn refused(&self, reason: String) -> NetError {
+        self.counters.refused(&reason);
+        NetError::Refused { reason }
+    }
+
+    /// The deadline of a step that begins now and may take `timeout`.
+    pub(crate) fn deadline(&self, timeout: Duration) -> raft_core::Time {
+        self.environment.now().after(timeout)
+    }
+}
+
+/// The way to the other servers, over one connection to each. When this is dropped, all connections
+/// and the listener are gone with it.
+#[derive(Debug)]
+pub struct Peers {
+    queues: BTreeMap<NodeId, mpsc::Sender<Envelope>>,
+    counters: Arc<Counters>,
+    tasks: JoinSet<()>,
+}
+
+impl Peers {
+    /// Begins to dial the peers and to serve what comes in at `listener`. Must be called on a tokio
+    /// runtime; time is the environment's alone.
+    pub fn start<N: Net, E: Environment, L: Links>(
+        net: N,
+        listener: N::Listener,
+        environment: E,
+        links: L,
+        config: PeersConfig,
+        inlet: Inlet,
+    ) -> Self {
+        let counters = Arc::new(Counters::default());
+        let config = Arc::new(config);
+        let context =
+            Context { net, environment, links, config: Arc::clone(&config), counters: Arc::clone(&counters) };
+        let mut tasks = JoinSet::new();
+        let mut queues = BTreeMap::new();
+        for (&peer, address) in config.peers.iter().filter(|(peer, _)| **peer != config.id) {
+            let (queue, waiting) = mpsc::channel(config.queue_messages_max.max(1));
+            queues.insert(peer, queue);
+            tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), waiting).run());
+        }
+        tasks.spawn(incoming::listen(context, listener, inlet));
+        Self { queues, counters, tasks }
+    }
+
+    /// What became of messages so far; grows on.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Ends all connections. When this returns the listener is closed, and its address is free.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Transport for Peers {
+    fn send(&mut self, envelope: Envelope) {
+        let Some(queue) = self.queues.get(&envelope.to) else {
+            self.counters.dropped_unreachable.add(1);
+            return;
+        };
+        match queue.try_send(envelope) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.counters.dropped_queue_full.add(1),
+            Err(TrySendError::Closed(_)) => self.counters.dropped_unreachable.add(1),
+        }
+    }
+}

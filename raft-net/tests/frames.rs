@@ -1,0 +1,265 @@
+//! Frames byte by byte: what each kind looks like, and what is refused.
+
+use bytes::{Bytes, BytesMut};
+use raft_core::{
+    AppendEntries, AppendEntriesReply, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, LogIndex,
+    Message, NodeId, Payload, RequestVote, RequestVoteReply, Session, Term,
+};
+use raft_net::{
+    FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION, Party,
+    Request, Response,
+};
+
+fn id(term: u64, index: u64) -> EntryId {
+    EntryId::new(Term::new(term), LogIndex::new(index))
+}
+
+fn message(message: Message) -> Frame {
+    Frame::Message(Envelope {
+        cluster: ClusterId(7),
+        group: GroupId(2),
+        from: NodeId::new(1),
+        incarnation: Incarnation(300),
+        to: NodeId::new(3),
+        term: Term::new(5),
+        session: Session(70_000),
+        message,
+    })
+}
+
+fn append() -> Frame {
+    message(Message::AppendEntries(AppendEntries {
+        prev_log: id(4, 9),
+        entries: vec![
+            Entry::new(id(5, 10), Payload::Noop),
+            Entry::new(id(5, 11), Payload::Command("set x".into())),
+            Entry::new(id(5, 12), Payload::Command(Bytes::new())),
+        ],
+        leader_commit: LogIndex::new(8),
+    }))
+}
+
+fn hello(party: Party, to: Option<NodeId>) -> Frame {
+    Frame::Hello(Hello { protocol: PROTOCOL_VERSION, cluster: ClusterId(7), party, to })
+}
+
+fn encoded(frame: &Frame) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    frame.encode(&mut bytes).unwrap();
+    bytes
+}
+
+/// Every kind of frame and of message, and its bytes: the prefix, the header, the payloads. These never
+/// change while the version does not.
+fn golden() -> Vec<(Frame, &'static str)> {
+    let server = Party::Node { id: NodeId::new(1), incarnation: Incarnation(300) };
+    let reply = |reply| message(Message::AppendEntriesReply(reply));
+    let response = |outcome| Frame::Response(Response { id: 9, outcome });
+    vec![
+        (hello(server, Some(NodeId::new(3))), "8d905b0909000000090000000101 930107039201cd012c "),
+        (hello(Party::Client, None), "eee9911204000000040000000101 930107c0 "),
+        (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
+        (Frame::Ping, "e89b2fe300000000000000000103  "),
+        (Frame::Pong, "03ffe53700000000000000000104  "),
+        (
+            message(Message::RequestVote(RequestVote { last_log: id(4, 9) })),
+            "4df4dd3d12000000120000000105 98070201cd012c0305ce0001117001920409 ",
+        ),
+        (
+            message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true })),
+            "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
+        ),
+        (
+            append(),
+            "d24c2733340000002f0000000105 98070201cd012c0305ce0001117003940409080394050000ceaa9450cd94050105cede9e14d594050100ce6ba1cb9c 7365742078",
+        ),
+        (
+            reply(AppendEntriesReply::Accepted { match_index: LogIndex::new(12) }),
+            "5d9ea8ac11000000110000000105 98070201cd012c0305ce0001117004910c ",
+        ),
+        (
+            reply(AppendEntriesReply::Rejected { refused: id(4, 9), hint: id(3, 6) }),
+            "88c9165a14000000140000000105 98070201cd012c0305ce00011170059404090306 ",
+        ),
+        (
+            Frame::Request(Request { id: 9, command: "get x".into() }),
+            "2de474fd08000000030000000106 920905 6765742078",
+        ),
+        (response(Outcome::Committed("y".into())), "b2e7d7fe06000000050000000107 94090001c0 79"),
+        (
+            response(Outcome::NotApplied { reason: "no".into(), leader_hint: Some(NodeId::new(2)) }),
+            "578e2a7d07000000050000000107 9409010202 6e6f",
+        ),
+        (response(Outcome::Unknown { reason: "no".into() }), "349b343607000000050000000107 94090202c0 6e6f"),
+    ]
+}
+
+fn hex(frame: &Frame, bytes: &[u8]) -> String {
+    let header = PREFIX_BYTES + usize::from(bytes[8]);
+    let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(header <= bytes.len(), "{frame:?}");
+    format!(
+        "{} {} {}",
+        digits(&bytes[..PREFIX_BYTES]),
+        digits(&bytes[PREFIX_BYTES..header]),
+        digits(&bytes[header..])
+    )
+}
+
+#[test]
+fn every_frame_has_its_golden_bytes() {
+    for (frame, golden) in golden() {
+        let mut bytes = encoded(&frame);
+        assert_eq!(hex(&frame, &bytes), golden, "{frame:?}");
+        assert_eq!(Frame::decode(&mut bytes).unwrap(), Some(frame));
+        assert!(bytes.is_empty());
+    }
+}
+
+/// A frame that is not all there yet is waited for, wherever it was cut.
+#[test]
+fn a_short_frame_is_no_frame_yet() {
+    for (frame, _) in golden() {
+        let whole = encoded(&frame);
+        for cut in 0..whole.len() {
+            let mut short = BytesMut::from(&whole[..cut]);
+            assert_eq!(Frame::decode(&mut short).unwrap(), None, "{frame:?} cut at {cut}");
+            assert_eq!(short.len(), cut);
+        }
+    }
+}
+
+/// One flipped bit anywhere is never read as a frame, and never a panic.
+#[test]
+fn a_flipped_bit_is_refused() {
+    for (frame, _) in golden() {
+        let whole = encoded(&frame);
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let read = Frame::decode(&mut damaged);
+            assert!(matches!(read, Err(_) | Ok(None)), "{frame:?} with bit {bit} flipped is {read:?}");
+        }
+    }
+}
+
+/// Puts the right length and checksum to bytes that say what they should not.
+fn forged(kind: u8, header: &[u8], payloads: &[u8]) -> BytesMut {
+    let mut rest = Vec::new();
+    rest.extend_from_slice(&u32::try_from(header.len() + payloads.len()).unwrap().to_le_bytes());
+    rest.extend_from_slice(&u32::try_from(header.len()).unwrap().to_le_bytes());
+    rest.extend_from_slice(&[1, kind]);
+    rest.extend_from_slice(header);
+    rest.extend_from_slice(payloads);
+    let mut frame = BytesMut::from(&crc32c::crc32c(&rest).to_le_bytes()[..]);
+    frame.extend_from_slice(&rest);
+    frame
+}
+
+/// Each row: a frame whose checksum is right and whose content is not, and what is said about it.
+#[test]
+fn what_makes_no_sense_is_refused_in_words() {
+    // cluster 1, group 0, from 1, incarnation 1, to 2, term 1, session 1, and then the message.
+    let envelope = |number: u8, body: &[u8]| {
+        let mut header = vec![0x98, 1, 0, 1, 1, 2, 1, 1, number];
+        header.extend_from_slice(body);
+        header
+    };
+    const TOO_LARGE: [u8; 9] = [0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0];
+    for (kind, header, payloads, words) in [
+        (0, vec![], &b""[..], "frame: there is no kind 0"),
+        (8, vec![], b"", "frame: there is no kind 8"),
+        (3, vec![], b"x", "ping makes no sense: bytes are left over"),
+        (3, vec![0x90], b"", "ping makes no sense: bytes are left over"),
+        (1, vec![], b"", "hello makes no sense: a number is missing"),
+        (1, vec![0x93, 1, 1], b"", "hello makes no sense: a number is missing"),
+        (1, vec![0x93, 1, 0xa1, b'x', 1], b"", "hello makes no sense: a number is missing"),
+        (1, vec![0x93, 1, 0xff, 1], b"", "hello makes no sense: a number is missing"),
+        (2, vec![0x91, 3], b"no", "a payload is longer than the frame"),
+        (2, vec![0x91, 2], b"\xff\xfe", "a text is not UTF-8"),
+        (6, vec![0x92, 1, 2], b"abc", "request makes no sense: bytes are left over"),
+        (7, vec![0x94, 1, 3, 0, 0xc0], b"", "there is no outcome of this number"),
+        (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
+        (5, envelope(6, &[]), b"", "there is no message of this number"),
+        (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
+        (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", "a term or index is out of range"),
+        (5, envelope(1, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", "a term or index is out of range"),
+        (5, envelope(3, &[0x94, 0, 0, 0, 0xce, 0xff, 0xff, 0xff, 0xff]), b"", "more entries are announced"),
+        (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]), b"x", "neither a no-op nor a command"),
+        (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 2, 0]), b"x", "a payload is longer than the frame"),
+        (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 1, 0]), b"x", "entry 1: the bytes do not match"),
+    ] {
+        let error = Frame::decode(&mut forged(kind, &header, payloads)).unwrap_err().to_string();
+        assert!(error.contains(words), "{header:x?} is refused with {error:?}, not {words:?}");
+    }
+}
+
+/// The prefix is judged before a byte of the rest is waited for.
+#[test]
+fn a_false_prefix_is_refused_at_once() {
+    let prefix = |length: u32, header: u32, version: u8| {
+        let mut bytes = BytesMut::from(&[0; 4][..]);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&header.to_le_bytes());
+        bytes.extend_from_slice(&[version, 3]);
+        bytes
+    };
+    assert!(matches!(Frame::decode(&mut prefix(0, 0, 2)), Err(NetError::Version { found: 2 })));
+    assert!(matches!(Frame::decode(&mut prefix(u32::MAX, 0, 1)), Err(NetError::FrameTooLong { .. })));
+    assert!(matches!(Frame::decode(&mut prefix(0, 0, 1)), Err(NetError::ChecksumMismatch)));
+    let mut header_beyond = forged(3, &[], &[]);
+    header_beyond[8] = 1;
+    let checksum = crc32c::crc32c(&header_beyond[4..]);
+    header_beyond[..4].copy_from_slice(&checksum.to_le_bytes());
+    assert!(matches!(Frame::decode(&mut header_beyond), Err(NetError::Malformed { frame: "prefix", .. })));
+}
+
+/// A frame too long to be sent leaves what is before it in the buffer as it was.
+#[test]
+fn a_frame_that_is_too_long_is_not_written() {
+    let mut out = encoded(&Frame::Ping);
+    let command = Bytes::from(vec![0; FRAME_BYTES_MAX]);
+    let refused = Frame::Request(Request { id: 1, command }).encode(&mut out);
+    assert!(matches!(refused, Err(NetError::FrameTooLong { .. })));
+    assert_eq!(out, encoded(&Frame::Ping));
+}
+
+/// The commands of a decoded AppendEntries lie in the buffer that the frame came in.
+#[test]
+fn payloads_are_slices_of_the_receive_buffer() {
+    let mut buffer = encoded(&append());
+    let received = buffer.as_ptr_range();
+    let Some(Frame::Message(Envelope { message: Message::AppendEntries(append), .. })) =
+        Frame::decode(&mut buffer).unwrap()
+    else {
+        panic!("an AppendEntries came in");
+    };
+    let command = append.entries[1].payload.bytes();
+    assert_eq!(command, b"set x");
+    assert!(received.contains(&command.as_ptr()), "the command was copied");
+}
+
+/// All frames in one stream come off it one by one, however the stream is cut into pieces, and its end
+/// is told from a torn frame.
+#[tokio::test]
+async fn a_reader_takes_whole_frames_off_a_stream() {
+    let mut stream = BytesMut::new();
+    for (frame, _) in golden() {
+        frame.encode(&mut stream).unwrap();
+    }
+    for piece in [1, 7, 1000] {
+        let (near, mut far) = tokio::io::duplex(piece);
+        let bytes = stream.clone();
+        let writer = async move { tokio::io::AsyncWriteExt::write_all(&mut far, &bytes).await.unwrap() };
+        let mut reader = FrameReader::new(near);
+        let reading = async {
+            for (frame, _) in golden() {
+                assert_eq!(reader.next().await.unwrap(), Some(frame));
+            }
+            assert_eq!(reader.next().await.unwrap(), None);
+        };
+        tokio::join!(writer, reading);
+    }
+    let mut torn = FrameReader::new(&stream[..PREFIX_BYTES + 3]);
+    assert!(matches!(torn.next().await, Err(NetError::Torn { bytes: 17 })));
+}
