@@ -4,4 +4,5 @@
 //! one before it. Here are the [`plan`] that says what to do, the [`history`] of what clients saw, and the
 //! search for an order that explains it, [`linearizable`].
 
+pub mod history;
 pub mod plan;
