@@ -169,14 +169,14 @@ impl History {
                 return Err(wrong("index is not the position; number the events from 0"));
             }
             if event.kind == Type::Invoke {
-                if open.insert(event.process, (event.f, event.key.clone())).is_some() {
+                if open.insert(event.process, Some((event.f, event.key.clone()))).is_some() {
                     return Err(wrong("the process has not ended its last operation; give it a fresh id"));
                 }
-            } else if open.remove(&event.process) != Some((event.f, event.key.clone())) {
+            } else if open.remove(&event.process) != Some(Some((event.f, event.key.clone()))) {
                 return Err(wrong("the process has not begun this operation; write its invoke first"));
             } else if event.kind == Type::Info {
-                // A dead process stays busy: whatever it begins is refused.
-                open.insert(event.process, (event.f, event.key.clone()));
+                // The process is dead: it neither begins nor ends anything any more.
+                open.insert(event.process, None);
             }
             history.events.push(event);
         }
@@ -386,6 +386,7 @@ mod tests {
             (vec![event(1, "invoke")], "line 1: index is not"),
             (vec![event(0, "ok")], "line 1: the process has not begun"),
             (vec![event(0, "invoke"), event(1, "invoke")], "line 2: the process has not ended"),
+            (vec![event(0, "invoke"), event(1, "info"), event(2, "ok")], "line 3: the process has not begun"),
             (
                 vec![event(0, "invoke"), event(1, "info"), event(2, "invoke")],
                 "line 3: the process has not ended",

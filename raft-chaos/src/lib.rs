@@ -5,4 +5,5 @@
 //! search for an order that explains it, [`linearizable`].
 
 pub mod history;
+pub mod linearizable;
 pub mod plan;

@@ -61,7 +61,7 @@ impl Notes {
     /// All of it, in the order of the text, nothing twice.
     pub(super) fn into_errors(self) -> PlanErrors {
         let mut notes = self.notes.into_inner();
-        notes.sort_by(|a, b| a.0.cmp(&b.0));
+        notes.sort_by_key(|(place, _)| *place);
         notes.dedup();
         PlanErrors { mistakes: notes.into_iter().map(|(_, mistake)| mistake).collect() }
     }

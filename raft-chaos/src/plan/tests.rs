@@ -119,6 +119,15 @@ fn a_mistake_shows_its_line_with_a_caret_under_the_column() {
 }
 
 #[test]
+fn a_plan_has_a_known_schema_and_a_name() {
+    assert_eq!(
+        told(&parse("schema = 2\n", &[])),
+        "64\nplan.toml:1:1: schema: this schema is unknown; known is 1, write schema = 1\n\
+         plan.toml:1:1: name: missing; write name = ...\n"
+    );
+}
+
+#[test]
 fn the_smallest_plan_has_every_default() {
     let plan = parse(SMALLEST, &[]).expect("a plan");
     assert_eq!(plan.run.seeds, Seeds::Random(1));

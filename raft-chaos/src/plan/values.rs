@@ -265,8 +265,8 @@ mod tests {
             assert_eq!(duration(text).ok().map(|duration| duration.as_nanos()), expected, "{text}");
         }
         for nanos in [0, 1, 999, 1_000, 1_234_567, 5_000_000, 90_000_000_000] {
-            let duration_before = Duration::from_nanos(nanos);
-            assert_eq!(duration(&print_duration(duration_before)), Ok(duration_before));
+            let written = Duration::from_nanos(nanos);
+            assert_eq!(duration(&print_duration(written)), Ok(written));
         }
     }
 
