@@ -1,0 +1,275 @@
+//! `do` and its parameters, for events and chaos alike.
+
+use super::events::Context;
+use super::targets::{link_target, split, target};
+use super::values;
+use super::walk::{Item, Section};
+use super::{Action, Target, Undo};
+
+/// Everything that can be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Partition,
+    Heal,
+    Link,
+    Crash,
+    Stop,
+    Pause,
+    Clock,
+    Disk,
+    Wipe,
+    Membership,
+    Transfer,
+    Snapshot,
+    IsolateClient,
+    Upgrade,
+}
+
+/// The words of `do`, whether they are built, and whether `for` undoes them.
+const DEEDS: [(&str, Deed, bool); 14] = [
+    ("partition", Deed::Partition, true),
+    ("heal", Deed::Heal, true),
+    ("crash", Deed::Crash, true),
+    ("stop", Deed::Stop, true),
+    ("pause", Deed::Pause, true),
+    ("link", Deed::Link, false),
+    ("clock", Deed::Clock, false),
+    ("disk", Deed::Disk, false),
+    ("wipe", Deed::Wipe, false),
+    ("membership", Deed::Membership, false),
+    ("transfer", Deed::Transfer, false),
+    ("snapshot", Deed::Snapshot, false),
+    ("isolate-client", Deed::IsolateClient, false),
+    ("upgrade", Deed::Upgrade, false),
+];
+
+/// Every parameter of any action.
+const PARAMETERS: [&str; 14] = [
+    "split",
+    "target",
+    "for",
+    "heal",
+    "restart_after",
+    "link",
+    "only",
+    "disk",
+    "clock",
+    "change",
+    "via",
+    "expect",
+    "to",
+    "node",
+];
+
+/// What the event does; none if it is wrong or not built, which then is noted.
+pub(super) fn action(table: &mut Section<'_>, context: &Context) -> Option<Action> {
+    let item = table.required("do");
+    let word = item.as_ref().and_then(Item::text);
+    if let Some(item) = &item
+        && word.is_some()
+    {
+        item.word(&DEEDS.map(|(word, _, built)| (word, built.then_some(()))));
+    }
+    let deed = word.and_then(|word| DEEDS.iter().find(|(name, ..)| *name == word)).map(|(_, deed, _)| *deed);
+    let action = deed.and_then(|deed| parameters(table, deed, context));
+    for key in PARAMETERS {
+        if let Some(item) = table.get_unasked(key)
+            && deed.is_some()
+        {
+            let cure = stray(key, deed);
+            item.wrong(&format!("not a parameter of do = {:?}; {cure}", word.unwrap_or_default()));
+        }
+    }
+    action
+}
+
+/// The cure for a parameter of another action.
+fn stray(key: &str, deed: Option<Deed>) -> &'static str {
+    match (key, deed) {
+        ("for", Some(Deed::Crash | Deed::Stop)) => "write restart_after",
+        ("for", Some(Deed::Wipe | Deed::Membership | Deed::Transfer | Deed::Snapshot | Deed::Upgrade)) => {
+            "it is never undone, leave it out"
+        }
+        ("restart_after", Some(Deed::Pause)) => "write for",
+        _ => "leave it out",
+    }
+}
+
+fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<Action> {
+    let aim = |table: &mut Section<'_>| table.required("target").and_then(|item| target(&item, context));
+    match deed {
+        Deed::Heal => Some(Action::Heal),
+        Deed::Partition => {
+            let split = table.required("split").and_then(|item| split(&item, context));
+            let undo = undo(table, "for");
+            Some(Action::Partition { split: split?, undo })
+        }
+        Deed::Crash | Deed::Stop => {
+            let target = aim(table);
+            let undo = undo(table, "restart_after");
+            down_disk(table, deed);
+            let target = target?;
+            Some(if deed == Deed::Crash {
+                Action::Crash { target, undo }
+            } else {
+                Action::Stop { target, undo }
+            })
+        }
+        Deed::Pause => {
+            let target: Option<Target> = aim(table);
+            let undo = undo(table, "for");
+            Some(Action::Pause { target: target?, undo })
+        }
+        Deed::Link => {
+            table.read("target", |item| link_target(item, context));
+            link(table);
+            undo(table, "for");
+            None
+        }
+        Deed::Membership => {
+            membership(table, context);
+            None
+        }
+        Deed::Transfer => {
+            table.required("to").and_then(|item| target(&item, context));
+            expect(table);
+            None
+        }
+        Deed::Clock | Deed::Disk | Deed::IsolateClient => {
+            aim(table);
+            undo(table, "for");
+            if deed == Deed::Clock {
+                clock(table);
+            } else if deed == Deed::Disk {
+                disk(table);
+            }
+            None
+        }
+        Deed::Wipe | Deed::Snapshot | Deed::Upgrade => {
+            aim(table);
+            if deed == Deed::Wipe {
+                table.read("restart_after", Item::range);
+            } else if deed == Deed::Upgrade {
+                table.required("node").and_then(|item| item.list_of(Item::text));
+            }
+            None
+        }
+    }
+}
+
+/// `for` or `restart_after`, and `heal`.
+fn undo(table: &mut Section<'_>, key: &'static str) -> Undo {
+    let range = table.read(key, Item::range);
+    let heal = table.get("heal");
+    let heals = heal.as_ref().and_then(Item::boolean).unwrap_or(true);
+    if let Some(item) = heal
+        && !heals
+        && table.has(key)
+    {
+        item.wrong(&format!("an effect that is for ever has no {key}; leave one of them out"));
+    }
+    if heals { range.map_or(Undo::AtEnd, Undo::After) } else { Undo::Never }
+}
+
+/// `disk` of `crash` and `stop`: of which only `lose = "none"` is built.
+fn down_disk(table: &mut Section<'_>, deed: Deed) {
+    let mut disk = table.section("disk");
+    if deed == Deed::Crash {
+        disk.read("lose", |item| item.word(&[("none", Some(())), ("unsynced", None)]));
+        disk.only("torn", Item::share, &values::Share::default());
+    }
+    disk.unbuilt("damage", |item| item.parsed(damage, "what is damaged, as in \"truncate-log\""));
+    disk.finish();
+}
+
+fn damage(text: &str) -> Result<(), String> {
+    const WORDS: [&str; 8] = [
+        "truncate-log",
+        "flip-log",
+        "flip-snapshot",
+        "delete:wal",
+        "delete:sst",
+        "delete:manifest",
+        "delete:current",
+        "delete:snapshot",
+    ];
+    if let Some(age) = text.strip_prefix("old-copy:") {
+        return values::duration(age).map(|_| ());
+    }
+    if WORDS.contains(&text) {
+        return Ok(());
+    }
+    Err(format!("{text:?} is unknown; known here are {}, old-copy:DURATION", WORDS.join(", ")))
+}
+
+fn link(table: &mut Section<'_>) {
+    let Some(item) = table.required("link") else { return };
+    let Some(mut link) = item.section() else { return };
+    let mut effect = false;
+    let mut not_zero = |nothing: Option<bool>| {
+        effect |= nothing != Some(true);
+        None::<()>
+    };
+    link.read("delay", |item| not_zero(item.range().map(|(_, max)| max.is_zero())));
+    link.read("jitter", |item| not_zero(item.duration().map(|jitter| jitter.is_zero())));
+    for key in ["loss", "duplicate", "reorder", "corrupt", "reset"] {
+        link.read(key, |item| {
+            not_zero(item.parsed(values::percent, "a percentage").map(|share| share.ppm() == 0))
+        });
+    }
+    link.read("rate", |item| not_zero(item.parsed(values::speed, "a speed").map(|_| false)));
+    link.read("stall", |item| not_zero(item.boolean().map(|stall| !stall)));
+    link.finish();
+    if !effect {
+        item.wrong("all of it is zero and does nothing; write some loss, delay or other fault");
+    }
+    table.read("only", |item| item.list_of(Item::text));
+}
+
+fn clock(table: &mut Section<'_>) {
+    let Some(mut clock) = table.required("clock").and_then(|item| item.section()) else { return };
+    clock.read("drift", |item| item.parsed(values::signed_percent, "a signed percentage, as in \"+2%\""));
+    clock.read("jump", |item| item.parsed(values::signed_duration, "a signed duration, as in \"-800ms\""));
+    clock.finish();
+}
+
+fn disk(table: &mut Section<'_>) {
+    let Some(mut disk) = table.required("disk").and_then(|item| item.section()) else { return };
+    disk.read("fsync", |item| {
+        let text = item.text()?;
+        match text.strip_prefix("slow:") {
+            Some(_) => item.parsed(|text| values::duration(&text["slow:".len()..]), "").map(|_| ()),
+            None => item.word(&[("slow:DURATION", Some(())), ("error", Some(())), ("hang", Some(()))]),
+        }
+    });
+    disk.read("write", |item| item.word(&[("enospc", Some(())), ("error", Some(()))]));
+    disk.read("read", |item| item.word(&[("error", Some(())), ("bitflip", Some(()))]));
+    disk.read("calls", |item| item.integer(1, i64::MAX.unsigned_abs()));
+    disk.finish();
+}
+
+fn expect(table: &mut Section<'_>) {
+    table.read("expect", |item| item.word(&["ok", "refused", "any"].map(|word| (word, Some(())))));
+}
+
+fn membership(table: &mut Section<'_>, context: &Context) {
+    const CHANGES: [&str; 5] = ["add-learner", "promote-learner", "replace-voter", "remove", "remove-leader"];
+    let words = CHANGES.map(|word| (word, Some(())));
+    if let Some(item) = table.required("change") {
+        let voters = |item: &Item<'_>| item.list_of(|item| item.integer(1, context.nodes)).map(|_| ());
+        let change =
+            |item: &Item<'_>| if item.raw_text().is_some() { item.word(&words) } else { voters(item) };
+        if item.raw_text().is_some() {
+            item.word(&words);
+        } else {
+            item.list_of(change);
+        }
+        if item.raw_text() == Some("remove") && !table.has("target") {
+            table.required("target");
+        }
+    }
+    for key in ["target", "via"] {
+        table.read(key, |item| target(item, context));
+    }
+    expect(table);
+}

@@ -1,0 +1,214 @@
+//! Whom an event meets when it fires: words for servers become ids, a split becomes cut links.
+//!
+//! Choices are drawn through a function that the caller seeds: `below(n)` is a number below `n`, each
+//! equally likely. The same view and the same draws give the same servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_core::NodeId;
+
+use super::{Shape, Split, Target};
+
+/// The cluster as it is when an event fires. All lists are in the order of ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Every server; all of them vote.
+    pub nodes: Vec<NodeId>,
+    /// Those that run.
+    pub running: Vec<NodeId>,
+    /// The leader of the highest term that has one.
+    pub leader: Option<NodeId>,
+    /// Those that believe themselves leader in a lower term.
+    pub stale_leaders: Vec<NodeId>,
+    /// Followers that run.
+    pub followers: Vec<NodeId>,
+    /// Candidates that run.
+    pub candidates: Vec<NodeId>,
+    /// Where the event's own trigger happened.
+    pub trigger: Option<NodeId>,
+    /// What earlier events acted on, by their names.
+    pub acted_on: BTreeMap<String, Vec<NodeId>>,
+}
+
+/// A partition as it was drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// Whom it singles out: the isolated, the smaller side, the bridge, the senders; none where all are alike.
+    pub target: Vec<NodeId>,
+    /// The directions that are cut, from and to; never empty.
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+}
+
+impl Target {
+    /// The servers that this means now; none if it means nobody, or if fewer run than it asks for.
+    pub fn resolve(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Vec<NodeId>> {
+        let voters = view.nodes.len();
+        let found = match self {
+            Self::Ids(ids) => ids.clone(),
+            Self::Leader => view.leader.into_iter().collect(),
+            Self::StaleLeader => some_of(&view.stale_leaders, 1, below)?,
+            Self::Follower => some_of(&view.followers, 1, below)?,
+            Self::Candidate => some_of(&view.candidates, 1, below)?,
+            Self::One => some_of(&view.running, 1, below)?,
+            Self::Minority => some_of(&view.running, voters.div_ceil(2).saturating_sub(1), below)?,
+            Self::Majority => some_of(&view.running, voters / 2 + 1, below)?,
+            Self::MinorityThird => some_of(&view.running, (voters / 3).max(1), below)?,
+            Self::All => view.nodes.clone(),
+            Self::EventNode => view.trigger.into_iter().collect(),
+            Self::EventTarget(name) => view.acted_on.get(name).cloned().unwrap_or_default(),
+        };
+        (!found.is_empty()).then_some(found)
+    }
+}
+
+impl Split {
+    /// The links that this cuts now; none if it cuts nothing.
+    pub fn draw(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Drawn> {
+        match self {
+            Self::Isolate(target) => isolate(view, target.resolve(view, below)?),
+            Self::Groups(groups) => drawn(Vec::new(), between(view, |id| group_of(groups, id))),
+            Self::Cut(links) => {
+                drawn(Vec::new(), links.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect())
+            }
+            Self::Any(shapes) => {
+                let count = u64::try_from(shapes.len()).ok().filter(|count| *count > 0)?;
+                shapes.get(usize::try_from(below(count)).ok()?)?.draw(view, below)
+            }
+        }
+    }
+}
+
+impl Shape {
+    fn draw(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Drawn> {
+        match self {
+            Self::Majority => isolate(view, Target::Minority.resolve(view, below)?),
+            Self::MinorityThird => isolate(view, Target::MinorityThird.resolve(view, below)?),
+            Self::Halves => {
+                let half = some_of(&view.nodes, view.nodes.len() / 2, below)?;
+                isolate(view, half)
+            }
+            Self::Ring => drawn(Vec::new(), ring(&some_of(&view.nodes, view.nodes.len(), below)?)),
+            Self::Bridge => {
+                let bridge = *some_of(&view.nodes, 1, below)?.first()?;
+                let others: Vec<_> = view.nodes.iter().copied().filter(|id| *id != bridge).collect();
+                let half = some_of(&others, others.len() / 2, below)?;
+                let mut cut = between(view, |id| usize::from(half.contains(&id)));
+                cut.retain(|(from, to)| *from != bridge && *to != bridge);
+                drawn(vec![bridge], cut)
+            }
+            Self::OneWay(from, to) => {
+                let (from, to) = (from.resolve(view, below)?, to.resolve(view, below)?);
+                let to = to.into_iter().filter(|id| !from.contains(id));
+                let cut = to.flat_map(|to| from.iter().map(move |from| (*from, to))).collect();
+                drawn(from.clone(), cut)
+            }
+        }
+    }
+}
+
+fn drawn(target: Vec<NodeId>, cut: BTreeSet<(NodeId, NodeId)>) -> Option<Drawn> {
+    (!cut.is_empty()).then_some(Drawn { target, cut })
+}
+
+fn isolate(view: &View, ids: Vec<NodeId>) -> Option<Drawn> {
+    let cut = between(view, |id| usize::from(ids.contains(&id)));
+    drawn(ids, cut)
+}
+
+/// All links, both ways, between servers of different sides.
+fn between(view: &View, side: impl Fn(NodeId) -> usize) -> BTreeSet<(NodeId, NodeId)> {
+    let pairs = view.nodes.iter().flat_map(|from| view.nodes.iter().map(move |to| (*from, *to)));
+    pairs.filter(|(from, to)| side(*from) != side(*to)).collect()
+}
+
+fn group_of(groups: &[Vec<NodeId>], id: NodeId) -> usize {
+    groups.iter().position(|group| group.contains(&id)).unwrap_or(groups.len())
+}
+
+/// Each hears the majority of which it is the middle, in a circle. With an odd majority that is the same
+/// in both directions.
+fn ring(circle: &[NodeId]) -> BTreeSet<(NodeId, NodeId)> {
+    let (count, majority) = (circle.len(), circle.len() / 2 + 1);
+    let mut cut = BTreeSet::new();
+    for (position, to) in circle.iter().enumerate() {
+        let first = position + count - majority / 2;
+        for unheard in first + majority..first + count {
+            cut.insert((circle[unheard % count], *to));
+        }
+    }
+    cut
+}
+
+/// So many of `ids` at random, in the order drawn; none if there are not so many, or none is asked for.
+fn some_of(ids: &[NodeId], count: usize, below: &mut dyn FnMut(u64) -> u64) -> Option<Vec<NodeId>> {
+    if count == 0 || count > ids.len() {
+        return None;
+    }
+    let mut rest = ids.to_vec();
+    let mut chosen = Vec::with_capacity(count);
+    for _ in 0..count {
+        let left = u64::try_from(rest.len()).ok()?;
+        chosen.push(rest.remove(usize::try_from(below(left)).ok()?));
+    }
+    Some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(voters: u64) -> View {
+        let nodes: Vec<_> = (1..=voters).map(NodeId::new).collect();
+        View { running: nodes.clone(), nodes, leader: Some(NodeId::new(1)), ..View::default() }
+    }
+
+    fn heard_by(drawn: &Drawn, view: &View, to: NodeId) -> BTreeSet<NodeId> {
+        view.nodes.iter().copied().filter(|from| !drawn.cut.contains(&(*from, to))).collect()
+    }
+
+    /// Whatever is drawn, every server of a ring hears a majority, and no two hear the same.
+    #[test]
+    fn in_a_ring_each_hears_a_majority_of_its_own() {
+        for voters in 3..=9 {
+            for salt in 0..20 {
+                let view = view(voters);
+                let mut below = |n| salt % n;
+                let drawn = Split::Any(vec![Shape::Ring]).draw(&view, &mut below).expect("a ring");
+                let heard: BTreeSet<_> = view.nodes.iter().map(|id| heard_by(&drawn, &view, *id)).collect();
+                assert_eq!(heard.len(), view.nodes.len());
+                assert!(heard.iter().all(|heard| heard.len() == view.nodes.len() / 2 + 1));
+            }
+        }
+    }
+
+    /// Each row: a split of five servers, whom it singles out, and how many directions it cuts.
+    #[test]
+    fn a_split_cuts_just_the_links_between_its_sides() {
+        let ids = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect::<Vec<_>>();
+        let one_way = Shape::OneWay(Target::Leader, Target::Majority);
+        for (split, target, cut) in [
+            (Split::Isolate(Target::Leader), ids(&[1]), 8),
+            (Split::Groups(vec![ids(&[1, 2]), ids(&[3])]), ids(&[]), 16),
+            (Split::Cut(vec![(NodeId::new(1), NodeId::new(3))]), ids(&[]), 2),
+            (Split::Any(vec![Shape::Majority]), ids(&[1, 2]), 12),
+            (Split::Any(vec![Shape::MinorityThird]), ids(&[1]), 8),
+            (Split::Any(vec![Shape::Halves]), ids(&[1, 2]), 12),
+            (Split::Any(vec![Shape::Bridge]), ids(&[1]), 8),
+            (Split::Any(vec![one_way]), ids(&[1]), 2),
+        ] {
+            let drawn = split.draw(&view(5), &mut |_| 0).expect("something is cut");
+            assert_eq!((drawn.target, drawn.cut.len()), (target, cut), "{split:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_there_is_not_found() {
+        let mut view = view(3);
+        view.running.truncate(1);
+        view.leader = None;
+        for target in [Target::Leader, Target::StaleLeader, Target::Majority, Target::EventNode] {
+            assert_eq!(target.resolve(&view, &mut |_| 0), None, "{target}");
+        }
+        assert_eq!(Split::Isolate(Target::All).draw(&view, &mut |_| 0), None);
+    }
+}

@@ -1,0 +1,259 @@
+//! The plan written down with all its values, for one seed: `plan.lock.toml`.
+//!
+//! What is read from it is the same plan; a test holds both to it.
+
+use std::fmt::{Display, Write};
+
+use super::check::{ENGINES, INVARIANTS, LIMITS};
+use super::sections::OPERATIONS;
+use super::targets::{Split, Target};
+use super::values::{Count, Seeds, print_duration};
+use super::{Action, Check, Cluster, Event, Kind, Plan, Range, Route, Storage, Undo, Workload};
+
+impl Plan {
+    /// The plan for this seed, as TOML. Reading it gives this plan, with this seed as its only one.
+    pub fn lock(&self, seed: u64) -> String {
+        let mut lock = Lock(String::new());
+        lock.line("# Every value of one run. Running this file is the same run again.");
+        lock.line("# Off, because this version cannot do it yet: process mode, swarm, learners and spares,");
+        lock.line(
+            "# pre-vote, read-index and lease reads, snapshots, session retries, [[chaos]] and [budget].",
+        );
+        lock.value("schema", 1);
+        lock.value("name", quoted(&self.name));
+        lock.value("about", quoted(&self.about));
+        lock.value("tags", list(self.tags.iter().map(|tag| quoted(tag))));
+        lock.run(self, seed);
+        lock.cluster(&self.cluster);
+        lock.workload(&self.workload);
+        for event in &self.events {
+            lock.event(event);
+        }
+        lock.check(&self.check);
+        lock.0
+    }
+}
+
+struct Lock(String);
+
+impl Lock {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn value(&mut self, key: &str, value: impl Display) {
+        writeln!(self.0, "{key} = {value}").expect("a String takes all that is written to it");
+    }
+
+    fn run(&mut self, plan: &Plan, seed: u64) {
+        let run = &plan.run;
+        self.line("\n[run]");
+        self.value("mode", quoted("sim"));
+        // TOML's integers end at 2^63.
+        match i64::try_from(seed) {
+            Ok(seed) => self.value("seeds", seed),
+            Err(_) => self.value("seeds", quoted(&format!("{seed}..={seed}"))),
+        }
+        for (key, duration) in [
+            ("warmup", run.warmup),
+            ("duration", run.duration),
+            ("settle", run.settle),
+            ("max_wall", run.max_wall),
+        ] {
+            self.value(key, quoted(&print_duration(duration)));
+        }
+        self.value("swarm", false);
+        self.line("\n[sim]");
+        self.value("tick", quoted(&print_duration(plan.sim.tick)));
+        let link = &plan.sim.link;
+        let mut text = format!(
+            "{{ delay = {}, jitter = {}",
+            quoted(&print_duration(link.delay)),
+            quoted(&print_duration(link.jitter))
+        );
+        if let Some((extra, share)) = link.tail {
+            let tail = format!("{}@{}", print_duration(extra), share.print_percent());
+            text.push_str(&format!(", tail = {}", quoted(&tail)));
+        }
+        self.value("link", format!("{text} }}"));
+        self.value("shuffle_hosts", plan.sim.shuffle_hosts);
+        self.value("recheck", plan.sim.recheck);
+    }
+
+    fn cluster(&mut self, cluster: &Cluster) {
+        self.line("\n[cluster]");
+        self.value("voters", cluster.voters);
+        self.value("learners", 0);
+        self.value("spares", 0);
+        let storage = match cluster.storage {
+            Storage::Memory => "memory",
+            Storage::Rocksdb => "rocksdb",
+        };
+        self.value("storage", quoted(storage));
+        let (min, max) = cluster.election_timeout;
+        self.value("election_timeout", list([min, max].map(|end| quoted(&print_duration(end)))));
+        self.value("heartbeat", quoted(&print_duration(cluster.heartbeat)));
+        self.value("snapshot_every", 0);
+        self.value("features", "{ prevote = false, read = \"log\" }");
+    }
+
+    fn workload(&mut self, workload: &Workload) {
+        self.line("\n[workload]");
+        let kind = match workload.kind {
+            Kind::Register => "register",
+            Kind::Kv => "kv",
+        };
+        self.value("kind", quoted(kind));
+        self.value("clients", workload.clients);
+        self.value("rate", workload.rate);
+        self.value("value", quoted(&format!("{}B", workload.value)));
+        let keys = &workload.keys;
+        let (live, ops, clients) = (keys.live, keys.ops_per_key, keys.clients_per_key);
+        self.value("keys", format!("{{ live = {live}, ops_per_key = {ops}, clients_per_key = {clients} }}"));
+        let weights = OPERATIONS.iter().filter_map(|(word, operation)| {
+            let (_, weight) = workload.mix.iter().find(|(other, _)| other == operation)?;
+            Some(format!("{word} = {weight}"))
+        });
+        self.value("mix", format!("{{ {} }}", weights.collect::<Vec<_>>().join(", ")));
+        self.value("op_timeout", quoted(&print_duration(workload.op_timeout)));
+        self.value("retries", quoted("none"));
+        match workload.route {
+            Route::Leader => self.value("route", quoted("leader")),
+            Route::Any => self.value("route", quoted("any")),
+            Route::Sticky => self.value("route", quoted("sticky")),
+            Route::Node(id) => self.value("route", id.get()),
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.line("\n[[event]]");
+        self.value("name", quoted(&event.name));
+        let mut when = Vec::new();
+        for (key, duration) in
+            [("at", event.when.at), ("every", event.when.every), ("after", event.when.after)]
+        {
+            when.extend(duration.map(|duration| format!("{key} = {}", quoted(&print_duration(duration)))));
+        }
+        when.extend(event.when.times.map(|times| format!("times = {times}")));
+        when.extend(event.when.event.as_ref().map(|name| format!("event = {}", quoted(name))));
+        when.extend(event.when.leader_elected.then(|| "leader = \"elected\"".to_owned()));
+        self.value("when", format!("{{ {} }}", when.join(", ")));
+        self.value("optional", event.optional);
+        match &event.action {
+            Action::Heal => self.value("do", quoted("heal")),
+            Action::Partition { split, undo } => {
+                self.value("do", quoted("partition"));
+                self.value("split", split_text(split));
+                self.undo("for", undo);
+            }
+            Action::Crash { target, undo } => self.on_target("crash", target, "restart_after", undo),
+            Action::Stop { target, undo } => self.on_target("stop", target, "restart_after", undo),
+            Action::Pause { target, undo } => self.on_target("pause", target, "for", undo),
+        }
+    }
+
+    fn on_target(&mut self, word: &str, target: &Target, key: &str, undo: &Undo) {
+        self.value("do", quoted(word));
+        self.value("target", target_text(target));
+        self.undo(key, undo);
+    }
+
+    fn undo(&mut self, key: &str, undo: &Undo) {
+        match undo {
+            Undo::After(range) => self.value(key, range_text(*range)),
+            Undo::AtEnd => {}
+            Undo::Never => self.value("heal", false),
+        }
+    }
+
+    fn check(&mut self, check: &Check) {
+        self.line("\n[check]");
+        match &check.linearizable {
+            None => self.value("linearizable", false),
+            Some(how) => {
+                let engine = ENGINES.iter().find(|(_, engine)| *engine == Some(how.engine));
+                let engine = quoted(engine.map_or("", |(word, _)| word));
+                let timeout = quoted(&print_duration(how.timeout));
+                let memory = quoted(&format!("{}B", how.memory));
+                self.value(
+                    "linearizable",
+                    format!("{{ engine = {engine}, timeout = {timeout}, memory = {memory} }}"),
+                );
+            }
+        }
+        let named = INVARIANTS.iter().filter(|(_, invariant)| check.invariants.contains(invariant));
+        self.value("invariants", list(named.map(|(word, _)| quoted(word))));
+        self.line("[check.liveness]");
+        self.value("leader_within", quoted(&print_duration(check.liveness.leader_within)));
+        self.value("commit_within", quoted(&print_duration(check.liveness.commit_within)));
+        match check.liveness.ok_ratio_after_heal {
+            Some(ratio) => self.value("ok_ratio_after_heal", ratio),
+            None => self.line("# ok_ratio_after_heal: 0.99 if progress is owed in settle"),
+        }
+        self.line("[check.limits]");
+        for (limit, count) in &check.limits {
+            let word = LIMITS.iter().find(|(_, other)| other == limit).map_or("", |(word, _)| word);
+            self.value(word, quoted(&count.to_string()));
+        }
+        self.line("[check.evidence]");
+        let evidence = &check.evidence;
+        let counts = [
+            ("ops_ok", Some(evidence.ops_ok)),
+            ("elections", evidence.elections),
+            ("snapshots_installed", evidence.snapshots_installed),
+        ];
+        for (key, count) in counts {
+            if let Some(count) = count.as_ref().map(Count::to_string) {
+                self.value(key, quoted(&count));
+            }
+        }
+        self.value("every_event_fired", evidence.every_event_fired);
+        self.value("every_fault_had_effect", evidence.every_fault_had_effect);
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(items: impl IntoIterator<Item = String>) -> String {
+    format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn range_text((min, max): Range) -> String {
+    if min == max {
+        return quoted(&print_duration(min));
+    }
+    list([min, max].map(|end| quoted(&print_duration(end))))
+}
+
+fn target_text(target: &Target) -> String {
+    if let Target::Ids(_) = target { target.to_string() } else { quoted(&target.to_string()) }
+}
+
+fn split_text(split: &Split) -> String {
+    match split {
+        Split::Isolate(target) => format!("{{ isolate = {} }}", target_text(target)),
+        Split::Groups(groups) => {
+            let group = |ids: &Vec<raft_core::NodeId>| list(ids.iter().map(|id| id.get().to_string()));
+            format!("{{ groups = {} }}", list(groups.iter().map(group)))
+        }
+        Split::Cut(links) => {
+            let link = links.iter().map(|(a, b)| format!("[{}, {}]", a.get(), b.get()));
+            format!("{{ cut = {} }}", list(link))
+        }
+        Split::Any(shapes) => {
+            format!("{{ any = {} }}", list(shapes.iter().map(|shape| quoted(&shape.to_string()))))
+        }
+    }
+}
+
+impl Plan {
+    /// The same plan with one seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.run.seeds = Seeds::These(seed..=seed);
+        self
+    }
+}

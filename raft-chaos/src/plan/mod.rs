@@ -1,0 +1,311 @@
+//! What a plan says, complete: every default is filled in, every name is checked.
+//!
+//! [`Plan::read`] takes a `plan.toml` and either gives a plan that can be run or [`PlanErrors`] with every
+//! mistake in it. The language is that of the tool's reference; what it knows and this version cannot do
+//! yet is refused by name and never skipped. [`Plan::lock`] writes the plan down with all its values;
+//! [`Target::resolve`] and [`Split::draw`] say whom an event meets.
+//!
+//! Running a plan is not here.
+
+mod actions;
+mod check;
+mod draw;
+mod errors;
+mod events;
+mod lock;
+mod sections;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+mod walk;
+
+use std::path::Path;
+use std::time::Duration;
+
+use raft_core::NodeId;
+
+pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
+pub use draw::{Drawn, View};
+pub use errors::{Mistake, PlanErrors};
+pub use targets::{Shape, Split, Target};
+pub use values::{Comparison, Count, Seeds, Share};
+
+use errors::Notes;
+use walk::Section;
+
+/// The shortest and the longest of a duration that is drawn evenly, both included.
+pub type Range = (Duration, Duration);
+
+/// A plan that can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Names the output folder.
+    pub name: String,
+    /// What it is about, for people.
+    pub about: String,
+    /// By which `soak` selects.
+    pub tags: Vec<String>,
+    /// How long, and with which seeds.
+    pub run: Run,
+    /// The simulated world.
+    pub sim: Sim,
+    /// The servers.
+    pub cluster: Cluster,
+    /// What clients ask.
+    pub workload: Workload,
+    /// What is done to the servers, in file order; names are unique.
+    pub events: Vec<Event>,
+    /// What is judged.
+    pub check: Check,
+}
+
+/// How long, and with which seeds (`[run]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Each is a run of its own.
+    pub seeds: Seeds,
+    /// Before any fault. Nothing asks for a leader where it is zero.
+    pub warmup: Duration,
+    /// With faults; more than zero.
+    pub duration: Duration,
+    /// After the final heal; liveness is judged here.
+    pub settle: Duration,
+    /// Wall time for one seed, after which it is inconclusive.
+    pub max_wall: Duration,
+}
+
+/// The simulated world (`[sim]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sim {
+    /// The step of virtual time; more than zero.
+    pub tick: Duration,
+    /// Every link before any fault.
+    pub link: Link,
+    /// Whether hosts run in a fresh order each step.
+    pub shuffle_hosts: bool,
+    /// The share of seeds that are run twice and compared.
+    pub recheck: Share,
+}
+
+/// The latency of a link: `delay` and up to `jitter` more, for each message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What every message takes.
+    pub delay: Duration,
+    /// What it may take besides, drawn evenly.
+    pub jitter: Duration,
+    /// How much longer a share of the messages takes.
+    pub tail: Option<(Duration, Share)>,
+}
+
+/// The servers (`[cluster]`), with ids from 1. Pre-vote and snapshots are off, reads go through the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// How many, 1 to 15.
+    pub voters: u64,
+    /// Where they keep their logs.
+    pub storage: Storage,
+    /// From which election timeouts are drawn.
+    pub election_timeout: Range,
+    /// The leader's interval; at most half the shorter election timeout.
+    pub heartbeat: Duration,
+}
+
+impl Cluster {
+    /// Every server.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        (1..=self.voters).map(NodeId::new).collect()
+    }
+}
+
+/// Where a log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In a store that makes a disk's promises in memory.
+    Memory,
+    /// On a disk.
+    Rocksdb,
+}
+
+/// What clients ask (`[workload]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Which data type.
+    pub kind: Kind,
+    /// How many clients, each with one operation at a time.
+    pub clients: u64,
+    /// Operations a second, all clients together, whether or not earlier ones have ended.
+    pub rate: u64,
+    /// Bytes of a written value.
+    pub value: u64,
+    /// How keys are dealt.
+    pub keys: Keys,
+    /// The weight of each operation of the kind, in the order of the kind; not all zero.
+    pub mix: Vec<(Operation, u64)>,
+    /// After which an operation counts as unknown.
+    pub op_timeout: Duration,
+    /// Whom a client asks.
+    pub route: Route,
+}
+
+/// A data type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Values that are read, written, and compared and set.
+    Register,
+    /// The same, and values can be deleted and appended to.
+    Kv,
+}
+
+/// An operation of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// What is the value?
+    Read,
+    /// This is the value.
+    Write,
+    /// If the value is this, then make it that.
+    Cas,
+    /// There is no value.
+    Delete,
+    /// Put this behind the value.
+    Append,
+}
+
+/// How keys are dealt to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Keys in use at once.
+    pub live: u64,
+    /// After so many operations a key is retired and a fresh one takes its place.
+    pub ops_per_key: u64,
+    /// Clients that touch one key.
+    pub clients_per_key: u64,
+}
+
+/// Whom a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Follows hints to the leader, and tries the next server on failure.
+    Leader,
+    /// A random server each time.
+    Any,
+    /// Stays with the first server that answered.
+    Sticky,
+    /// That server only.
+    Node(NodeId),
+}
+
+/// Something that is done to the servers (`[[event]]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its name, of which there is one.
+    pub name: String,
+    /// When it fires.
+    pub when: When,
+    /// It need not fire.
+    pub optional: bool,
+    /// What it does.
+    pub action: Action,
+}
+
+/// When an event fires: when all that is written here holds. Times count from the end of `warmup`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// From then on.
+    pub at: Option<Duration>,
+    /// At each multiple of it, counted from `at`, the first after one period; without it the event fires once.
+    pub every: Option<Duration>,
+    /// With `every`: at most so often.
+    pub times: Option<u64>,
+    /// Once this event has fired.
+    pub event: Option<String>,
+    /// That long after `event` fired, without one after `warmup`.
+    pub after: Option<Duration>,
+    /// While the highest term has a leader; with `event`, one elected since.
+    pub leader_elected: bool,
+}
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Cuts links.
+    Partition {
+        /// Which.
+        split: Split,
+        /// How long.
+        undo: Undo,
+    },
+    /// Ends every partition, also those for ever.
+    Heal,
+    /// Kills servers; what they have synced or handed to the system stays.
+    Crash {
+        /// Which.
+        target: Target,
+        /// How long they are down.
+        undo: Undo,
+    },
+    /// Shuts servers down.
+    Stop {
+        /// Which.
+        target: Target,
+        /// How long they are down.
+        undo: Undo,
+    },
+    /// Keeps servers from doing anything; their clocks go on.
+    Pause {
+        /// Which.
+        target: Target,
+        /// How long.
+        undo: Undo,
+    },
+}
+
+/// When the effect of an action ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// That long after it began, drawn evenly for each firing; at the end of `duration` at the latest.
+    After(Range),
+    /// At the end of `duration`.
+    AtEnd,
+    /// Never (`heal = false`).
+    Never,
+}
+
+impl Plan {
+    /// Reads a plan from a file. `overrides` are as in `--set`: `key=value`, events by name.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the plan, or is right and not built yet.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, PlanErrors> {
+        let notes = Notes::default();
+        match tree::file(&notes, path) {
+            Some(text) => Self::walk(notes, &text, path, overrides),
+            None => Err(notes.into_errors()),
+        }
+    }
+
+    /// As [`Self::read`], of a text; `file_name` is what messages name and what `extends` is relative to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn parse(source: &str, file_name: &str, overrides: &[String]) -> Result<Self, PlanErrors> {
+        Self::walk(Notes::default(), source, Path::new(file_name), overrides)
+    }
+
+    fn walk(notes: Notes, text: &str, path: &Path, overrides: &[String]) -> Result<Self, PlanErrors> {
+        let Some(mut root) = tree::parse(&notes, text, path) else { return Err(notes.into_errors()) };
+        for assignment in overrides {
+            tree::set(&notes, &mut root, assignment);
+        }
+        let plan = sections::plan(Section::new(&notes, String::new(), &root));
+        match plan {
+            Some(plan) if notes.is_empty() => Ok(plan),
+            Some(_) | None => Err(notes.into_errors()),
+        }
+    }
+}

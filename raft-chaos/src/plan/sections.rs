@@ -1,0 +1,237 @@
+//! The tables of a plan other than its events and checks: their keys, types, ranges and defaults.
+
+use std::time::Duration;
+
+use super::values::{self, Seeds, Share};
+use super::walk::{Item, Section};
+use super::{Cluster, Keys, Kind, Link, Operation, Plan, Route, Run, Sim, Storage, Workload, check, events};
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// The whole plan; what is wrong with it is noted. The plan is only as good as the notes are empty.
+pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
+    if let Some(schema) = root.required("schema")
+        && schema.whole().is_some_and(|number| number != 1)
+    {
+        schema.wrong("this schema is unknown; known is 1, write schema = 1");
+    }
+    let name = root.required("name").and_then(|item| item.parsed(values::name, "a name in quotes"));
+    let about = root.read("about", Item::text).unwrap_or_default().to_owned();
+    let tag = |item: &Item<'_>| item.parsed(values::name, "a name in quotes");
+    let tags = root.read("tags", |item| item.list_of(tag)).unwrap_or_default();
+    let run = run(root.section("run"));
+    let sim = sim(root.section("sim"));
+    root.unbuilt("process", process);
+    let lab = root.section("workload").read("kind", |item| Some(item.raw_text() == Some("lab")));
+    if lab == Some(true) {
+        for key in ["cluster", "event", "chaos"] {
+            if let Some(item) = root.get(key) {
+                item.wrong("a test of the lab brings its own; leave it out");
+            }
+        }
+    }
+    let (cluster, nodes) = cluster(root.section("cluster"));
+    let workload = workload(root.section("workload"), nodes);
+    let events = events::events(&mut root, nodes, run.duration);
+    root.unbuilt("budget", budget);
+    let check = check::check(root.section("check"));
+    root.finish();
+    Some(Plan { name: name?, about, tags, run, sim, cluster, workload: workload?, events, check })
+}
+
+fn run(mut table: Section<'_>) -> Run {
+    let mode = table.get("mode");
+    let process =
+        mode.as_ref().and_then(Item::raw_text).is_some_and(|mode| mode == "process" || mode == "both");
+    if let Some(mode) = mode {
+        mode.word(&[("sim", Some(())), ("process", None), ("both", None)]);
+    }
+    let seeds = table.read("seeds", seeds).unwrap_or(Seeds::Random(1));
+    let warmup = table.read("warmup", Item::duration).unwrap_or(secs(3));
+    let duration = table.read("duration", Item::some_duration).unwrap_or(secs(30));
+    let settle = table.read("settle", Item::duration).unwrap_or(secs(10));
+    let sum = warmup.saturating_add(duration).saturating_add(settle);
+    let max_wall = table.read("max_wall", |item| {
+        let max_wall = item.duration()?;
+        if process && max_wall < sum {
+            let sum = values::print_duration(sum);
+            return item.expected(&format!("{sum}, the sum of warmup, duration and settle, or more"));
+        }
+        Some(max_wall)
+    });
+    table.only("swarm", Item::boolean, &false);
+    table.finish();
+    Run { seeds, warmup, duration, settle, max_wall: max_wall.unwrap_or(secs(600)) }
+}
+
+fn seeds(item: &Item<'_>) -> Option<Seeds> {
+    if item.raw_text().is_some() {
+        return item.parsed(Seeds::parse, "seeds");
+    }
+    item.whole().map(|seed| Seeds::These(seed..=seed))
+}
+
+fn sim(mut table: Section<'_>) -> Sim {
+    let tick = table.read("tick", Item::some_duration).unwrap_or(millis(1));
+    let mut link = table.section("link");
+    let delay = link.read("delay", Item::duration).unwrap_or(millis(1));
+    let jitter = link.read("jitter", Item::duration).unwrap_or(millis(4));
+    let tail =
+        link.read("tail", |item| item.parsed(values::tail, "a delay and how often, as in \"40ms@1%\""));
+    link.finish();
+    let shuffle_hosts = table.read("shuffle_hosts", Item::boolean).unwrap_or(true);
+    let recheck = table.read("recheck", Item::share).or_else(|| Share::from_ppm(50_000)).unwrap_or_default();
+    table.finish();
+    Sim { tick, link: Link { delay, jitter, tail }, shuffle_hosts, recheck }
+}
+
+fn process(item: &Item<'_>) -> Option<()> {
+    let mut table = item.section()?;
+    table.read("node", |item| item.list_of(Item::text));
+    table.read("keep_data_on_failure", Item::boolean);
+    table.finish();
+    Some(())
+}
+
+/// The cluster, and how many ids there are.
+fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
+    let voters = table.read("voters", |item| item.integer(1, 15)).unwrap_or(3);
+    let mut nodes = voters;
+    for key in ["learners", "spares"] {
+        table.only(key, |item| item.integer(0, 15).inspect(|more| nodes += more), &0);
+    }
+    let storages = [("memory", Some(Storage::Memory)), ("rocksdb", Some(Storage::Rocksdb))];
+    let storage = table.read("storage", |item| item.word(&storages)).unwrap_or(Storage::Rocksdb);
+    let election_timeout =
+        table.read("election_timeout", election_timeout).unwrap_or((millis(150), millis(300)));
+    let heartbeat = match table.get("heartbeat") {
+        Some(item) => item.some_duration().filter(|heartbeat| {
+            let slow = *heartbeat > election_timeout.0 / 2;
+            if slow {
+                let half = values::print_duration(election_timeout.0 / 2);
+                item.wrong(&format!("slower than half the shorter election timeout; write {half} or less"));
+            }
+            !slow
+        }),
+        None if election_timeout.0 < millis(100) => {
+            table
+                .wrong("heartbeat is 50ms, more than half the shorter election timeout; write a shorter one");
+            None
+        }
+        None => None,
+    };
+    table.only("snapshot_every", Item::whole, &0);
+    let mut features = table.section("features");
+    features.only("prevote", Item::boolean, &false);
+    let reads = [("log", Some(())), ("read-index", None), ("lease", None)];
+    features.read("read", |item| item.word(&reads));
+    features.finish();
+    table.finish();
+    (Cluster { voters, storage, election_timeout, heartbeat: heartbeat.unwrap_or(millis(50)) }, nodes)
+}
+
+fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {
+    let (min, max) = item.two_ends()?;
+    if min.is_zero() { item.expected("a shorter end of more than 0s") } else { Some((min, max)) }
+}
+
+/// The words of `workload.kind`, those that are built, and the operations of each.
+const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
+    ("register", Some(Kind::Register), &["read", "write", "cas"]),
+    ("kv", Some(Kind::Kv), &["read", "write", "cas", "delete", "append"]),
+    ("list-append", None, &["read", "append"]),
+    ("set", None, &["read", "add"]),
+    ("counter", None, &["read", "add"]),
+    ("bank", None, &["read", "transfer"]),
+    ("queue", None, &["enqueue", "dequeue"]),
+    ("lab", None, &[]),
+];
+
+fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
+    let kind_item = table.get("kind");
+    let word = kind_item.as_ref().map_or(Some("register"), Item::raw_text);
+    if let Some(item) = &kind_item {
+        item.word(&KINDS.map(|(word, kind, _)| (word, kind)));
+    }
+    let kind = KINDS.iter().find(|(name, ..)| Some(*name) == word);
+    let clients = table.read("clients", |item| item.integer(1, 1_000)).unwrap_or(5);
+    let rate = table.read("rate", |item| item.integer(1, 1_000_000)).unwrap_or(100);
+    let value = table.read("value", |item| item.parsed(values::size, "a size, as in \"64B\"")).unwrap_or(64);
+    let mut keys = table.section("keys");
+    let mut number =
+        |key, default| keys.read(key, |item| item.integer(1, i64::MAX.unsigned_abs())).unwrap_or(default);
+    let keys_read = Keys {
+        live: number("live", 16),
+        ops_per_key: number("ops_per_key", 200),
+        clients_per_key: number("clients_per_key", 5),
+    };
+    keys.finish();
+    let mix = mix(&mut table, kind.map_or(&[], |(.., operations)| operations));
+    let op_timeout = table.read("op_timeout", Item::duration).unwrap_or(secs(2));
+    table.read("retries", |item| item.word(&[("none", Some(())), ("session", None)]));
+    let route = table.read("route", |item| route(item, nodes)).unwrap_or(Route::Leader);
+    if word == Some("lab") {
+        table.required("test").and_then(|item| item.parsed(values::name, "the name of a test"));
+    } else if let Some(test) = table.get("test") {
+        test.wrong("only kind = \"lab\" has tests; leave it out");
+    }
+    table.finish();
+    let kind = kind.and_then(|(_, kind, _)| *kind)?;
+    Some(Workload { kind, clients, rate, value, keys: keys_read, mix, op_timeout, route })
+}
+
+/// Every operation that is built, by its word.
+pub(super) const OPERATIONS: [(&str, Operation); 5] = [
+    ("read", Operation::Read),
+    ("write", Operation::Write),
+    ("cas", Operation::Cas),
+    ("delete", Operation::Delete),
+    ("append", Operation::Append),
+];
+
+/// The weights, in the order of the kind; where nothing is written all weigh the same.
+fn mix(table: &mut Section<'_>, operations: &[&'static str]) -> Vec<(Operation, u64)> {
+    let item = table.get("mix");
+    let mut weights = Vec::new();
+    if let Some(mut mix) = item.as_ref().and_then(Item::section) {
+        let whole = |item: &Item<'_>| item.integer(0, u64::from(u32::MAX));
+        weights.extend(operations.iter().map(|word| mix.read(word, whole).unwrap_or(0)));
+        mix.finish();
+    } else {
+        weights.extend(operations.iter().map(|_| 1));
+    }
+    if let Some(item) = item
+        && weights.iter().all(|weight| *weight == 0)
+    {
+        item.wrong(&format!("every weight is 0; give one of {} some", operations.join(", ")));
+    }
+    let operation =
+        |word: &str| OPERATIONS.iter().find(|(name, _)| *name == word).map(|(_, operation)| *operation);
+    operations.iter().zip(weights).filter_map(|(word, weight)| Some((operation(word)?, weight))).collect()
+}
+
+fn route(item: &Item<'_>, nodes: u64) -> Option<Route> {
+    if item.raw_text().is_some() {
+        let words =
+            [("leader", Some(Route::Leader)), ("any", Some(Route::Any)), ("sticky", Some(Route::Sticky))];
+        return item.word(&words);
+    }
+    item.integer(1, nodes).map(|id| Route::Node(raft_core::NodeId::new(id)))
+}
+
+fn budget(item: &Item<'_>) -> Option<()> {
+    let mut table = item.section()?;
+    for key in ["down_or_cut", "disk_loss"] {
+        let words = [("none", Some(())), ("minority", Some(())), ("any", Some(()))];
+        table.read(key, |item| item.word(&words));
+    }
+    table.read("max_clock_error", Item::duration);
+    table.finish();
+    Some(())
+}

@@ -1,0 +1,219 @@
+//! The whole language, from the outside: which plans are refused and how that is said, and which are taken.
+
+use std::env;
+use std::fs;
+
+use super::*;
+
+const HEAD: &str = "schema = 1\nname = \"p\"\n";
+const SMALLEST: &str = r#"
+schema = 1
+name = "isolate-the-leader"
+[run]
+duration = "10s"
+[[event]]
+when = { at = "3s" }
+do = "partition"
+split = { isolate = "leader" }
+for = "3s"
+"#;
+
+/// A plan with everything that this version can do.
+const EVERYTHING: &str = r#"
+schema = 1
+name = "all-of-it"
+about = "says \"hello\"\nand goes on"
+tags = ["nightly"]
+run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
+sim = { tick = "250us", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
+cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 0, features = { read = "log" } }
+workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", route = 5 }
+[[event]]
+name = "depose"
+when = { leader = "elected", at = "1s", every = "2m", times = 3 }
+do = "partition"
+split = { isolate = "event.node" }
+for = ["200ms", "3s"]
+[[event]]
+when = { event = "depose", after = "1s" }
+optional = true
+do = "crash"
+target = "event:depose.target"
+disk = { lose = "none", torn = 0.0 }
+restart_after = "2s"
+[[event]]
+do = "partition"
+split = { any = ["ring", "bridge", "oneway:leader->majority", "oneway:1->2", "halves", "minority-third", "majority"] }
+heal = false
+[[event]]
+do = "partition"
+split = { groups = [[1, 2], [3]] }
+[[event]]
+do = "partition"
+split = { cut = [[1, 2], [3, 4]] }
+[[event]]
+do = "stop"
+target = [1, 2]
+heal = false
+[[event]]
+do = "pause"
+target = 3
+[[event]]
+do = "heal"
+[check]
+linearizable = { engine = "wgl", timeout = "5s", memory = "1GiB" }
+invariants = ["all", "-conformance"]
+liveness = { leader_within = "9s", commit_within = "8s", ok_ratio_after_heal = 0.5 }
+limits = { elections = "<= 2", ok_gap_ms = "< 900" }
+evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", every_event_fired = false }
+"#;
+
+fn parse(text: &str, overrides: &[&str]) -> Result<Plan, PlanErrors> {
+    let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Plan::parse(text, "plan.toml", &overrides)
+}
+
+/// The exit code, and each mistake without the line of the plan.
+fn told(read: &Result<Plan, PlanErrors>) -> String {
+    let Err(errors) = read else { return "0\n".to_owned() };
+    let mut told = format!("{}\n", errors.exit_code());
+    for mistake in errors.mistakes() {
+        let text = mistake.to_string();
+        told.push_str(text.lines().next().unwrap_or_default());
+        told.push('\n');
+    }
+    told
+}
+
+/// Each block of `mistakes.txt` is a plan, and what is said of it.
+#[test]
+fn every_mistake_is_told_with_its_place_its_key_and_its_cure() {
+    let script = include_str!("mistakes.txt");
+    let (head, blocks) = script.split_once("\n\n").expect("a head and blocks");
+    let mut rewritten = head.to_owned();
+    for block in blocks.trim_end().split("\n\n") {
+        let (plan, _) = block.split_once("\n----").expect("a plan and dashes");
+        let told = told(&parse(&format!("{HEAD}{plan}\n"), &[]));
+        rewritten.push_str(&format!("\n\n{plan}\n----\n{}", told.trim_end()));
+    }
+    rewritten.push('\n');
+    if env::var_os("UPDATE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/mistakes.txt");
+        fs::write(path, &rewritten).expect("the script can be written");
+    } else {
+        for (found, expected) in rewritten.lines().zip(script.lines()) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(rewritten.lines().count(), script.lines().count());
+    }
+}
+
+#[test]
+fn a_mistake_shows_its_line_with_a_caret_under_the_column() {
+    let errors = parse("schema = 1\nname = \"p\"\nrun = { duraton = \"1s\" }\n", &[]).expect_err("a mistake");
+    assert_eq!(
+        errors.to_string(),
+        "plan.toml:3:9: run.duraton: unknown key; did you mean \"duration\"?\n    \
+         run = { duraton = \"1s\" }\n            ^"
+    );
+}
+
+#[test]
+fn a_plan_has_a_known_schema_and_a_name() {
+    assert_eq!(
+        told(&parse("schema = 2\n", &[])),
+        "64\nplan.toml:1:1: schema: this schema is unknown; known is 1, write schema = 1\n\
+         plan.toml:1:1: name: missing; write name = ...\n"
+    );
+}
+
+#[test]
+fn the_smallest_plan_has_every_default() {
+    let plan = parse(SMALLEST, &[]).expect("a plan");
+    assert_eq!(plan.run.seeds, Seeds::Random(1));
+    assert_eq!((plan.cluster.voters, plan.cluster.storage), (3, Storage::Rocksdb));
+    assert_eq!(plan.workload.kind, Kind::Register);
+    assert_eq!(plan.workload.mix, [(Operation::Read, 1), (Operation::Write, 1), (Operation::Cas, 1)]);
+    assert_eq!(plan.check.invariants.len(), 14);
+    let [event] = plan.events.as_slice() else { panic!("one event") };
+    let three = Duration::from_secs(3);
+    assert_eq!((event.name.as_str(), event.when.at), ("event-1", Some(three)));
+    let undo = Undo::After((three, three));
+    assert_eq!(event.action, Action::Partition { split: Split::Isolate(Target::Leader), undo });
+}
+
+#[test]
+fn the_lock_of_a_plan_reads_back_as_that_plan() {
+    for text in [SMALLEST, EVERYTHING, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"] {
+        let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        for seed in [0, 7, u64::MAX] {
+            let lock = plan.lock(seed);
+            let again = parse(&lock, &[]).unwrap_or_else(|errors| panic!("{errors}\n{lock}"));
+            assert_eq!(again, plan.clone().with_seed(seed), "{lock}");
+            assert_eq!(again.lock(seed), lock);
+            assert!(lock.contains("# pre-vote, read-index") && lock.contains("prevote = false"));
+        }
+    }
+}
+
+/// Each row: what is set, and what is said of it; the event of the plan is `event-1`.
+#[test]
+fn set_overrides_any_key_and_events_go_by_name() {
+    let over =
+        ["run.seeds=1..10", "event.event-1.for = 4s", "name=other", "check.limits.terms=3", "tags=[\"a\"]"];
+    let plan = parse(SMALLEST, &over).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.run.seeds, Seeds::These(1..=9));
+    let four = Duration::from_secs(4);
+    let Action::Partition { undo, .. } = &plan.events[0].action else { panic!("a partition") };
+    assert_eq!(*undo, Undo::After((four, four)));
+    assert_eq!((plan.name.as_str(), plan.tags.len()), ("other", 1));
+    assert_eq!(plan.check.limits, [(Limit::Terms, Count::at_least(3))]);
+    for (assignment, expected) in [
+        ("run.seeds", "--set:1:1: run.seeds: not key=value; write --set run.seeds=1..10"),
+        ("run.seeds=5..1", "--set:1:1: run.seeds: \"5..1\" are no seeds"),
+        ("run.sedes=1", "--set:1:1: run.sedes: unknown key; did you mean \"seeds\"?"),
+        (
+            "event.depose.for=1s",
+            "--set:1:1: event.depose.for: no event has the name \"depose\"; they are event-1",
+        ),
+        ("run.duration.x=1", "--set:1:1: run.duration.x: there is no table to hold \"x\"; shorten the key"),
+        ("run..x=1", "--set:1:1: run..x: not a key"),
+        ("extends=a.toml", "--set:1:1: extends: cannot be set"),
+    ] {
+        let told = told(&parse(SMALLEST, &[assignment]));
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_plan_stands_on_the_plans_that_it_extends() {
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    let read = |name: &str| Plan::read(&folder.path().join(name), &[]);
+    write("base.toml", &format!("{SMALLEST}\n[cluster]\nvoters = 5\nheartbeat = \"20ms\"\n"));
+    write(
+        "top.toml",
+        "extends = \"base.toml\"\nname = \"top\"\ncluster.voters = 7\n[[event]]\ndo = \"heal\"\nwhen.at = \"9s\"\n",
+    );
+    let plan = read("top.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((plan.name.as_str(), plan.cluster.voters), ("top", 7));
+    assert_eq!(plan.cluster.heartbeat, Duration::from_millis(20));
+    let names: Vec<_> = plan.events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["event-1", "event-2"]);
+
+    write("a.toml", "extends = \"b.toml\"\n");
+    write("b.toml", "extends = \"a.toml\"\n");
+    assert!(told(&read("a.toml")).contains("b.toml:1:1: extends: the plan extends itself; break the cycle"));
+    for level in 0..9 {
+        write(&format!("{level}.toml"), &format!("extends = \"{}.toml\"\n", level + 1));
+    }
+    write("9.toml", SMALLEST);
+    assert!(read("1.toml").is_ok());
+    assert!(told(&read("0.toml")).contains("8.toml:1:1: extends: more than 8 plans"));
+    write("lost.toml", "extends = \"nowhere.toml\"\n");
+    assert!(told(&read("lost.toml")).contains("nowhere.toml:1:1: the plan cannot be read"));
+    fs::write(folder.path().join("bytes.toml"), b"schema = 1\n\xff").expect("written");
+    assert!(told(&read("bytes.toml")).contains("bytes.toml:2:1: the plan is not UTF-8"));
+    write("large.toml", &"#".repeat((1 << 20) + 1));
+    assert!(told(&read("large.toml")).contains("the plan is larger than 1 MiB"));
+}
