@@ -1,9 +1,30 @@
 //! Fault plans for Raft, and the judge of what they do.
 //!
-//! The data's way is plan, run, history, verdict, report; every stage can be repeated from the files of the
-//! one before it. Here are the [`plan`] that says what to do, the [`history`] of what clients saw, and the
-//! search for an order that explains it, [`linearizable`].
+//! The data's way is plan, run, history, verdict, report; every later stage can be repeated from the files
+//! of the earlier one.
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`cli`] | what was typed, and the exit code |
+//! | [`plan`] | what a `plan.toml` says, with every mistake in it |
+//! | [`runner`] | a plan over its seeds, a process for each |
+//! | [`seed`] | one seed in its process |
+//! | [`sim`] | the run itself: real nodes in the simulated world |
+//! | [`kv`] | the state machine under test |
+//! | [`history`] | what clients saw |
+//! | [`linearizable`] | the search for an order that explains it |
+//! | [`verdict`] | what is to be said of it all |
+//! | [`result`] | `result.json` |
+//! | [`report`] | what is printed |
 
+pub mod cli;
 pub mod history;
+pub mod kv;
 pub mod linearizable;
 pub mod plan;
+pub mod report;
+pub mod result;
+pub mod runner;
+pub mod seed;
+pub mod sim;
+pub mod verdict;

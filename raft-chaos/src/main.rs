@@ -1,1 +1,7 @@
-fn main() {}
+//! `raft-chaos run plan.toml`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    raft_chaos::cli::main()
+}

@@ -4,7 +4,6 @@
 
 use std::fmt::{Display, Write};
 
-use super::check::{ENGINES, INVARIANTS, LIMITS};
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, Seeds, print_duration};
@@ -172,8 +171,7 @@ impl Lock {
         match &check.linearizable {
             None => self.value("linearizable", false),
             Some(how) => {
-                let engine = ENGINES.iter().find(|(_, engine)| *engine == Some(how.engine));
-                let engine = quoted(engine.map_or("", |(word, _)| word));
+                let engine = quoted(how.engine.name());
                 let timeout = quoted(&print_duration(how.timeout));
                 let memory = quoted(&format!("{}B", how.memory));
                 self.value(
@@ -182,8 +180,7 @@ impl Lock {
                 );
             }
         }
-        let named = INVARIANTS.iter().filter(|(_, invariant)| check.invariants.contains(invariant));
-        self.value("invariants", list(named.map(|(word, _)| quoted(word))));
+        self.value("invariants", list(check.invariants.iter().map(|invariant| quoted(invariant.name()))));
         self.line("[check.liveness]");
         self.value("leader_within", quoted(&print_duration(check.liveness.leader_within)));
         self.value("commit_within", quoted(&print_duration(check.liveness.commit_within)));
@@ -193,8 +190,7 @@ impl Lock {
         }
         self.line("[check.limits]");
         for (limit, count) in &check.limits {
-            let word = LIMITS.iter().find(|(_, other)| other == limit).map_or("", |(word, _)| word);
-            self.value(word, quoted(&count.to_string()));
+            self.value(limit.name(), quoted(&count.to_string()));
         }
         self.line("[check.evidence]");
         let evidence = &check.evidence;

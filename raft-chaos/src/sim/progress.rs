@@ -1,18 +1,20 @@
 //! Progress is owed while some majority is up, pairwise connected and unpaused, the same one throughout.
 //!
-//! Every smallest majority of the voters is followed by itself: since when it has been whole, and since
-//! when none of it has led.
+//! Every smallest majority of the voters is followed by itself: since when it has been whole. A leader
+//! counts while it leads the highest term of such a majority of which it is part.
 
 use std::time::Duration;
 
 use raft_core::{NodeId, RoleName, Time};
 
-use super::world::World;
+use super::world::{Server, World};
 use crate::plan::Liveness;
 
 /// What is owed, and what was missed.
 pub(super) struct Progress {
     majorities: Vec<Majority>,
+    /// Since when no whole majority has been led.
+    leaderless: Option<Time>,
     versions: Option<(u64, u64)>,
     leader_within: Duration,
     commit_within: Duration,
@@ -25,15 +27,14 @@ struct Majority {
     nodes: Vec<NodeId>,
     /// Since when progress has been owed to it.
     whole: Option<Time>,
-    /// Since when none of it has led.
-    leaderless: Option<Time>,
 }
 
 impl Progress {
     pub(super) fn new(voters: &[NodeId], liveness: &Liveness) -> Self {
-        let majority = |nodes| Majority { nodes, whole: None, leaderless: None };
+        let majority = |nodes| Majority { nodes, whole: None };
         Self {
             majorities: choose(voters, voters.len() / 2 + 1).into_iter().map(majority).collect(),
+            leaderless: None,
             versions: None,
             leader_within: liveness.leader_within,
             commit_within: liveness.commit_within,
@@ -54,14 +55,12 @@ impl Progress {
             self.versions = Some(versions);
             self.look(now, world);
         }
-        if self.no_leader.is_none() {
-            let missed = |majority: &&Majority| {
-                let since = majority.whole.zip(majority.leaderless).map(|(a, b)| a.max(b));
-                since.is_some_and(|since| now.since(since) > self.leader_within)
-            };
-            self.no_leader = self.majorities.iter().find(missed).map(|majority| {
-                format!("{} were up and connected for {:?} without a leader", list(&majority.nodes), self.leader_within)
-            });
+        if self.no_leader.is_none()
+            && let (Some(owed), Some(leaderless)) = (self.owed_since(), self.leaderless)
+            && now.since(owed.max(leaderless)) > self.leader_within
+        {
+            let within = self.leader_within;
+            self.no_leader = Some(format!("a majority was up and connected for {within:?} without a leader"));
         }
         if self.no_commit.is_none()
             && let (Some(owed), Some(waiting)) = (self.owed_since(), waiting_since)
@@ -80,16 +79,18 @@ impl Progress {
     fn look(&mut self, now: Time, world: &World) {
         let servers = world.servers();
         let fit = |id: &NodeId| servers.get(id).is_some_and(|server| server.running && server.paused == 0);
-        let highest = servers.values().filter(|server| server.running).map(|server| server.term).max();
-        for Majority { nodes, whole, leaderless } in &mut self.majorities {
+        let mut led = false;
+        for Majority { nodes, whole } in &mut self.majorities {
             let linked = |a: &NodeId| nodes.iter().all(|b| a == b || world.are_linked(*a, *b));
             let is_whole = nodes.iter().all(fit) && nodes.iter().all(linked);
             *whole = is_whole.then(|| whole.unwrap_or(now));
-            let leads = nodes.iter().filter_map(|id| servers.get(id)).any(|server| {
-                server.running && server.role == RoleName::Leader && Some(server.term) == highest
-            });
-            *leaderless = (!leads).then(|| leaderless.unwrap_or(now));
+            let highest = nodes.iter().filter_map(|id| servers.get(id)).max_by_key(|server| server.term);
+            let leads = |server: &&Server| {
+                server.role == RoleName::Leader && Some(server.term) == highest.map(|server| server.term)
+            };
+            led |= is_whole && nodes.iter().filter_map(|id| servers.get(id)).any(|server| leads(&server));
         }
+        self.leaderless = (!led).then(|| self.leaderless.unwrap_or(now));
     }
 }
 
@@ -102,10 +103,6 @@ fn choose(nodes: &[NodeId], count: usize) -> Vec<Vec<NodeId>> {
     chosen.iter_mut().for_each(|nodes| nodes.insert(0, *first));
     chosen.extend(choose(rest, count));
     chosen
-}
-
-fn list(nodes: &[NodeId]) -> String {
-    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use raft_core::node::{Handle, LogStore, Node, NodeError, Outcome, Refusal, StateMachine};
-use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng};
+use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
 use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
 use raft_storage::{MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::Planted;
 use super::environment::{SimEnvironment, SimLinks};
 use super::world::World;
 use crate::kv::{self, Map};
@@ -38,7 +39,7 @@ pub(super) struct Server {
     pub(super) world: World,
     pub(super) disk: Disk,
     pub(super) seed: u64,
-    pub(super) planted: Option<PlantedBug>,
+    pub(super) planted: Option<Planted>,
 }
 
 /// What survives a server's crash.
@@ -96,7 +97,8 @@ impl Server {
             self.peers(incarnation, rng.next_u64()),
             Inlet { messages, requests },
         );
-        let machine = Machine { id: self.id, map: Map::default(), world: self.world.clone() };
+        let machine =
+            Machine { id: self.id, map: Map::default(), world: self.world.clone(), planted: self.planted };
         let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(handle.clone(), clients));
@@ -108,7 +110,13 @@ impl Server {
         node.run().await
     }
 
-    fn raft(&self, restored: Restored, incarnation: Incarnation, seed: u64, environment: &SimEnvironment) -> Raft {
+    fn raft(
+        &self,
+        restored: Restored,
+        incarnation: Incarnation,
+        seed: u64,
+        environment: &SimEnvironment,
+    ) -> Raft {
         use raft_core::node::Environment as _;
         let mut config = Config::new(self.id, self.cluster.nodes());
         config.incarnation = incarnation;
@@ -116,14 +124,29 @@ impl Server {
         config.heartbeat = self.cluster.heartbeat;
         config.seed = seed;
         config.observe = true;
-        config.planted = self.planted;
+        config.planted = match self.planted {
+            Some(Planted::Raft(bug)) => Some(bug),
+            #[cfg(feature = "planted-bugs")]
+            Some(Planted::Panic) => None,
+            None => None,
+        };
         Raft::new(config, restored, environment.now()).expect("a plan that was read configures a server")
     }
 
     fn peers(&self, incarnation: Incarnation, seed: u64) -> PeersConfig {
         let address = |id| (id, format!("{}:{PORT}", host_name(id)));
         let peers: BTreeMap<_, _> = self.cluster.nodes().into_iter().map(address).collect();
-        PeersConfig { incarnation, seed, ..PeersConfig::new(self.id, peers) }
+        // A lost connection is noticed, and dialled again, within a few election timeouts.
+        let (_, timeout) = self.cluster.election_timeout;
+        PeersConfig {
+            incarnation,
+            seed,
+            connect_timeout: timeout,
+            keep_alive: timeout,
+            silence: timeout * 4,
+            back_off: (self.cluster.heartbeat, timeout),
+            ..PeersConfig::new(self.id, peers)
+        }
     }
 }
 
@@ -171,11 +194,17 @@ struct Machine {
     id: NodeId,
     map: Map,
     world: World,
+    planted: Option<Planted>,
 }
 
 #[async_trait]
 impl StateMachine for Machine {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
+        match self.planted {
+            #[cfg(feature = "planted-bugs")]
+            Some(Planted::Panic) => assert!(index.get() < 100, "the planted panic"),
+            Some(Planted::Raft(_)) | None => {}
+        }
         let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");
         let operation = command.operation;
         let answer = self.map.apply(index, command);

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use raft_core::{Event, EntryId, NodeId, Rng, RoleName, Term, Time};
+use raft_core::{EntryId, Event, NodeId, Rng, RoleName, Term, Time};
 use serde::Serialize;
 
 /// Who hears the story: a line, and how far the run is from the end of its warm-up, in seconds.
@@ -46,7 +46,9 @@ impl Happening {
                 (RoleName::Leader, RoleName::Follower | RoleName::Candidate) => {
                     write!(text, "{node} gives way in {term}")
                 }
-                (RoleName::Follower | RoleName::Candidate, RoleName::Follower | RoleName::Candidate) => return None,
+                (RoleName::Follower | RoleName::Candidate, RoleName::Follower | RoleName::Candidate) => {
+                    return None;
+                }
             },
             Self::Node { node, event: Event::Stopped { reason } } => write!(text, "{node} stops: {reason}"),
             Self::Node { .. } | Self::Operation { .. } => return None,

@@ -1,5 +1,6 @@
 //! The clients: what they ask, whom, and what they saw of it.
 
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +40,6 @@ struct State {
     waiting_since: Option<Time>,
     /// Begin, end and name of each operation that was ok; end and name of the others.
     ended: Vec<Ended>,
-    stopped: bool,
 }
 
 /// One operation that ended, for latencies and ratios.
@@ -62,12 +62,16 @@ impl Clients {
     pub(super) fn new(plan: &Workload, servers: Vec<NodeId>, world: World) -> Self {
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
-        let state =
-            State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new(), stopped: false };
-        Self { state: Arc::new(Mutex::new(state)), plan: Arc::new(plan.clone()), servers: Arc::new(servers), world }
+        let state = State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new() };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            plan: Arc::new(plan.clone()),
+            servers: Arc::new(servers),
+            world,
+        }
     }
 
-    /// Runs all clients until [`Clients::stop`], and until what they have begun has ended.
+    /// Runs all clients for as long as the simulation does.
     pub(super) async fn run(self, seed: u64) -> turmoil::Result {
         let environment = SimEnvironment::new(&self.world, None);
         let mut rng = Rng::new(seed);
@@ -89,14 +93,22 @@ impl Clients {
         Ok(())
     }
 
-    /// No operation begins any more.
-    pub(super) fn stop(&self) {
-        self.with(|state| state.stopped = true);
-    }
-
     /// Since when there has always been an operation that waits.
     pub(super) fn waiting_since(&self) -> Option<Time> {
         self.with(|state| state.waiting_since)
+    }
+
+    /// Writes the events of the history from the place `from` on, a line each; where it ends now.
+    pub(super) fn write_history(&self, from: usize, out: &mut dyn Write) -> io::Result<usize> {
+        self.with(|state| {
+            let events = &state.recorder.history().events;
+            for event in &events[from..] {
+                let mut line = serde_json::to_vec(event)?;
+                line.push(b'\n');
+                out.write_all(&line)?;
+            }
+            Ok(events.len())
+        })
     }
 
     /// What was seen, and how each operation ended.
@@ -152,9 +164,6 @@ impl OneClient {
         let mut due = Time::ZERO.after(spacing * u32::try_from(self.number).unwrap_or(u32::MAX));
         loop {
             self.environment.sleep_until(due).await;
-            if self.shared.with(|state| state.stopped) {
-                return;
-            }
             self.operation(&plan).await;
             due = due.after(period).max(self.environment.now());
         }
@@ -222,7 +231,8 @@ impl OneClient {
             let address = format!("{}:{PORT}", host_name(server));
             let until = deadline.min(self.environment.now().after(CONNECT));
             let environment = self.environment.clone();
-            self.connection = Client::connect(&TurmoilNet, environment, ClusterId(1), &address, until).await.ok();
+            self.connection =
+                Client::connect(&TurmoilNet, environment, ClusterId(1), &address, until).await.ok();
         }
         self.connection.as_mut()
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
-use raft_core::{Event, EntryId, LogIndex, NodeId, Restored, Rng, RoleName, Term, Time};
+use raft_core::{EntryId, Event, LogIndex, NodeId, Restored, Rng, RoleName, Term, Time};
 use raft_net::Fate;
 use raft_storage::StorageError;
 use tokio::sync::Notify;
@@ -160,7 +160,8 @@ impl World {
         inner.faults_version += 1;
         inner.roles_version += 1;
         let Some(server) = inner.nodes.get_mut(&id) else { return false };
-        server.role = RoleName::Follower;
+        // A pause ends with the life that was paused.
+        (server.role, server.paused) = (RoleName::Follower, 0);
         let ran = std::mem::take(&mut server.running);
         if ran {
             inner.trace.push(inner.now, &Happening::Gone { node: id, how: how.to_owned() });

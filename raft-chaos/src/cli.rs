@@ -1,0 +1,210 @@
+//! The command line: what was typed, what is meant, and the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::SystemTime;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::plan::{Plan, PlanErrors, Seeds};
+use crate::runner::Runner;
+use crate::seed::Seed;
+use crate::sim::Planted;
+use crate::verdict::Verdict;
+use raft_core::Rng;
+
+/// A wrong plan or a wrong command line.
+const USAGE: u8 = 64;
+/// The machine cannot do what was asked.
+const UNAVAILABLE: u8 = 69;
+
+/// Scripts faults against real Raft nodes, judges what happened and shows it.
+#[derive(Debug, Parser)]
+#[command(name = "raft-chaos", version, about, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclusive; 3 progress or a threshold missed; \
+4 not deterministic; 6 a node crashed; 64 bad plan or arguments; 69 not possible here; 70 bug in raft-chaos; 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run plans over their seeds.
+    Run(RunArgs),
+    /// Run one seed of a locked plan in this process (what `run` starts for each seed).
+    #[command(hide = true)]
+    Seed(SeedArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The plans, each a TOML file.
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<PathBuf>,
+    /// Run this one seed.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Run these seeds: A..B without B, A..=B with it, or random:N.
+    #[arg(long, value_name = "A..B")]
+    seeds: Option<String>,
+    /// Override a key of the plan, as in --set cluster.voters=5 or --set event.depose.for=2s.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The folder under which results go.
+    #[arg(long, value_name = "DIR", default_value = "raft-chaos-out")]
+    out: PathBuf,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// How many seeds run at a time [default: one for each core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Give every node this bug.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_name = "BUG", hide = true)]
+    plant: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// A story and a verdict.
+    Human,
+    /// One result object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct SeedArgs {
+    #[arg(long)]
+    lock: PathBuf,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    folder: PathBuf,
+    #[arg(long)]
+    record: bool,
+    #[arg(long)]
+    story: bool,
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    plant: Option<String>,
+}
+
+/// Does what the command line of this process says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Help and version are answers, all else is a mistake. Nobody may be there to read either.
+            drop(said.print());
+            return ExitCode::from(if said.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run(&args).into(),
+        Command::Seed(args) => seed(args).into(),
+    }
+}
+
+fn run(args: &RunArgs) -> u8 {
+    let mut overrides = args.overrides.clone();
+    overrides.extend(args.seed.map(|seed| format!("run.seeds={seed}")));
+    overrides.extend(args.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
+    // All plans are read before the first one runs.
+    let (plans, errors) = read(&args.plans, &overrides);
+    if !errors.is_empty() {
+        errors.iter().for_each(|errors| eprintln!("{errors}"));
+        // A plan that is wrong comes before one that cannot be done here.
+        return errors.iter().map(PlanErrors::exit_code).min().unwrap_or(USAGE);
+    }
+    if args.jobs == Some(0) {
+        eprintln!("--jobs: 0 seeds at a time would never end; write 1 or more");
+        return USAGE;
+    }
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return cannot(&error),
+    };
+    let runner = Runner {
+        program,
+        out: args.out.clone(),
+        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        json: matches!(args.format, Format::Json),
+        #[cfg(feature = "planted-bugs")]
+        planted: args.plant.clone(),
+        #[cfg(not(feature = "planted-bugs"))]
+        planted: None,
+    };
+    let mut worst = Verdict::Pass;
+    for (path, plan) in args.plans.iter().zip(&plans) {
+        let mut command = format!("raft-chaos run {}", quoted(&path.display().to_string()));
+        for assignment in &args.overrides {
+            command.push_str(&format!(" --set {}", quoted(assignment)));
+        }
+        match runner.run(plan, &seeds(&plan.run.seeds), &command) {
+            Ok(outcomes) => worst = outcomes.iter().map(|outcome| outcome.verdict).fold(worst, Verdict::min),
+            Err(error) => return cannot(&error),
+        }
+    }
+    worst.exit_code()
+}
+
+fn read(paths: &[PathBuf], overrides: &[String]) -> (Vec<Plan>, Vec<PlanErrors>) {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match Plan::read(path, overrides) {
+            Ok(plan) => plans.push(plan),
+            Err(error) => errors.push(error),
+        }
+    }
+    (plans, errors)
+}
+
+/// The seeds of a plan; random ones are drawn here, and printed by whoever runs them.
+fn seeds(seeds: &Seeds) -> Vec<u64> {
+    match seeds {
+        Seeds::These(range) => range.clone().collect(),
+        Seeds::Random(count) => {
+            let nanos = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+            let entropy = u64::try_from(nanos % u128::from(u64::MAX)).unwrap_or(0);
+            let mut rng = Rng::new(entropy ^ u64::from(std::process::id()).rotate_left(32));
+            (0..*count).map(|_| rng.below(1 << 32)).collect()
+        }
+    }
+}
+
+fn seed(args: SeedArgs) -> u8 {
+    #[cfg(feature = "planted-bugs")]
+    let planted = args.plant.as_deref().map(planted);
+    #[cfg(not(feature = "planted-bugs"))]
+    let planted: Option<Planted> = None;
+    let SeedArgs { lock, seed, folder, record, story, .. } = args;
+    match (Seed { lock, seed, folder, record, story, planted }).run() {
+        Ok(verdict) => verdict.exit_code(),
+        Err(error) => cannot(&error),
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted(name: &str) -> Planted {
+    let bug = raft_core::PlantedBug::ALL.into_iter().find(|(known, _)| *known == name);
+    bug.map_or(Planted::Panic, |(_, bug)| Planted::Raft(bug))
+}
+
+fn cannot(error: &std::io::Error) -> u8 {
+    eprintln!("raft-chaos: {error}");
+    UNAVAILABLE
+}
+
+/// As a shell reads it back.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,145 @@
+//! The only file that prints: the story of a run, its verdict, and the sums over many seeds.
+
+use std::io::{IsTerminal, Write as _, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::plan::{Kind, Plan, Storage};
+use crate::runner::Outcome;
+use crate::verdict::Verdict;
+
+/// A line on standard output. A reader who has gone away is no reason to stop a run.
+fn say(line: &str) {
+    drop(writeln!(stdout(), "{line}"));
+}
+
+/// One line of the story, so many seconds after the warm-up.
+pub fn story(seconds: f64, line: &str) {
+    say(&format!("{seconds:>9.3} s  {line}"));
+}
+
+/// What is about to be run.
+pub fn heading(plan: &Plan, seeds: &[u64]) {
+    let run = &plan.run;
+    let length = run.warmup + run.duration + run.settle;
+    let store = match plan.cluster.storage {
+        Storage::Memory => "memory",
+        Storage::Rocksdb => "RocksDB",
+    };
+    let kind = match plan.workload.kind {
+        Kind::Register => "register",
+        Kind::Kv => "kv",
+    };
+    let seeds = match seeds {
+        [seed] => format!("seed {seed}"),
+        [first, .., last] => format!("{} seeds, {first} to {last}", seeds.len()),
+        [] => "no seeds".to_owned(),
+    };
+    say(&format!(
+        "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
+        plan.name, plan.cluster.voters, plan.workload.clients
+    ));
+    if !plan.about.is_empty() {
+        say(&format!("          {}", plan.about));
+    }
+}
+
+/// The end of a run with one seed.
+pub fn one(plan: &Plan, outcome: &Outcome) {
+    if let Some(result) = &outcome.result {
+        let number = |key: &str| result[key].to_string();
+        let ops = &result["ops"];
+        say(&format!(
+            "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
+            ops["ok"],
+            ops["fail"],
+            ops["info"],
+            micros(&result["latency_us"]["p50"]),
+            micros(&result["latency_us"]["p99"]),
+            millis(&result["ok_gap_ms"]),
+        ));
+        say(&format!(
+            "cluster   {} entries committed, {} elections, {} restarts",
+            number("committed"),
+            number("elections"),
+            number("restarts")
+        ));
+        for fault in result["faults"].as_array().into_iter().flatten() {
+            say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));
+        }
+        for recovery in result["recovery_ms"].as_array().into_iter().flatten() {
+            let (leader, commit) = (millis(&recovery["leader"]), millis(&recovery["commit"]));
+            let at = recovery["at"].as_f64().unwrap_or(0.0) / 1e3 - plan.run.warmup.as_secs_f64();
+            say(&format!("recovery  from the heal at {at:.3} s: to a leader {leader}, to a commit {commit}"));
+        }
+        let checker = &result["checker"];
+        say(&format!(
+            "judged    {} by {}; event hash {}; {:.1} virtual s in {:.1} wall s",
+            text(&checker["verdict"]),
+            text(&checker["engine"]),
+            text(&result["event_hash"]),
+            result["virtual_s"].as_f64().unwrap_or(0.0),
+            result["wall_s"].as_f64().unwrap_or(0.0)
+        ));
+    }
+    verdict(outcome);
+}
+
+/// What broke, where, how to see it again, and where it is written.
+pub fn verdict(outcome: &Outcome) {
+    let (name, colour) = match outcome.verdict {
+        Verdict::Pass => ("PASS", "32"),
+        Verdict::Inconclusive => ("INCONCLUSIVE", "33"),
+        Verdict::Interrupted => ("INTERRUPTED", "33"),
+        Verdict::Liveness => ("LIVENESS", "31"),
+        Verdict::Safety => ("SAFETY BROKEN", "31"),
+        Verdict::Crash => ("NODE CRASHED", "31"),
+        Verdict::Divergence => ("NOT DETERMINISTIC", "31"),
+        Verdict::Bug => ("BUG IN RAFT-CHAOS", "31"),
+    };
+    let coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let name = if coloured { format!("\x1b[1;{colour}m{name}\x1b[0m") } else { name.to_owned() };
+    let first = outcome.reasons.first().map_or("all that was asked for held", String::as_str);
+    say(&format!("verdict   {name} (seed {}): {first}", outcome.seed));
+    for reason in outcome.reasons.iter().skip(1).take(4) {
+        say(&format!("          and {reason}"));
+    }
+    if let more @ 1.. = outcome.reasons.len().saturating_sub(5) {
+        say(&format!("          and {more} more, in result.json"));
+    }
+    say(&format!("repeat    {}", outcome.command));
+    if let Some(folder) = &outcome.folder {
+        say(&format!("results   {}", folder.display()));
+    }
+}
+
+/// The sum over many seeds.
+pub fn sum(outcomes: &[Outcome], folder: &Path, wall: Duration) {
+    let mut verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict).collect();
+    verdicts.sort_unstable();
+    let groups = verdicts.chunk_by(|a, b| a == b).map(|group| format!("{} {:?}", group.len(), group[0]));
+    let groups = groups.collect::<Vec<_>>().join(", ").to_lowercase();
+    say(&format!("seeds     {}: {groups} in {:.1} wall s", outcomes.len(), wall.as_secs_f64()));
+    say(&format!("results   {}", folder.join("results.jsonl").display()));
+}
+
+fn text(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn millis(value: &serde_json::Value) -> String {
+    value.as_u64().map_or("never".to_owned(), |millis| format!("{millis} ms"))
+}
+
+fn micros(value: &serde_json::Value) -> String {
+    format!("{:.1} ms", value.as_f64().unwrap_or(0.0) / 1e3)
+}
+
+fn evidence(value: &serde_json::Value) -> String {
+    let (key, value) = value.as_object().and_then(|object| object.iter().next()).unzip();
+    format!(
+        "{} {}",
+        key.map_or("-".to_owned(), |key| key.replace('_', " ")),
+        value.unwrap_or(&serde_json::Value::Null)
+    )
+}

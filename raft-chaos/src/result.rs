@@ -1,0 +1,113 @@
+//! `result.json`: one run in numbers.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::history::{Counts, F};
+use crate::plan::Plan;
+use crate::sim::{Firing, Ran, Recovery};
+use crate::verdict::{Checker, Footprint, Judgement, Verdict, quantile};
+
+/// The number of this form of `result.json`.
+pub const SCHEMA: u32 = 1;
+
+/// One run with one seed, as `result.json` and a line of `results.jsonl` have it.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are named and explained by the specification of result.json")]
+pub struct RunResult {
+    pub schema: u32,
+    pub plan: String,
+    pub mode: &'static str,
+    pub seed: u64,
+    pub verdict: Verdict,
+    pub exit_code: u8,
+    pub reasons: Vec<String>,
+    pub ops: Counts,
+    pub faults: Vec<Firing>,
+    pub elections: u64,
+    pub terms: u64,
+    pub committed: u64,
+    pub snapshots_installed: u64,
+    pub restarts: u64,
+    pub recovery_ms: Vec<Recovery>,
+    pub latency_us: Latency,
+    pub ok_gap_ms: u64,
+    pub rss_mb: u64,
+    pub disk_mb: u64,
+    pub skipped: Vec<String>,
+    pub event_hash: String,
+    pub virtual_s: f64,
+    pub wall_s: f64,
+    pub checker: Checker,
+    pub versions: Versions,
+}
+
+/// Latencies of operations that were ok, in microseconds.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Latency {
+    pub p50: u64,
+    pub p99: u64,
+    pub max: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_f: BTreeMap<F, Latency>,
+}
+
+/// What was run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Versions {
+    /// Of this tool, and of the crates that it tests.
+    pub raft_chaos: &'static str,
+}
+
+/// The versions of this build.
+pub const VERSIONS: Versions = Versions { raft_chaos: env!("CARGO_PKG_VERSION") };
+
+impl Latency {
+    fn of(sorted: &[u64]) -> Self {
+        let max = sorted.last().copied().unwrap_or(0);
+        Self { p50: quantile(sorted, 50), p99: quantile(sorted, 99), max, by_f: BTreeMap::new() }
+    }
+}
+
+impl RunResult {
+    /// A run that was judged.
+    pub fn new(
+        plan: &Plan,
+        seed: u64,
+        ran: &Ran,
+        judgement: Judgement,
+        footprint: Footprint,
+        wall_s: f64,
+    ) -> Self {
+        let by_f = ran.operations.latencies_us.iter().map(|(&f, sorted)| (f, Latency::of(sorted))).collect();
+        Self {
+            schema: SCHEMA,
+            plan: plan.name.clone(),
+            mode: "sim",
+            seed,
+            verdict: judgement.verdict,
+            exit_code: judgement.verdict.exit_code(),
+            reasons: judgement.reasons,
+            ops: ran.history.counts(),
+            faults: ran.firings.clone(),
+            elections: ran.elections,
+            terms: ran.terms,
+            committed: ran.committed.get(),
+            snapshots_installed: 0,
+            restarts: ran.restarts,
+            recovery_ms: ran.recoveries.clone(),
+            latency_us: Latency { by_f, ..Latency::of(&ran.operations.all_us()) },
+            ok_gap_ms: ran.operations.ok_gap_ms,
+            rss_mb: footprint.rss_mb,
+            disk_mb: footprint.disk_mb,
+            skipped: Vec::new(),
+            event_hash: format!("{:016x}", ran.event_hash),
+            virtual_s: ran.virtual_time.as_secs_f64(),
+            wall_s,
+            checker: judgement.checker,
+            versions: VERSIONS,
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Plans over their seeds: a process for each seed, several at a time, and what became of them.
+//!
+//! A process each, because a seed must not see what an earlier one left behind, and because one that
+//! hangs or panics must not take the others with it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::plan::Plan;
+use crate::report;
+use crate::result::{SCHEMA, VERSIONS};
+use crate::verdict::Verdict;
+
+/// How plans are run.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// This tool.
+    pub program: PathBuf,
+    /// The folder under which results go.
+    pub out: PathBuf,
+    /// How many seeds run at a time.
+    pub jobs: usize,
+    /// Whether results are printed as JSON and nothing else is.
+    pub json: bool,
+    /// The name of the bug that every node has on purpose.
+    pub planted: Option<String>,
+}
+
+/// What became of one seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The worst that was found.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// `result.json`.
+    pub result: Option<Value>,
+    /// The command that repeats it.
+    pub command: String,
+    /// Where its files are; none of a seed that passed among many.
+    pub folder: Option<PathBuf>,
+}
+
+impl Runner {
+    /// Runs a plan with these seeds. `command` is how a person would write that, without the seed.
+    ///
+    /// # Errors
+    ///
+    /// A file or a process could not be made.
+    pub fn run(&self, plan: &Plan, seeds: &[u64], command: &str) -> io::Result<Vec<Outcome>> {
+        let folder = self.new_folder(&plan.name)?;
+        if !self.json {
+            report::heading(plan, seeds);
+        }
+        let job = Job { runner: self, plan, folder: &folder, command };
+        match seeds {
+            [seed] => {
+                let outcome = job.alone(*seed)?;
+                self.show(&outcome, |outcome| report::one(plan, outcome));
+                Ok(vec![outcome])
+            }
+            _ => job.many(seeds),
+        }
+    }
+
+    fn show(&self, outcome: &Outcome, print: impl FnOnce(&Outcome)) {
+        if self.json {
+            if let Some(result) = &outcome.result {
+                // A reader who has gone away is no reason to stop.
+                drop(writeln!(io::stdout(), "{result}"));
+            }
+        } else {
+            print(outcome);
+        }
+    }
+
+    /// A folder of its own, named by the second in which the run began.
+    fn new_folder(&self, plan: &str) -> io::Result<PathBuf> {
+        let second = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let parent = self.out.join(plan);
+        fs::create_dir_all(&parent)?;
+        let mut name = second.to_string();
+        for again in 2.. {
+            match fs::create_dir(parent.join(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    name = format!("{second}-{again}")
+                }
+                made => return made.map(|()| parent.join(name)),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// A plan in the middle of its seeds.
+struct Job<'a> {
+    runner: &'a Runner,
+    plan: &'a Plan,
+    folder: &'a Path,
+    command: &'a str,
+}
+
+impl Job<'_> {
+    /// One seed, recorded and told as it goes; and again, unrecorded, if the plan has a share rechecked.
+    fn alone(&self, seed: u64) -> io::Result<Outcome> {
+        let mut outcome = self.child(seed, self.folder, true, !self.runner.json)?;
+        if self.plan.sim.recheck.of(1) > 0 {
+            self.compare(&mut outcome)?;
+        }
+        Ok(outcome)
+    }
+
+    fn many(&self, seeds: &[u64]) -> io::Result<Vec<Outcome>> {
+        let began = Instant::now();
+        let rechecked: BTreeSet<u64> = spread(seeds, self.plan.sim.recheck.of(seeds.len() as u64));
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::new());
+        let worker = || -> io::Result<()> {
+            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let outcome = self.one_of_many(seed, rechecked.contains(&seed))?;
+                let mut done = done.lock().expect("no worker panics while it holds the list");
+                self.note(&outcome)?;
+                done.push(outcome);
+                self.tell(&done, seeds.len());
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.runner.jobs).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+        })?;
+        let mut outcomes = done.into_inner().expect("no worker panicked");
+        outcomes.sort_by_key(|outcome| outcome.seed);
+        if !self.runner.json {
+            report::sum(&outcomes, self.folder, began.elapsed());
+        }
+        Ok(outcomes)
+    }
+
+    /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded.
+    fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
+        let scratch = tempfile::tempdir()?;
+        let mut outcome = self.child(seed, scratch.path(), false, false)?;
+        outcome.folder = None;
+        if outcome.verdict != Verdict::Pass {
+            let folder = self.folder.join(format!("seed-{seed}"));
+            fs::create_dir(&folder)?;
+            let first = outcome.hash();
+            outcome = self.child(seed, &folder, true, false)?;
+            if first.is_some() && first != outcome.hash() {
+                outcome.diverged("recorded");
+            }
+            self.runner.show(&outcome, report::verdict);
+        } else if recheck {
+            self.compare(&mut outcome)?;
+            if outcome.verdict != Verdict::Pass {
+                self.runner.show(&outcome, report::verdict);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Runs the same seed again: it must go the same way.
+    fn compare(&self, outcome: &mut Outcome) -> io::Result<()> {
+        let scratch = tempfile::tempdir()?;
+        let again = self.child(outcome.seed, scratch.path(), false, false)?;
+        if again.hash() != outcome.hash() {
+            outcome.diverged("second");
+        }
+        Ok(())
+    }
+
+    /// One line a seed, in the order in which they end.
+    fn note(&self, outcome: &Outcome) -> io::Result<()> {
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(self.folder.join("results.jsonl"))?;
+        match &outcome.result {
+            Some(result) => writeln!(file, "{result}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Progress, on standard error.
+    fn tell(&self, done: &[Outcome], seeds: usize) {
+        let step = (seeds / 20).max(1);
+        if done.len().is_multiple_of(step) || done.len() == seeds {
+            let failed = done.iter().filter(|outcome| outcome.verdict != Verdict::Pass).count();
+            eprintln!("{}: {} of {seeds} seeds, {failed} failed", self.plan.name, done.len());
+        }
+    }
+
+    /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
+    fn child(&self, seed: u64, folder: &Path, record: bool, story: bool) -> io::Result<Outcome> {
+        let lock = folder.join("plan.lock.toml");
+        fs::write(&lock, self.plan.lock(seed))?;
+        let mut command = Command::new(&self.runner.program);
+        command.arg("seed").arg("--lock").arg(&lock).arg("--seed").arg(seed.to_string());
+        command.arg("--folder").arg(folder);
+        if record {
+            command.arg("--record");
+        }
+        if story {
+            command.arg("--story");
+        } else {
+            command.stdout(Stdio::null());
+        }
+        if let Some(planted) = &self.runner.planted {
+            command.arg("--plant").arg(planted);
+        }
+        let repeat = format!("{} --seed {seed}", self.command);
+        if record {
+            write_repro(folder, &repeat)?;
+        }
+        let status = wait(command.stdin(Stdio::null()).spawn()?, self.plan.run.max_wall)?;
+        let result =
+            fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let outcome = match (status, result) {
+            (Some(_), Some(result)) => Outcome::read(seed, result),
+            (None, _) => Outcome::without_result(
+                seed,
+                Verdict::Inconclusive,
+                format!("max_wall: the seed ran for more than {:?} and was stopped", self.plan.run.max_wall),
+            ),
+            (Some(code), None) => {
+                let said = fs::read_to_string(folder.join("panic.txt"));
+                let reason = said.unwrap_or_else(|_| {
+                    format!("the process of the seed ended with status {code} and no result")
+                });
+                let verdict = if code == 6 { Verdict::Crash } else { Verdict::Bug };
+                Outcome::without_result(seed, verdict, reason)
+            }
+        };
+        let outcome =
+            Outcome { command: repeat, folder: Some(folder.to_owned()), ..outcome.named(self.plan) };
+        if let Some(result) = &outcome.result {
+            fs::write(folder.join("result.json"), serde_json::to_vec_pretty(result)?)?;
+        }
+        Ok(outcome)
+    }
+}
+
+impl Outcome {
+    fn read(seed: u64, result: Value) -> Self {
+        let reasons = result["reasons"].as_array().into_iter().flatten();
+        let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).collect();
+        let verdict = match result["verdict"].as_str() {
+            Some("pass") => Verdict::Pass,
+            Some("safety") => Verdict::Safety,
+            Some("crash") => Verdict::Crash,
+            Some("liveness") => Verdict::Liveness,
+            Some("inconclusive") => Verdict::Inconclusive,
+            _ => Verdict::Bug,
+        };
+        Self { seed, verdict, reasons, result: Some(result), command: String::new(), folder: None }
+    }
+
+    /// A seed whose process could not judge itself.
+    fn without_result(seed: u64, verdict: Verdict, reason: String) -> Self {
+        let result = json!({
+            "schema": SCHEMA, "mode": "sim", "seed": seed, "verdict": verdict, "exit_code": verdict.exit_code(),
+            "reasons": [reason], "versions": VERSIONS,
+        });
+        let (command, folder) = Default::default();
+        Self { seed, verdict, reasons: vec![reason], result: Some(result), command, folder }
+    }
+
+    fn named(mut self, plan: &Plan) -> Self {
+        if let Some(result) = &mut self.result {
+            result["plan"] = plan.name.clone().into();
+        }
+        self
+    }
+
+    fn hash(&self) -> Option<String> {
+        Some(self.result.as_ref()?["event_hash"].as_str()?.to_owned())
+    }
+
+    /// Another run of the same seed went another way. Worse things stay what they are.
+    fn diverged(&mut self, run: &str) {
+        self.reasons
+            .push(format!("the {run} run of seed {} went another way: its event hash differs", self.seed));
+        self.verdict = self.verdict.min(Verdict::Divergence);
+        if let Some(result) = &mut self.result {
+            result["verdict"] = json!(self.verdict);
+            result["exit_code"] = json!(self.verdict.exit_code());
+            result["reasons"] = json!(self.reasons);
+        }
+    }
+}
+
+/// Waits for a process; none if it had to be stopped. A process without a status was ended by a signal.
+fn wait(mut child: std::process::Child, limit: Duration) -> io::Result<Option<i32>> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status.code().unwrap_or(-1)));
+        }
+        if began.elapsed() > limit {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn write_repro(folder: &Path, command: &str) -> io::Result<()> {
+    fs::write(folder.join("repro.sh"), format!("#!/bin/sh\nexec {command}\n"))
+}
+
+/// So many of the seeds, evenly spread.
+fn spread(seeds: &[u64], count: u64) -> BTreeSet<u64> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(seeds.len());
+    (0..count).map(|place| seeds[place * seeds.len() / count]).collect()
+}

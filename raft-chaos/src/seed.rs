@@ -1,0 +1,108 @@
+//! One seed of a plan, in a process of its own: run, judge, write down.
+
+use std::fs::{self, File};
+use std::io::{self, LineWriter, Write};
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::plan::Plan;
+use crate::report;
+use crate::result::RunResult;
+use crate::sim::{self, Options, Planted};
+use crate::verdict::{Footprint, Verdict, judge};
+
+/// Whether nodes are running, so that a panic is theirs.
+static NODES_RUN: AtomicBool = AtomicBool::new(false);
+
+/// What this process has to do.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// `plan.lock.toml`.
+    pub lock: PathBuf,
+    /// The seed.
+    pub seed: u64,
+    /// Where `result.json` goes, and the other files if `record` is set.
+    pub folder: PathBuf,
+    /// Whether `history.jsonl` and `events.jsonl` are written.
+    pub record: bool,
+    /// Whether the story is told on standard output.
+    pub story: bool,
+    /// The bug that every node has on purpose.
+    pub planted: Option<Planted>,
+}
+
+impl Seed {
+    /// Runs the seed; returns the verdict that is in `result.json`.
+    ///
+    /// A panic of any task of any node ends this process with 6, any other with 70; both are recorded.
+    ///
+    /// # Errors
+    ///
+    /// A file could not be read or written.
+    pub fn run(self) -> io::Result<Verdict> {
+        let began = Instant::now();
+        let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
+        record_panics(self.folder.clone());
+        let scratch = tempfile::tempdir()?;
+        let file = |name: &str| File::create(self.folder.join(name)).map(LineWriter::new);
+        let boxed = |file: LineWriter<File>| Box::new(file) as Box<dyn Write + Send>;
+        let options = Options {
+            scratch: scratch.path().to_owned(),
+            events: self.record.then(|| file("events.jsonl")).transpose()?.map(boxed),
+            history: self.record.then(|| file("history.jsonl")).transpose()?.map(boxed),
+            listener: self.story.then(|| Box::new(report::story) as sim::Listener),
+            planted: self.planted,
+        };
+        NODES_RUN.store(true, Ordering::Relaxed);
+        let ran = sim::run(&plan, self.seed, options)?;
+        NODES_RUN.store(false, Ordering::Relaxed);
+        let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(scratch.path())? >> 20 };
+        let judgement = judge(&plan, &ran, footprint, &mut || began.elapsed());
+        let wall_s = began.elapsed().as_secs_f64();
+        let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
+        fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;
+        Ok(result.verdict)
+    }
+}
+
+/// tokio catches a panic and drops it with its task; here it is written down and ends the process.
+fn record_panics(folder: PathBuf) {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        let (verdict, who) = if NODES_RUN.load(Ordering::Relaxed) {
+            (Verdict::Crash, "a task of a node")
+        } else {
+            (Verdict::Bug, "raft-chaos")
+        };
+        let reason = format!("{who} panicked{place}: {text}");
+        // There is nothing left to do about a file that cannot be written now.
+        drop(fs::write(folder.join("panic.txt"), reason));
+        std::process::exit(verdict.exit_code().into());
+    }));
+}
+
+/// The most memory that this process has held; 0 where the system does not say.
+fn rss_mb() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) >> 10
+}
+
+fn size_of(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}

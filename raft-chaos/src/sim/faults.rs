@@ -1,0 +1,390 @@
+//! The plan's events: when each fires, what it does to the cluster, when that is undone, and what it is
+//! known to have done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use raft_core::{NodeId, Rng, Time};
+use serde::Serialize;
+use turmoil::Sim;
+
+use super::server::host_name;
+use super::trace::Happening;
+use super::world::World;
+use crate::plan::{Action, Drawn, Event, Split, Target, Undo, View};
+
+/// All events of a plan, and the faults that are in force.
+pub(super) struct Faults {
+    events: Vec<State>,
+    active: Vec<Active>,
+    firings: Vec<Firing>,
+    heals: Vec<Time>,
+    world: World,
+    rng: Rng,
+    /// Events fire from the end of the warm-up to the end of the plan's duration.
+    from: Time,
+    to: Time,
+    healed: bool,
+}
+
+/// One event of the plan, so far.
+struct State {
+    plan: Event,
+    fired: u64,
+    first_fired: Option<Time>,
+    /// When a repeating event is due next.
+    due: Time,
+    acted_on: Vec<NodeId>,
+}
+
+/// A fault in force.
+struct Active {
+    firing: usize,
+    kind: Kind,
+    /// When it is undone; none if never.
+    until: Option<Time>,
+}
+
+enum Kind {
+    Cut {
+        links: BTreeSet<(NodeId, NodeId)>,
+        met_before: u64,
+    },
+    Down {
+        nodes: Vec<NodeId>,
+        graceful: bool,
+    },
+    /// Each with the life that was paused.
+    Paused {
+        lives: Vec<(NodeId, u64)>,
+        held_before: u64,
+    },
+}
+
+/// One firing of an event, with its evidence.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Firing {
+    pub(super) event: String,
+    pub(super) time_ns: u64,
+    pub(super) evidence: Evidence,
+}
+
+/// What a fault is known to have done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Evidence {
+    /// Messages that met the cut.
+    MessagesCut(u64),
+    /// Servers that ran, and then did not.
+    Killed(Vec<NodeId>),
+    /// Servers that shut down in order.
+    ShutDown(Vec<NodeId>),
+    /// How often a server had something to do and did not do it.
+    HeldBack(u64),
+    /// Partitions that were ended.
+    Healed(usize),
+}
+
+impl Evidence {
+    /// Whether the fault did anything. To heal what is whole is no fault.
+    pub(super) const fn had_effect(&self) -> bool {
+        match self {
+            Self::MessagesCut(count) | Self::HeldBack(count) => *count > 0,
+            Self::Killed(nodes) | Self::ShutDown(nodes) => !nodes.is_empty(),
+            Self::Healed(_) => true,
+        }
+    }
+}
+
+impl Faults {
+    pub(super) fn new(plan: &[Event], world: World, seed: u64, from: Time, duration: Duration) -> Self {
+        let state = |plan: &Event| {
+            let due = from.after(plan.when.at.unwrap_or_default()).after(plan.when.every.unwrap_or_default());
+            State { plan: plan.clone(), fired: 0, first_fired: None, due, acted_on: Vec::new() }
+        };
+        Self {
+            events: plan.iter().map(state).collect(),
+            active: Vec::new(),
+            firings: Vec::new(),
+            heals: Vec::new(),
+            world,
+            rng: Rng::new(seed),
+            from,
+            to: from.after(duration),
+            healed: false,
+        }
+    }
+
+    /// A moment later: undoes what is due, then fires what is due, in file order; at the end of the
+    /// plan's duration undoes everything but what lasts for ever.
+    pub(super) fn advance(&mut self, now: Time, sim: &mut Sim<'_>) {
+        if self.healed || now < self.from {
+            return;
+        }
+        let (due, rest) = std::mem::take(&mut self.active)
+            .into_iter()
+            .partition(|fault| fault.until.is_some_and(|at| at <= now));
+        self.active = rest;
+        self.undo(now, due, sim);
+        if now >= self.to {
+            self.healed = true;
+            self.heals.push(now);
+            return;
+        }
+        for place in 0..self.events.len() {
+            if self.is_due(place, now) {
+                self.fire(place, now, sim);
+            }
+        }
+    }
+
+    /// Settles the evidence of what lasts for ever.
+    pub(super) fn finish(&mut self) {
+        for fault in std::mem::take(&mut self.active) {
+            self.settle(&fault);
+        }
+    }
+
+    pub(super) fn firings(&self) -> &[Firing] {
+        &self.firings
+    }
+
+    /// When something was healed.
+    pub(super) fn heals(&self) -> &[Time] {
+        &self.heals
+    }
+
+    /// Events that had to fire and did not.
+    pub(super) fn unfired(&self) -> Vec<String> {
+        let unfired = self.events.iter().filter(|event| event.fired == 0 && !event.plan.optional);
+        unfired.map(|event| event.plan.name.clone()).collect()
+    }
+
+    /// Whether all that the event's `when` asks for holds. A moment of `every` that passes is gone.
+    fn is_due(&mut self, place: usize, now: Time) -> bool {
+        let other = |name: &String| self.events.iter().find(|event| event.plan.name == *name);
+        let event = &self.events[place];
+        let when = &event.plan.when;
+        let since = match &when.event {
+            Some(name) => other(name).and_then(|event| event.first_fired),
+            None => Some(self.from),
+        };
+        let elected = || {
+            let leader = self.world.view().leader.and_then(|leader| self.world.server(leader));
+            leader.is_some_and(|leader| when.event.is_none() || Some(leader.leads_since) > since)
+        };
+        let states = since.is_some_and(|since| now >= since.after(when.after.unwrap_or_default()))
+            && now >= self.from.after(when.at.unwrap_or_default())
+            && (!when.leader_elected || elected());
+        let Some(every) = when.every else { return states && event.fired == 0 };
+        let moment = now >= event.due && when.times.is_none_or(|times| event.fired < times);
+        let event = &mut self.events[place];
+        while event.due <= now {
+            event.due = event.due.after(every);
+        }
+        states && moment
+    }
+
+    fn view(&self) -> View {
+        let acted_on: BTreeMap<_, _> =
+            self.events.iter().map(|event| (event.plan.name.clone(), event.acted_on.clone())).collect();
+        let mut view = self.world.view();
+        view.trigger = view.leader;
+        view.acted_on = acted_on;
+        view
+    }
+
+    /// Does what the event says, if there is somebody to do it to; otherwise it has not fired.
+    fn fire(&mut self, place: usize, now: Time, sim: &mut Sim<'_>) {
+        let (name, action) = (self.events[place].plan.name.clone(), self.events[place].plan.action.clone());
+        let view = self.view();
+        let started = match &action {
+            Action::Partition { split, undo } => {
+                self.partition(&view, split).map(|begun| (begun, Some(*undo)))
+            }
+            Action::Heal => Some((self.heal(now), None)),
+            Action::Crash { target, undo } => {
+                self.crash(&view, target, sim).map(|begun| (begun, Some(*undo)))
+            }
+            Action::Stop { target, undo } => self.stop(&view, target).map(|begun| (begun, Some(*undo))),
+            Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
+        };
+        let Some((begun, undo)) = started else { return };
+        let event = &mut self.events[place];
+        event.fired += 1;
+        event.first_fired.get_or_insert(now);
+        event.acted_on = begun.acted_on;
+        self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
+        self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
+        if let (Some(kind), Some(undo)) = (begun.kind, undo) {
+            let until = match undo {
+                Undo::After(range) => Some(now.after(self.rng.duration(range)).min(self.to)),
+                Undo::AtEnd => Some(self.to),
+                Undo::Never => None,
+            };
+            self.active.push(Active { firing: self.firings.len() - 1, kind, until });
+        }
+    }
+
+    fn partition(&mut self, view: &View, split: &Split) -> Option<Begun> {
+        let Drawn { target, cut } = split.draw(view, &mut |n| self.rng.below(n))?;
+        let met_before = self.world.met(cut.iter().copied());
+        self.world.cut(cut.iter().copied(), true);
+        let does = if target.is_empty() {
+            format!("cuts {}", directions(&cut))
+        } else {
+            format!("cuts off {} ({} directions)", list(&target), cut.len())
+        };
+        Some(Begun {
+            does,
+            evidence: Evidence::MessagesCut(0),
+            kind: Some(Kind::Cut { links: cut, met_before }),
+            acted_on: target,
+        })
+    }
+
+    /// Ends every partition, also those that were to last for ever.
+    fn heal(&mut self, now: Time) -> Begun {
+        let (cuts, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.active)
+            .into_iter()
+            .partition(|fault| matches!(fault.kind, Kind::Cut { .. }));
+        self.active = rest;
+        let count = cuts.len();
+        for fault in cuts {
+            self.settle(&fault);
+            if let Kind::Cut { links, .. } = fault.kind {
+                self.world.cut(links, false);
+            }
+        }
+        self.heals.push(now);
+        let does = format!("ends {count} partitions");
+        Begun { does, evidence: Evidence::Healed(count), kind: None, acted_on: Vec::new() }
+    }
+
+    fn crash(&mut self, view: &View, target: &Target, sim: &mut Sim<'_>) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let killed: Vec<_> =
+            nodes.iter().copied().filter(|&node| self.world.gone(node, "is killed")).collect();
+        for &node in &killed {
+            sim.crash(host_name(node));
+        }
+        Some(Begun {
+            does: format!("kills {}", list(&nodes)),
+            evidence: Evidence::Killed(killed),
+            kind: Some(Kind::Down { nodes: nodes.clone(), graceful: false }),
+            acted_on: nodes,
+        })
+    }
+
+    fn stop(&mut self, view: &View, target: &Target) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let running: Vec<_> = nodes.iter().copied().filter(|node| view.running.contains(node)).collect();
+        for server in running.iter().filter_map(|&node| self.world.server(node)) {
+            server.stop.notify_one();
+        }
+        Some(Begun {
+            does: format!("shuts down {}", list(&nodes)),
+            evidence: Evidence::ShutDown(Vec::new()),
+            kind: Some(Kind::Down { nodes: running, graceful: true }),
+            acted_on: nodes,
+        })
+    }
+
+    fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let life = |&node: &NodeId| self.world.server(node).map(|server| (node, server.starts));
+        let lives: Vec<_> =
+            nodes.iter().filter(|node| view.running.contains(node)).filter_map(life).collect();
+        let held_before = self.held(&lives);
+        lives.iter().for_each(|&(node, _)| self.world.pause(node, true));
+        Some(Begun {
+            does: format!("pauses {}", list(&nodes)),
+            evidence: Evidence::HeldBack(0),
+            kind: Some(Kind::Paused { lives, held_before }),
+            acted_on: nodes,
+        })
+    }
+
+    fn undo(&mut self, now: Time, due: Vec<Active>, sim: &mut Sim<'_>) {
+        for fault in due {
+            self.settle(&fault);
+            let does = match fault.kind {
+                Kind::Cut { links, .. } => {
+                    self.world.cut(links, false);
+                    "heals".to_owned()
+                }
+                Kind::Down { nodes, .. } => {
+                    nodes.iter().for_each(|&node| self.start(node, sim));
+                    format!("starts {}", list(&nodes))
+                }
+                Kind::Paused { lives, .. } => {
+                    let same = |&(node, life): &(NodeId, u64)| {
+                        self.world.server(node).is_some_and(|server| server.running && server.starts == life)
+                    };
+                    let nodes: Vec<_> = lives.into_iter().filter(same).map(|(node, _)| node).collect();
+                    nodes.iter().for_each(|&node| self.world.pause(node, false));
+                    format!("resumes {}", list(&nodes))
+                }
+            };
+            let fault = self.firings[fault.firing].event.clone();
+            self.world.happened(&Happening::Fault { fault, does });
+            if self.heals.last() != Some(&now) {
+                self.heals.push(now);
+            }
+        }
+    }
+
+    /// Starts a server, unless it runs or another fault keeps it down.
+    fn start(&self, node: NodeId, sim: &mut Sim<'_>) {
+        let kept_down = self.active.iter().any(|fault| match &fault.kind {
+            Kind::Down { nodes, .. } => nodes.contains(&node),
+            Kind::Cut { .. } | Kind::Paused { .. } => false,
+        });
+        let runs = self.world.server(node).is_some_and(|server| server.running);
+        if !runs && !kept_down {
+            sim.bounce(host_name(node));
+        }
+    }
+
+    /// Writes down what a fault has done by now.
+    fn settle(&mut self, fault: &Active) {
+        let evidence = match &fault.kind {
+            Kind::Cut { links, met_before } => {
+                Some(Evidence::MessagesCut(self.world.met(links.iter().copied()) - met_before))
+            }
+            Kind::Down { nodes, graceful: true } => {
+                let down = |node: &NodeId| self.world.server(*node).is_some_and(|server| !server.running);
+                Some(Evidence::ShutDown(nodes.iter().copied().filter(down).collect()))
+            }
+            Kind::Down { graceful: false, .. } => None,
+            Kind::Paused { lives, held_before } => Some(Evidence::HeldBack(self.held(lives) - held_before)),
+        };
+        if let Some(evidence) = evidence {
+            self.firings[fault.firing].evidence = evidence;
+        }
+    }
+
+    fn held(&self, lives: &[(NodeId, u64)]) -> u64 {
+        lives.iter().filter_map(|&(node, _)| self.world.server(node)).map(|server| server.held).sum()
+    }
+}
+
+/// An action that has begun.
+struct Begun {
+    does: String,
+    evidence: Evidence,
+    /// None where there is nothing to undo.
+    kind: Option<Kind>,
+    acted_on: Vec<NodeId>,
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    if nodes.is_empty() {
+        return "nobody".to_owned();
+    }
+    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn directions(links: &BTreeSet<(NodeId, NodeId)>) -> String {
+    links.iter().map(|(from, to)| format!("{from}>{to}")).collect::<Vec<_>>().join(" ")
+}

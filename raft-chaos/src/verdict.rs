@@ -1,0 +1,257 @@
+//! What is to be said of a run: whether safety held, whether progress came, whether the faults were real.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::linearizable::{self, Limits};
+use crate::plan::{Check, Count, Engine, Limit, Linearizable, Plan};
+use crate::sim::{Operations, Ran};
+
+/// The verdict on one run, from the worst to the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// raft-chaos itself has a bug.
+    Bug,
+    /// Not linearizable, or an invariant broken.
+    Safety,
+    /// A node panicked or ended by itself.
+    Crash,
+    /// The same seed went two ways.
+    Divergence,
+    /// Stopped from outside.
+    Interrupted,
+    /// Progress or a threshold was missed; safety is fine.
+    Liveness,
+    /// Nothing was proved: a judge gave up, evidence is missing, time ran out.
+    Inconclusive,
+    /// All held, with evidence.
+    Pass,
+}
+
+impl Verdict {
+    /// The exit code of a run that ends so.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Bug => 70,
+            Self::Safety => 1,
+            Self::Crash => 6,
+            Self::Divergence => 4,
+            Self::Interrupted => 130,
+            Self::Liveness => 3,
+            Self::Inconclusive => 2,
+            Self::Pass => 0,
+        }
+    }
+}
+
+/// What the judge of linearizability said.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checker {
+    /// Who was asked.
+    pub engine: &'static str,
+    /// How long it took, in seconds of wall time.
+    pub seconds: f64,
+    /// `linearizable`, `not-linearizable`, `unknown` or `off`.
+    pub verdict: &'static str,
+}
+
+/// The verdict and why.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The worst of what was found.
+    pub verdict: Verdict,
+    /// Everything that was found, the worst first.
+    pub reasons: Vec<String>,
+    /// How the history was judged.
+    pub checker: Checker,
+}
+
+/// The numbers that a run cannot know of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Footprint {
+    /// The most memory that the process has held, in MB.
+    pub rss_mb: u64,
+    /// What the stores held in the end, in MB.
+    pub disk_mb: u64,
+}
+
+/// Judges a run. `elapsed` tells the time since any fixed moment; it bounds the search.
+pub fn judge(
+    plan: &Plan,
+    ran: &Ran,
+    footprint: Footprint,
+    elapsed: &mut dyn FnMut() -> Duration,
+) -> Judgement {
+    let mut found = Found::default();
+    found.safety(&plan.check, ran);
+    let began = elapsed();
+    let (engine, verdict) = match &plan.check.linearizable {
+        None => ("off", "off"),
+        Some(how) => (how.engine.name(), found.linearizable(how, ran, elapsed)),
+    };
+    let checker = Checker { engine, verdict, seconds: (elapsed() - began).as_secs_f64() };
+    found.progress(plan, ran);
+    found.limits(&plan.check, ran, footprint);
+    found.evidence(&plan.check, ran);
+    found.reasons.sort_by_key(|(verdict, _)| *verdict);
+    let verdict = found.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
+    let reasons = found.reasons.into_iter().map(|(_, reason)| reason).collect();
+    Judgement { verdict, reasons, checker }
+}
+
+#[derive(Default)]
+struct Found {
+    reasons: Vec<(Verdict, String)>,
+}
+
+impl Found {
+    fn add(&mut self, verdict: Verdict, reason: impl Into<String>) {
+        self.reasons.push((verdict, reason.into()));
+    }
+
+    fn safety(&mut self, check: &Check, ran: &Ran) {
+        let judged = |property: &str| {
+            // What a server finds out about itself is always judged.
+            property == "self-check" || check.invariants.iter().any(|invariant| invariant.name() == property)
+        };
+        for violation in ran.violations.iter().filter(|violation| judged(violation.property)) {
+            let at = Duration::from_nanos(violation.time_ns);
+            self.add(Verdict::Safety, format!("{} (at {at:?})", violation.sentence));
+        }
+        for (node, why) in &ran.ends {
+            self.add(Verdict::Crash, format!("{node} ended by itself: {why}"));
+        }
+    }
+
+    /// The witness first: it is a proof if it passes. If it fails, that is a violation of its own, and the
+    /// search says whether clients could see it.
+    fn linearizable(
+        &mut self,
+        how: &Linearizable,
+        ran: &Ran,
+        elapsed: &mut dyn FnMut() -> Duration,
+    ) -> &'static str {
+        if how.engine != Engine::Wgl {
+            match linearizable::witness(&ran.history, &ran.witness) {
+                linearizable::Verdict::Linearizable => return "linearizable",
+                linearizable::Verdict::NotLinearizable(example) => {
+                    self.add(
+                        Verdict::Safety,
+                        format!(
+                            "witness-order: the order of the log does not explain what clients saw: {example}"
+                        ),
+                    );
+                }
+                linearizable::Verdict::Unknown { why } => {
+                    self.add(Verdict::Inconclusive, format!("witness: {why}"))
+                }
+            }
+            if how.engine == Engine::Witness {
+                return "not-linearizable";
+            }
+        }
+        let until = elapsed() + how.timeout;
+        let cache_bytes = usize::try_from(how.memory).unwrap_or(usize::MAX);
+        let mut limits = Limits { steps: u64::MAX, cache_bytes, expired: &mut || elapsed() > until };
+        match linearizable::search(&ran.history, &mut limits) {
+            linearizable::Verdict::Linearizable => "linearizable",
+            linearizable::Verdict::NotLinearizable(example) => {
+                self.add(Verdict::Safety, format!("not linearizable: {example}"));
+                "not-linearizable"
+            }
+            linearizable::Verdict::Unknown { why } => {
+                self.add(Verdict::Inconclusive, format!("linearizability: {why}"));
+                "unknown"
+            }
+        }
+    }
+
+    fn progress(&mut self, plan: &Plan, ran: &Ran) {
+        for missed in ran.cold.iter().chain(&ran.missed) {
+            self.add(Verdict::Liveness, missed.clone());
+        }
+        let Operations { settled: (ok, all), owed, .. } = ran.operations;
+        let written = plan.check.liveness.ok_ratio_after_heal.map(|share| u64::from(share.ppm()));
+        let wanted = written.or(owed.then_some(990_000));
+        if let Some(wanted) = wanted
+            && u128::from(ok) * 1_000_000 < u128::from(wanted) * u128::from(all)
+        {
+            let parts = wanted / 1_000;
+            self.add(
+                Verdict::Liveness,
+                format!("ok_ratio_after_heal: {ok} of {all} operations were ok once all was healed, of 1,000 at least {parts} must be"),
+            );
+        }
+    }
+
+    fn limits(&mut self, check: &Check, ran: &Ran, footprint: Footprint) {
+        for (limit, count) in &check.limits {
+            let number = match limit {
+                Limit::Elections => ran.elections,
+                Limit::Terms => ran.terms,
+                Limit::Restarts => ran.restarts,
+                Limit::RecoveryMs => {
+                    ran.recoveries.iter().filter_map(|recovery| recovery.commit).max().unwrap_or(0)
+                }
+                Limit::P99Us => quantile(&ran.operations.all_us(), 99),
+                Limit::RssMb => footprint.rss_mb,
+                Limit::DiskMb => footprint.disk_mb,
+                Limit::OkGapMs => ran.operations.ok_gap_ms,
+            };
+            if !count.holds(number) {
+                self.add(Verdict::Liveness, format!("limits.{}: {number} is not {count}", limit.name()));
+            }
+        }
+    }
+
+    fn evidence(&mut self, check: &Check, ran: &Ran) {
+        let mut number = |name: &str, number: u64, wanted: Option<Count>| {
+            if let Some(wanted) = wanted.filter(|wanted| !wanted.holds(number)) {
+                self.add(Verdict::Inconclusive, format!("evidence.{name}: {number} is not {wanted}"));
+            }
+        };
+        number("ops_ok", ran.history.counts().all.ok, Some(check.evidence.ops_ok));
+        number("elections", ran.elections, check.evidence.elections);
+        if check.evidence.every_event_fired {
+            for event in &ran.unfired {
+                self.add(Verdict::Inconclusive, format!("event {event} never fired"));
+            }
+        }
+        if check.evidence.every_fault_had_effect {
+            for firing in ran.firings.iter().filter(|firing| !firing.had_effect) {
+                let at = Duration::from_nanos(firing.time_ns);
+                self.add(
+                    Verdict::Inconclusive,
+                    format!("event {} fired at {at:?} and did nothing", firing.event),
+                );
+            }
+        }
+    }
+}
+
+/// The smallest of `sorted` that at least so many in a hundred do not exceed; 0 of none.
+pub fn quantile(sorted: &[u64], percent: usize) -> u64 {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: numbers, a percentage, and the number that so many do not exceed.
+    #[test]
+    fn quantiles_are_numbers_that_occurred() {
+        for (sorted, percent, expected) in [
+            (&[][..], 50, 0),
+            (&[7], 99, 7),
+            (&[1, 2, 3, 4], 50, 2),
+            (&[1, 2, 3, 4], 51, 3),
+            (&[1, 2, 3, 4], 100, 4),
+        ] {
+            assert_eq!(quantile(sorted, percent), expected);
+        }
+    }
+}
