@@ -51,7 +51,7 @@ pub struct Latency {
     pub p99: u64,
     pub max: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub by_f: BTreeMap<F, Latency>,
+    pub by_f: BTreeMap<F, Self>,
 }
 
 /// What was run.

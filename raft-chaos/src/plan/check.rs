@@ -218,6 +218,8 @@ fn invariants(item: &Item<'_>) -> Option<Vec<Invariant>> {
             chosen.extend(INVARIANTS.iter().filter_map(|(_, invariant)| *invariant));
         } else if without.is_some() && !all {
             item.wrong("nothing to take it from; write \"all\" before it");
+        } else if without.is_some_and(|name| INVARIANTS.contains(&(name, None))) {
+            // What is not built is not judged anyway.
         } else if let Some(invariant) = item.word_in(without.unwrap_or(text), &INVARIANTS) {
             chosen.retain(|other| *other != invariant);
             if without.is_none() {

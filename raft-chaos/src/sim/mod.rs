@@ -190,7 +190,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let faults = Faults::new(&plan.events, world.clone(), rng.next_u64(), warm, plan.run.duration);
     let progress = Progress::new(&nodes, &plan.check.liveness);
     let recoveries = Vec::new();
-    Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.to_the_end()
+    Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
 }
 
 fn build(plan: &Plan, seed: u64) -> turmoil::Sim<'static> {
@@ -224,7 +224,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self) -> io::Result<Ran> {
+    fn play(mut self) -> io::Result<Ran> {
         let run = &self.plan.run;
         self.phase("warm-up");
         self.advance_to(run.warmup)?;

@@ -264,12 +264,13 @@ impl World {
         if let Err(broken) = inner.figure3.observe(id, event) {
             inner.break_property(broken);
         }
-        match event {
-            Event::Role { term, to, .. } => inner.role(id, *term, *to),
-            Event::Committed { to, .. } if to.index > inner.committed => {
-                (inner.committed, inner.last_commit) = (to.index, inner.now);
-            }
-            _ => {}
+        if let Event::Role { term, to, .. } = event {
+            inner.role(id, *term, *to);
+        }
+        if let Event::Committed { to, .. } = event
+            && to.index > inner.committed
+        {
+            (inner.committed, inner.last_commit) = (to.index, inner.now);
         }
         inner.trace.push(inner.now, &Happening::Node { node: id, event: event.clone() });
     }

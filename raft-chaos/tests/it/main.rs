@@ -1,0 +1,7 @@
+//! The tool from outside: one binary, because each links all of RocksDB.
+
+mod plans;
+#[cfg(feature = "planted-bugs")]
+mod planted;
+mod run;
+mod tool;

@@ -1,0 +1,279 @@
+//! `raft-chaos run`: what it prints, what it writes, how it ends.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::tool::{Tool, shipped};
+use serde_json::Value;
+
+/// Everything short, for tests of one thing.
+const SHORT: &str = r#"
+schema = 1
+name = "short"
+[run]
+seeds = 3
+warmup = "1s"
+duration = "3s"
+settle = "4s"
+[cluster]
+storage = "memory"
+[workload]
+op_timeout = "300ms"
+[check.liveness]
+commit_within = "2s"
+"#;
+
+fn short(more: &str) -> String {
+    format!("{SHORT}{more}")
+}
+
+/// The evidence of the only firing of each of these events.
+fn evidence(result: &Value) -> Vec<(String, Value)> {
+    let faults = result["faults"].as_array().unwrap();
+    faults
+        .iter()
+        .map(|fault| (fault["event"].as_str().unwrap().to_owned(), fault["evidence"].clone()))
+        .collect()
+}
+
+/// The folder of the only run of the plan of this name.
+fn results(tool: &Tool, plan: &str) -> PathBuf {
+    let runs = fs::read_dir(tool.path("raft-chaos-out").join(plan)).unwrap();
+    let mut runs: Vec<_> = runs.map(|run| run.unwrap().path()).collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    runs.remove(0)
+}
+
+#[test]
+fn a_run_tells_its_story_and_leaves_its_files() {
+    let tool = Tool::new();
+    let said = tool.call(&["run", &shipped("quickstart.toml")]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    for line in [
+        "leads in t1",
+        "depose: cuts off",
+        "gives way",
+        "verdict   PASS (seed 1)",
+        "repeat    raft-chaos run",
+    ] {
+        assert!(said.out.contains(line), "{line:?} is not in\n{}", said.out);
+    }
+    let folder = results(&tool, "quickstart");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let result: Value = serde_json::from_str(&read("result.json")).unwrap();
+    assert_eq!((&result["verdict"], &result["exit_code"]), (&"pass".into(), &0.into()));
+    assert_eq!(result["checker"]["verdict"], "linearizable");
+    let ends = read("history.jsonl").lines().filter(|line| line.contains(r#""type":"ok""#)).count();
+    assert_eq!(result["ops"]["ok"], ends);
+    let last: Value = serde_json::from_str(read("events.jsonl").lines().last().unwrap()).unwrap();
+    assert!(last["time_ns"].as_u64() <= Some(20_000_000_000) && last["hash"].is_string());
+    assert!(read("repro.sh").contains("--seed 1"));
+    assert!(read("plan.lock.toml").contains("Off, because this version cannot do it yet"));
+}
+
+#[test]
+fn a_locked_plan_is_the_same_run_again() {
+    let tool = Tool::new();
+    let (_, first) = tool.run(&tool.plan(SHORT), &[]);
+    let lock = results(&tool, "short").join("plan.lock.toml").display().to_string();
+    let (code, again) = tool.run(&lock, &[]);
+    assert_eq!((code, &again[0]["event_hash"]), (0, &first[0]["event_hash"]));
+}
+
+#[test]
+fn another_seed_goes_another_way_and_the_store_makes_no_difference() {
+    let tool = Tool::new();
+    let hash = |more: &[&str]| tool.run(&tool.plan(SHORT), more).1[0]["event_hash"].clone();
+    assert_ne!(hash(&["--seed", "1"]), hash(&["--seed", "2"]));
+    assert_eq!(hash(&["--seed", "1"]), hash(&["--seed", "1", "--set", "cluster.storage=\"rocksdb\""]));
+}
+
+/// Each row: an event, and what it is known to have done.
+#[test]
+fn every_action_leaves_its_evidence() {
+    let tool = Tool::new();
+    for (event, key) in [
+        (
+            r#"do = "partition""#.to_owned() + "\nsplit = { isolate = \"leader\" }\nfor = \"1s\"",
+            "messages_cut",
+        ),
+        (
+            r#"do = "partition""#.to_owned() + "\nsplit = { groups = [[1], [2, 3]] }\nfor = \"1s\"",
+            "messages_cut",
+        ),
+        (
+            r#"do = "partition""#.to_owned()
+                + "\nsplit = { any = [\"oneway:leader->follower\"] }\nfor = \"1s\"",
+            "messages_cut",
+        ),
+        (r#"do = "crash""#.to_owned() + "\ntarget = \"leader\"\nrestart_after = \"500ms\"", "killed"),
+        (r#"do = "crash""#.to_owned() + "\ntarget = \"all\"\nrestart_after = \"500ms\"", "killed"),
+        (r#"do = "stop""#.to_owned() + "\ntarget = \"follower\"\nrestart_after = \"500ms\"", "shut_down"),
+        (r#"do = "pause""#.to_owned() + "\ntarget = \"leader\"\nfor = \"1s\"", "held_back"),
+        (r#"do = "heal""#.to_owned(), "healed"),
+    ] {
+        for storage in ["memory", "rocksdb"] {
+            let plan = short(&format!("[[event]]\nname = \"it\"\nwhen = {{ at = \"500ms\" }}\n{event}\n"));
+            let more = ["--set", &format!("cluster.storage={storage}")];
+            let (code, results) = tool.run(&tool.plan(&plan), &more);
+            assert_eq!(code, 0, "{event} on {storage}: {}", results[0]["reasons"]);
+            let [(name, done)] = &evidence(&results[0])[..] else { panic!("{event}: fired once") };
+            assert_eq!(name, "it");
+            assert!(done.get(key).is_some(), "{event}: {done}");
+        }
+    }
+}
+
+#[test]
+fn events_repeat_follow_each_other_and_wait_for_a_leader() {
+    let tool = Tool::new();
+    let plan = short(
+        r#"
+[[event]]
+name = "again"
+when = { every = "400ms", times = 3 }
+do = "pause"
+target = 1
+for = "200ms"
+[[event]]
+name = "first"
+when = { at = "300ms", leader = "elected" }
+do = "crash"
+target = "leader"
+restart_after = "600ms"
+[[event]]
+name = "then"
+when = { event = "first", after = "100ms", leader = "elected" }
+do = "pause"
+target = "event:first.target"
+for = "100ms"
+[check.evidence]
+every_fault_had_effect = false
+"#,
+    );
+    let (code, results) = tool.run(&tool.plan(&plan), &[]);
+    assert_eq!(code, 0, "{}", results[0]["reasons"]);
+    let faults = results[0]["faults"].as_array().unwrap();
+    let times = |name: &str| -> Vec<u64> {
+        let of = faults.iter().filter(|fault| fault["event"] == name);
+        of.map(|fault| fault["time_ns"].as_u64().unwrap() / 1_000_000).collect()
+    };
+    assert_eq!(times("again"), [1_400, 1_800, 2_200]);
+    assert_eq!(times("first"), [1_300]);
+    // Whoever was killed at 1,300 is replaced only after an election timeout.
+    let [then] = times("then")[..] else { panic!("fired once") };
+    assert!((1_450..3_000).contains(&then), "{then}");
+}
+
+#[test]
+fn a_fault_that_does_nothing_proves_nothing() {
+    let tool = Tool::new();
+    let plan = short(
+        r#"
+[[event]]
+name = "first"
+when = { at = "500ms" }
+do = "crash"
+target = 1
+[[event]]
+name = "second"
+when = { at = "600ms" }
+do = "pause"
+target = 1
+for = "100ms"
+[[event]]
+name = "never"
+when = { at = "1s" }
+do = "crash"
+target = "candidate"
+"#,
+    );
+    let (code, results) = tool.run(&tool.plan(&plan), &[]);
+    assert_eq!((code, &results[0]["verdict"]), (2, &"inconclusive".into()));
+    let reasons = results[0]["reasons"].to_string();
+    assert!(
+        reasons.contains("event second fired") && reasons.contains("event never never fired"),
+        "{reasons}"
+    );
+}
+
+#[test]
+fn progress_is_owed_to_a_majority_and_to_nobody_else() {
+    let tool = Tool::new();
+    let cut = |split: &str| {
+        short(&format!(
+            "leader_within = \"1s\"\n[[event]]\nwhen = {{ at = \"100ms\" }}\ndo = \"partition\"\nsplit = {split}\n"
+        ))
+    };
+    // Nobody sees anybody: nothing is owed, and nothing is missed.
+    let (code, results) = tool.run(&tool.plan(&cut("{ groups = [[1], [2], [3]] }")), &[]);
+    assert_eq!(code, 0, "{}", results[0]["reasons"]);
+    // Elections take longer than the bound: it is missed by those who were cut off from the leader.
+    let slow = ["--set", "cluster.election_timeout=[\"1500ms\", \"1600ms\"]", "--set", "run.warmup=\"3s\""];
+    let (code, results) = tool.run(&tool.plan(&cut("{ isolate = \"leader\" }")), &slow);
+    assert_eq!((code, &results[0]["verdict"]), (3, &"liveness".into()));
+    assert!(results[0]["reasons"].to_string().contains("without a leader"), "{}", results[0]["reasons"]);
+}
+
+#[test]
+fn limits_and_a_warm_up_without_success_are_missed_thresholds() {
+    let tool = Tool::new();
+    let (code, results) = tool.run(&tool.plan(&short("[check.limits]\np99_us = \"<= 1\"\n")), &[]);
+    assert_eq!(code, 3);
+    assert!(results[0]["reasons"].to_string().contains("limits.p99_us"), "{}", results[0]["reasons"]);
+    let (code, results) = tool.run(&tool.plan(SHORT), &["--set", "run.warmup=\"20ms\""]);
+    assert_eq!(code, 3);
+    assert!(
+        results[0]["reasons"].to_string().contains("ended without a leader"),
+        "{}",
+        results[0]["reasons"]
+    );
+}
+
+#[test]
+fn many_seeds_leave_a_line_each() {
+    let tool = Tool::new();
+    let said = tool.call(&["run", &tool.plan(SHORT), "--seeds", "0..4", "--jobs", "2"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("seeds     4: 4 pass"), "{}", said.out);
+    assert!(said.err.contains("4 of 4 seeds, 0 failed"), "{}", said.err);
+    let lines = fs::read_to_string(results(&tool, "short").join("results.jsonl")).unwrap();
+    let mut seeds: Vec<_> =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seed"].as_u64()).collect();
+    seeds.sort_unstable();
+    assert_eq!(seeds, [Some(0), Some(1), Some(2), Some(3)]);
+}
+
+#[test]
+fn a_seed_that_takes_too_long_is_stopped() {
+    let tool = Tool::new();
+    let (code, results) =
+        tool.run(&tool.plan(SHORT), &["--set", "run.duration=\"24h\"", "--set", "run.max_wall=\"500ms\""]);
+    assert_eq!((code, &results[0]["verdict"]), (2, &"inconclusive".into()));
+    assert!(results[0]["reasons"].to_string().contains("max_wall"), "{}", results[0]["reasons"]);
+}
+
+/// Each row: a command line, its exit code, and what it must say.
+#[test]
+fn what_cannot_be_run_is_refused_before_anything_starts() {
+    let tool = Tool::new();
+    let misspelt = tool.plan("schema = 1\nname = \"x\"\n[run]\nduratoin = \"5s\"\n");
+    let good = shipped("quickstart.toml");
+    for (arguments, code, text) in [
+        (&["run", &misspelt][..], 64, ":4:1"),
+        (&["run", &misspelt], 64, "duration"),
+        (&["run", &good, "--set", "run.mode=process"], 69, "not built yet"),
+        (&["run", &good, "--set", "workload.kind=bank"], 69, "bank"),
+        (&["run", &good, "--seeds", "5..1"], 64, "seeds"),
+        (&["run", &good, "--jobs", "0"], 64, "--jobs"),
+        (&["run", "nowhere.toml"], 64, "nowhere.toml"),
+        (&["run"], 64, "PLAN"),
+        (&["walk"], 64, "walk"),
+    ] {
+        let said = tool.call(arguments);
+        assert_eq!(said.code, code, "{arguments:?}: {}", said.err);
+        assert!(said.err.contains(text), "{arguments:?}: {}", said.err);
+        assert!(!tool.path("raft-chaos-out").exists(), "{arguments:?}");
+    }
+    assert_eq!(tool.call(&["--help"]).code, 0);
+}
