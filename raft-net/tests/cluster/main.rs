@@ -18,7 +18,8 @@ use writer::{COMMANDS, Told};
 /// How long all of it may take; it takes a few seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Three writers never stop for longer than an election takes; what they were told is in all logs at the end.
+/// Three writers go on through the crash and the return of the leader; what was acknowledged to them is in
+/// all three logs at the end, at the place that they were told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_loses_its_leader_and_nothing_else() {
     let waiting_for = Cell::new("nothing yet");
@@ -51,6 +52,7 @@ async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
     told.note_all(cluster.write("second round")).await;
     assert_eq!(told.unknown.len(), lost, "nobody went away: {:?}", told.unknown);
     assert_eq!(told.acknowledged.len() + lost, 2 * 3 * COMMANDS);
+    assert!(told.hints > 0, "two of three writers turn to followers first");
 
     waiting_for.set("all three to apply everything");
     let applied = cluster.all_have_applied(told.last()).await;

@@ -14,8 +14,14 @@ use crate::servers::{Applied, Leader};
 /// How many commands a writer writes in a round.
 pub(crate) const COMMANDS: usize = 100;
 
-/// What a writer was told of a command; without a place, nobody knows.
-pub(crate) type Answer = (Option<LogIndex>, Bytes);
+/// What a writer was told of a command.
+pub(crate) struct Answer {
+    command: Bytes,
+    /// Where it was applied; without a place, nobody knows whether it was.
+    place: Option<LogIndex>,
+    /// How many servers sent the writer on to the leader.
+    hints: usize,
+}
 
 /// A client that goes where it is sent, and waits for the next leader where nobody knows one.
 pub(crate) struct Writer {
@@ -42,28 +48,35 @@ impl Writer {
         let name = self.server;
         for number in 0..COMMANDS {
             let command = Bytes::from(format!("{round}: {name} writes {number}"));
-            let place = self.write(command.clone()).await;
-            answers.send((place, command)).await.unwrap();
+            let answer = self.write(command).await;
+            // Once the test has failed, nobody counts.
+            if answers.send(answer).await.is_err() {
+                return;
+            }
         }
     }
 
-    /// Where the command was applied; none if nobody knows whether it was.
-    async fn write(&mut self, command: Bytes) -> Option<LogIndex> {
+    async fn write(&mut self, command: Bytes) -> Answer {
+        let mut hints = 0;
         loop {
             let leader = match self.ask(command.clone()).await {
                 Some(Outcome::Committed(place)) => {
-                    return Some(LogIndex::new(u64::from_be_bytes(place[..].try_into().unwrap())));
+                    let place = u64::from_be_bytes(place[..].try_into().unwrap());
+                    return Answer { command, place: Some(LogIndex::new(place)), hints };
                 }
                 Some(Outcome::Unknown { .. }) => {
                     self.client = None;
-                    return None;
+                    return Answer { command, place: None, hints };
                 }
                 Some(Outcome::NotApplied { leader_hint, .. }) => leader_hint,
                 None => None,
             };
             self.client = None;
             self.server = match leader {
-                Some(leader) => leader,
+                Some(leader) => {
+                    hints += 1;
+                    leader
+                }
                 None => {
                     self.tried = *self.leader.wait_for(|last| *last > self.tried).await.unwrap();
                     self.tried.unwrap().1
@@ -92,10 +105,12 @@ impl Writer {
 pub(crate) struct Told {
     pub(crate) acknowledged: BTreeSet<Applied>,
     pub(crate) unknown: BTreeSet<Bytes>,
+    pub(crate) hints: usize,
 }
 
 impl Told {
-    pub(crate) fn note(&mut self, (place, command): Answer) {
+    pub(crate) fn note(&mut self, Answer { command, place, hints }: Answer) {
+        self.hints += hints;
         match place {
             Some(place) => assert!(self.acknowledged.insert((place, command))),
             None => assert!(self.unknown.insert(command)),
