@@ -17,18 +17,19 @@ use crate::net::Net;
 use crate::outbox::{Outbox, within, write_frame};
 use crate::transport::{Context, Inlet};
 
-/// Accepts connections, and serves each in a task that ends with this one.
+/// Accepts connections, and serves each in a task that ends with this one. The listener is dropped before
+/// the inlet, so that the inlet closes only when the address is free.
 pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
     context: Context<N, E, L>,
-    mut listener: N::Listener,
-    inlet: Inlet,
+    mut door: (N::Listener, Inlet),
 ) {
+    let (listener, inlet) = &mut door;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next() => {}
-            accepted = context.net.accept(&mut listener) => match accepted {
+            accepted = context.net.accept(listener) => match accepted {
                 Ok(stream) if connections.len() < context.config.connections_max => {
                     connections.spawn(serve(context.clone(), stream, inlet.clone()));
                 }

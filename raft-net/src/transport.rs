@@ -98,7 +98,8 @@ impl PeersConfig {
 }
 
 /// Where a server's node takes in what comes from the network. Bounded; what does not fit is dropped
-/// (messages) or answered with "not applied" (requests), both at once.
+/// (messages) or answered with "not applied" (requests), both at once. Both close once the transport has let
+/// go of its address.
 #[derive(Clone, Debug)]
 pub struct Inlet {
     /// Messages of the other servers.
@@ -131,7 +132,7 @@ impl<N, E: Environment, L> Context<N, E, L> {
 }
 
 /// The way to the other servers, over one connection to each. When this is dropped, all connections
-/// and the listener are gone with it.
+/// and the listener go with it; that they are gone shows when the channels of the [`Inlet`] close.
 #[derive(Debug)]
 pub struct Peers {
     queues: BTreeMap<NodeId, mpsc::Sender<Envelope>>,
@@ -161,7 +162,7 @@ impl Peers {
             queues.insert(peer, queue);
             tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), waiting).run());
         }
-        tasks.spawn(incoming::listen(context, listener, inlet));
+        tasks.spawn(incoming::listen(context, (listener, inlet)));
         Self { queues, counters, tasks }
     }
 

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use raft_core::node::{Environment, Point};
+use raft_core::node::{Environment, Point, TokioEnvironment};
 use raft_core::{ClusterId, NodeId, Session, Time};
 use raft_net::{Client, Fate, Frame, Links, Net, NetError, Outcome, PeersConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{A, B, Clock, Pair, Pausable, Seen, Server, Watched, envelope};
+use crate::world::{A, B, Pair, Pausable, Seen, Server, Watched, envelope, in_seconds};
 
 pub(crate) async fn messages_arrive_whole_and_in_order<N: Net>(net: N) {
     let Pair { mut a, mut b, .. } = Pair::start(net).await;
@@ -129,8 +129,8 @@ pub(crate) async fn a_full_inbox_drops_and_pings_are_still_answered<N: Net>(net:
 
 pub(crate) async fn a_client_is_told_what_became_of_its_request<N: Net>(net: N) {
     let Pair { net, address, mut b, .. } = Pair::start(net).await;
-    let clock = Clock::start();
-    let deadline = clock.in_seconds(10);
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 10);
     let mut client = Client::connect(&net, clock, ClusterId(1), &address, deadline).await.unwrap();
     assert_eq!(client.node(), B);
 
@@ -152,21 +152,21 @@ pub(crate) async fn a_client_is_told_what_became_of_its_request<N: Net>(net: N) 
 
 pub(crate) async fn a_request_without_an_answer_is_unknown_at_its_deadline<N: Net>(net: N) {
     let Pair { net, address, mut b, .. } = Pair::start(net).await;
-    let clock = Clock::start();
+    let clock = TokioEnvironment::new();
     let mut client =
-        Client::connect(&net, clock.clone(), ClusterId(1), &address, clock.in_seconds(10)).await.unwrap();
+        Client::connect(&net, clock, ClusterId(1), &address, in_seconds(&clock, 10)).await.unwrap();
     let soon = clock.now().after(Duration::from_millis(50));
     let outcome = client.request("set x".into(), soon).await.unwrap();
     assert_eq!(outcome, Outcome::Unknown { reason: "connection: no response in time; dial again".into() });
     assert!(b.requests.recv().await.is_some());
-    let next = client.request("set y".into(), clock.in_seconds(10)).await;
+    let next = client.request("set y".into(), in_seconds(&clock, 10)).await;
     assert!(matches!(next, Err(NetError::Closed)), "an old answer must not be taken for a new one");
 }
 
 pub(crate) async fn a_client_of_another_cluster_is_refused_in_words<N: Net>(net: N) {
     let Pair { net, address, b, .. } = Pair::start(net).await;
-    let clock = Clock::start();
-    let deadline = clock.in_seconds(10);
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 10);
     let refused = Client::connect(&net, clock, ClusterId(9), &address, deadline).await.err().unwrap();
     assert_eq!(refused.to_string(), "handshake: refused: n2 belongs to cluster 1, not to cluster 9");
     assert_eq!(b.counters.handshakes_refused.get(), 1);
@@ -178,9 +178,9 @@ pub(crate) async fn connections_beyond_the_limit_are_turned_away<N: Net>(net: N)
         b.connections_max = 1;
     };
     let Pair { net, address, b, .. } = Pair::start_with(net, only_one, 16).await;
-    let clock = Clock::start();
-    let deadline = clock.in_seconds(10);
-    let first = Client::connect(&net, clock.clone(), ClusterId(1), &address, deadline).await;
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 10);
+    let first = Client::connect(&net, clock, ClusterId(1), &address, deadline).await;
     let second = Client::connect(&net, clock, ClusterId(1), &address, deadline).await;
     assert!(first.is_ok() && second.is_err());
     assert_eq!(b.counters.connections_turned_away.get(), 1);
@@ -212,7 +212,7 @@ pub(crate) async fn a_short_delay_does_not_overtake_a_long_one<N: Net>(net: N) {
     let (near, far) = (net.listen("127.0.0.1:0").await.unwrap(), net.listen("127.0.0.1:0").await.unwrap());
     let peers = BTreeMap::from([(B, net.local_address(&far).unwrap())]);
     let links = Hastening(Arc::new(AtomicU64::new(10)));
-    let clock = Clock::start();
+    let clock = TokioEnvironment::new();
     let mut a = Server::start(&net, near, &links, PeersConfig::new(A, peers), 16);
     let mut b = Server::start(&net, far, &links, PeersConfig::new(B, BTreeMap::new()), 16);
     a.send(A, B, 0..10);

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use raft_core::NodeId;
-use raft_core::node::{Environment, Transport};
+use raft_core::node::{Environment, TokioEnvironment, Transport};
 use raft_net::{Fate, Links, Net, PeersConfig, TurmoilNet};
 
-use crate::world::{Clock, Server, envelope};
+use crate::world::{Server, envelope};
 
 /// When what came in where, from whom.
 type Trace = Arc<Mutex<Vec<(Duration, NodeId, NodeId, u64)>>>;
@@ -38,7 +38,7 @@ impl Links for Rough {
 async fn host(id: NodeId, links: Rough, trace: Trace) -> turmoil::Result {
     let peers = (1..=3).map(|peer| (NodeId::new(peer), format!("n{peer}:7000"))).collect::<BTreeMap<_, _>>();
     let listener = TurmoilNet.listen("0.0.0.0:7000").await?;
-    let clock = Clock::start();
+    let clock = TokioEnvironment::new();
     let config = PeersConfig::new(id, peers.clone());
     let mut server = Server::start(&TurmoilNet, listener, &links, config, 1024);
     let mut wake = clock.now();

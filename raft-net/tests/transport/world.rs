@@ -5,45 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use raft_core::node::{Environment, Point, Transport};
+use raft_core::node::{Environment, Point, TokioEnvironment, Transport};
 use raft_core::{
     AppendEntries, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, LogIndex, Message, NodeId,
     Payload, Session, Term, Time,
 };
 use raft_net::{Counters, Fate, Inlet, Links, Net, Peers, PeersConfig, Request, Responder};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
-/// Time as tokio has it: the machine's, or the simulation's.
-#[derive(Clone)]
-pub(crate) struct Clock(Instant);
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub(crate) fn in_seconds(&self, seconds: u64) -> Time {
-        self.now().after(Duration::from_secs(seconds))
-    }
-}
-
-impl Environment for Clock {
-    fn now(&self) -> Time {
-        Time::ZERO.after(self.0.elapsed())
-    }
-
-    async fn sleep_until(&self, deadline: Time) {
-        tokio::time::sleep_until(self.0 + deadline.since(Time::ZERO)).await;
-    }
-
-    async fn point(&self, _: Point) {}
+/// The moment so many seconds from now.
+pub(crate) fn in_seconds(environment: &impl Environment, seconds: u64) -> Time {
+    environment.now().after(Duration::from_secs(seconds))
 }
 
 /// A clock of a node that can be paused, and that tells where it stands.
 #[derive(Clone)]
 pub(crate) struct Pausable {
-    clock: Clock,
+    clock: TokioEnvironment,
     paused: watch::Receiver<bool>,
     at: mpsc::UnboundedSender<Point>,
 }
@@ -52,7 +30,7 @@ impl Pausable {
     pub(crate) fn start() -> (Self, watch::Sender<bool>, mpsc::UnboundedReceiver<Point>) {
         let (pause, paused) = watch::channel(false);
         let (at, reached) = mpsc::unbounded_channel();
-        (Self { clock: Clock::start(), paused, at }, pause, reached)
+        (Self { clock: TokioEnvironment::new(), paused, at }, pause, reached)
     }
 }
 
@@ -151,7 +129,7 @@ impl Server {
         config: PeersConfig,
         inbox_messages_max: usize,
     ) -> Self {
-        Self::start_in(Clock::start(), net, listener, links, config, inbox_messages_max)
+        Self::start_in(TokioEnvironment::new(), net, listener, links, config, inbox_messages_max)
     }
 
     pub(crate) fn start_in<N: Net, L: Links>(

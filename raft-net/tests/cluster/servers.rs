@@ -1,0 +1,177 @@
+//! Three servers: real nodes over TCP, each with RocksDB in a directory of its own.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_core::node::{
+    Environment, Handle, Node, NodeError, Outcome as Proposed, Point, Refusal, StateMachine, TokioEnvironment,
+};
+use raft_core::{Config, Event, GroupId, Incarnation, LogIndex, NodeId, Raft, RoleName, Term, Time};
+use raft_net::{Inlet, Net, Outcome, Peers, PeersConfig, Request, Responder, TcpNet, Whole};
+use raft_storage::{Opened, RocksStore, StorageError};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::writer::{Answer, Writer};
+
+/// How many answers may wait to be counted: fewer than a round has, so that a crash comes in its middle.
+const ANSWERS: usize = 32;
+
+/// A command and its place in the log.
+pub(crate) type Applied = (LogIndex, Bytes);
+/// Who has come to lead last, of all the servers.
+pub(crate) type Leader = Option<(Term, NodeId)>;
+
+/// A state machine that publishes what it has applied, and answers with the place.
+struct Journal(watch::Sender<Vec<Applied>>);
+
+#[async_trait]
+impl StateMachine for Journal {
+    async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
+        self.0.send_modify(|applied| applied.push((index, command)));
+        Bytes::copy_from_slice(&index.get().to_be_bytes())
+    }
+}
+
+/// The real environment, and somebody who listens for new leaders.
+#[derive(Clone)]
+struct Observed(TokioEnvironment, watch::Sender<Leader>);
+
+impl Environment for Observed {
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
+        self.0.sleep_until(deadline)
+    }
+
+    fn point(&self, point: Point) -> impl Future<Output = ()> + Send {
+        self.0.point(point)
+    }
+
+    fn observe(&self, event: &Event) {
+        if let Event::Role { term, to: RoleName::Leader, leader: Some(leader), .. } = *event {
+            self.1.send_if_modified(|last| {
+                let later = Some((term, leader)).max(*last);
+                std::mem::replace(last, later) != later
+            });
+        }
+    }
+}
+
+pub(crate) struct Cluster {
+    folder: TempDir,
+    clock: TokioEnvironment,
+    pub(crate) leader: watch::Sender<Leader>,
+    pub(crate) addresses: BTreeMap<NodeId, String>,
+    pub(crate) lives: BTreeMap<NodeId, Life>,
+}
+
+/// A server, from start to end.
+pub(crate) struct Life {
+    pub(crate) node: JoinHandle<Result<(), NodeError<StorageError>>>,
+    pub(crate) handle: Handle,
+    clients: JoinHandle<()>,
+    applied: watch::Receiver<Vec<Applied>>,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        let (mut listeners, mut addresses) = (Vec::new(), BTreeMap::new());
+        for id in (1..=3).map(NodeId::new) {
+            let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+            addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+            listeners.push((id, listener));
+        }
+        let (folder, leader) = (tempfile::tempdir().unwrap(), watch::Sender::new(None));
+        let clock = TokioEnvironment::new();
+        let mut cluster = Self { folder, clock, leader, addresses, lives: BTreeMap::new() };
+        for (id, listener) in listeners {
+            cluster.start_server(id, listener);
+        }
+        cluster
+    }
+
+    pub(crate) fn open(&self, id: NodeId) -> Opened<RocksStore> {
+        let directory = self.folder.path().join(id.to_string());
+        RocksStore::open(directory, GroupId(0), Incarnation(id.get())).unwrap()
+    }
+
+    pub(crate) fn start_server(&mut self, id: NodeId, listener: TcpListener) {
+        let Opened { store, restored, incarnation } = self.open(id);
+        let mut config = Config::new(id, self.addresses.keys().copied().collect());
+        config.incarnation = incarnation;
+        // Long, so that a busy machine seldom holds an election of its own. It would do no harm.
+        config.election_timeout = (Duration::from_millis(500), Duration::from_secs(1));
+        config.observe = true;
+        let raft = Raft::new(config, restored, self.clock.now()).unwrap();
+
+        let (messages, inbox) = mpsc::channel(1024);
+        let (requests, clients) = mpsc::channel(1024);
+        let config = PeersConfig { incarnation, ..PeersConfig::new(id, self.addresses.clone()) };
+        let peers = Peers::start(TcpNet, listener, self.clock, Whole, config, Inlet { messages, requests });
+        let (journal, applied) = watch::channel(Vec::new());
+        let environment = Observed(self.clock, self.leader.clone());
+        let (node, handle) = Node::new(raft, store, peers, Journal(journal), environment, inbox);
+        let clients = tokio::spawn(serve(handle.clone(), clients));
+        let life = Life { node: tokio::spawn(node.run()), handle, clients, applied };
+        self.lives.insert(id, life);
+    }
+
+    /// Drops a server where it stands, and returns what it had applied. Its address is free afterwards.
+    pub(crate) async fn crash(&mut self, id: NodeId) -> Vec<Applied> {
+        let Life { node, clients, applied, .. } = self.lives.remove(&id).unwrap();
+        node.abort();
+        assert!(node.await.unwrap_err().is_cancelled());
+        clients.await.unwrap();
+        applied.borrow().clone()
+    }
+
+    /// Starts three writers, each of which turns to another server first.
+    pub(crate) fn write(&self, round: &'static str) -> mpsc::Receiver<Answer> {
+        let (answers, told) = mpsc::channel(ANSWERS);
+        for &first in self.addresses.keys() {
+            let writer = Writer::new(first, &self.addresses, self.clock, self.leader.subscribe());
+            tokio::spawn(writer.write_all(round, answers.clone()));
+        }
+        told
+    }
+
+    /// Waits until all have applied `last`, checks that they have applied the same, and returns it.
+    pub(crate) async fn all_have_applied(&mut self, last: LogIndex) -> Vec<Applied> {
+        let mut all: Vec<Vec<Applied>> = Vec::new();
+        for life in self.lives.values_mut() {
+            let reached =
+                life.applied.wait_for(|applied| applied.last().is_some_and(|(index, _)| *index >= last));
+            all.push(reached.await.unwrap().clone());
+        }
+        assert!(all.iter().all(|applied| *applied == all[0]), "{all:?}");
+        all.remove(0)
+    }
+}
+
+/// Hands the clients' requests to the node, until its transport is gone.
+async fn serve(node: Handle, mut clients: mpsc::Receiver<(Request, Responder)>) {
+    while let Some((request, responder)) = clients.recv().await {
+        let node = node.clone();
+        tokio::spawn(async move {
+            responder.answer(match node.propose(request.command).await {
+                Proposed::Applied { answer, .. } => Outcome::Committed(answer),
+                Proposed::NotApplied(refusal) => {
+                    let leader_hint = match refusal {
+                        Refusal::NotLeader { leader } => leader,
+                        Refusal::Overloaded | Refusal::Stopped => None,
+                    };
+                    Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
+                }
+                Proposed::Unknown => Outcome::Unknown { reason: "the node has gone".to_owned() },
+            });
+        });
+    }
+}
