@@ -4,6 +4,7 @@ use crate::effects::Violation;
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::message::{AppendEntries, AppendEntriesReply, Message};
+use crate::rules::NUMBER_MAX;
 use crate::state::{Raft, Role};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term};
 
@@ -145,6 +146,7 @@ pub(crate) fn appended_event(entry: &Entry) -> Event {
 pub(crate) fn is_well_formed(term: Term, args: &AppendEntries) -> bool {
     let mut last = args.prev_log;
     last.term <= term
+        && last.index.get() <= NUMBER_MAX
         && args.entries.iter().all(|entry| {
             let follows = entry.id.index == last.index.next() && entry.id.term >= last.term;
             last = entry.id;

@@ -107,7 +107,8 @@ impl Disk {
     /// Queues a message until the write `needed` is confirmed.
     pub(crate) fn hold(&mut self, needed: u64, envelope: Envelope) {
         if needed > self.confirmed {
-            // While the disk is slow a leader goes on asking; the last answer to it says it all.
+            // While the disk is slow a leader goes on asking, and one answer of each kind is enough: what
+            // an earlier one said more, the next heartbeat brings again.
             let kind = envelope.message.kind();
             self.held.retain(|(write, held)| {
                 *write != needed || held.to != envelope.to || held.message.kind() != kind

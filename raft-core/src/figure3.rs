@@ -89,7 +89,8 @@ pub struct Figure3 {
     leaders: BTreeMap<Term, NodeId>,
     /// Of each entry ever seen: what its past hashes to, and who had it first.
     pasts: BTreeMap<EntryId, (u64, NodeId)>,
-    committed: Vec<Seen>,
+    /// Each with the term in which it was first known to be committed.
+    committed: Vec<(Seen, Term)>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
 }
 
@@ -145,6 +146,9 @@ impl Figure3 {
         if term < before.durable_term {
             let what = format!("starts in {term} after {} was durable", before.durable_term);
             return Err(broken(Property::Monotonic, [node], what));
+        }
+        if let Some(candidate) = restored.hard_state.voted_for {
+            self.vote(node, term, candidate)?;
         }
         for entry in &restored.entries {
             self.append(node, entry.id, entry.checksum)?;
@@ -213,16 +217,18 @@ impl Figure3 {
         self.has_all_committed(node)
     }
 
-    /// Leader Completeness, for one leader.
+    /// Leader Completeness, for one leader: it has all that was committed in earlier terms. A leader that
+    /// wins with late votes, when a later term has committed already, need not have that.
     fn has_all_committed(&self, leader: NodeId) -> Result<(), Broken> {
-        let (Some(server), Some(last)) = (self.servers.get(&leader), self.committed.last()) else {
-            return Ok(());
-        };
-        if server.at(last.id.index) == Some(*last) {
+        let Some(server) = self.servers.get(&leader) else { return Ok(()) };
+        let earlier = self.committed.iter().rposition(|(_, term)| *term < server.term);
+        let committed = &self.committed[..earlier.map_or(0, |last| last + 1)];
+        let Some((last, _)) = committed.last() else { return Ok(()) };
+        let has = |seen: &Seen| server.at(seen.id.index) == Some(*seen);
+        if has(last) {
             return Ok(());
         }
-        let agree = |seen: &&Seen| server.at(seen.id.index) == Some(**seen);
-        let lost = self.committed.get(self.committed.iter().take_while(agree).count()).unwrap_or(last);
+        let (lost, _) = committed.iter().find(|(seen, _)| !has(seen)).unwrap_or(&committed[0]);
         let what = format!("leads {} without the committed entry {}", server.term, lost.id);
         Err(broken(Property::LeaderCompleteness, [leader], what))
     }
@@ -264,7 +270,10 @@ impl Figure3 {
             return Err(broken(Property::Monotonic, [node], what));
         }
         server.durable_term = term;
-        let Some(candidate) = voted_for else { return Ok(()) };
+        voted_for.map_or(Ok(()), |candidate| self.vote(node, term, candidate))
+    }
+
+    fn vote(&mut self, node: NodeId, term: Term, candidate: NodeId) -> Result<(), Broken> {
         let first = *self.votes.entry((node, term)).or_insert(candidate);
         if first != candidate {
             let what = format!("votes for {first} and for {candidate} in {term}");
@@ -280,6 +289,7 @@ impl Figure3 {
             return Err(broken(Property::Monotonic, [node], what));
         }
         server.commit = to.index;
+        let term = server.term;
         let new: Vec<Seen> = server.log[..position(to.index.next()).unwrap_or(0).min(server.log.len())]
             .iter()
             .skip(position(from.next()).unwrap_or(0))
@@ -287,10 +297,10 @@ impl Figure3 {
             .collect();
         for seen in new {
             match position(seen.id.index).and_then(|place| self.committed.get(place)) {
-                Some(known) if *known == seen => {}
-                Some(known) => return Err(self.committed_twice(node, known.id, seen.id)),
+                Some((known, _)) if *known == seen => {}
+                Some((known, _)) => return Err(self.committed_twice(node, known.id, seen.id)),
                 None => {
-                    self.committed.push(seen);
+                    self.committed.push((seen, term));
                     self.is_durable_on_majority(node, seen)?;
                 }
             }

@@ -14,7 +14,7 @@ impl Raft {
         let mut hasher = Fnv1a::default();
         (self.config.id, self.hard_state(), self.commit_index, self.last_applied, self.applying)
             .hash(&mut hasher);
-        self.log.ids().for_each(|id| id.hash(&mut hasher));
+        self.log.names().for_each(|name| name.hash(&mut hasher));
         self.hash_role(&mut hasher);
         self.disk.hash_state(&mut hasher);
         self.outbox
@@ -56,6 +56,15 @@ impl Hasher for Fnv1a {
         for &byte in bytes {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.write(&number.to_le_bytes());
+    }
+
+    /// Lengths are as wide as the machine's words.
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
     }
 
     fn finish(&self) -> u64 {

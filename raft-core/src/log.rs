@@ -114,9 +114,9 @@ impl Log {
         self.entries.get(position(from)..last).unwrap_or_default().to_vec()
     }
 
-    /// The names of all entries, in order.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = EntryId> {
-        self.entries.iter().map(|entry| entry.id)
+    /// Id and checksum of all entries, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (EntryId, u32)> {
+        self.entries.iter().map(|entry| (entry.id, entry.checksum))
     }
 
     /// What the disk has not been given yet: where to truncate, and what to append then.

@@ -18,6 +18,9 @@ use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 /// At most this many entries are handed out to be applied at once.
 const APPLY_ENTRIES_MAX: usize = 1024;
 
+/// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
+pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// What the world tells a server.
 #[derive(Debug)]
 pub enum Input {
@@ -117,7 +120,7 @@ impl Raft {
             Message::AppendEntries(args) => is_well_formed(term, args),
             Message::RequestVote(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => true,
         };
-        if !ours || !sound || from == self.config.id {
+        if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
             self.observe(|| Event::StrangerDropped { from });
             return;
         }

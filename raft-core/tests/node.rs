@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -70,11 +72,19 @@ impl LogStore for BrokenStore {
 }
 
 #[derive(Clone, Default)]
-struct Channels(BTreeMap<NodeId, mpsc::Sender<Envelope>>);
+struct Channels {
+    inboxes: BTreeMap<NodeId, mpsc::Sender<Envelope>>,
+    /// Nothing goes to or from this server; 0 is nobody.
+    cut_off: Arc<AtomicU64>,
+}
 
 impl Transport for Channels {
     fn send(&mut self, envelope: Envelope) {
-        if let Some(inbox) = self.0.get(&envelope.to) {
+        let cut_off = NodeId::new(self.cut_off.load(Ordering::Relaxed));
+        if envelope.from == cut_off || envelope.to == cut_off {
+            return;
+        }
+        if let Some(inbox) = self.inboxes.get(&envelope.to) {
             // A full inbox loses messages, as a network does.
             drop(inbox.try_send(envelope));
         }
@@ -97,6 +107,7 @@ impl StateMachine for Counter {
 struct Cluster {
     handles: Vec<Handle>,
     tasks: Vec<JoinHandle<Result<(), NodeError<Infallible>>>>,
+    cut_off: Arc<AtomicU64>,
 }
 
 fn raft(id: NodeId, voters: &[NodeId]) -> Raft {
@@ -108,7 +119,7 @@ fn cluster(size: u64) -> Cluster {
     let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
     for &id in &voters {
         let (sender, inbox) = mpsc::channel(1024);
-        channels.0.insert(id, sender);
+        channels.inboxes.insert(id, sender);
         inboxes.push(inbox);
     }
     let environment = TokioEnvironment::new();
@@ -119,7 +130,7 @@ fn cluster(size: u64) -> Cluster {
         (handle, tokio::spawn(node.run()))
     };
     let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();
-    Cluster { handles, tasks }
+    Cluster { handles, tasks, cut_off: channels.cut_off }
 }
 
 impl Cluster {
@@ -209,6 +220,34 @@ async fn a_command_on_its_way_when_the_node_goes_is_unknown() {
     assert!(cluster.handles[leader].status().await.is_some());
     cluster.tasks.remove(leader).abort();
     assert_eq!(ask.await.unwrap(), Outcome::Unknown);
+}
+
+/// Two commands are lost with their leader's term; the next term's log ends before the second one's index.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_lost_entry_is_told_even_if_nothing_follows() {
+    let cluster = cluster(3);
+    let (leader, _) = cluster.propose("a").await;
+    cluster.cut_off.store(leader as u64 + 1, Ordering::Relaxed);
+    let ask = || {
+        let handle = cluster.handles[leader].clone();
+        tokio::spawn(async move { handle.propose("lost".into()).await })
+    };
+    let asks = [ask(), ask()];
+    let other = &cluster.handles[(leader + 1) % 3];
+    while other
+        .status()
+        .await
+        .is_none_or(|status| status.leader.is_none_or(|led| led == NodeId::new(leader as u64 + 1)))
+    {
+        // The clock is paused: this is when time passes.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    cluster.cut_off.store(0, Ordering::Relaxed);
+    for ask in asks {
+        let outcome = tokio::time::timeout(std::time::Duration::from_secs(60), ask).await;
+        let outcome = outcome.expect("both are told").unwrap();
+        assert!(matches!(outcome, Outcome::NotApplied(Refusal::NotLeader { .. })), "{outcome:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,7 @@ mod link;
 mod net;
 mod outbox;
 mod outgoing;
+mod serve;
 mod tcp;
 mod transport;
 #[cfg(feature = "turmoil")]
@@ -66,6 +67,7 @@ pub use frame::{
 };
 pub use link::{Fate, Links, Whole};
 pub use net::Net;
+pub use serve::serve;
 pub use tcp::TcpNet;
 pub use transport::{Inlet, Peers, PeersConfig};
 #[cfg(feature = "turmoil")]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{Handle, LogStore, Node, NodeError, Outcome, Refusal, StateMachine};
+use raft_core::node::{LogStore, Node, NodeError, StateMachine};
 use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
-use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
+use raft_net::{Inlet, Net, Peers, PeersConfig, TurmoilNet};
 use raft_storage::{MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -101,7 +101,7 @@ impl Server {
             Machine { id: self.id, map: Map::default(), world: self.world.clone(), planted: self.planted };
         let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(handle.clone(), clients));
+        tasks.spawn(raft_net::serve(handle.clone(), clients));
         let stop = self.world.server(self.id).map(|server| server.stop).unwrap_or_default();
         tasks.spawn(async move {
             stop.notified().await;
@@ -156,36 +156,6 @@ impl Disk {
             Storage::Memory => Self::Memory(MemoryDisk::new()),
             Storage::Rocksdb => Self::Rocksdb(folder),
         }
-    }
-}
-
-/// Hands the clients' requests to the node, each with its own wait for the answer.
-async fn serve(node: Handle, mut clients: mpsc::Receiver<(Request, Responder)>) {
-    let mut waiting = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            Some(_) = waiting.join_next() => {}
-            Some((request, responder)) = clients.recv() => {
-                let node = node.clone();
-                waiting.spawn(async move { responder.answer(answer(node.propose(request.command).await)) });
-            }
-            else => return,
-        }
-    }
-}
-
-fn answer(outcome: Outcome) -> raft_net::Outcome {
-    match outcome {
-        Outcome::Applied { answer, .. } => raft_net::Outcome::Committed(answer),
-        Outcome::NotApplied(refusal) => {
-            let leader_hint = match refusal {
-                Refusal::NotLeader { leader } => leader,
-                Refusal::Overloaded | Refusal::Stopped => None,
-            };
-            raft_net::Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
-        }
-        Outcome::Unknown => raft_net::Outcome::Unknown { reason: "the node has stopped".to_owned() },
     }
 }
 

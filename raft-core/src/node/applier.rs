@@ -47,6 +47,11 @@ impl Applier {
         drop(self.batches.try_send(batch));
     }
 
+    /// Whether a batch has been applied that [`Applier::applied`] has not told of.
+    pub(super) fn has_applied(&mut self) -> bool {
+        self.applied.try_recv().is_ok()
+    }
+
     /// Waits until a batch has been applied; none if the state machine panicked. Cancel safe.
     pub(super) async fn applied(&mut self) -> Option<()> {
         self.applied.recv().await

@@ -26,7 +26,7 @@ use crate::entry::Entry;
 use crate::message::Envelope;
 use crate::rules::{Input, NotLeader};
 use crate::state::Raft;
-use crate::types::{EntryId, LogIndex, Term};
+use crate::types::EntryId;
 
 use applier::{Applier, Batch};
 pub use environment::TokioEnvironment;
@@ -51,7 +51,7 @@ pub struct Node<S: LogStore, T, E> {
     /// The tokens of the writes that the store has not confirmed, in order.
     writing: VecDeque<WriteToken>,
     /// Who waits for which entry.
-    waiting: BTreeMap<(LogIndex, Term), oneshot::Sender<Outcome>>,
+    waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
 }
 
 /// Why a node stopped by itself.
@@ -105,7 +105,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// left the node since.
     pub async fn run(mut self) -> Result<(), NodeError<S::Error>> {
         loop {
-            let mut shutdown = None;
+            let mut shutdown = Vec::new();
             tokio::select! {
                 biased;
                 persisted = self.store.persisted() => self.persisted(persisted)?,
@@ -114,7 +114,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                     applied.ok_or(NodeError::StateMachine)?;
                     self.step(Input::Applied);
                 }
-                Some(request) = self.requests.recv() => shutdown = self.request(request),
+                Some(request) = self.requests.recv() => shutdown.extend(self.request(request)),
                 () = self.environment.sleep_until(self.raft.deadline()) => self.step(Input::Tick),
             }
             for _ in 0..INPUTS_MAX {
@@ -123,14 +123,18 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             }
             for _ in 0..INPUTS_MAX {
                 let Ok(request) = self.requests.try_recv() else { break };
-                shutdown = shutdown.or(self.request(request));
+                shutdown.extend(self.request(request));
+            }
+            // A busy inbox must not keep those waiting whose commands have been applied.
+            if self.applier.has_applied() {
+                self.step(Input::Applied);
             }
             self.environment.point(Point::Stepped).await;
             // Time has passed since, if the node was held there.
             self.step(Input::Tick);
             self.carry_out().await?;
-            if let Some(done) = shutdown {
-                return self.shut_down(done).await;
+            if !shutdown.is_empty() {
+                return self.shut_down(shutdown).await;
             }
         }
     }
@@ -155,7 +159,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     fn request(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         match request {
             Request::Propose { command, reply } => match self.raft.propose(command) {
-                Ok(id) => drop(self.waiting.insert((id.index, id.term), reply)),
+                Ok(id) => drop(self.waiting.insert(id, reply)),
                 // An asker who has gone away need not be told.
                 Err(NotLeader { leader }) => {
                     drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
@@ -193,15 +197,15 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         Ok(())
     }
 
-    /// A committed entry and who waits for it. Whoever waits for another entry at this index, from a
-    /// term in which this server led, waits in vain: that one is certainly lost (§5.3).
+    /// A committed entry and who waits for it. Whoever waits for an entry of an earlier term, at any
+    /// index, waits in vain: terms never go down along the log, so it can be neither before nor after.
     fn with_waiter(&mut self, entry: Entry) -> Batch {
         let mut reply = None;
         while let Some(first) = self.waiting.first_entry()
-            && first.key().0 <= entry.id.index
+            && *first.key() <= entry.id
         {
-            let ((index, term), waiter) = first.remove_entry();
-            if EntryId::new(term, index) == entry.id {
+            let (id, waiter) = first.remove_entry();
+            if id == entry.id {
                 reply = Some(waiter);
             } else {
                 let leader = self.raft.leader();
@@ -212,13 +216,15 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     }
 
     /// Everything that was given to the store becomes durable before the node is gone.
-    async fn shut_down(mut self, done: oneshot::Sender<()>) -> Result<(), NodeError<S::Error>> {
+    async fn shut_down(mut self, done: Vec<oneshot::Sender<()>>) -> Result<(), NodeError<S::Error>> {
         while !self.writing.is_empty() {
             let persisted = self.store.persisted().await;
             self.persisted(persisted)?;
         }
         drop(self.store);
-        let _nobody_waits = done.send(());
+        for waiter in done {
+            let _gone_away = waiter.send(());
+        }
         Ok(())
     }
 }
