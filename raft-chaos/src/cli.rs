@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::SystemTime;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{Plan, PlanErrors, Seeds};
-use crate::runner::Runner;
+use crate::runner::{self, Runner};
 use crate::seed::Seed;
 use crate::sim::Planted;
 use crate::verdict::Verdict;
@@ -95,6 +96,11 @@ struct SeedArgs {
 
 /// Does what the command line of this process says.
 pub fn main() -> ExitCode {
+    // A panic of this tool is a bug of this tool, and has its own status.
+    panic::catch_unwind(parsed).unwrap_or(ExitCode::from(Verdict::Bug.exit_code()))
+}
+
+fn parsed() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => {
@@ -124,6 +130,15 @@ fn run(args: &RunArgs) -> u8 {
         eprintln!("--jobs: 0 seeds at a time would never end; write 1 or more");
         return USAGE;
     }
+    #[cfg(feature = "planted-bugs")]
+    if args.plant.as_deref().is_some_and(|name| planted(name).is_none()) {
+        eprintln!("--plant: there is no such bug");
+        return USAGE;
+    }
+    // The processes of the seeds hear of it by themselves.
+    if let Err(error) = ctrlc::set_handler(runner::interrupt) {
+        eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
+    }
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => return cannot(&error),
@@ -146,10 +161,12 @@ fn run(args: &RunArgs) -> u8 {
         }
         match runner.run(plan, &seeds(&plan.run.seeds), &command) {
             Ok(outcomes) => worst = outcomes.iter().map(|outcome| outcome.verdict).fold(worst, Verdict::min),
-            Err(error) => return cannot(&error),
+            // What was found before counts for more.
+            Err(error) if worst == Verdict::Pass => return cannot(&error),
+            Err(error) => drop(cannot(&error)),
         }
     }
-    worst.exit_code()
+    if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
 }
 
 fn read(paths: &[PathBuf], overrides: &[String]) -> (Vec<Plan>, Vec<PlanErrors>) {
@@ -178,7 +195,7 @@ fn seeds(seeds: &Seeds) -> Vec<u64> {
 
 fn seed(args: SeedArgs) -> u8 {
     #[cfg(feature = "planted-bugs")]
-    let planted = args.plant.as_deref().map(planted);
+    let planted = args.plant.as_deref().and_then(planted);
     #[cfg(not(feature = "planted-bugs"))]
     let planted: Option<Planted> = None;
     let SeedArgs { lock, seed, folder, record, story, .. } = args;
@@ -189,9 +206,10 @@ fn seed(args: SeedArgs) -> u8 {
 }
 
 #[cfg(feature = "planted-bugs")]
-fn planted(name: &str) -> Planted {
-    let bug = raft_core::PlantedBug::ALL.into_iter().find(|(known, _)| *known == name);
-    bug.map_or(Planted::Panic, |(_, bug)| Planted::Raft(bug))
+fn planted(name: &str) -> Option<Planted> {
+    let bugs = raft_core::PlantedBug::ALL.map(|(name, bug)| (name, Planted::Raft(bug)));
+    let all = bugs.into_iter().chain([("panic", Planted::Panic)]);
+    all.into_iter().find(|(known, _)| *known == name).map(|(_, bug)| bug)
 }
 
 fn cannot(error: &std::io::Error) -> u8 {

@@ -104,6 +104,19 @@ pub struct Event {
     pub log_index: Option<LogIndex>,
 }
 
+impl Event {
+    /// Writes it as a line.
+    ///
+    /// # Errors
+    ///
+    /// What `out` refuses.
+    pub fn write_to(&self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        out.write_all(&line)
+    }
+}
+
 /// How the operations of a history ended. One without an end is an `info`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -139,11 +152,7 @@ impl History {
     ///
     /// What `out` refuses.
     pub fn write_to(&self, mut out: impl Write) -> io::Result<()> {
-        for event in &self.events {
-            serde_json::to_writer(&mut out, event)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(())
+        self.events.iter().try_for_each(|event| event.write_to(&mut out))
     }
 
     /// Reads what [`Self::write_to`] wrote. Empty lines are skipped.

@@ -8,6 +8,7 @@
 //! | [`cli`] | what was typed, and the exit code |
 //! | [`plan`] | what a `plan.toml` says, with every mistake in it |
 //! | [`runner`] | a plan over its seeds, a process for each |
+//! | [`outcome`] | what became of a seed |
 //! | [`seed`] | one seed in its process |
 //! | [`sim`] | the run itself: real nodes in the simulated world |
 //! | [`kv`] | the state machine under test |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod history;
 pub mod kv;
 pub mod linearizable;
+pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod result;

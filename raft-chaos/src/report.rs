@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write as _, stdout};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::outcome::Outcome;
 use crate::plan::{Kind, Plan, Storage};
-use crate::runner::Outcome;
 use crate::verdict::Verdict;
 
 /// A line on standard output. A reader who has gone away is no reason to stop a run.
@@ -32,8 +32,8 @@ pub fn heading(plan: &Plan, seeds: &[u64]) {
     };
     let seeds = match seeds {
         [seed] => format!("seed {seed}"),
-        [first, .., last] => format!("{} seeds, {first} to {last}", seeds.len()),
-        [] => "no seeds".to_owned(),
+        [first, .., last] if seeds.len() > 20 => format!("{} seeds, {first} to {last}", seeds.len()),
+        _ => format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")),
     };
     say(&format!(
         "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
@@ -46,42 +46,41 @@ pub fn heading(plan: &Plan, seeds: &[u64]) {
 
 /// The end of a run with one seed.
 pub fn one(plan: &Plan, outcome: &Outcome) {
-    if let Some(result) = &outcome.result {
-        let number = |key: &str| result[key].to_string();
-        let ops = &result["ops"];
-        say(&format!(
-            "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
-            ops["ok"],
-            ops["fail"],
-            ops["info"],
-            micros(&result["latency_us"]["p50"]),
-            micros(&result["latency_us"]["p99"]),
-            millis(&result["ok_gap_ms"]),
-        ));
-        say(&format!(
-            "cluster   {} entries committed, {} elections, {} restarts",
-            number("committed"),
-            number("elections"),
-            number("restarts")
-        ));
-        for fault in result["faults"].as_array().into_iter().flatten() {
-            say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));
-        }
-        for recovery in result["recovery_ms"].as_array().into_iter().flatten() {
-            let (leader, commit) = (millis(&recovery["leader"]), millis(&recovery["commit"]));
-            let at = recovery["at"].as_f64().unwrap_or(0.0) / 1e3 - plan.run.warmup.as_secs_f64();
-            say(&format!("recovery  from the heal at {at:.3} s: to a leader {leader}, to a commit {commit}"));
-        }
-        let checker = &result["checker"];
-        say(&format!(
-            "judged    {} by {}; event hash {}; {:.1} virtual s in {:.1} wall s",
-            text(&checker["verdict"]),
-            text(&checker["engine"]),
-            text(&result["event_hash"]),
-            result["virtual_s"].as_f64().unwrap_or(0.0),
-            result["wall_s"].as_f64().unwrap_or(0.0)
-        ));
+    let result = &outcome.result;
+    let number = |key: &str| result[key].to_string();
+    let ops = &result["ops"];
+    say(&format!(
+        "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
+        ops["ok"],
+        ops["fail"],
+        ops["info"],
+        micros(&result["latency_us"]["p50"]),
+        micros(&result["latency_us"]["p99"]),
+        millis(&result["ok_gap_ms"]),
+    ));
+    say(&format!(
+        "cluster   {} entries committed, {} elections, {} restarts",
+        number("committed"),
+        number("elections"),
+        number("restarts")
+    ));
+    for fault in result["faults"].as_array().into_iter().flatten() {
+        say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));
     }
+    for recovery in result["recovery_ms"].as_array().into_iter().flatten() {
+        let (leader, commit) = (millis(&recovery["leader"]), millis(&recovery["commit"]));
+        let at = recovery["at"].as_f64().unwrap_or(0.0) / 1e3 - plan.run.warmup.as_secs_f64();
+        say(&format!("recovery  from the heal at {at:.3} s: to a leader {leader}, to a commit {commit}"));
+    }
+    let checker = &result["checker"];
+    say(&format!(
+        "judged    {} by {}; event hash {}; {:.1} virtual s in {:.1} wall s",
+        text(&checker["verdict"]),
+        text(&checker["engine"]),
+        text(&result["event_hash"]),
+        result["virtual_s"].as_f64().unwrap_or(0.0),
+        result["wall_s"].as_f64().unwrap_or(0.0)
+    ));
     verdict(outcome);
 }
 

@@ -4,21 +4,37 @@
 //! hangs or panics must not take the others with it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report;
-use crate::result::{SCHEMA, VERSIONS};
-use crate::verdict::Verdict;
+use crate::result::RunResult;
+use crate::sim::Ran;
+use crate::verdict::{Checker, Footprint, Judgement, Verdict};
+
+/// Whether somebody wants this process to end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Somebody wants this process to end: no seed begins any more, and what is known is told.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`interrupt`] was called.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
 
 /// How plans are run.
 #[derive(Clone, Debug)]
@@ -33,23 +49,6 @@ pub struct Runner {
     pub json: bool,
     /// The name of the bug that every node has on purpose.
     pub planted: Option<String>,
-}
-
-/// What became of one seed.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// The worst that was found.
-    pub verdict: Verdict,
-    /// Why.
-    pub reasons: Vec<String>,
-    /// `result.json`.
-    pub result: Option<Value>,
-    /// The command that repeats it.
-    pub command: String,
-    /// Where its files are; none of a seed that passed among many.
-    pub folder: Option<PathBuf>,
 }
 
 impl Runner {
@@ -76,10 +75,8 @@ impl Runner {
 
     fn show(&self, outcome: &Outcome, print: impl FnOnce(&Outcome)) {
         if self.json {
-            if let Some(result) = &outcome.result {
-                // A reader who has gone away is no reason to stop.
-                drop(writeln!(io::stdout(), "{result}"));
-            }
+            // A reader who has gone away is no reason to stop.
+            drop(writeln!(io::stdout(), "{}", outcome.result));
         } else {
             print(outcome);
         }
@@ -117,6 +114,7 @@ impl Job<'_> {
         let mut outcome = self.child(seed, self.folder, true, !self.runner.json)?;
         if self.plan.sim.recheck.of(1) > 0 {
             self.compare(&mut outcome)?;
+            outcome.write()?;
         }
         Ok(outcome)
     }
@@ -127,17 +125,22 @@ impl Job<'_> {
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
         let worker = || -> io::Result<()> {
-            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !interrupted())
+            {
                 let outcome = self.one_of_many(seed, rechecked.contains(&seed))?;
                 let mut done = done.lock().expect("no worker panics while it holds the list");
                 self.note(&outcome)?;
+                if self.runner.json || outcome.verdict != Verdict::Pass {
+                    self.runner.show(&outcome, report::verdict);
+                }
                 done.push(outcome);
                 self.tell(&done, seeds.len());
             }
             Ok(())
         };
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.runner.jobs).map(|_| scope.spawn(worker)).collect();
+            let workers: Vec<_> =
+                (0..self.runner.jobs.min(seeds.len())).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
         })?;
         let mut outcomes = done.into_inner().expect("no worker panicked");
@@ -156,17 +159,13 @@ impl Job<'_> {
         if outcome.verdict != Verdict::Pass {
             let folder = self.folder.join(format!("seed-{seed}"));
             fs::create_dir(&folder)?;
-            let first = outcome.hash();
-            outcome = self.child(seed, &folder, true, false)?;
-            if first.is_some() && first != outcome.hash() {
-                outcome.diverged("recorded");
-            }
-            self.runner.show(&outcome, report::verdict);
-        } else if recheck {
+            let mut recorded = self.child(seed, &folder, true, false)?;
+            recorded.must_equal(&outcome);
+            recorded.write()?;
+            return Ok(recorded);
+        }
+        if recheck {
             self.compare(&mut outcome)?;
-            if outcome.verdict != Verdict::Pass {
-                self.runner.show(&outcome, report::verdict);
-            }
         }
         Ok(outcome)
     }
@@ -175,9 +174,7 @@ impl Job<'_> {
     fn compare(&self, outcome: &mut Outcome) -> io::Result<()> {
         let scratch = tempfile::tempdir()?;
         let again = self.child(outcome.seed, scratch.path(), false, false)?;
-        if again.hash() != outcome.hash() {
-            outcome.diverged("second");
-        }
+        outcome.must_equal(&again);
         Ok(())
     }
 
@@ -185,10 +182,7 @@ impl Job<'_> {
     fn note(&self, outcome: &Outcome) -> io::Result<()> {
         let mut file =
             OpenOptions::new().create(true).append(true).open(self.folder.join("results.jsonl"))?;
-        match &outcome.result {
-            Some(result) => writeln!(file, "{result}"),
-            None => Ok(()),
-        }
+        writeln!(file, "{}", outcome.result)
     }
 
     /// Progress, on standard error.
@@ -220,82 +214,51 @@ impl Job<'_> {
         }
         let repeat = format!("{} --seed {seed}", self.command);
         if record {
-            write_repro(folder, &repeat)?;
+            self.write_repro(folder)?;
         }
         let status = wait(command.stdin(Stdio::null()).spawn()?, self.plan.run.max_wall)?;
         let result =
             fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let outcome = match (status, result) {
-            (Some(_), Some(result)) => Outcome::read(seed, result),
-            (None, _) => Outcome::without_result(
-                seed,
-                Verdict::Inconclusive,
-                format!("max_wall: the seed ran for more than {:?} and was stopped", self.plan.run.max_wall),
-            ),
+        let limit = self.plan.run.max_wall;
+        let result = match (status, result) {
+            (Some(_), Some(result)) => result,
+            (None, _) => {
+                let reason = format!("max_wall: the seed ran for more than {limit:?} and was stopped");
+                self.without_end(seed, Verdict::Inconclusive, reason)?
+            }
             (Some(code), None) => {
                 let said = fs::read_to_string(folder.join("panic.txt"));
-                let reason = said.unwrap_or_else(|_| {
-                    format!("the process of the seed ended with status {code} and no result")
-                });
-                let verdict = if code == 6 { Verdict::Crash } else { Verdict::Bug };
-                Outcome::without_result(seed, verdict, reason)
+                let silent = |_| format!("the process of the seed ended with status {code} and no result");
+                let verdict = match code {
+                    6 => Verdict::Crash,
+                    _ if interrupted() => Verdict::Interrupted,
+                    _ => Verdict::Bug,
+                };
+                self.without_end(seed, verdict, said.unwrap_or_else(silent))?
             }
         };
-        let outcome =
-            Outcome { command: repeat, folder: Some(folder.to_owned()), ..outcome.named(self.plan) };
-        if let Some(result) = &outcome.result {
-            fs::write(folder.join("result.json"), serde_json::to_vec_pretty(result)?)?;
-        }
+        let outcome = Outcome::read(seed, result, repeat, folder);
+        outcome.write()?;
         Ok(outcome)
     }
-}
 
-impl Outcome {
-    fn read(seed: u64, result: Value) -> Self {
-        let reasons = result["reasons"].as_array().into_iter().flatten();
-        let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).collect();
-        let verdict = match result["verdict"].as_str() {
-            Some("pass") => Verdict::Pass,
-            Some("safety") => Verdict::Safety,
-            Some("crash") => Verdict::Crash,
-            Some("liveness") => Verdict::Liveness,
-            Some("inconclusive") => Verdict::Inconclusive,
-            _ => Verdict::Bug,
-        };
-        Self { seed, verdict, reasons, result: Some(result), command: String::new(), folder: None }
+    /// A script that runs the locked plan beside it once more.
+    fn write_repro(&self, folder: &Path) -> io::Result<()> {
+        let plant = self.runner.planted.as_ref().map_or(String::new(), |bug| format!(" --plant {bug}"));
+        let program = self.runner.program.display();
+        let script =
+            format!("#!/bin/sh\ncd \"$(dirname \"$0\")\" && exec '{program}' run plan.lock.toml{plant}\n");
+        let path = folder.join("repro.sh");
+        fs::write(&path, script)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))
     }
 
-    /// A seed whose process could not judge itself.
-    fn without_result(seed: u64, verdict: Verdict, reason: String) -> Self {
-        let result = json!({
-            "schema": SCHEMA, "mode": "sim", "seed": seed, "verdict": verdict, "exit_code": verdict.exit_code(),
-            "reasons": [reason], "versions": VERSIONS,
-        });
-        let (command, folder) = Default::default();
-        Self { seed, verdict, reasons: vec![reason], result: Some(result), command, folder }
-    }
-
-    fn named(mut self, plan: &Plan) -> Self {
-        if let Some(result) = &mut self.result {
-            result["plan"] = plan.name.clone().into();
-        }
-        self
-    }
-
-    fn hash(&self) -> Option<String> {
-        Some(self.result.as_ref()?["event_hash"].as_str()?.to_owned())
-    }
-
-    /// Another run of the same seed went another way. Worse things stay what they are.
-    fn diverged(&mut self, run: &str) {
-        self.reasons
-            .push(format!("the {run} run of seed {} went another way: its event hash differs", self.seed));
-        self.verdict = self.verdict.min(Verdict::Divergence);
-        if let Some(result) = &mut self.result {
-            result["verdict"] = json!(self.verdict);
-            result["exit_code"] = json!(self.verdict.exit_code());
-            result["reasons"] = json!(self.reasons);
-        }
+    /// The result of a seed whose process could not judge itself.
+    fn without_end(&self, seed: u64, verdict: Verdict, reason: String) -> io::Result<Value> {
+        let checker = Checker { engine: "off", seconds: 0.0, verdict: "off" };
+        let judgement = Judgement { verdict, reasons: vec![reason], checker };
+        let nothing = Footprint { rss_mb: 0, disk_mb: 0 };
+        Ok(serde_json::to_value(RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, 0.0))?)
     }
 }
 
@@ -313,10 +276,6 @@ fn wait(mut child: std::process::Child, limit: Duration) -> io::Result<Option<i3
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn write_repro(folder: &Path, command: &str) -> io::Result<()> {
-    fs::write(folder.join("repro.sh"), format!("#!/bin/sh\nexec {command}\n"))
 }
 
 /// So many of the seeds, evenly spread.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, LineWriter, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::plan::Plan;
@@ -12,9 +12,6 @@ use crate::report;
 use crate::result::RunResult;
 use crate::sim::{self, Options, Planted};
 use crate::verdict::{Footprint, Verdict, judge};
-
-/// Whether nodes are running, so that a panic is theirs.
-static NODES_RUN: AtomicBool = AtomicBool::new(false);
 
 /// What this process has to do.
 #[derive(Clone, Debug)]
@@ -55,9 +52,7 @@ impl Seed {
             listener: self.story.then(|| Box::new(report::story) as sim::Listener),
             planted: self.planted,
         };
-        NODES_RUN.store(true, Ordering::Relaxed);
         let ran = sim::run(&plan, self.seed, options)?;
-        NODES_RUN.store(false, Ordering::Relaxed);
         let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(scratch.path())? >> 20 };
         let judgement = judge(&plan, &ran, footprint, &mut || began.elapsed());
         let wall_s = began.elapsed().as_secs_f64();
@@ -78,7 +73,7 @@ fn record_panics(folder: PathBuf) {
         let place = panic
             .location()
             .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-        let (verdict, who) = if NODES_RUN.load(Ordering::Relaxed) {
+        let (verdict, who) = if sim::NODES_RUN.load(Ordering::Relaxed) {
             (Verdict::Crash, "a task of a node")
         } else {
             (Verdict::Bug, "raft-chaos")

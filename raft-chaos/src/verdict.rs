@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::linearizable::{self, Limits};
 use crate::plan::{Check, Count, Engine, Limit, Linearizable, Plan};
-use crate::sim::{Operations, Ran};
+use crate::sim::{Operations, Ran, Recovery};
 
 /// The verdict on one run, from the worst to the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,6 +31,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, from the worst to the best.
+    pub const ALL: [Self; 8] = [
+        Self::Bug,
+        Self::Safety,
+        Self::Crash,
+        Self::Divergence,
+        Self::Interrupted,
+        Self::Liveness,
+        Self::Inconclusive,
+        Self::Pass,
+    ];
+
     /// The exit code of a run that ends so.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -134,22 +146,20 @@ impl Found {
         elapsed: &mut dyn FnMut() -> Duration,
     ) -> &'static str {
         if how.engine != Engine::Wgl {
-            match linearizable::witness(&ran.history, &ran.witness) {
+            let word = match linearizable::witness(&ran.history, &ran.witness) {
                 linearizable::Verdict::Linearizable => return "linearizable",
                 linearizable::Verdict::NotLinearizable(example) => {
-                    self.add(
-                        Verdict::Safety,
-                        format!(
-                            "witness-order: the order of the log does not explain what clients saw: {example}"
-                        ),
-                    );
+                    let why = "witness-order: the order of the log does not explain what clients saw";
+                    self.add(Verdict::Safety, format!("{why}: {example}"));
+                    "not-linearizable"
                 }
                 linearizable::Verdict::Unknown { why } => {
-                    self.add(Verdict::Inconclusive, format!("witness: {why}"))
+                    self.add(Verdict::Inconclusive, format!("witness: {why}"));
+                    "unknown"
                 }
-            }
+            };
             if how.engine == Engine::Witness {
-                return "not-linearizable";
+                return word;
             }
         }
         let until = elapsed() + how.timeout;
@@ -192,9 +202,7 @@ impl Found {
                 Limit::Elections => ran.elections,
                 Limit::Terms => ran.terms,
                 Limit::Restarts => ran.restarts,
-                Limit::RecoveryMs => {
-                    ran.recoveries.iter().filter_map(|recovery| recovery.commit).max().unwrap_or(0)
-                }
+                Limit::RecoveryMs => longest_recovery(&ran.recoveries),
                 Limit::P99Us => quantile(&ran.operations.all_us(), 99),
                 Limit::RssMb => footprint.rss_mb,
                 Limit::DiskMb => footprint.disk_mb,
@@ -229,6 +237,12 @@ impl Found {
             }
         }
     }
+}
+
+/// The largest number in `recovery_ms`; beyond any bound if there were heals and nothing followed one.
+fn longest_recovery(recoveries: &[Recovery]) -> u64 {
+    let longest = recoveries.iter().filter_map(|recovery| recovery.commit).max();
+    longest.unwrap_or(if recoveries.is_empty() { 0 } else { u64::MAX })
 }
 
 /// The smallest of `sorted` that at least so many in a hundred do not exceed; 0 of none.

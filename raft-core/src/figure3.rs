@@ -381,6 +381,23 @@ mod tests {
         Event::Committed { from: LogIndex::new(from), to: id(term, to) }
     }
 
+    #[test]
+    fn a_leader_elected_late_need_not_have_what_a_later_term_committed() {
+        let mut figure3 = Figure3::new((1..=3).map(node).collect());
+        for (server, event) in [
+            (1, append(1, 1)),
+            (2, append(1, 1)),
+            (1, durable(6, 1, 1)),
+            (2, durable(6, 1, 1)),
+            (1, lead(6)),
+            (1, commit(0, 1, 1)),
+            (3, lead(5)),
+        ] {
+            assert_eq!(figure3.observe(node(server), &event), Ok(()), "{event:?}");
+        }
+        assert!(figure3.observe(node(3), &lead(7)).is_err());
+    }
+
     /// Each row: the property that the last event of a story breaks.
     #[test]
     fn every_property_can_break() {

@@ -77,8 +77,28 @@ fn seeds(item: &Item<'_>) -> Option<Seeds> {
     item.whole().map(|seed| Seeds::These(seed..=seed))
 }
 
+/// Keys in use at once: each has a place in memory.
+const LIVE_MAX: u64 = 100_000;
+/// A value and what goes with it have to fit into a frame.
+const VALUE_MAX: u64 = 4 << 20;
+
+fn value_size(item: &Item<'_>) -> Option<u64> {
+    let size = item.parsed(values::size, "a size, as in \"64B\"")?;
+    if size <= VALUE_MAX { Some(size) } else { item.expected("at most \"4MiB\"") }
+}
+
+/// The clocks of simulated hosts move in whole milliseconds.
+fn whole_millis(item: &Item<'_>) -> Option<Duration> {
+    let tick = item.some_duration()?;
+    if tick.subsec_nanos() % 1_000_000 == 0 {
+        Some(tick)
+    } else {
+        item.expected("whole milliseconds, as in \"1ms\"")
+    }
+}
+
 fn sim(mut table: Section<'_>) -> Sim {
-    let tick = table.read("tick", Item::some_duration).unwrap_or(millis(1));
+    let tick = table.read("tick", whole_millis).unwrap_or(millis(1));
     let mut link = table.section("link");
     let delay = link.read("delay", Item::duration).unwrap_or(millis(1));
     let jitter = link.read("jitter", Item::duration).unwrap_or(millis(4));
@@ -162,18 +182,17 @@ fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
     let kind = KINDS.iter().find(|(name, ..)| Some(*name) == word);
     let clients = table.read("clients", |item| item.integer(1, 1_000)).unwrap_or(5);
     let rate = table.read("rate", |item| item.integer(1, 1_000_000)).unwrap_or(100);
-    let value = table.read("value", |item| item.parsed(values::size, "a size, as in \"64B\"")).unwrap_or(64);
+    let value = table.read("value", value_size).unwrap_or(64);
     let mut keys = table.section("keys");
-    let mut number =
-        |key, default| keys.read(key, |item| item.integer(1, i64::MAX.unsigned_abs())).unwrap_or(default);
+    let mut number = |key, default, max| keys.read(key, |item| item.integer(1, max)).unwrap_or(default);
     let keys_read = Keys {
-        live: number("live", 16),
-        ops_per_key: number("ops_per_key", 200),
-        clients_per_key: number("clients_per_key", 5),
+        live: number("live", 16, LIVE_MAX),
+        ops_per_key: number("ops_per_key", 200, i64::MAX.unsigned_abs()),
+        clients_per_key: number("clients_per_key", 5, i64::MAX.unsigned_abs()),
     };
     keys.finish();
     let mix = mix(&mut table, kind.map_or(&[], |(.., operations)| operations));
-    let op_timeout = table.read("op_timeout", Item::duration).unwrap_or(secs(2));
+    let op_timeout = table.read("op_timeout", Item::some_duration).unwrap_or(secs(2));
     table.read("retries", |item| item.word(&[("none", Some(())), ("session", None)]));
     let route = table.read("route", |item| route(item, nodes)).unwrap_or(Route::Leader);
     if word == Some("lab") {

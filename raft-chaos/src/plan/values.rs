@@ -206,6 +206,9 @@ impl fmt::Display for Count {
     }
 }
 
+/// The most seeds of one run: their results are held in memory.
+const SEEDS_MAX: u64 = 1_000_000;
+
 /// The seeds of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seeds {
@@ -219,13 +222,13 @@ impl Seeds {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} are no seeds; write a whole number, \"a..b\" with a below b, \"a..=b\" or \"random:n\""
+                "{text:?} are no seeds; write a whole number, \"a..b\" with a below b, \"a..=b\" or \"random:n\", at most a million"
             )
         };
         let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
         if let Some(count) = text.strip_prefix("random:") {
             let count = number(count)?;
-            return if count == 0 { Err(wrong()) } else { Ok(Self::Random(count)) };
+            return if (1..=SEEDS_MAX).contains(&count) { Ok(Self::Random(count)) } else { Err(wrong()) };
         }
         let Some((first, last)) = text.split_once("..") else {
             return number(text).map(|seed| Self::These(seed..=seed));
@@ -235,7 +238,7 @@ impl Seeds {
             Some(last) => number(last)?,
             None => number(last)?.checked_sub(1).ok_or_else(wrong)?,
         };
-        if first > last { Err(wrong()) } else { Ok(Self::These(first..=last)) }
+        if first > last || last - first >= SEEDS_MAX { Err(wrong()) } else { Ok(Self::These(first..=last)) }
     }
 }
 
@@ -278,6 +281,7 @@ mod tests {
             ("3..=3", Some((3, 3))),
             ("7", Some((7, 7))),
             ("3..3", None),
+            ("0..1000001", None),
             ("0..0", None),
             ("5..1", None),
             ("a..b", None),

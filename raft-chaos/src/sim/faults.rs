@@ -19,6 +19,8 @@ pub(super) struct Faults {
     active: Vec<Active>,
     firings: Vec<Firing>,
     heals: Vec<Time>,
+    /// Lives that have to end, and be followed by another one.
+    restarts: Vec<Life>,
     world: World,
     rng: Rng,
     /// Events fire from the end of the warm-up to the end of the plan's duration.
@@ -46,19 +48,16 @@ struct Active {
 }
 
 enum Kind {
-    Cut {
-        links: BTreeSet<(NodeId, NodeId)>,
-        met_before: u64,
-    },
-    Down {
-        nodes: Vec<NodeId>,
-        graceful: bool,
-    },
-    /// Each with the life that was paused.
-    Paused {
-        lives: Vec<(NodeId, u64)>,
-        held_before: u64,
-    },
+    Cut { links: BTreeSet<(NodeId, NodeId)>, met_before: BTreeMap<(NodeId, NodeId), u64> },
+    Down { lives: Vec<Life>, graceful: bool },
+    Paused { lives: Vec<Life>, held_before: u64 },
+}
+
+/// One life of a server: what was done to it is not done to the next one.
+#[derive(Clone, Copy)]
+struct Life {
+    node: NodeId,
+    life: u64,
 }
 
 /// One firing of an event, with its evidence.
@@ -73,8 +72,8 @@ pub(super) struct Firing {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Evidence {
-    /// Messages that met the cut.
-    MessagesCut(u64),
+    /// Messages of the protocol that met the cut, by direction.
+    MessagesCut(BTreeMap<String, u64>),
     /// Servers that ran, and then did not.
     Killed(Vec<NodeId>),
     /// Servers that shut down in order.
@@ -87,9 +86,10 @@ pub(super) enum Evidence {
 
 impl Evidence {
     /// Whether the fault did anything. To heal what is whole is no fault.
-    pub(super) const fn had_effect(&self) -> bool {
+    pub(super) fn had_effect(&self) -> bool {
         match self {
-            Self::MessagesCut(count) | Self::HeldBack(count) => *count > 0,
+            Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
+            Self::HeldBack(count) => *count > 0,
             Self::Killed(nodes) | Self::ShutDown(nodes) => !nodes.is_empty(),
             Self::Healed(_) => true,
         }
@@ -107,6 +107,7 @@ impl Faults {
             active: Vec::new(),
             firings: Vec::new(),
             heals: Vec::new(),
+            restarts: Vec::new(),
             world,
             rng: Rng::new(seed),
             from,
@@ -118,6 +119,7 @@ impl Faults {
     /// A moment later: undoes what is due, then fires what is due, in file order; at the end of the
     /// plan's duration undoes everything but what lasts for ever.
     pub(super) fn advance(&mut self, now: Time, sim: &mut Sim<'_>) {
+        self.restart(sim);
         if self.healed || now < self.from {
             return;
         }
@@ -125,10 +127,11 @@ impl Faults {
             .into_iter()
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
         self.active = rest;
-        self.undo(now, due, sim);
+        self.undo(now, due);
+        self.restart(sim);
         if now >= self.to {
             self.healed = true;
-            self.heals.push(now);
+            self.note_heal(now);
             return;
         }
         for place in 0..self.events.len() {
@@ -169,9 +172,10 @@ impl Faults {
             Some(name) => other(name).and_then(|event| event.first_fired),
             None => Some(self.from),
         };
+        // Faults come before anything else of their instant: a leader of that instant came since.
         let elected = || {
-            let leader = self.world.view().leader.and_then(|leader| self.world.server(leader));
-            leader.is_some_and(|leader| when.event.is_none() || Some(leader.leads_since) > since)
+            let leader = self.world.leader_of_highest_term();
+            leader.is_some_and(|leader| when.event.is_none() || Some(leader.leads_since) >= since)
         };
         let states = since.is_some_and(|since| now >= since.after(when.after.unwrap_or_default()))
             && now >= self.from.after(when.at.unwrap_or_default())
@@ -228,16 +232,16 @@ impl Faults {
 
     fn partition(&mut self, view: &View, split: &Split) -> Option<Begun> {
         let Drawn { target, cut } = split.draw(view, &mut |n| self.rng.below(n))?;
-        let met_before = self.world.met(cut.iter().copied());
+        let met_before = self.world.met(&cut);
         self.world.cut(cut.iter().copied(), true);
         let does = if target.is_empty() {
             format!("cuts {}", directions(&cut))
         } else {
-            format!("cuts off {} ({} directions)", list(&target), cut.len())
+            format!("cuts off {} ({} directions)", list(target.iter().copied()), cut.len())
         };
         Some(Begun {
             does,
-            evidence: Evidence::MessagesCut(0),
+            evidence: Evidence::MessagesCut(BTreeMap::new()),
             kind: Some(Kind::Cut { links: cut, met_before }),
             acted_on: target,
         })
@@ -256,56 +260,54 @@ impl Faults {
                 self.world.cut(links, false);
             }
         }
-        self.heals.push(now);
+        self.note_heal(now);
         let does = format!("ends {count} partitions");
         Begun { does, evidence: Evidence::Healed(count), kind: None, acted_on: Vec::new() }
     }
 
     fn crash(&mut self, view: &View, target: &Target, sim: &mut Sim<'_>) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let killed: Vec<_> =
-            nodes.iter().copied().filter(|&node| self.world.gone(node, "is killed")).collect();
-        for &node in &killed {
-            sim.crash(host_name(node));
+        let lives = self.running(&nodes);
+        for life in &lives {
+            self.world.gone(life.node, "is killed");
+            sim.crash(host_name(life.node));
         }
         Some(Begun {
-            does: format!("kills {}", list(&nodes)),
-            evidence: Evidence::Killed(killed),
-            kind: Some(Kind::Down { nodes: nodes.clone(), graceful: false }),
+            does: format!("kills {}", list(nodes.iter().copied())),
+            evidence: Evidence::Killed(lives.iter().map(|life| life.node).collect()),
+            kind: Some(Kind::Down { lives, graceful: false }),
             acted_on: nodes,
         })
     }
 
     fn stop(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let running: Vec<_> = nodes.iter().copied().filter(|node| view.running.contains(node)).collect();
-        for server in running.iter().filter_map(|&node| self.world.server(node)) {
+        let lives = self.running(&nodes);
+        for server in lives.iter().filter_map(|life| self.world.server(life.node)) {
             server.stop.notify_one();
         }
         Some(Begun {
-            does: format!("shuts down {}", list(&nodes)),
+            does: format!("shuts down {}", list(nodes.iter().copied())),
             evidence: Evidence::ShutDown(Vec::new()),
-            kind: Some(Kind::Down { nodes: running, graceful: true }),
+            kind: Some(Kind::Down { lives, graceful: true }),
             acted_on: nodes,
         })
     }
 
     fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let life = |&node: &NodeId| self.world.server(node).map(|server| (node, server.starts));
-        let lives: Vec<_> =
-            nodes.iter().filter(|node| view.running.contains(node)).filter_map(life).collect();
+        let lives = self.running(&nodes);
         let held_before = self.held(&lives);
-        lives.iter().for_each(|&(node, _)| self.world.pause(node, true));
+        lives.iter().for_each(|life| self.world.pause(life.node, true));
         Some(Begun {
-            does: format!("pauses {}", list(&nodes)),
+            does: format!("pauses {}", list(nodes.iter().copied())),
             evidence: Evidence::HeldBack(0),
             kind: Some(Kind::Paused { lives, held_before }),
             acted_on: nodes,
         })
     }
 
-    fn undo(&mut self, now: Time, due: Vec<Active>, sim: &mut Sim<'_>) {
+    fn undo(&mut self, now: Time, due: Vec<Active>) {
         for fault in due {
             self.settle(&fault);
             let does = match fault.kind {
@@ -313,36 +315,63 @@ impl Faults {
                     self.world.cut(links, false);
                     "heals".to_owned()
                 }
-                Kind::Down { nodes, .. } => {
-                    nodes.iter().for_each(|&node| self.start(node, sim));
-                    format!("starts {}", list(&nodes))
+                Kind::Down { lives, .. } => {
+                    let does = format!("starts {}", list(lives.iter().map(|life| life.node)));
+                    self.restarts.extend(lives);
+                    does
                 }
                 Kind::Paused { lives, .. } => {
-                    let same = |&(node, life): &(NodeId, u64)| {
-                        self.world.server(node).is_some_and(|server| server.running && server.starts == life)
-                    };
-                    let nodes: Vec<_> = lives.into_iter().filter(same).map(|(node, _)| node).collect();
+                    let nodes: Vec<_> =
+                        lives.into_iter().filter(|life| self.lives(life)).map(|life| life.node).collect();
                     nodes.iter().for_each(|&node| self.world.pause(node, false));
-                    format!("resumes {}", list(&nodes))
+                    format!("resumes {}", list(nodes))
                 }
             };
             let fault = self.firings[fault.firing].event.clone();
             self.world.happened(&Happening::Fault { fault, does });
-            if self.heals.last() != Some(&now) {
-                self.heals.push(now);
+            self.note_heal(now);
+        }
+    }
+
+    /// Starts each server whose life has ended and is to be followed by another, unless another fault
+    /// keeps it down. One that is still shutting down is started when it has.
+    fn restart(&mut self, sim: &mut Sim<'_>) {
+        for ended in std::mem::take(&mut self.restarts) {
+            if self.lives(&ended) {
+                self.restarts.push(ended);
+            } else if self.world.server(ended.node).is_some_and(|server| !server.running)
+                && !self.is_kept_down(ended.node)
+            {
+                self.world.booted(ended.node);
+                sim.bounce(host_name(ended.node));
             }
         }
     }
 
-    /// Starts a server, unless it runs or another fault keeps it down.
-    fn start(&self, node: NodeId, sim: &mut Sim<'_>) {
-        let kept_down = self.active.iter().any(|fault| match &fault.kind {
-            Kind::Down { nodes, .. } => nodes.contains(&node),
+    fn is_kept_down(&self, node: NodeId) -> bool {
+        self.active.iter().any(|fault| match &fault.kind {
+            Kind::Down { lives, .. } => lives.iter().any(|life| life.node == node),
             Kind::Cut { .. } | Kind::Paused { .. } => false,
-        });
-        let runs = self.world.server(node).is_some_and(|server| server.running);
-        if !runs && !kept_down {
-            sim.bounce(host_name(node));
+        })
+    }
+
+    /// Those of the servers that run, in the lives that they have now.
+    fn running(&self, nodes: &[NodeId]) -> Vec<Life> {
+        let running = |&node: &NodeId| {
+            let server = self.world.server(node).filter(|server| server.running)?;
+            Some(Life { node, life: server.life })
+        };
+        nodes.iter().filter_map(running).collect()
+    }
+
+    /// Whether this life goes on.
+    fn lives(&self, life: &Life) -> bool {
+        self.world.server(life.node).is_some_and(|server| server.running && server.life == life.life)
+    }
+
+    fn note_heal(&mut self, now: Time) {
+        if self.heals.last() != Some(&now) {
+            self.heals.push(now);
         }
     }
 
@@ -350,22 +379,26 @@ impl Faults {
     fn settle(&mut self, fault: &Active) {
         let evidence = match &fault.kind {
             Kind::Cut { links, met_before } => {
-                Some(Evidence::MessagesCut(self.world.met(links.iter().copied()) - met_before))
+                let met = self.world.met(links).into_iter().map(|((from, to), met)| {
+                    let before = met_before.get(&(from, to)).copied().unwrap_or(0);
+                    (format!("{from}>{to}"), met - before)
+                });
+                Evidence::MessagesCut(met.collect())
             }
-            Kind::Down { nodes, graceful: true } => {
-                let down = |node: &NodeId| self.world.server(*node).is_some_and(|server| !server.running);
-                Some(Evidence::ShutDown(nodes.iter().copied().filter(down).collect()))
+            Kind::Down { lives, graceful: true } => {
+                let shut_down = |life: &&Life| {
+                    self.world.server(life.node).is_some_and(|server| server.shut_down == life.life)
+                };
+                Evidence::ShutDown(lives.iter().filter(shut_down).map(|life| life.node).collect())
             }
-            Kind::Down { graceful: false, .. } => None,
-            Kind::Paused { lives, held_before } => Some(Evidence::HeldBack(self.held(lives) - held_before)),
+            Kind::Down { graceful: false, .. } => return,
+            Kind::Paused { lives, held_before } => Evidence::HeldBack(self.held(lives) - held_before),
         };
-        if let Some(evidence) = evidence {
-            self.firings[fault.firing].evidence = evidence;
-        }
+        self.firings[fault.firing].evidence = evidence;
     }
 
-    fn held(&self, lives: &[(NodeId, u64)]) -> u64 {
-        lives.iter().filter_map(|&(node, _)| self.world.server(node)).map(|server| server.held).sum()
+    fn held(&self, lives: &[Life]) -> u64 {
+        lives.iter().filter_map(|life| self.world.server(life.node)).map(|server| server.held).sum()
     }
 }
 
@@ -378,11 +411,9 @@ struct Begun {
     acted_on: Vec<NodeId>,
 }
 
-fn list(nodes: &[NodeId]) -> String {
-    if nodes.is_empty() {
-        return "nobody".to_owned();
-    }
-    nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+fn list(nodes: impl IntoIterator<Item = NodeId>) -> String {
+    let nodes: Vec<_> = nodes.into_iter().map(|node| node.to_string()).collect();
+    if nodes.is_empty() { "nobody".to_owned() } else { nodes.join(" ") }
 }
 
 fn directions(links: &BTreeSet<(NodeId, NodeId)>) -> String {

@@ -22,6 +22,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use raft_core::{LogIndex, NodeId, PlantedBug, Rng, Term, Time};
@@ -39,6 +40,9 @@ use world::World;
 
 /// How many segments, and connections that wait, a simulated socket holds.
 const TCP_CAPACITY: usize = 1024;
+
+/// Whether nodes are running, so that a panic is theirs and not this tool's.
+pub static NODES_RUN: AtomicBool = AtomicBool::new(false);
 
 /// How a run is done.
 #[derive(Default)]
@@ -66,7 +70,7 @@ pub enum Planted {
 }
 
 /// What happened in a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ran {
     /// What clients saw.
     pub history: History,
@@ -175,6 +179,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64(), trace);
     let mut sim = build(plan, rng.next_u64());
     for &id in &nodes {
+        world.booted(id);
         let server = Server {
             id,
             cluster: plan.cluster.clone(),
@@ -235,7 +240,10 @@ impl Run<'_> {
         self.phase("all is healed");
         let healed = self.sim.elapsed();
         self.advance_to(run.warmup + run.duration + run.settle)?;
+        // With nothing left to settle, what is due at this very moment is undone all the same.
+        self.faults.advance(Time::ZERO.after(self.sim.elapsed()), &mut self.sim);
         self.faults.finish();
+        self.drain()?;
         let owed = self
             .progress
             .owed_since()
@@ -250,16 +258,39 @@ impl Run<'_> {
 
     fn advance_to(&mut self, end: Duration) -> io::Result<()> {
         while self.sim.elapsed() < end {
-            // A host never fails, and clients never end: what goes wrong is in the world.
-            drop(self.sim.step());
             let now = Time::ZERO.after(self.sim.elapsed());
             self.world.set_now(now);
             self.faults.advance(now, &mut self.sim);
+            self.step();
             self.progress.advance(now, &self.world, self.clients.waiting_since());
             self.recover(now);
-            if let Some(file) = &mut self.file {
-                self.written = self.clients.write_history(self.written, file)?;
-            }
+            self.write_history()?;
+        }
+        Ok(())
+    }
+
+    /// Everything runs for one tick. What panics meanwhile is a node, or a client of one.
+    fn step(&mut self) {
+        NODES_RUN.store(true, Ordering::Relaxed);
+        // A host never fails, and clients never end: what goes wrong is in the world.
+        drop(self.sim.step());
+        NODES_RUN.store(false, Ordering::Relaxed);
+    }
+
+    /// No operation begins any more; those under way come to their ends, which takes no longer than
+    /// they may.
+    fn drain(&mut self) -> io::Result<()> {
+        self.clients.stop();
+        while self.clients.is_waiting() {
+            self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
+            self.step();
+        }
+        self.write_history()
+    }
+
+    fn write_history(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            self.written = self.clients.write_history(self.written, file)?;
         }
         Ok(())
     }
@@ -268,7 +299,7 @@ impl Run<'_> {
     fn cold(&self) -> Option<String> {
         if self.plan.run.warmup.is_zero() {
             None
-        } else if self.world.view().leader.is_none() {
+        } else if self.world.leaders().is_empty() {
             Some(format!("the warm-up of {:?} ended without a leader", self.plan.run.warmup))
         } else if self.clients.ok() == 0 {
             Some(format!("the warm-up of {:?} ended without one operation that was ok", self.plan.run.warmup))
@@ -283,11 +314,11 @@ impl Run<'_> {
         }
         let Some(last) = self.recoveries.last_mut().filter(|last| last.commit.is_none()) else { return };
         let heal = Time::from_nanos(last.at * 1_000_000);
-        if last.leader.is_none() && self.world.view().leader.is_some() {
+        if last.leader.is_none() && self.progress.is_led() {
             last.leader = Some(millis(now.since(heal)));
         }
         let (_, committed) = self.world.committed();
-        if last.leader.is_some() && committed > heal {
+        if last.leader.is_some() && committed >= heal {
             last.commit = Some(millis(committed.since(heal)));
         }
     }
@@ -332,7 +363,7 @@ impl Run<'_> {
             elections: (self.world.leaders().len() - leaders) as u64,
             terms: self.world.highest_term().get() - term.get(),
             committed: self.world.committed().0,
-            restarts: servers.values().map(|server| server.starts.saturating_sub(1)).sum(),
+            restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
             event_hash,
             virtual_time: self.sim.elapsed(),
         }

@@ -48,6 +48,11 @@ impl Progress {
         self.majorities.iter().filter_map(|majority| majority.whole).min()
     }
 
+    /// Whether a whole majority has a leader.
+    pub(super) const fn is_led(&self) -> bool {
+        self.versions.is_some() && self.leaderless.is_none()
+    }
+
     /// A moment later. `waiting_since` is since when there has always been an operation that waits.
     pub(super) fn advance(&mut self, now: Time, world: &World, waiting_since: Option<Time>) {
         let versions = world.versions();
@@ -60,7 +65,11 @@ impl Progress {
             && now.since(owed.max(leaderless)) > self.leader_within
         {
             let within = self.leader_within;
-            self.no_leader = Some(format!("a majority was up and connected for {within:?} without a leader"));
+            let nodes = self.whole_majority();
+            self.no_leader = Some(format!(
+                "{nodes} were up and connected for {within:?} without a leader (at {})",
+                at(now)
+            ));
         }
         if self.no_commit.is_none()
             && let (Some(owed), Some(waiting)) = (self.owed_since(), waiting_since)
@@ -69,19 +78,29 @@ impl Progress {
             let since = owed.max(waiting).max(committed);
             if now.since(since) > self.commit_within {
                 let within = self.commit_within;
+                let nodes = self.whole_majority();
                 self.no_commit = Some(format!(
-                    "nothing was committed after entry {index} for {within:?}, while a majority was up and connected and an operation waited"
+                    "{nodes} were up and connected, and committed nothing after entry {index} for {within:?} while an operation waited (at {})",
+                    at(now)
                 ));
             }
         }
+    }
+
+    /// The servers to whom progress has been owed longest.
+    fn whole_majority(&self) -> String {
+        let whole = self.majorities.iter().filter(|majority| majority.whole.is_some());
+        let nodes = whole.min_by_key(|majority| majority.whole).map(|majority| &majority.nodes);
+        nodes.into_iter().flatten().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
     }
 
     fn look(&mut self, now: Time, world: &World) {
         let servers = world.servers();
         let fit = |id: &NodeId| servers.get(id).is_some_and(|server| server.running && server.paused == 0);
         let mut led = false;
+        let cut = world.cut_links();
         for Majority { nodes, whole } in &mut self.majorities {
-            let linked = |a: &NodeId| nodes.iter().all(|b| a == b || world.are_linked(*a, *b));
+            let linked = |a: &NodeId| nodes.iter().all(|b| !cut.contains(&(*a, *b)));
             let is_whole = nodes.iter().all(fit) && nodes.iter().all(linked);
             *whole = is_whole.then(|| whole.unwrap_or(now));
             let highest = nodes.iter().filter_map(|id| servers.get(id)).max_by_key(|server| server.term);
@@ -92,6 +111,10 @@ impl Progress {
         }
         self.leaderless = (!led).then(|| self.leaderless.unwrap_or(now));
     }
+}
+
+fn at(now: Time) -> String {
+    format!("{:?}", Duration::from_nanos(now.as_nanos()))
 }
 
 /// Every way to choose `count` of `nodes`.

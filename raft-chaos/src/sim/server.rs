@@ -53,8 +53,8 @@ impl Server {
     /// One life, from start to stop; a crash drops it anywhere.
     pub(super) async fn live(self) -> turmoil::Result {
         let environment = SimEnvironment::new(&self.world, Some(self.id));
-        let starts = self.world.server(self.id).map_or(0, |server| server.starts);
-        let mut rng = Rng::new(self.seed ^ starts.wrapping_mul(0x9e37_79b9));
+        let life = self.world.server(self.id).map_or(0, |server| server.life);
+        let mut rng = Rng::new(self.seed ^ life.wrapping_mul(0x9e37_79b9));
         let incarnation = Incarnation(self.seed);
         let mut sync = Rng::new(rng.next_u64());
         let delay: SyncDelay = Box::new(move || sync.duration(SYNC));
@@ -71,7 +71,7 @@ impl Server {
             }
         };
         match ended {
-            Ok(()) => drop(self.world.gone(self.id, "has shut down")),
+            Ok(()) => self.world.shut_down(self.id),
             Err(error) => self.world.ended(self.id, &error),
         }
         Ok(())

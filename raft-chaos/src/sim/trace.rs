@@ -22,8 +22,8 @@ pub(super) enum Happening {
         #[serde(flatten)]
         event: Event,
     },
-    /// A server started with this on its disk, for the so-manieth time.
-    Started { node: NodeId, term: Term, last: EntryId, starts: u64 },
+    /// A server started with this on its disk, in this one of its lives.
+    Started { node: NodeId, term: Term, last: EntryId, life: u64 },
     /// A server no longer runs.
     Gone { node: NodeId, how: String },
     /// A fault began, ended, or found nothing to do.
@@ -52,7 +52,7 @@ impl Happening {
             },
             Self::Node { node, event: Event::Stopped { reason } } => write!(text, "{node} stops: {reason}"),
             Self::Node { .. } | Self::Operation { .. } => return None,
-            Self::Started { node, starts: 1, .. } => write!(text, "{node} starts"),
+            Self::Started { node, life: 1, .. } => write!(text, "{node} starts"),
             Self::Started { node, term, last, .. } => {
                 write!(text, "{node} starts again in {term} with a log up to {last}")
             }

@@ -35,11 +35,13 @@ pub(super) struct Clients {
 struct State {
     recorder: Recorder,
     keys: Vec<Key>,
-    /// Operations that have begun and not ended, and since when there has been at least one.
+    /// Operations that have begun and not ended, and since when somebody has wanted one that was not ok:
+    /// a client that gave up wants the next one.
     waiting: u64,
     waiting_since: Option<Time>,
     /// Begin, end and name of each operation that was ok; end and name of the others.
     ended: Vec<Ended>,
+    stopped: bool,
 }
 
 /// One operation that ended, for latencies and ratios.
@@ -62,7 +64,8 @@ impl Clients {
     pub(super) fn new(plan: &Workload, servers: Vec<NodeId>, world: World) -> Self {
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
-        let state = State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new() };
+        let state =
+            State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new(), stopped: false };
         Self {
             state: Arc::new(Mutex::new(state)),
             plan: Arc::new(plan.clone()),
@@ -71,7 +74,7 @@ impl Clients {
         }
     }
 
-    /// Runs all clients for as long as the simulation does.
+    /// Runs all clients until [`Clients::stop`], and until what they have begun has ended.
     pub(super) async fn run(self, seed: u64) -> turmoil::Result {
         let environment = SimEnvironment::new(&self.world, None);
         let mut rng = Rng::new(seed);
@@ -93,7 +96,17 @@ impl Clients {
         Ok(())
     }
 
-    /// Since when there has always been an operation that waits.
+    /// No operation begins any more.
+    pub(super) fn stop(&self) {
+        self.with(|state| state.stopped = true);
+    }
+
+    /// Whether an operation is under way.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.with(|state| state.waiting > 0)
+    }
+
+    /// Since when clients have waited without an operation that was ok.
     pub(super) fn waiting_since(&self) -> Option<Time> {
         self.with(|state| state.waiting_since)
     }
@@ -102,11 +115,7 @@ impl Clients {
     pub(super) fn write_history(&self, from: usize, out: &mut dyn Write) -> io::Result<usize> {
         self.with(|state| {
             let events = &state.recorder.history().events;
-            for event in &events[from..] {
-                let mut line = serde_json::to_vec(event)?;
-                line.push(b'\n');
-                out.write_all(&line)?;
-            }
+            events[from..].iter().try_for_each(|event| event.write_to(out))?;
             Ok(events.len())
         })
     }
@@ -164,6 +173,9 @@ impl OneClient {
         let mut due = Time::ZERO.after(spacing * u32::try_from(self.number).unwrap_or(u32::MAX));
         loop {
             self.environment.sleep_until(due).await;
+            if self.shared.with(|state| state.stopped) {
+                return;
+            }
             self.operation(&plan).await;
             due = due.after(period).max(self.environment.now());
         }
@@ -202,8 +214,11 @@ impl OneClient {
                     Err(_) => return (Seen::Unknown, node),
                 },
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
-                    self.try_another(leader_hint);
-                    if leader_hint.is_none() {
+                    let hint = leader_hint.filter(|_| self.shared.plan.route == Route::Leader);
+                    if self.shared.plan.route != Route::Sticky {
+                        self.try_another(hint);
+                    }
+                    if hint.is_none() {
                         self.rest(deadline).await;
                     }
                 }
@@ -305,8 +320,8 @@ impl OneClient {
         let (outcome, log_index) = seen.outcome();
         self.shared.with(|state| {
             state.waiting -= 1;
-            if state.waiting == 0 {
-                state.waiting_since = None;
+            if ok {
+                state.waiting_since = (state.waiting > 0).then_some(ended);
             }
             state.ended.push(Ended { began, ended, f, ok });
             state.recorder.complete(ended.as_nanos(), started, outcome, node, log_index);

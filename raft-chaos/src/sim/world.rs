@@ -2,7 +2,7 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,15 +67,19 @@ pub(super) struct Server {
     pub(super) term: Term,
     pub(super) role: RoleName,
     pub(super) leads_since: Time,
-    pub(super) starts: u64,
+    /// Which of its lives this is, from 1.
+    pub(super) life: u64,
+    /// The last life that ended with a shutdown in order.
+    pub(super) shut_down: u64,
     state: u64,
+    /// Asks this life to shut down.
     pub(super) stop: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct CutLink {
     cuts: u32,
-    /// How many messages met the cut.
+    /// How many messages of the protocol met the cut.
     met: u64,
 }
 
@@ -89,7 +93,8 @@ impl World {
                 term: Term::default(),
                 role: RoleName::Follower,
                 leads_since: Time::ZERO,
-                starts: 0,
+                life: 0,
+                shut_down: 0,
                 state: 0,
                 stop: Arc::new(Notify::new()),
             };
@@ -136,21 +141,30 @@ impl World {
 
     // --- who runs ---
 
-    /// A server starts with what its disk holds.
-    pub(super) fn started(&self, id: NodeId, restored: &Restored) {
+    /// A server is being started: from now on it runs.
+    pub(super) fn booted(&self, id: NodeId) {
         let inner = &mut *self.lock();
         inner.faults_version += 1;
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            server.running = true;
+            server.life += 1;
+            server.stop = Arc::new(Notify::new());
+        }
+    }
+
+    /// A server has opened its disk and found this.
+    pub(super) fn started(&self, id: NodeId, restored: &Restored) {
+        let inner = &mut *self.lock();
+        inner.roles_version += 1;
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
         }
         let last = restored.entries.last().map_or(EntryId::ZERO, |entry| entry.id);
         let term = restored.hard_state.current_term;
         if let Some(server) = inner.nodes.get_mut(&id) {
-            server.running = true;
-            server.starts += 1;
             (server.term, server.role, server.state) = (term, RoleName::Follower, 0);
-            let starts = server.starts;
-            inner.trace.push(inner.now, &Happening::Started { node: id, term, last, starts });
+            let life = server.life;
+            inner.trace.push(inner.now, &Happening::Started { node: id, term, last, life });
         }
     }
 
@@ -167,6 +181,14 @@ impl World {
             inner.trace.push(inner.now, &Happening::Gone { node: id, how: how.to_owned() });
         }
         ran
+    }
+
+    /// A server has shut down in order.
+    pub(super) fn shut_down(&self, id: NodeId) {
+        if let Some(server) = self.lock().nodes.get_mut(&id) {
+            server.shut_down = server.life;
+        }
+        self.gone(id, "has shut down");
     }
 
     /// A server ended by itself.
@@ -229,10 +251,16 @@ impl World {
         }
     }
 
-    /// How many messages have met a cut on these links so far.
-    pub(super) fn met(&self, links: impl IntoIterator<Item = (NodeId, NodeId)>) -> u64 {
+    /// How many messages of the protocol have met a cut so far, on each of these links.
+    pub(super) fn met(&self, links: &BTreeSet<(NodeId, NodeId)>) -> BTreeMap<(NodeId, NodeId), u64> {
         let inner = self.lock();
-        links.into_iter().filter_map(|link| inner.links.get(&link)).map(|link| link.met).sum()
+        links.iter().map(|link| (*link, inner.links.get(link).map_or(0, |link| link.met))).collect()
+    }
+
+    /// The links that are cut, each direction by itself.
+    pub(super) fn cut_links(&self) -> BTreeSet<(NodeId, NodeId)> {
+        let inner = self.lock();
+        inner.links.iter().filter(|(_, link)| link.cuts > 0).map(|(&link, _)| link).collect()
     }
 
     /// What happens to a frame on its way between two servers.
@@ -307,21 +335,23 @@ impl World {
         self.lock().figure3.leaders().clone()
     }
 
-    /// The highest term of any server that runs.
+    /// The highest term of any server.
     pub(super) fn highest_term(&self) -> Term {
         self.lock().nodes.values().map(|server| server.term).max().unwrap_or_default()
+    }
+
+    /// The leader of the highest term of any server that runs, if that term has one.
+    pub(super) fn leader_of_highest_term(&self) -> Option<Server> {
+        let inner = self.lock();
+        let running = || inner.nodes.values().filter(|server| server.running);
+        let highest = running().map(|server| server.term).max();
+        running().find(|server| server.role == RoleName::Leader && Some(server.term) == highest).cloned()
     }
 
     /// Numbers that change when who runs, what is cut, or who leads changes.
     pub(super) fn versions(&self) -> (u64, u64) {
         let inner = self.lock();
         (inner.faults_version, inner.roles_version)
-    }
-
-    /// Whether nothing is cut between the two, either way.
-    pub(super) fn are_linked(&self, a: NodeId, b: NodeId) -> bool {
-        let inner = self.lock();
-        [(a, b), (b, a)].iter().all(|link| inner.links.get(link).is_none_or(|link| link.cuts == 0))
     }
 
     /// The cluster as targets see it.
@@ -353,7 +383,7 @@ impl Inner {
         let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
         match self.links.get_mut(&(from, to)) {
             Some(link) if link.cuts > 0 && (back || !upkeep) => {
-                link.met += 1;
+                link.met += u64::from(!upkeep);
                 true
             }
             Some(_) | None => false,

@@ -66,7 +66,7 @@ fn a_run_tells_its_story_and_leaves_its_files() {
     let ends = read("history.jsonl").lines().filter(|line| line.contains(r#""type":"ok""#)).count();
     assert_eq!(result["ops"]["ok"], ends);
     let last: Value = serde_json::from_str(read("events.jsonl").lines().last().unwrap()).unwrap();
-    assert!(last["time_ns"].as_u64() <= Some(20_000_000_000) && last["hash"].is_string());
+    assert!(last["time_ns"].as_u64() <= Some(22_000_000_000) && last["hash"].is_string());
     assert!(read("repro.sh").contains("--seed 1"));
     assert!(read("plan.lock.toml").contains("Off, because this version cannot do it yet"));
 }
@@ -163,6 +163,55 @@ every_fault_had_effect = false
     // Whoever was killed at 1,300 is replaced only after an election timeout.
     let [then] = times("then")[..] else { panic!("fired once") };
     assert!((1_450..3_000).contains(&then), "{then}");
+}
+
+/// A shutdown that a pause holds up past its `restart_after`, asked for twice, and a kill of what is down.
+#[test]
+fn a_fault_meets_one_life_of_a_server_and_the_next_one_is_whole() {
+    let tool = Tool::new();
+    let plan = short(
+        r#"
+[[event]]
+name = "pause"
+when = { at = "500ms" }
+do = "pause"
+target = 1
+for = "1s"
+[[event]]
+name = "stop"
+when = { at = "600ms" }
+do = "stop"
+target = 1
+restart_after = "200ms"
+[[event]]
+name = "stop-again"
+when = { at = "600ms" }
+do = "stop"
+target = 1
+restart_after = "300ms"
+[[event]]
+name = "kill"
+when = { at = "2s" }
+do = "crash"
+target = 2
+restart_after = "200ms"
+[[event]]
+name = "kill-what-is-down"
+when = { at = "2100ms" }
+do = "crash"
+target = 2
+restart_after = "10s"
+[check.evidence]
+every_fault_had_effect = false
+"#,
+    );
+    let (code, results) = tool.run(&tool.plan(&plan), &[]);
+    assert_eq!(code, 0, "{}", results[0]["reasons"]);
+    assert_eq!(results[0]["restarts"], 2);
+    let evidence = evidence(&results[0]);
+    let of = |event: &str| &evidence.iter().find(|(name, _)| name == event).unwrap().1;
+    assert_eq!(of("kill"), &serde_json::json!({ "killed": [2] }));
+    assert_eq!(of("kill-what-is-down"), &serde_json::json!({ "killed": [] }));
 }
 
 #[test]

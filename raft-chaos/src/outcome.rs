@@ -1,0 +1,74 @@
+//! What became of one seed, and whether two runs of it were one.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use serde_json::{Value, json};
+
+use crate::verdict::Verdict;
+
+/// What became of one seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The worst that was found.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// `result.json`.
+    pub result: Value,
+    /// The command that repeats it.
+    pub command: String,
+    /// Where its files are; none of a seed that passed among many.
+    pub folder: Option<PathBuf>,
+}
+
+impl Outcome {
+    pub(crate) fn read(seed: u64, result: Value, command: String, folder: &Path) -> Self {
+        let reasons = result["reasons"].as_array().into_iter().flatten();
+        let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).collect();
+        let verdict = Verdict::ALL.into_iter().find(|verdict| json!(verdict) == result["verdict"]);
+        let verdict = verdict.unwrap_or(Verdict::Bug);
+        Self { seed, verdict, reasons, result, command, folder: Some(folder.to_owned()) }
+    }
+
+    /// Two runs of one seed must be one. The worse verdict stays, with its reasons first; that they differ
+    /// is a finding of its own, unless one of them was stopped from outside.
+    pub(crate) fn must_equal(&mut self, other: &Self) {
+        let stopped = |outcome: &Self| {
+            matches!(outcome.verdict, Verdict::Interrupted | Verdict::Inconclusive)
+                && outcome.hash() == NO_HASH
+        };
+        if self.hash() == other.hash()
+            && (self.verdict == Verdict::Crash) == (other.verdict == Verdict::Crash)
+            || stopped(self)
+            || stopped(other)
+        {
+            return;
+        }
+        if other.verdict < self.verdict {
+            self.verdict = other.verdict;
+            self.reasons.splice(0..0, other.reasons.iter().cloned());
+        }
+        let (one, two) = (self.hash(), other.hash());
+        self.reasons.push(format!("seed {} went two ways: its event hash was {one} and {two}", self.seed));
+        self.verdict = self.verdict.min(Verdict::Divergence);
+        self.result["verdict"] = json!(self.verdict);
+        self.result["exit_code"] = json!(self.verdict.exit_code());
+        self.result["reasons"] = json!(self.reasons);
+    }
+
+    fn hash(&self) -> &str {
+        self.result["event_hash"].as_str().unwrap_or(NO_HASH)
+    }
+
+    /// Writes `result.json`, where the outcome has a folder.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        fs::write(folder.join("result.json"), serde_json::to_vec_pretty(&self.result)?)
+    }
+}
+
+/// The hash of a run of which nothing is known.
+const NO_HASH: &str = "0000000000000000";
