@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::tool::{Tool, shipped};
 use serde_json::Value;
@@ -67,7 +68,10 @@ fn a_run_tells_its_story_and_leaves_its_files() {
     assert_eq!(result["ops"]["ok"], ends);
     let last: Value = serde_json::from_str(read("events.jsonl").lines().last().unwrap()).unwrap();
     assert!(last["time_ns"].as_u64() <= Some(22_000_000_000) && last["hash"].is_string());
-    assert!(read("repro.sh").contains("--seed 1"));
+    let again = Command::new(folder.join("repro.sh")).output().unwrap();
+    let again = String::from_utf8(again.stdout).unwrap();
+    let hash = result["event_hash"].as_str().unwrap();
+    assert!(again.contains("PASS (seed 1)") && again.contains(hash), "{hash} is not in\n{again}");
     assert!(read("plan.lock.toml").contains("Off, because this version cannot do it yet"));
 }
 
