@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{
-    Environment, Handle, Node, NodeError, Outcome as Proposed, Point, Refusal, StateMachine, TokioEnvironment,
-};
+use raft_core::node::{Environment, Handle, Node, NodeError, Point, StateMachine, TokioEnvironment};
 use raft_core::{Config, Event, GroupId, Incarnation, LogIndex, NodeId, Raft, RoleName, Term, Time};
-use raft_net::{Inlet, Net, Outcome, Peers, PeersConfig, Request, Responder, TcpNet, Whole};
+use raft_net::{Inlet, Net, Peers, PeersConfig, TcpNet, Whole, serve};
 use raft_storage::{Opened, RocksStore, StorageError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -153,25 +151,5 @@ impl Cluster {
         }
         assert!(all.iter().all(|applied| *applied == all[0]), "{all:?}");
         all.remove(0)
-    }
-}
-
-/// Hands the clients' requests to the node, until its transport is gone.
-async fn serve(node: Handle, mut clients: mpsc::Receiver<(Request, Responder)>) {
-    while let Some((request, responder)) = clients.recv().await {
-        let node = node.clone();
-        tokio::spawn(async move {
-            responder.answer(match node.propose(request.command).await {
-                Proposed::Applied { answer, .. } => Outcome::Committed(answer),
-                Proposed::NotApplied(refusal) => {
-                    let leader_hint = match refusal {
-                        Refusal::NotLeader { leader } => leader,
-                        Refusal::Overloaded | Refusal::Stopped => None,
-                    };
-                    Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
-                }
-                Proposed::Unknown => Outcome::Unknown { reason: "the node has gone".to_owned() },
-            });
-        });
     }
 }
