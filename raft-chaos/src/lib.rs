@@ -13,6 +13,7 @@
 //! | [`sim`] | the run itself: real nodes in the simulated world |
 //! | [`kv`] | the state machine under test |
 //! | [`history`] | what clients saw |
+//! | [`recorder`] | how that is written down as it happens |
 //! | [`linearizable`] | the search for an order that explains it |
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
@@ -24,6 +25,7 @@ pub mod kv;
 pub mod linearizable;
 pub mod outcome;
 pub mod plan;
+pub mod recorder;
 pub mod report;
 pub mod result;
 pub mod runner;

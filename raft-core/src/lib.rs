@@ -90,6 +90,7 @@ mod message;
 pub mod node;
 mod planted;
 mod progress;
+mod property;
 mod quorum;
 mod request_vote;
 mod rng;

@@ -3,7 +3,8 @@
 use raft_core::LogIndex;
 
 use super::*;
-use crate::history::{Event, F, Outcome as End, Recorder, Started, Type, Value};
+use crate::history::{Event, F, Type, Value};
+use crate::recorder::{Outcome as End, Recorder, Started};
 
 /// SplitMix64.
 struct Rng(u64);

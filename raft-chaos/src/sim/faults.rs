@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft_core::{NodeId, Rng, Time};
-use serde::Serialize;
 use turmoil::Sim;
 
+use super::evidence::{Evidence, Firing};
+use super::network::Direction;
 use super::server::host_name;
 use super::trace::Happening;
 use super::world::World;
@@ -48,7 +49,7 @@ struct Active {
 }
 
 enum Kind {
-    Cut { links: BTreeSet<(NodeId, NodeId)>, met_before: BTreeMap<(NodeId, NodeId), u64> },
+    Cut { links: BTreeSet<Direction>, met_before: BTreeMap<Direction, u64> },
     Down { lives: Vec<Life>, graceful: bool },
     Paused { lives: Vec<Life>, held_before: u64 },
 }
@@ -58,42 +59,6 @@ enum Kind {
 struct Life {
     node: NodeId,
     life: u64,
-}
-
-/// One firing of an event, with its evidence.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Firing {
-    pub(super) event: String,
-    pub(super) time_ns: u64,
-    pub(super) evidence: Evidence,
-}
-
-/// What a fault is known to have done.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Evidence {
-    /// Messages of the protocol that met the cut, by direction.
-    MessagesCut(BTreeMap<String, u64>),
-    /// Servers that ran, and then did not.
-    Killed(Vec<NodeId>),
-    /// Servers that shut down in order.
-    ShutDown(Vec<NodeId>),
-    /// How often a server had something to do and did not do it.
-    HeldBack(u64),
-    /// Partitions that were ended.
-    Healed(usize),
-}
-
-impl Evidence {
-    /// Whether the fault did anything. To heal what is whole is no fault.
-    pub(super) fn had_effect(&self) -> bool {
-        match self {
-            Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
-            Self::HeldBack(count) => *count > 0,
-            Self::Killed(nodes) | Self::ShutDown(nodes) => !nodes.is_empty(),
-            Self::Healed(_) => true,
-        }
-    }
 }
 
 impl Faults {
@@ -232,7 +197,7 @@ impl Faults {
 
     fn partition(&mut self, view: &View, split: &Split) -> Option<Begun> {
         let Drawn { target, cut } = split.draw(view, &mut |n| self.rng.below(n))?;
-        let met_before = self.world.met(&cut);
+        let met_before = self.world.network(|network| network.met(&cut));
         self.world.cut(cut.iter().copied(), true);
         let does = if target.is_empty() {
             format!("cuts {}", directions(&cut))
@@ -379,10 +344,11 @@ impl Faults {
     fn settle(&mut self, fault: &Active) {
         let evidence = match &fault.kind {
             Kind::Cut { links, met_before } => {
-                let met = self.world.met(links).into_iter().map(|((from, to), met)| {
-                    let before = met_before.get(&(from, to)).copied().unwrap_or(0);
-                    (format!("{from}>{to}"), met - before)
-                });
+                let met =
+                    self.world.network(|network| network.met(links)).into_iter().map(|((from, to), met)| {
+                        let before = met_before.get(&(from, to)).copied().unwrap_or(0);
+                        (format!("{from}>{to}"), met - before)
+                    });
                 Evidence::MessagesCut(met.collect())
             }
             Kind::Down { lives, graceful: true } => {
@@ -416,6 +382,6 @@ fn list(nodes: impl IntoIterator<Item = NodeId>) -> String {
     if nodes.is_empty() { "nobody".to_owned() } else { nodes.join(" ") }
 }
 
-fn directions(links: &BTreeSet<(NodeId, NodeId)>) -> String {
+fn directions(links: &BTreeSet<Direction>) -> String {
     links.iter().map(|(from, to)| format!("{from}>{to}")).collect::<Vec<_>>().join(" ")
 }

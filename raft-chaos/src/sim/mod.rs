@@ -4,34 +4,37 @@
 //! | --- | --- |
 //! | `server.rs` | a host: node, transport, store, state machine |
 //! | `workload.rs` | the clients, on one host of their own |
-//! | `faults.rs` | the plan's events |
+//! | `faults.rs`, `evidence.rs` | the plan's events, and what they are known to have done |
+//! | `network.rs` | the links between the servers |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
+//! | `ran.rs` | what came of it |
 //! | `world.rs` | what all of these know of each other |
 //! | `trace.rs` | everything that happens, hashed and written down |
 //!
 //! Judging what happened is not here.
 
 mod environment;
+mod evidence;
 mod faults;
+mod network;
 mod progress;
+mod ran;
 mod server;
 mod trace;
 mod workload;
 mod world;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raft_core::{LogIndex, NodeId, PlantedBug, Rng, Term, Time};
-use serde::Serialize;
+use raft_core::{PlantedBug, Rng, Term, Time};
 
-use crate::history::{F, History};
 use crate::plan::Plan;
 use faults::Faults;
 use progress::Progress;
+pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 use server::{Disk, Server, host_name};
 pub use trace::Listener;
 use trace::{Happening, Trace};
@@ -67,102 +70,6 @@ pub enum Planted {
     /// The state machine panics at its hundredth entry.
     #[cfg(feature = "planted-bugs")]
     Panic,
-}
-
-/// What happened in a run.
-#[derive(Debug, Default)]
-pub struct Ran {
-    /// What clients saw.
-    pub history: History,
-    /// The operations that took effect, in the order of the log.
-    pub witness: Vec<(LogIndex, u64)>,
-    /// Invariants that were broken: when, which, and how.
-    pub violations: Vec<Violation>,
-    /// Servers that ended by themselves, and why.
-    pub ends: Vec<(NodeId, String)>,
-    /// Each firing of an event: its name, its time, its evidence as JSON, and whether it had effect.
-    pub firings: Vec<Firing>,
-    /// Events that had to fire and did not.
-    pub unfired: Vec<String>,
-    /// What was missed while progress was owed.
-    pub missed: Vec<String>,
-    /// What the warm-up did not bring.
-    pub cold: Option<String>,
-    /// How soon the cluster led and committed again after each heal.
-    pub recoveries: Vec<Recovery>,
-    /// Latencies, successes and gaps.
-    pub operations: Operations,
-    /// Terms in which a leader was elected, counted from the end of the warm-up.
-    pub elections: u64,
-    /// By how much the highest term rose since then.
-    pub terms: u64,
-    /// The last committed entry.
-    pub committed: LogIndex,
-    /// How often a server started again.
-    pub restarts: u64,
-    /// Names everything that happened, in order.
-    pub event_hash: u64,
-    /// How long the run was in virtual time.
-    pub virtual_time: Duration,
-}
-
-/// An invariant that was broken.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// When, in nanoseconds of virtual time.
-    pub time_ns: u64,
-    /// Its name in a plan.
-    pub property: &'static str,
-    /// The sentence, with the servers.
-    pub sentence: String,
-}
-
-/// One firing of an event.
-#[derive(Clone, Debug, Serialize)]
-pub struct Firing {
-    /// The event.
-    pub event: String,
-    /// When, in nanoseconds of virtual time.
-    pub time_ns: u64,
-    /// What the fault is known to have done.
-    pub evidence: serde_json::Value,
-    /// Whether that is anything.
-    #[serde(skip)]
-    pub had_effect: bool,
-}
-
-/// What followed a heal; milliseconds of virtual time, none where it did not come before the next one.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Recovery {
-    /// When the heal was, since the start of the run.
-    pub at: u64,
-    /// How long until there was a leader.
-    pub leader: Option<u64>,
-    /// How long until an entry was committed.
-    pub commit: Option<u64>,
-}
-
-/// The clients' numbers.
-#[derive(Clone, Debug, Default)]
-pub struct Operations {
-    /// Latencies of operations that were ok, in microseconds, sorted, by kind.
-    pub latencies_us: BTreeMap<F, Vec<u64>>,
-    /// The longest time without an ok, from the end of the warm-up on.
-    pub ok_gap_ms: u64,
-    /// Of the operations begun after the first `commit_within` of `settle`: how many were ok, and how
-    /// many ended.
-    pub settled: (u64, u64),
-    /// Whether progress was owed then.
-    pub owed: bool,
-}
-
-impl Operations {
-    /// The latencies of all operations that were ok, in microseconds, sorted.
-    pub fn all_us(&self) -> Vec<u64> {
-        let mut all: Vec<_> = self.latencies_us.values().flatten().copied().collect();
-        all.sort_unstable();
-        all
-    }
 }
 
 /// Runs a plan with one seed.
@@ -336,8 +243,8 @@ impl Run<'_> {
         let warm = Time::ZERO.after(self.plan.run.warmup);
         let end = Time::ZERO.after(self.sim.elapsed());
         let from = Time::ZERO.after(healed + self.plan.check.liveness.commit_within);
-        let operations = operations(&ended, warm, end, from, owed);
-        let firing = |firing: &faults::Firing| Firing {
+        let operations = Operations::of(&ended, warm, end, from, owed);
+        let firing = |firing: &evidence::Firing| Firing {
             event: firing.event.clone(),
             time_ns: firing.time_ns,
             evidence: serde_json::to_value(&firing.evidence).unwrap_or_default(),
@@ -368,24 +275,6 @@ impl Run<'_> {
             virtual_time: self.sim.elapsed(),
         }
     }
-}
-
-fn operations(ended: &[workload::Ended], warm: Time, end: Time, from: Time, owed: bool) -> Operations {
-    let mut operations = Operations { owed, ..Operations::default() };
-    let (mut last_ok, mut gap) = (warm, Duration::ZERO);
-    for operation in ended.iter().filter(|operation| operation.ok) {
-        let latency = operation.ended.since(operation.began).as_micros();
-        let latencies = operations.latencies_us.entry(operation.f).or_default();
-        latencies.push(u64::try_from(latency).unwrap_or(u64::MAX));
-        gap = gap.max(operation.ended.since(last_ok));
-        last_ok = last_ok.max(operation.ended);
-    }
-    operations.latencies_us.values_mut().for_each(|latencies| latencies.sort_unstable());
-    operations.ok_gap_ms = millis(gap.max(end.since(last_ok)));
-    let settled = || ended.iter().filter(|operation| operation.began >= from);
-    let ok = settled().filter(|operation| operation.ok).count() as u64;
-    operations.settled = (ok, settled().count() as u64);
-    operations
 }
 
 fn nanos(duration: Duration) -> u64 {

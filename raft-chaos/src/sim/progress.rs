@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use raft_core::{NodeId, RoleName, Time};
 
+use super::network::Network;
 use super::world::{Server, World};
 use crate::plan::Liveness;
 
@@ -98,7 +99,7 @@ impl Progress {
         let servers = world.servers();
         let fit = |id: &NodeId| servers.get(id).is_some_and(|server| server.running && server.paused == 0);
         let mut led = false;
-        let cut = world.cut_links();
+        let cut = world.network(Network::cut_directions);
         for Majority { nodes, whole } in &mut self.majorities {
             let linked = |a: &NodeId| nodes.iter().all(|b| !cut.contains(&(*a, *b)));
             let is_whole = nodes.iter().all(fit) && nodes.iter().all(linked);

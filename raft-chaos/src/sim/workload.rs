@@ -14,9 +14,10 @@ use super::environment::SimEnvironment;
 use super::server::{PORT, host_name};
 use super::trace::Happening;
 use super::world::World;
-use crate::history::{self, F, Recorder, Started, Value};
+use crate::history::{F, History, Value};
 use crate::kv::{self, Action, Answer, Command};
 use crate::plan::{Operation, Route, Workload};
+use crate::recorder::{self, Recorder, Started};
 
 /// How long a client waits for one server to take its connection.
 const CONNECT: Duration = Duration::from_millis(300);
@@ -121,7 +122,7 @@ impl Clients {
     }
 
     /// What was seen, and how each operation ended.
-    pub(super) fn take(&self) -> (history::History, Vec<Ended>) {
+    pub(super) fn take(&self) -> (History, Vec<Ended>) {
         self.with(|state| (state.recorder.history().clone(), state.ended.clone()))
     }
 
@@ -357,13 +358,13 @@ impl Seen {
         }
     }
 
-    fn outcome(self) -> (history::Outcome, Option<LogIndex>) {
+    fn outcome(self) -> (recorder::Outcome, Option<LogIndex>) {
         match self {
             Self::Ok(Answer { index, value, swapped }) => {
-                (history::Outcome::Ok { read: value, swapped }, Some(index))
+                (recorder::Outcome::Ok { read: value, swapped }, Some(index))
             }
-            Self::NotApplied => (history::Outcome::Fail, None),
-            Self::Unknown => (history::Outcome::Info, None),
+            Self::NotApplied => (recorder::Outcome::Fail, None),
+            Self::Unknown => (recorder::Outcome::Info, None),
         }
     }
 }

@@ -2,18 +2,18 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
-use raft_core::{EntryId, Event, LogIndex, NodeId, Restored, Rng, RoleName, Term, Time};
+use raft_core::{EntryId, Event, LogIndex, NodeId, Restored, RoleName, Term, Time};
 use raft_net::Fate;
 use raft_storage::StorageError;
 use tokio::sync::Notify;
 
+use super::network::{Direction, Network};
 use super::trace::{Happening, Trace};
 use crate::kv::Answer;
 use crate::plan::{Link, View};
@@ -29,9 +29,7 @@ pub(super) struct World {
 struct Inner {
     now: Time,
     nodes: BTreeMap<NodeId, Server>,
-    links: BTreeMap<(NodeId, NodeId), CutLink>,
-    latency: Link,
-    rng: Rng,
+    network: Network,
     figure3: Figure3,
     states: BTreeMap<LogIndex, (u64, NodeId)>,
     /// The operation that was applied at each index, as its first server has it.
@@ -76,13 +74,6 @@ pub(super) struct Server {
     pub(super) stop: Arc<Notify>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct CutLink {
-    cuts: u32,
-    /// How many messages of the protocol met the cut.
-    met: u64,
-}
-
 impl World {
     pub(super) fn new(nodes: &[NodeId], latency: Link, seed: u64, trace: Trace) -> Self {
         let server = |&id| {
@@ -103,9 +94,7 @@ impl World {
         let inner = Inner {
             now: Time::ZERO,
             nodes: nodes.iter().map(server).collect(),
-            links: BTreeMap::new(),
-            latency,
-            rng: Rng::new(seed),
+            network: Network::new(latency, seed),
             figure3: Figure3::new(nodes.to_vec()),
             states: BTreeMap::new(),
             applied: BTreeMap::new(),
@@ -168,19 +157,17 @@ impl World {
         }
     }
 
-    /// A server no longer runs. False if it did not run before.
-    pub(super) fn gone(&self, id: NodeId, how: &str) -> bool {
+    /// A server no longer runs.
+    pub(super) fn gone(&self, id: NodeId, how: &str) {
         let inner = &mut *self.lock();
         inner.faults_version += 1;
         inner.roles_version += 1;
-        let Some(server) = inner.nodes.get_mut(&id) else { return false };
+        let Some(server) = inner.nodes.get_mut(&id) else { return };
         // A pause ends with the life that was paused.
         (server.role, server.paused) = (RoleName::Follower, 0);
-        let ran = std::mem::take(&mut server.running);
-        if ran {
+        if std::mem::take(&mut server.running) {
             inner.trace.push(inner.now, &Happening::Gone { node: id, how: how.to_owned() });
         }
-        ran
     }
 
     /// A server has shut down in order.
@@ -242,47 +229,30 @@ impl World {
     // --- links ---
 
     /// Cuts the links once more, or once less. Cuts add up.
-    pub(super) fn cut(&self, links: impl IntoIterator<Item = (NodeId, NodeId)>, on: bool) {
+    pub(super) fn cut(&self, links: impl IntoIterator<Item = Direction>, on: bool) {
         let inner = &mut *self.lock();
         inner.faults_version += 1;
-        for link in links {
-            let cut = inner.links.entry(link).or_default();
-            cut.cuts = if on { cut.cuts + 1 } else { cut.cuts.saturating_sub(1) };
-        }
+        inner.network.cut(links, on);
     }
 
-    /// How many messages of the protocol have met a cut so far, on each of these links.
-    pub(super) fn met(&self, links: &BTreeSet<(NodeId, NodeId)>) -> BTreeMap<(NodeId, NodeId), u64> {
-        let inner = self.lock();
-        links.iter().map(|link| (*link, inner.links.get(link).map_or(0, |link| link.met))).collect()
-    }
-
-    /// The links that are cut, each direction by itself.
-    pub(super) fn cut_links(&self) -> BTreeSet<(NodeId, NodeId)> {
-        let inner = self.lock();
-        inner.links.iter().filter(|(_, link)| link.cuts > 0).map(|(&link, _)| link).collect()
+    pub(super) fn network<T>(&self, work: impl FnOnce(&Network) -> T) -> T {
+        work(&self.lock().network)
     }
 
     /// What happens to a frame on its way between two servers.
     pub(super) fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
         let inner = &mut *self.lock();
-        if inner.is_cut(from, to, kind) {
+        if inner.network.loses(from, to, kind) {
             return Fate::Drop;
         }
-        let Link { delay, jitter, tail } = &inner.latency;
-        let mut delay = *delay + inner.rng.duration((Duration::ZERO, *jitter));
-        if let Some((more, share)) = tail
-            && inner.rng.below(1_000_000) < u64::from(share.ppm())
-        {
-            delay += *more;
-        }
+        let delay = inner.network.delay();
         inner.trace.message(from, to, kind, bytes, delay);
         Fate::Deliver { delay }
     }
 
     /// Whether what has just come in was cut off on its way.
     pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.lock().is_cut(from, to, "message")
+        self.lock().network.loses(from, to, "message")
     }
 
     // --- what servers do ---
@@ -376,20 +346,6 @@ impl World {
 }
 
 impl Inner {
-    /// A link that is cut in one direction only is a link that loses messages: what keeps the
-    /// connection of the whole direction alive passes, as TCP's own acknowledgements are not messages.
-    fn is_cut(&mut self, from: NodeId, to: NodeId, kind: &str) -> bool {
-        let back = self.links.get(&(to, from)).is_some_and(|link| link.cuts > 0);
-        let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
-        match self.links.get_mut(&(from, to)) {
-            Some(link) if link.cuts > 0 && (back || !upkeep) => {
-                link.met += u64::from(!upkeep);
-                true
-            }
-            Some(_) | None => false,
-        }
-    }
-
     fn role(&mut self, id: NodeId, term: Term, role: RoleName) {
         self.roles_version += 1;
         let now = self.now;

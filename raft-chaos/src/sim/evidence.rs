@@ -1,0 +1,42 @@
+//! What a fault is known to have done. A fault that did nothing proves nothing.
+
+use std::collections::BTreeMap;
+
+use raft_core::NodeId;
+use serde::Serialize;
+
+/// One firing of an event, with its evidence.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Firing {
+    pub(super) event: String,
+    pub(super) time_ns: u64,
+    pub(super) evidence: Evidence,
+}
+
+/// What a fault is known to have done.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Evidence {
+    /// Messages of the protocol that met the cut, by direction.
+    MessagesCut(BTreeMap<String, u64>),
+    /// Servers that ran, and then did not.
+    Killed(Vec<NodeId>),
+    /// Servers that shut down in order.
+    ShutDown(Vec<NodeId>),
+    /// How often a server had something to do and did not do it.
+    HeldBack(u64),
+    /// Partitions that were ended.
+    Healed(usize),
+}
+
+impl Evidence {
+    /// Whether the fault did anything. To heal what is whole is no fault.
+    pub(super) fn had_effect(&self) -> bool {
+        match self {
+            Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
+            Self::HeldBack(count) => *count > 0,
+            Self::Killed(nodes) | Self::ShutDown(nodes) => !nodes.is_empty(),
+            Self::Healed(_) => true,
+        }
+    }
+}

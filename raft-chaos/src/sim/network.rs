@@ -1,0 +1,77 @@
+//! The links between the servers: how long a message takes, and which directions are cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use raft_core::{NodeId, Rng};
+
+use crate::plan::Link;
+
+/// A direction, from and to.
+pub(super) type Direction = (NodeId, NodeId);
+
+/// All links, each direction by itself.
+pub(super) struct Network {
+    cuts: BTreeMap<Direction, Cut>,
+    latency: Link,
+    rng: Rng,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    /// Cuts add up: a direction is whole when none is left on it.
+    depth: u32,
+    /// How many messages of the protocol met a cut.
+    met: u64,
+}
+
+impl Network {
+    pub(super) const fn new(latency: Link, seed: u64) -> Self {
+        Self { cuts: BTreeMap::new(), latency, rng: Rng::new(seed) }
+    }
+
+    /// Cuts the directions once more, or once less.
+    pub(super) fn cut(&mut self, directions: impl IntoIterator<Item = Direction>, on: bool) {
+        for direction in directions {
+            let cut = self.cuts.entry(direction).or_default();
+            cut.depth = if on { cut.depth + 1 } else { cut.depth.saturating_sub(1) };
+        }
+    }
+
+    /// The directions that are cut.
+    pub(super) fn cut_directions(&self) -> BTreeSet<Direction> {
+        self.cuts.iter().filter(|(_, cut)| cut.depth > 0).map(|(&direction, _)| direction).collect()
+    }
+
+    /// How many messages of the protocol have met a cut so far, on each of these.
+    pub(super) fn met(&self, directions: &BTreeSet<Direction>) -> BTreeMap<Direction, u64> {
+        directions.iter().map(|link| (*link, self.cuts.get(link).map_or(0, |cut| cut.met))).collect()
+    }
+
+    /// Whether a frame of this kind is lost. A link that is cut in one direction only is a link that loses
+    /// messages: what keeps the connection of the whole direction alive passes, as TCP's own
+    /// acknowledgements are not messages.
+    pub(super) fn loses(&mut self, from: NodeId, to: NodeId, kind: &str) -> bool {
+        let back = self.cuts.get(&(to, from)).is_some_and(|cut| cut.depth > 0);
+        let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
+        match self.cuts.get_mut(&(from, to)) {
+            Some(cut) if cut.depth > 0 && (back || !upkeep) => {
+                cut.met += u64::from(!upkeep);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// How long the next message takes.
+    pub(super) fn delay(&mut self) -> Duration {
+        let Link { delay, jitter, tail } = &self.latency;
+        let mut delay = *delay + self.rng.duration((Duration::ZERO, *jitter));
+        if let Some((more, share)) = tail
+            && self.rng.below(1_000_000) < u64::from(share.ppm())
+        {
+            delay += *more;
+        }
+        delay
+    }
+}

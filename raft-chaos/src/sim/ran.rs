@@ -1,0 +1,125 @@
+//! What happened in a run, for those who judge it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use raft_core::{LogIndex, NodeId, Time};
+use serde::Serialize;
+
+use super::workload::Ended;
+use crate::history::{F, History};
+
+/// What happened in a run.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// What clients saw.
+    pub history: History,
+    /// The operations that took effect, in the order of the log.
+    pub witness: Vec<(LogIndex, u64)>,
+    /// Invariants that were broken: when, which, and how.
+    pub violations: Vec<Violation>,
+    /// Servers that ended by themselves, and why.
+    pub ends: Vec<(NodeId, String)>,
+    /// Each firing of an event: its name, its time, its evidence as JSON, and whether it had effect.
+    pub firings: Vec<Firing>,
+    /// Events that had to fire and did not.
+    pub unfired: Vec<String>,
+    /// What was missed while progress was owed.
+    pub missed: Vec<String>,
+    /// What the warm-up did not bring.
+    pub cold: Option<String>,
+    /// How soon the cluster led and committed again after each heal.
+    pub recoveries: Vec<Recovery>,
+    /// Latencies, successes and gaps.
+    pub operations: Operations,
+    /// Terms in which a leader was elected, counted from the end of the warm-up.
+    pub elections: u64,
+    /// By how much the highest term rose since then.
+    pub terms: u64,
+    /// The last committed entry.
+    pub committed: LogIndex,
+    /// How often a server started again.
+    pub restarts: u64,
+    /// Names everything that happened, in order.
+    pub event_hash: u64,
+    /// How long the run was in virtual time.
+    pub virtual_time: Duration,
+}
+
+/// An invariant that was broken.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// When, in nanoseconds of virtual time.
+    pub time_ns: u64,
+    /// Its name in a plan.
+    pub property: &'static str,
+    /// The sentence, with the servers.
+    pub sentence: String,
+}
+
+/// One firing of an event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Firing {
+    /// The event.
+    pub event: String,
+    /// When, in nanoseconds of virtual time.
+    pub time_ns: u64,
+    /// What the fault is known to have done.
+    pub evidence: serde_json::Value,
+    /// Whether that is anything.
+    #[serde(skip)]
+    pub had_effect: bool,
+}
+
+/// What followed a heal; milliseconds of virtual time, none where it did not come before the next one.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Recovery {
+    /// When the heal was, since the start of the run.
+    pub at: u64,
+    /// How long until there was a leader.
+    pub leader: Option<u64>,
+    /// How long until an entry was committed.
+    pub commit: Option<u64>,
+}
+
+/// The clients' numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Operations {
+    /// Latencies of operations that were ok, in microseconds, sorted, by kind.
+    pub latencies_us: BTreeMap<F, Vec<u64>>,
+    /// The longest time without an ok, from the end of the warm-up on.
+    pub ok_gap_ms: u64,
+    /// Of the operations begun after the first `commit_within` of `settle`: how many were ok, and how
+    /// many ended.
+    pub settled: (u64, u64),
+    /// Whether progress was owed then.
+    pub owed: bool,
+}
+
+impl Operations {
+    /// From `warm` to `end`; what began after `from` is what has settled.
+    pub(super) fn of(ended: &[Ended], warm: Time, end: Time, from: Time, owed: bool) -> Self {
+        let mut operations = Self { owed, ..Self::default() };
+        let (mut last_ok, mut gap) = (warm, Duration::ZERO);
+        for operation in ended.iter().filter(|operation| operation.ok) {
+            let latency = operation.ended.since(operation.began).as_micros();
+            let latencies = operations.latencies_us.entry(operation.f).or_default();
+            latencies.push(u64::try_from(latency).unwrap_or(u64::MAX));
+            gap = gap.max(operation.ended.since(last_ok));
+            last_ok = last_ok.max(operation.ended);
+        }
+        operations.latencies_us.values_mut().for_each(|latencies| latencies.sort_unstable());
+        operations.ok_gap_ms = super::millis(gap.max(end.since(last_ok)));
+        let settled = || ended.iter().filter(|operation| operation.began >= from);
+        let ok = settled().filter(|operation| operation.ok).count() as u64;
+        operations.settled = (ok, settled().count() as u64);
+        operations
+    }
+
+    /// The latencies of all operations that were ok, in microseconds, sorted.
+    pub fn all_us(&self) -> Vec<u64> {
+        let mut all: Vec<_> = self.latencies_us.values().flatten().copied().collect();
+        all.sort_unstable();
+        all
+    }
+}
