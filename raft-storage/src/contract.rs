@@ -242,7 +242,7 @@ impl<D: Disk> Life<D> {
         if let Some(store) = self.store.take() {
             self.disk.crash(store);
         }
-        let Opened { store, restored, incarnation } = self.disk.open(Incarnation(0));
+        let Opened { store, restored, incarnation, torn_bytes: _ } = self.disk.open(Incarnation(0));
         assert_eq!(incarnation, INCARNATION, "a directory keeps its incarnation");
         let wanted = &self.expected;
         assert!(wanted.contains(&restored), "found {}, wanted one of {}", brief(&restored), list(wanted));

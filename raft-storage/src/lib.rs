@@ -62,6 +62,8 @@ mod rocks;
 mod rocks_log;
 mod simulated_sync;
 #[cfg(feature = "rocksdb")]
+mod wal;
+#[cfg(feature = "rocksdb")]
 mod writer;
 
 pub use error::StorageError;

@@ -62,15 +62,20 @@ impl MemoryDisk {
     }
 
     /// Ends the life of the store that is open, now. Whatever it does afterwards changes nothing.
-    pub fn crash(&self, loss: Loss) {
+    ///
+    /// Returns how many bytes of commands were lost.
+    pub fn crash(&self, loss: Loss) -> u64 {
         let mut halves = self.lock();
         halves.life += 1;
         match loss {
-            Loss::None => {}
+            Loss::None => 0,
             Loss::Unsynced { keep } => {
+                let lost = halves.unsynced.iter().skip(keep).flat_map(|batch| &batch.entries);
+                let lost = lost.map(|entry| entry.payload.bytes().len() as u64).sum();
                 halves.unsynced.truncate(keep);
                 halves.sync(keep);
                 halves.last_index = halves.durable_last_index();
+                lost
             }
         }
     }
@@ -138,7 +143,7 @@ impl MemoryStore {
         let incarnation = *halves.incarnation.get_or_insert(new_incarnation);
         let sync = SimulatedSync::new(environment, delay);
         let store = Self { disk: disk.clone(), life: halves.life, sync, poison: None };
-        Opened { store, restored: halves.durable.clone(), incarnation }
+        Opened { store, restored: halves.durable.clone(), incarnation, torn_bytes: 0 }
     }
 }
 

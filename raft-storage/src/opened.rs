@@ -12,4 +12,7 @@ pub struct Opened<S> {
     pub restored: Restored,
     /// This life of the directory: drawn when it was made, and the same ever since.
     pub incarnation: Incarnation,
+    /// How many bytes of a torn end were cut off the write-ahead log: a write that a power cut
+    /// interrupted, and that nobody was told of.
+    pub torn_bytes: u64,
 }

@@ -44,10 +44,11 @@ impl RocksStore {
         group: GroupId,
         new_incarnation: Incarnation,
     ) -> Result<Opened<Self>, StorageError> {
-        let (log, restored) = RocksLog::open(path.as_ref(), group, new_incarnation, Mode::Production)?;
+        let (log, restored, torn_bytes) =
+            RocksLog::open(path.as_ref(), group, new_incarnation, Mode::Production)?;
         let incarnation = log.incarnation();
         let store = Self { executor: Executor::Threaded(ThreadedWriter::start(log)?) };
-        Ok(Opened { store, restored, incarnation })
+        Ok(Opened { store, restored, incarnation, torn_bytes })
     }
 
     /// The same for a simulated server: no thread, and no sync. Each batch is written on the caller's
@@ -65,11 +66,11 @@ impl RocksStore {
         delay: SyncDelay,
     ) -> Result<Opened<Self>, StorageError> {
         let path = path.as_ref();
-        let (log, restored) = RocksLog::open(path, group, new_incarnation, Mode::Simulated)?;
+        let (log, restored, torn_bytes) = RocksLog::open(path, group, new_incarnation, Mode::Simulated)?;
         let incarnation = log.incarnation();
         let writer = SimulatedWriter::new(log, path, environment, delay)?;
         let store = Self { executor: Executor::Simulated(Box::new(writer)) };
-        Ok(Opened { store, restored, incarnation })
+        Ok(Opened { store, restored, incarnation, torn_bytes })
     }
 
     /// What a simulated power cut leaves: drop the store, then cut the file. None in production, where

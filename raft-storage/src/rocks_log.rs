@@ -16,6 +16,7 @@ use crate::batch::check_fit;
 use crate::error::StorageError;
 use crate::format::{FORMAT_KEY, LOG, META, check_format, encode_format, record_key, state_key};
 use crate::record::{self, State};
+use crate::wal;
 
 /// Where the lock on the directory is held.
 const LOCK_FILE: &str = "raft-storage.lock";
@@ -56,16 +57,17 @@ impl Group {
 }
 
 impl RocksLog {
-    /// Opens the directory, makes it if there is none, and reads and checks the whole log.
+    /// Opens the directory, makes it if there is none, and reads and checks the whole log. With it comes
+    /// how much of a torn end was cut off.
     pub(crate) fn open(
         path: &Path,
         group: GroupId,
         new_incarnation: Incarnation,
         mode: Mode,
-    ) -> Result<(Self, Restored), StorageError> {
+    ) -> Result<(Self, Restored, u64), StorageError> {
         make_directory(path, mode).map_err(StorageError::io("making the directory"))?;
         let lock = lock(path)?;
-        let db = open_database(path, mode)?;
+        let (db, torn_bytes) = open_database(path, mode)?;
         let mut write_options = WriteOptions::default();
         write_options.set_sync(mode == Mode::Production);
         let stored = read_state(&db, group)?;
@@ -75,7 +77,7 @@ impl RocksLog {
             log.write_first_state()?;
         }
         let restored = Restored { hard_state: log.state.hard_state(), entries: log.read_entries()? };
-        Ok((log, restored))
+        Ok((log, restored, torn_bytes))
     }
 
     pub(crate) const fn incarnation(&self) -> Incarnation {
@@ -148,8 +150,21 @@ impl RocksLog {
     }
 }
 
-/// Opens RocksDB with every option that a promise of this crate rests on.
-fn open_database(path: &Path, mode: Mode) -> Result<DB, StorageError> {
+/// Opens RocksDB with every option that a promise of this crate rests on. Where it refuses the end of its
+/// write-ahead log, our own reading decides: a torn end, which nobody was told of, is cut off; a bad record
+/// that good ones follow is damage.
+fn open_database(path: &Path, mode: Mode) -> Result<(DB, u64), StorageError> {
+    match open_checked(path, mode) {
+        Err(StorageError::Damaged { path, message }) => {
+            let cut = wal::cut_torn_end(&path).map_err(StorageError::io("cutting a torn write-ahead log"))?;
+            let Some(cut) = cut else { return Err(StorageError::Damaged { path, message }) };
+            Ok((open_checked(&path, mode)?, cut))
+        }
+        opened => Ok((opened?, 0)),
+    }
+}
+
+fn open_checked(path: &Path, mode: Mode) -> Result<DB, StorageError> {
     let options = database_options(mode)?;
     let families = [LOG, META].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
     DB::open_cf_descriptors(&options, path, families).map_err(|error| {

@@ -6,8 +6,11 @@
 //! a batch counts as durable after a while of virtual time.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use raft_core::Batch;
@@ -17,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::error::StorageError;
 use crate::rocks_log::{Group, RocksLog};
 use crate::simulated_sync::{SimulatedSync, SyncDelay};
+use crate::wal;
 
 /// A group of batches is closed once it has this many bytes, so that a backlog does not delay its
 /// first batch for ever.
@@ -113,13 +117,29 @@ fn stage_waiting(
     Ok(())
 }
 
-/// How much of a simulated server's write-ahead log a power cut leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a simulated power cut does to a server's write-ahead log. A handle: it goes on telling of its store.
+#[derive(Clone, Debug)]
 pub struct SyncedWal {
-    /// The file. What the server wrote since it was opened is in there and nowhere else.
-    pub file: PathBuf,
-    /// Its length when the last simulated sync began. The file is cut somewhere behind that.
-    pub bytes: u64,
+    file: PathBuf,
+    synced: Arc<AtomicU64>,
+}
+
+impl SyncedWal {
+    /// The power goes: of the bytes written since the last simulated sync, `survive` says how many are
+    /// left (more than there are means all), and the others are lost. Drop the store first. Returns how
+    /// many bytes were lost.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be cut.
+    pub fn power_cut(&self, survive: impl FnOnce(u64) -> u64) -> io::Result<u64> {
+        let file = File::options().write(true).open(&self.file)?;
+        let unsynced = file.metadata()?.len().saturating_sub(self.synced.load(Ordering::Relaxed));
+        let survived = survive(unsynced).min(unsynced);
+        let lost = unsynced - survived;
+        file.set_len(self.synced.load(Ordering::Relaxed) + survived)?;
+        Ok(lost)
+    }
 }
 
 pub(crate) struct SimulatedWriter {
@@ -139,8 +159,11 @@ impl SimulatedWriter {
         environment: E,
         delay: SyncDelay,
     ) -> Result<Self, StorageError> {
-        let file = newest_wal(path)?;
-        let synced = SyncedWal { bytes: length(&file)?, file };
+        let what = "finding the write-ahead log";
+        let file = wal::newest(path).map_err(StorageError::io(what))?;
+        let none = || StorageError::Io { what, message: format!("none in {}", path.display()) };
+        let file = file.ok_or_else(none)?;
+        let synced = SyncedWal { synced: Arc::new(AtomicU64::new(length(&file)?)), file };
         let sync = SimulatedSync::new(environment, delay);
         Ok(Self { log, sync, synced, lengths: VecDeque::new(), poison: None })
     }
@@ -167,7 +190,9 @@ impl SimulatedWriter {
             return Err(error);
         }
         let count = self.sync.synced().await;
-        self.synced.bytes = self.lengths.drain(..count).next_back().unwrap_or(self.synced.bytes);
+        if let Some(length) = self.lengths.drain(..count).next_back() {
+            self.synced.synced.store(length, Ordering::Relaxed);
+        }
         Ok(count)
     }
 
@@ -177,19 +202,6 @@ impl SimulatedWriter {
         self.log.commit(group)?;
         length(&self.synced.file)
     }
-}
-
-/// RocksDB numbers its files in the order it makes them.
-fn newest_wal(path: &Path) -> Result<PathBuf, StorageError> {
-    let what = "finding the write-ahead log";
-    let mut newest = None;
-    for file in std::fs::read_dir(path).map_err(StorageError::io(what))? {
-        let file = file.map_err(StorageError::io(what))?.path();
-        if file.extension().is_some_and(|extension| extension == "log") {
-            newest = newest.max(Some(file));
-        }
-    }
-    newest.ok_or_else(|| StorageError::Io { what, message: format!("none in {}", path.display()) })
 }
 
 fn length(file: &Path) -> Result<u64, StorageError> {
