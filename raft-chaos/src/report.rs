@@ -134,11 +134,10 @@ fn micros(value: &serde_json::Value) -> String {
     format!("{:.1} ms", value.as_f64().unwrap_or(0.0) / 1e3)
 }
 
+/// `{"power_lost":{"bytes":3}}` as `power lost bytes:3`.
 fn evidence(value: &serde_json::Value) -> String {
     let (key, value) = value.as_object().and_then(|object| object.iter().next()).unzip();
-    format!(
-        "{} {}",
-        key.map_or("-".to_owned(), |key| key.replace('_', " ")),
-        value.unwrap_or(&serde_json::Value::Null)
-    )
+    let value = value.map_or(String::new(), serde_json::Value::to_string);
+    let value = value.replace(['"', '{', '}'], "").replace(',', " ");
+    format!("{} {value}", key.map_or("-".to_owned(), |key| key.replace('_', " ")))
 }

@@ -4,7 +4,7 @@ use super::events::Context;
 use super::targets::{link_target, split, target};
 use super::values;
 use super::walk::{Item, Section};
-use super::{Action, Target, Undo};
+use super::{Action, Loss, Share, Target, Undo};
 
 /// Everything that can be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,10 +107,10 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
         Deed::Crash | Deed::Stop => {
             let target = aim(table);
             let undo = undo(table, "restart_after");
-            down_disk(table, deed);
+            let loss = down_disk(table, deed);
             let target = target?;
             Some(if deed == Deed::Crash {
-                Action::Crash { target, undo }
+                Action::Crash { target, undo, loss }
             } else {
                 Action::Stop { target, undo }
             })
@@ -171,15 +171,25 @@ fn undo(table: &mut Section<'_>, key: &'static str) -> Undo {
     if heals { range.map_or(Undo::AtEnd, Undo::After) } else { Undo::Never }
 }
 
-/// `disk` of `crash` and `stop`: of which only `lose = "none"` is built.
-fn down_disk(table: &mut Section<'_>, deed: Deed) {
+/// `disk` of `crash` and `stop`, of which `damage` is not built.
+fn down_disk(table: &mut Section<'_>, deed: Deed) -> Loss {
     let mut disk = table.section("disk");
+    let mut loss = Loss::None;
     if deed == Deed::Crash {
-        disk.read("lose", |item| item.word(&[("none", Some(())), ("unsynced", None)]));
-        disk.only("torn", Item::share, &values::Share::default());
+        let torn = disk.read("torn", Item::share).unwrap_or_default();
+        let all = Loss::Unsynced { torn };
+        let words = [("none", Some(Loss::None)), ("unsynced", Some(all))];
+        loss = disk.read("lose", |item| item.word(&words)).unwrap_or(Loss::None);
+        if loss == Loss::None
+            && torn != Share::default()
+            && let Some(item) = disk.get("torn")
+        {
+            item.wrong("nothing is torn where nothing is lost; write lose = \"unsynced\" beside it");
+        }
     }
     disk.unbuilt("damage", |item| item.parsed(damage, "what is damaged, as in \"truncate-log\""));
     disk.finish();
+    loss
 }
 
 fn damage(text: &str) -> Result<(), String> {

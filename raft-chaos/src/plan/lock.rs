@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, Seeds, print_duration};
-use super::{Action, Check, Cluster, Event, Kind, Plan, Range, Route, Storage, Undo, Workload};
+use super::{Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Route, Storage, Undo, Workload};
 
 impl Plan {
     /// The plan for this seed, as TOML. Reading it gives this plan, with this seed as its only one.
@@ -146,7 +146,12 @@ impl Lock {
                 self.value("split", split_text(split));
                 self.undo("for", undo);
             }
-            Action::Crash { target, undo } => self.on_target("crash", target, "restart_after", undo),
+            Action::Crash { target, undo, loss } => {
+                self.on_target("crash", target, "restart_after", undo);
+                if let Loss::Unsynced { torn } = loss {
+                    self.value("disk", format!("{{ lose = \"unsynced\", torn = {torn} }}"));
+                }
+            }
             Action::Stop { target, undo } => self.on_target("stop", target, "restart_after", undo),
             Action::Pause { target, undo } => self.on_target("pause", target, "for", undo),
         }

@@ -240,12 +240,14 @@ pub enum Action {
     },
     /// Ends every partition, also those for ever.
     Heal,
-    /// Kills servers; what they have synced or handed to the system stays.
+    /// Kills servers, or takes their power.
     Crash {
         /// Which.
         target: Target,
         /// How long they are down.
         undo: Undo,
+        /// What goes with them.
+        loss: Loss,
     },
     /// Shuts servers down.
     Stop {
@@ -260,6 +262,18 @@ pub enum Action {
         target: Target,
         /// How long.
         undo: Undo,
+    },
+}
+
+/// What a crash takes from the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing: the process is killed, and the operating system keeps what was handed to it.
+    None,
+    /// The power goes, and what was not synced is lost.
+    Unsynced {
+        /// How often some of that is left all the same: a part from its beginning.
+        torn: Share,
     },
 }
 

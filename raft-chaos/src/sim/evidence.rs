@@ -21,6 +21,13 @@ pub(super) enum Evidence {
     MessagesCut(BTreeMap<String, u64>),
     /// Servers that ran, and then did not.
     Killed(Vec<NodeId>),
+    /// Servers that ran and lost their power, and what went with it.
+    PowerLost {
+        /// Which.
+        nodes: Vec<NodeId>,
+        /// Bytes that had been written and not synced, all together.
+        bytes: u64,
+    },
     /// Servers that shut down in order.
     ShutDown(Vec<NodeId>),
     /// How often a server had something to do and did not do it.
@@ -35,7 +42,7 @@ impl Evidence {
         match self {
             Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
             Self::HeldBack(count) => *count > 0,
-            Self::Killed(nodes) | Self::ShutDown(nodes) => !nodes.is_empty(),
+            Self::Killed(nodes) | Self::PowerLost { nodes, .. } | Self::ShutDown(nodes) => !nodes.is_empty(),
             Self::Healed(_) => true,
         }
     }

@@ -9,10 +9,10 @@ use turmoil::Sim;
 
 use super::evidence::{Evidence, Firing};
 use super::network::Direction;
-use super::server::host_name;
+use super::server::{CLIENTS, Disk, host_name};
 use super::trace::Happening;
 use super::world::World;
-use crate::plan::{Action, Drawn, Event, Split, Target, Undo, View};
+use crate::plan::{Action, Drawn, Event, Loss, Share, Split, Target, Undo, View};
 
 /// All events of a plan, and the faults that are in force.
 pub(super) struct Faults {
@@ -22,6 +22,9 @@ pub(super) struct Faults {
     heals: Vec<Time>,
     /// Lives that have to end, and be followed by another one.
     restarts: Vec<Life>,
+    /// Servers whose power is gone: nothing of theirs travels, not even the end of a connection.
+    dark: BTreeSet<NodeId>,
+    disks: BTreeMap<NodeId, Disk>,
     world: World,
     rng: Rng,
     /// Events fire from the end of the warm-up to the end of the plan's duration.
@@ -62,7 +65,14 @@ struct Life {
 }
 
 impl Faults {
-    pub(super) fn new(plan: &[Event], world: World, seed: u64, from: Time, duration: Duration) -> Self {
+    pub(super) fn new(
+        plan: &[Event],
+        disks: BTreeMap<NodeId, Disk>,
+        world: World,
+        seed: u64,
+        from: Time,
+        duration: Duration,
+    ) -> Self {
         let state = |plan: &Event| {
             let due = from.after(plan.when.at.unwrap_or_default()).after(plan.when.every.unwrap_or_default());
             State { plan: plan.clone(), fired: 0, first_fired: None, due, acted_on: Vec::new() }
@@ -73,6 +83,8 @@ impl Faults {
             firings: Vec::new(),
             heals: Vec::new(),
             restarts: Vec::new(),
+            dark: BTreeSet::new(),
+            disks,
             world,
             rng: Rng::new(seed),
             from,
@@ -172,8 +184,8 @@ impl Faults {
                 self.partition(&view, split).map(|begun| (begun, Some(*undo)))
             }
             Action::Heal => Some((self.heal(now), None)),
-            Action::Crash { target, undo } => {
-                self.crash(&view, target, sim).map(|begun| (begun, Some(*undo)))
+            Action::Crash { target, undo, loss } => {
+                self.crash(&view, target, *loss, sim).map(|begun| (begun, Some(*undo)))
             }
             Action::Stop { target, undo } => self.stop(&view, target).map(|begun| (begun, Some(*undo))),
             Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
@@ -230,19 +242,45 @@ impl Faults {
         Begun { does, evidence: Evidence::Healed(count), kind: None, acted_on: Vec::new() }
     }
 
-    fn crash(&mut self, view: &View, target: &Target, sim: &mut Sim<'_>) -> Option<Begun> {
+    fn crash(&mut self, view: &View, target: &Target, loss: Loss, sim: &mut Sim<'_>) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.running(&nodes);
-        for life in &lives {
-            self.world.gone(life.node, "is killed");
-            sim.crash(host_name(life.node));
-        }
-        Some(Begun {
-            does: format!("kills {}", list(nodes.iter().copied())),
-            evidence: Evidence::Killed(lives.iter().map(|life| life.node).collect()),
-            kind: Some(Kind::Down { lives, graceful: false }),
-            acted_on: nodes,
-        })
+        let killed: Vec<_> = lives.iter().map(|life| life.node).collect();
+        let (does, evidence) = match loss {
+            Loss::None => {
+                for &node in &killed {
+                    self.world.gone(node, "is killed");
+                    sim.crash(host_name(node));
+                }
+                (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(killed))
+            }
+            Loss::Unsynced { torn } => {
+                let bytes = killed.iter().map(|&node| self.cut_power(node, torn, sim)).sum();
+                let does =
+                    format!("takes the power of {}: {bytes} bytes are lost", list(nodes.iter().copied()));
+                (does, Evidence::PowerLost { nodes: killed, bytes })
+            }
+        };
+        let kind = Some(Kind::Down { lives, graceful: false });
+        Some(Begun { does, evidence, kind, acted_on: nodes })
+    }
+
+    /// The links go first: a machine without power closes no connection. Returns how many bytes were lost.
+    fn cut_power(&mut self, node: NodeId, torn: Share, sim: &mut Sim<'_>) -> u64 {
+        self.others(node).for_each(|other| sim.partition(host_name(node), other));
+        self.dark.insert(node);
+        self.world.gone(node, "loses its power");
+        sim.crash(host_name(node));
+        let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
+        let part = is_torn.then(|| self.rng.below(1 << 32));
+        self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
+    }
+
+    /// Every other host, the clients' among them.
+    fn others(&self, node: NodeId) -> impl Iterator<Item = String> {
+        let nodes: Vec<_> =
+            self.disks.keys().filter(|&&other| other != node).map(|&other| host_name(other)).collect();
+        nodes.into_iter().chain([CLIENTS.to_owned()])
     }
 
     fn stop(&mut self, view: &View, target: &Target) -> Option<Begun> {
@@ -307,6 +345,9 @@ impl Faults {
             } else if self.world.server(ended.node).is_some_and(|server| !server.running)
                 && !self.is_kept_down(ended.node)
             {
+                if self.dark.remove(&ended.node) {
+                    self.others(ended.node).for_each(|other| sim.repair(host_name(ended.node), other));
+                }
                 self.world.booted(ended.node);
                 sim.bounce(host_name(ended.node));
             }

@@ -24,18 +24,19 @@ mod trace;
 mod workload;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raft_core::{PlantedBug, Rng, Term, Time};
+use raft_core::{NodeId, PlantedBug, Rng, Term, Time};
 
 use crate::plan::Plan;
 use faults::Faults;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
-use server::{Disk, Server, host_name};
+use server::{CLIENTS, Disk, Server, host_name};
 pub use trace::Listener;
 use trace::{Happening, Trace};
 use workload::Clients;
@@ -85,21 +86,23 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let trace = Trace::new(events, listener, warm);
     let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64(), trace);
     let mut sim = build(plan, rng.next_u64());
-    for &id in &nodes {
+    let disk = |&id: &NodeId| (id, Disk::new(plan.cluster.storage, scratch.join(host_name(id))));
+    let disks: BTreeMap<_, _> = nodes.iter().map(disk).collect();
+    for (&id, disk) in &disks {
         world.booted(id);
         let server = Server {
             id,
             cluster: plan.cluster.clone(),
             world: world.clone(),
-            disk: Disk::new(plan.cluster.storage, scratch.join(host_name(id))),
+            disk: disk.clone(),
             seed: rng.next_u64(),
             planted,
         };
         sim.host(host_name(id), move || server.clone().live());
     }
     let clients = Clients::new(&plan.workload, nodes.clone(), world.clone());
-    sim.client("clients", clients.clone().run(rng.next_u64()));
-    let faults = Faults::new(&plan.events, world.clone(), rng.next_u64(), warm, plan.run.duration);
+    sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
+    let faults = Faults::new(&plan.events, disks, world.clone(), rng.next_u64(), warm, plan.run.duration);
     let progress = Progress::new(&nodes, &plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
@@ -160,6 +163,7 @@ impl Run<'_> {
     }
 
     fn phase(&self, phase: &'static str) {
+        self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
         self.world.happened(&Happening::Phase { phase });
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use raft_core::node::{LogStore, Node, NodeError, StateMachine};
 use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
 use raft_net::{Inlet, Net, Peers, PeersConfig, TurmoilNet};
-use raft_storage::{MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
+use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay, SyncedWal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -25,6 +26,9 @@ pub(super) const PORT: u16 = 7000;
 const INLET_MAX: usize = 4096;
 /// The shortest and the longest time that a sync takes.
 const SYNC: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(4));
+
+/// The simulated host that all clients run on.
+pub(super) const CLIENTS: &str = "clients";
 
 /// The simulated host that a server runs on.
 pub(super) fn host_name(id: NodeId) -> String {
@@ -46,7 +50,11 @@ pub(super) struct Server {
 #[derive(Clone)]
 pub(super) enum Disk {
     Memory(MemoryDisk),
-    Rocksdb(PathBuf),
+    Rocksdb {
+        folder: PathBuf,
+        /// What a power cut would do now.
+        wal: Arc<Mutex<Option<SyncedWal>>>,
+    },
 }
 
 impl Server {
@@ -63,9 +71,13 @@ impl Server {
                 let opened = MemoryStore::open(disk, incarnation, environment.clone(), delay);
                 self.run(opened, environment, &mut rng).await
             }
-            Disk::Rocksdb(path) => {
-                match RocksStore::open_simulated(path, GroupId(0), incarnation, environment.clone(), delay) {
-                    Ok(opened) => self.run(opened, environment, &mut rng).await,
+            Disk::Rocksdb { folder, wal } => {
+                match RocksStore::open_simulated(folder, GroupId(0), incarnation, environment.clone(), delay)
+                {
+                    Ok(opened) => {
+                        *wal.lock().unwrap_or_else(PoisonError::into_inner) = opened.store.synced_wal();
+                        self.run(opened, environment, &mut rng).await
+                    }
                     Err(error) => Err(NodeError::Store(error)),
                 }
             }
@@ -83,7 +95,7 @@ impl Server {
         environment: SimEnvironment,
         rng: &mut Rng,
     ) -> Result<(), NodeError<StorageError>> {
-        let Opened { store, restored, incarnation } = opened;
+        let Opened { store, restored, incarnation, torn_bytes: _ } = opened;
         self.world.started(self.id, &restored);
         let (messages, inbox) = mpsc::channel(INLET_MAX);
         let (requests, clients) = mpsc::channel(INLET_MAX);
@@ -154,7 +166,26 @@ impl Disk {
     pub(super) fn new(storage: Storage, folder: PathBuf) -> Self {
         match storage {
             Storage::Memory => Self::Memory(MemoryDisk::new()),
-            Storage::Rocksdb => Self::Rocksdb(folder),
+            Storage::Rocksdb => Self::Rocksdb { folder, wal: Arc::default() },
+        }
+    }
+
+    /// The power of a server that has been dropped goes. Of what was not synced nothing is left, or, with
+    /// `part` of 2^32, that part of the possible lengths. Returns how many bytes were lost.
+    pub(super) fn power_cut(&self, part: Option<u64>) -> u64 {
+        let share = |unsynced: u64| {
+            let lengths = u128::from(unsynced) + 1;
+            u64::try_from((lengths * u128::from(part.unwrap_or(0))) >> 32).unwrap_or(0)
+        };
+        match self {
+            Self::Memory(disk) => {
+                let keep = usize::try_from(share(disk.unsynced() as u64)).unwrap_or(usize::MAX);
+                disk.crash(Loss::Unsynced { keep })
+            }
+            Self::Rocksdb { wal, .. } => {
+                let wal = wal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                wal.map_or(0, |wal| wal.power_cut(share).expect("a file of this run's own can be cut"))
+            }
         }
     }
 }
