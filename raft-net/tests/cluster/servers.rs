@@ -102,7 +102,7 @@ impl Cluster {
     }
 
     pub(crate) fn start_server(&mut self, id: NodeId, listener: TcpListener) {
-        let Opened { store, restored, incarnation } = self.open(id);
+        let Opened { store, restored, incarnation, torn_bytes: _ } = self.open(id);
         let mut config = Config::new(id, self.addresses.keys().copied().collect());
         config.incarnation = incarnation;
         // Long, so that a busy machine seldom holds an election of its own. It would do no harm.
