@@ -156,6 +156,9 @@ impl Job<'_> {
         let scratch = tempfile::tempdir()?;
         let mut outcome = self.child(seed, scratch.path(), false, false)?;
         outcome.folder = None;
+        if outcome.verdict == Verdict::Interrupted {
+            return Ok(outcome);
+        }
         if outcome.verdict != Verdict::Pass {
             let folder = self.folder.join(format!("seed-{seed}"));
             fs::create_dir(&folder)?;
