@@ -2,7 +2,7 @@
 #![cfg(feature = "rocksdb")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use raft_core::node::LogStore;
 use raft_core::{Batch, Entry, EntryId, GroupId, Incarnation, LogIndex, Payload, Term};
@@ -103,15 +103,17 @@ async fn a_damaged_format_is_damage() {
     assert!(matches!(error, StorageError::Corrupt { what: "the format", .. }), "{error}");
 }
 
+/// The only write-ahead log of a store.
+fn wal(directory: &Path) -> PathBuf {
+    let mut files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    files.find(|file| file.extension().is_some_and(|extension| extension == "log")).unwrap()
+}
+
 /// RocksDB's default would open this with the last record, or the last two, silently gone.
 #[tokio::test]
 async fn a_flipped_bit_in_the_write_ahead_log_is_damage() {
     let directory = three_entries().await;
-    let wal = fs::read_dir(directory.path())
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .find(|file| file.extension().is_some_and(|extension| extension == "log"))
-        .unwrap();
+    let wal = wal(directory.path());
     let bytes = fs::read(&wal).unwrap();
     for at in [0, bytes.len() / 2] {
         let mut flipped = bytes.clone();
@@ -127,11 +129,7 @@ async fn a_flipped_bit_in_the_write_ahead_log_is_damage() {
 #[tokio::test]
 async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     let directory = three_entries().await;
-    let wal = fs::read_dir(directory.path())
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .find(|file| file.extension().is_some_and(|extension| extension == "log"))
-        .unwrap();
+    let wal = wal(directory.path());
     let bytes = fs::read(&wal).unwrap();
     fs::write(&wal, &bytes[..bytes.len() - 1]).unwrap();
     let opened = open(directory.path()).unwrap();

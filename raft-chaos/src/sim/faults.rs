@@ -8,11 +8,12 @@ use raft_core::{NodeId, Rng, Time};
 use turmoil::Sim;
 
 use super::evidence::{Evidence, Firing};
+use super::machines::{Life, Machines};
 use super::network::Direction;
-use super::server::{CLIENTS, Disk, host_name};
+use super::server::Disk;
 use super::trace::Happening;
 use super::world::World;
-use crate::plan::{Action, Drawn, Event, Loss, Share, Split, Target, Undo, View};
+use crate::plan::{Action, Drawn, Event, Loss, Split, Target, Undo, View};
 
 /// All events of a plan, and the faults that are in force.
 pub(super) struct Faults {
@@ -20,11 +21,7 @@ pub(super) struct Faults {
     active: Vec<Active>,
     firings: Vec<Firing>,
     heals: Vec<Time>,
-    /// Lives that have to end, and be followed by another one.
-    restarts: Vec<Life>,
-    /// Servers whose power is gone: nothing of theirs travels, not even the end of a connection.
-    dark: BTreeSet<NodeId>,
-    disks: BTreeMap<NodeId, Disk>,
+    machines: Machines,
     world: World,
     rng: Rng,
     /// Events fire from the end of the warm-up to the end of the plan's duration.
@@ -57,13 +54,6 @@ enum Kind {
     Paused { lives: Vec<Life>, held_before: u64 },
 }
 
-/// One life of a server: what was done to it is not done to the next one.
-#[derive(Clone, Copy)]
-struct Life {
-    node: NodeId,
-    life: u64,
-}
-
 impl Faults {
     pub(super) fn new(
         plan: &[Event],
@@ -82,9 +72,7 @@ impl Faults {
             active: Vec::new(),
             firings: Vec::new(),
             heals: Vec::new(),
-            restarts: Vec::new(),
-            dark: BTreeSet::new(),
-            disks,
+            machines: Machines::new(disks, world.clone()),
             world,
             rng: Rng::new(seed),
             from,
@@ -244,18 +232,20 @@ impl Faults {
 
     fn crash(&mut self, view: &View, target: &Target, loss: Loss, sim: &mut Sim<'_>) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let lives = self.running(&nodes);
+        let lives = self.machines.running(&nodes);
         let killed: Vec<_> = lives.iter().map(|life| life.node).collect();
         let (does, evidence) = match loss {
             Loss::None => {
-                for &node in &killed {
-                    self.world.gone(node, "is killed");
-                    sim.crash(host_name(node));
-                }
+                killed.iter().for_each(|&node| self.machines.kill(node, sim));
                 (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(killed))
             }
             Loss::Unsynced { torn } => {
-                let bytes = killed.iter().map(|&node| self.cut_power(node, torn, sim)).sum();
+                let mut bytes = 0;
+                for &node in &killed {
+                    let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
+                    let part = is_torn.then(|| self.rng.below(1 << 32));
+                    bytes += self.machines.cut_power(node, part, sim);
+                }
                 let does =
                     format!("takes the power of {}: {bytes} bytes are lost", list(nodes.iter().copied()));
                 (does, Evidence::PowerLost { nodes: killed, bytes })
@@ -265,27 +255,9 @@ impl Faults {
         Some(Begun { does, evidence, kind, acted_on: nodes })
     }
 
-    /// The links go first: a machine without power closes no connection. Returns how many bytes were lost.
-    fn cut_power(&mut self, node: NodeId, torn: Share, sim: &mut Sim<'_>) -> u64 {
-        self.others(node).for_each(|other| sim.partition(host_name(node), other));
-        self.dark.insert(node);
-        self.world.gone(node, "loses its power");
-        sim.crash(host_name(node));
-        let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
-        let part = is_torn.then(|| self.rng.below(1 << 32));
-        self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
-    }
-
-    /// Every other host, the clients' among them.
-    fn others(&self, node: NodeId) -> impl Iterator<Item = String> {
-        let nodes: Vec<_> =
-            self.disks.keys().filter(|&&other| other != node).map(|&other| host_name(other)).collect();
-        nodes.into_iter().chain([CLIENTS.to_owned()])
-    }
-
     fn stop(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let lives = self.running(&nodes);
+        let lives = self.machines.running(&nodes);
         for server in lives.iter().filter_map(|life| self.world.server(life.node)) {
             server.stop.notify_one();
         }
@@ -299,7 +271,7 @@ impl Faults {
 
     fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let lives = self.running(&nodes);
+        let lives = self.machines.running(&nodes);
         let held_before = self.held(&lives);
         lives.iter().for_each(|life| self.world.pause(life.node, true));
         Some(Begun {
@@ -320,12 +292,15 @@ impl Faults {
                 }
                 Kind::Down { lives, .. } => {
                     let does = format!("starts {}", list(lives.iter().map(|life| life.node)));
-                    self.restarts.extend(lives);
+                    self.machines.restart_after(lives);
                     does
                 }
                 Kind::Paused { lives, .. } => {
-                    let nodes: Vec<_> =
-                        lives.into_iter().filter(|life| self.lives(life)).map(|life| life.node).collect();
+                    let nodes: Vec<_> = lives
+                        .into_iter()
+                        .filter(|life| self.machines.goes_on(life))
+                        .map(|life| life.node)
+                        .collect();
                     nodes.iter().for_each(|&node| self.world.pause(node, false));
                     format!("resumes {}", list(nodes))
                 }
@@ -336,43 +311,14 @@ impl Faults {
         }
     }
 
-    /// Starts each server whose life has ended and is to be followed by another, unless another fault
-    /// keeps it down. One that is still shutting down is started when it has.
+    /// Starts whoever is to be started, unless a fault in force keeps it down.
     fn restart(&mut self, sim: &mut Sim<'_>) {
-        for ended in std::mem::take(&mut self.restarts) {
-            if self.lives(&ended) {
-                self.restarts.push(ended);
-            } else if self.world.server(ended.node).is_some_and(|server| !server.running)
-                && !self.is_kept_down(ended.node)
-            {
-                if self.dark.remove(&ended.node) {
-                    self.others(ended.node).for_each(|other| sim.repair(host_name(ended.node), other));
-                }
-                self.world.booted(ended.node);
-                sim.bounce(host_name(ended.node));
-            }
-        }
-    }
-
-    fn is_kept_down(&self, node: NodeId) -> bool {
-        self.active.iter().any(|fault| match &fault.kind {
-            Kind::Down { lives, .. } => lives.iter().any(|life| life.node == node),
-            Kind::Cut { .. } | Kind::Paused { .. } => false,
-        })
-    }
-
-    /// Those of the servers that run, in the lives that they have now.
-    fn running(&self, nodes: &[NodeId]) -> Vec<Life> {
-        let running = |&node: &NodeId| {
-            let server = self.world.server(node).filter(|server| server.running)?;
-            Some(Life { node, life: server.life })
-        };
-        nodes.iter().filter_map(running).collect()
-    }
-
-    /// Whether this life goes on.
-    fn lives(&self, life: &Life) -> bool {
-        self.world.server(life.node).is_some_and(|server| server.running && server.life == life.life)
+        let kept_down = self.active.iter().filter_map(|fault| match &fault.kind {
+            Kind::Down { lives, .. } => Some(lives),
+            Kind::Cut { .. } | Kind::Paused { .. } => None,
+        });
+        let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
+        self.machines.restart(&kept_down, sim);
     }
 
     fn note_heal(&mut self, now: Time) {

@@ -5,6 +5,7 @@
 //! | `server.rs` | a host: node, transport, store, state machine |
 //! | `workload.rs` | the clients, on one host of their own |
 //! | `faults.rs`, `evidence.rs` | the plan's events, and what they are known to have done |
+//! | `machines.rs` | lives of servers, and how they end |
 //! | `network.rs` | the links between the servers |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
 //! | `ran.rs` | what came of it |
@@ -16,6 +17,7 @@
 mod environment;
 mod evidence;
 mod faults;
+mod machines;
 mod network;
 mod progress;
 mod ran;
