@@ -1,10 +1,11 @@
 //! One seed of a plan, in a process of its own: run, judge, write down.
 
 use std::fs::{self, File};
-use std::io::{self, LineWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::plan::Plan;
@@ -41,14 +42,16 @@ impl Seed {
     pub fn run(self) -> io::Result<Verdict> {
         let began = Instant::now();
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
-        record_panics(self.folder.clone());
         let scratch = tempfile::tempdir()?;
-        let file = |name: &str| File::create(self.folder.join(name)).map(LineWriter::new);
-        let boxed = |file: LineWriter<File>| Box::new(file) as Box<dyn Write + Send>;
+        let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
+        let (events, history) = (file("events.jsonl")?, file("history.jsonl")?);
+        let records = [&events, &history].into_iter().flatten().cloned().collect();
+        record_panics(self.folder.clone(), records);
+        let boxed = |record| Box::new(record) as Box<dyn Write + Send>;
         let options = Options {
             scratch: scratch.path().to_owned(),
-            events: self.record.then(|| file("events.jsonl")).transpose()?.map(boxed),
-            history: self.record.then(|| file("history.jsonl")).transpose()?.map(boxed),
+            events: events.map(boxed),
+            history: history.map(boxed),
             listener: self.story.then(|| Box::new(report::story) as sim::Listener),
             planted: self.planted,
         };
@@ -62,11 +65,48 @@ impl Seed {
     }
 }
 
+/// A file that is written as the run goes on. Clones write to the same file, so that what is buffered can
+/// still be written when something panics.
+#[derive(Clone)]
+struct Record(Arc<Mutex<BufWriter<File>>>);
+
+impl Record {
+    fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self(Arc::new(Mutex::new(BufWriter::new(File::create(path)?)))))
+    }
+
+    /// Writes what is buffered, unless it is this file's own writing that panicked.
+    fn rescue(&mut self) {
+        if let Ok(mut file) = self.0.try_lock() {
+            // There is nobody left to tell that it cannot be written.
+            drop(file.flush());
+        }
+    }
+
+    fn file(&self) -> MutexGuard<'_, BufWriter<File>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Record {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file().flush()
+    }
+}
+
 /// tokio catches a panic and drops it with its task; here it is written down and ends the process.
-fn record_panics(folder: PathBuf) {
+fn record_panics(folder: PathBuf, records: Vec<Record>) {
     let usual = panic::take_hook();
+    let records = Mutex::new(records);
     panic::set_hook(Box::new(move |panic| {
         usual(panic);
+        if let Ok(mut records) = records.try_lock() {
+            records.iter_mut().for_each(Record::rescue);
+        }
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();

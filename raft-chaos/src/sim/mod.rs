@@ -160,7 +160,7 @@ impl Run<'_> {
             .progress
             .owed_since()
             .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
-        let event_hash = self.world.trace(|trace| trace.finish().map(|()| trace.hash()))?;
+        let event_hash = self.world.trace(|trace| trace.hash());
         Ok(self.result(cold, leaders, term, healed, owed, event_hash))
     }
 
@@ -177,7 +177,7 @@ impl Run<'_> {
             self.step();
             self.progress.advance(now, &self.world, self.clients.waiting_since());
             self.recover(now);
-            self.write_history()?;
+            self.write_down()?;
         }
         Ok(())
     }
@@ -198,14 +198,16 @@ impl Run<'_> {
             self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
             self.step();
         }
-        self.write_history()
+        self.write_down()
     }
 
-    fn write_history(&mut self) -> io::Result<()> {
+    /// Writes down what the last tick brought.
+    fn write_down(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             self.written = self.clients.write_history(self.written, file)?;
+            file.flush()?;
         }
-        Ok(())
+        self.world.trace(Trace::flush)
     }
 
     /// What a warm-up has to bring and this one did not.

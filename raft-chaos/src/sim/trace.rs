@@ -79,6 +79,8 @@ pub(super) struct Trace {
     /// Where `events.jsonl` goes, and what went wrong with it.
     file: Option<Box<dyn Write + Send>>,
     failed: Option<io::Error>,
+    /// One line at a time.
+    line: Vec<u8>,
     listener: Option<Listener>,
     /// The end of the warm-up, from which the story counts.
     origin: Time,
@@ -86,7 +88,7 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn new(file: Option<Box<dyn Write + Send>>, listener: Option<Listener>, origin: Time) -> Self {
-        Self { hash: 0, file, failed: None, listener, origin }
+        Self { hash: 0, file, failed: None, line: Vec::new(), listener, origin }
     }
 
     /// Names all that has happened so far.
@@ -95,7 +97,11 @@ impl Trace {
     }
 
     /// Writes what has not been written.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// This, or an earlier line, could not be.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.flush()?;
         }
@@ -107,8 +113,10 @@ impl Trace {
         if let Some(file) = &mut self.file {
             let hash = format!("{:016x}", self.hash);
             let line = Line { time_ns: now.as_nanos(), happening, hash: &hash };
-            let written = serde_json::to_writer(&mut *file, &line).map_err(io::Error::from);
-            if let Err(error) = written.and_then(|()| file.write_all(b"\n")) {
+            self.line.clear();
+            let written = serde_json::to_writer(&mut self.line, &line).map_err(io::Error::from);
+            self.line.push(b'\n');
+            if let Err(error) = written.and_then(|()| file.write_all(&self.line)) {
                 self.failed.get_or_insert(error);
             }
         }
