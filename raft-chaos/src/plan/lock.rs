@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
-use super::values::{Count, Seeds, print_duration};
+use super::values::{Count, print_duration};
 use super::{Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Route, Storage, Undo, Workload};
 
 impl Plan {
@@ -247,14 +247,5 @@ fn split_text(split: &Split) -> String {
         Split::Any(shapes) => {
             format!("{{ any = {} }}", list(shapes.iter().map(|shape| quoted(&shape.to_string()))))
         }
-    }
-}
-
-impl Plan {
-    /// The same plan with one seed.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.run.seeds = Seeds::These(seed..=seed);
-        self
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Progress {
     majorities: Vec<Majority>,
     /// Since when no whole majority has been led.
     leaderless: Option<Time>,
-    versions: Option<(u64, u64)>,
+    version: Option<u64>,
     leader_within: Duration,
     commit_within: Duration,
     /// The first miss of each kind.
@@ -36,7 +36,7 @@ impl Progress {
         Self {
             majorities: choose(voters, voters.len() / 2 + 1).into_iter().map(majority).collect(),
             leaderless: None,
-            versions: None,
+            version: None,
             leader_within: liveness.leader_within,
             commit_within: liveness.commit_within,
             no_leader: None,
@@ -51,14 +51,14 @@ impl Progress {
 
     /// Whether a whole majority has a leader.
     pub(super) const fn is_led(&self) -> bool {
-        self.versions.is_some() && self.leaderless.is_none()
+        self.version.is_some() && self.leaderless.is_none()
     }
 
     /// A moment later. `waiting_since` is since when there has always been an operation that waits.
     pub(super) fn advance(&mut self, now: Time, world: &World, waiting_since: Option<Time>) {
-        let versions = world.versions();
-        if self.versions != Some(versions) {
-            self.versions = Some(versions);
+        let version = world.version();
+        if self.version != Some(version) {
+            self.version = Some(version);
             self.look(now, world);
         }
         if self.no_leader.is_none()

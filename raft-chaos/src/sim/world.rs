@@ -38,10 +38,8 @@ struct Inner {
     ended: Vec<(NodeId, String)>,
     committed: LogIndex,
     last_commit: Time,
-    /// Grows with every change of who runs, who is paused and what is cut.
-    faults_version: u64,
-    /// Grows with every change of role.
-    roles_version: u64,
+    /// Grows with every change of who runs, who is paused, what is cut and who leads.
+    version: u64,
     trace: Trace,
 }
 
@@ -102,8 +100,7 @@ impl World {
             ended: Vec::new(),
             committed: LogIndex::ZERO,
             last_commit: Time::ZERO,
-            faults_version: 0,
-            roles_version: 0,
+            version: 0,
             trace,
         };
         Self { inner: Arc::new(Mutex::new(inner)), resumed: Arc::new(Notify::new()) }
@@ -133,7 +130,7 @@ impl World {
     /// A server is being started: from now on it runs.
     pub(super) fn booted(&self, id: NodeId) {
         let inner = &mut *self.lock();
-        inner.faults_version += 1;
+        inner.version += 1;
         if let Some(server) = inner.nodes.get_mut(&id) {
             server.running = true;
             server.life += 1;
@@ -144,7 +141,7 @@ impl World {
     /// A server has opened its disk and found this.
     pub(super) fn started(&self, id: NodeId, restored: &Restored) {
         let inner = &mut *self.lock();
-        inner.roles_version += 1;
+        inner.version += 1;
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
         }
@@ -160,8 +157,7 @@ impl World {
     /// A server no longer runs.
     pub(super) fn gone(&self, id: NodeId, how: &str) {
         let inner = &mut *self.lock();
-        inner.faults_version += 1;
-        inner.roles_version += 1;
+        inner.version += 1;
         let Some(server) = inner.nodes.get_mut(&id) else { return };
         // A pause ends with the life that was paused.
         (server.role, server.paused) = (RoleName::Follower, 0);
@@ -205,7 +201,7 @@ impl World {
     /// Pauses a server once more, or once less. Pauses add up.
     pub(super) fn pause(&self, id: NodeId, on: bool) {
         let inner = &mut *self.lock();
-        inner.faults_version += 1;
+        inner.version += 1;
         if let Some(server) = inner.nodes.get_mut(&id) {
             server.paused = if on { server.paused + 1 } else { server.paused.saturating_sub(1) };
         }
@@ -231,7 +227,7 @@ impl World {
     /// Cuts the links once more, or once less. Cuts add up.
     pub(super) fn cut(&self, links: impl IntoIterator<Item = Direction>, on: bool) {
         let inner = &mut *self.lock();
-        inner.faults_version += 1;
+        inner.version += 1;
         inner.network.cut(links, on);
     }
 
@@ -318,10 +314,9 @@ impl World {
         running().find(|server| server.role == RoleName::Leader && Some(server.term) == highest).cloned()
     }
 
-    /// Numbers that change when who runs, what is cut, or who leads changes.
-    pub(super) fn versions(&self) -> (u64, u64) {
-        let inner = self.lock();
-        (inner.faults_version, inner.roles_version)
+    /// A number that changes when who runs, what is cut, or who leads changes.
+    pub(super) fn version(&self) -> u64 {
+        self.lock().version
     }
 
     /// The cluster as targets see it.
@@ -347,7 +342,7 @@ impl World {
 
 impl Inner {
     fn role(&mut self, id: NodeId, term: Term, role: RoleName) {
-        self.roles_version += 1;
+        self.version += 1;
         let now = self.now;
         let Some(server) = self.nodes.get_mut(&id) else { return };
         if role == RoleName::Leader {
