@@ -3,8 +3,10 @@
 use crate::effects::Violation;
 use crate::entry::Entry;
 use crate::event::Event;
+use crate::log::Found;
 use crate::message::{AppendEntries, AppendEntriesReply, Message};
 use crate::rules::NUMBER_MAX;
+use crate::snapshot::Load;
 use crate::state::{Raft, Role};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term};
 
@@ -14,19 +16,24 @@ impl Raft {
     pub(crate) fn replicate(&mut self) {
         let Role::Leader { progress } = &mut self.role else { return };
         let last = self.log.last().index;
+        let bytes_max = self.config.append_bytes_max;
         for peer in progress {
             loop {
                 let lacks_entries = peer.next_index <= last && peer.has_room(self.config.append_window);
-                if !lacks_entries && !peer.heartbeat_due {
+                let found = lacks_entries.then(|| self.log.entries(peer.next_index, last, bytes_max));
+                let entries = match found {
+                    Some(Found::Here(entries)) => entries,
+                    Some(Found::OnDisk { to }) => {
+                        self.loads.ask(Load::Entries { from: peer.next_index, to, bytes_max });
+                        Vec::new()
+                    }
+                    None => Vec::new(),
+                };
+                if entries.is_empty() && !peer.heartbeat_due {
                     break;
                 }
+                // Before the snapshot there is nothing to join on to: then it says only who leads.
                 let prev_log = self.log.id_at(peer.next_index.prev()).unwrap_or(EntryId::ZERO);
-                let bytes_max = self.config.append_bytes_max;
-                let entries = if lacks_entries {
-                    self.log.entries(peer.next_index, last, bytes_max)
-                } else {
-                    Vec::new()
-                };
                 peer.sent(entries.last().map(|entry| entry.id.index));
                 let args = AppendEntries { prev_log, entries, leader_commit: self.commit_index };
                 let message = Message::AppendEntries(args);
@@ -45,7 +52,7 @@ impl Raft {
         &mut self,
         leader: NodeId,
         term: Term,
-        args: AppendEntries,
+        mut args: AppendEntries,
     ) -> Option<AppendEntriesReply> {
         // 1. A leader of the past is told so (§5.1).
         if term < self.current_term {
@@ -53,11 +60,20 @@ impl Raft {
         }
         self.follow(leader)?;
 
-        // 2. The entries must join on to what is here (§5.3).
-        if !self.log.contains(args.prev_log) {
+        // 2. The entries must join on to what is here (§5.3). What a snapshot stands for is committed, and
+        //    so the leader has it too (§7).
+        let last_new = args.entries.last().map_or(args.prev_log.index, |entry| entry.id.index);
+        let base = self.log.base();
+        if args.prev_log.index < base.index {
+            let covered = args.entries.partition_point(|entry| entry.id.index <= base.index);
+            let contradicts = |entry: Entry| entry.id.index == base.index && entry.id != base;
+            if args.entries.drain(..covered).any(contradicts) {
+                self.violate(Violation::CommittedEntryContradicted { leader, index: base.index });
+                return None;
+            }
+        } else if !self.log.contains(args.prev_log) {
             return Some(self.reject(leader, args.prev_log));
         }
-        let last_new = args.entries.last().map_or(args.prev_log.index, |entry| entry.id.index);
 
         // 3. Where an entry here conflicts with a new one, it and all after it go (§5.3).
         if let Some(conflict) = self.log.first_conflict(&args.entries) {
@@ -69,9 +85,8 @@ impl Raft {
         }
 
         // 4. What is not here yet is appended.
-        let appended = self.log.append_missing(args.entries);
-        if self.config.observe {
-            self.events.extend(appended.iter().map(appended_event));
+        for (id, checksum) in self.log.append_missing(args.entries) {
+            self.observe(|| Event::Appended { id, checksum });
         }
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to
@@ -88,29 +103,29 @@ impl Raft {
         session: Session,
         reply: &AppendEntriesReply,
     ) {
-        let Role::Leader { progress } = &mut self.role else { return };
-        let Ok(peer) = progress.binary_search_by_key(&follower, |peer| peer.follower) else { return };
-        let peer = &mut progress[peer];
-        if peer.session != session {
-            return;
-        }
+        let (base, last) = (self.log.base().index, self.log.last().index);
+        let shared = match *reply {
+            AppendEntriesReply::Accepted { .. } => LogIndex::ZERO,
+            // Fast back-up (§5.3): the logs differ after the last entry here that is no later than the
+            // hint, so all entries of a term in between are skipped at once.
+            AppendEntriesReply::Rejected { hint, .. } => self.log.shared_with(hint),
+        };
+        let Some(peer) = self.peer(follower, session) else { return };
         match *reply {
-            AppendEntriesReply::Accepted { match_index } if match_index > self.log.last().index => {
+            AppendEntriesReply::Accepted { match_index } if match_index > last => {
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
             }
-            AppendEntriesReply::Accepted { match_index } => peer.accepted(match_index),
-            AppendEntriesReply::Rejected { refused, hint } => {
-                // Fast back-up (§5.3): the logs differ after the last entry here that is no later than
-                // the hint, so all entries of a term in between are skipped at once.
+            AppendEntriesReply::Accepted { match_index } => peer.accepted(match_index, base),
+            AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
-                    peer.refused(refused.index, self.log.last_no_later_than(hint).index);
+                    peer.refused(refused.index, shared);
                 }
             }
         }
     }
 
     /// Whoever sends entries of the current term leads it; a candidate gives way (§5.2).
-    fn follow(&mut self, leader: NodeId) -> Option<()> {
+    pub(crate) fn follow(&mut self, leader: NodeId) -> Option<()> {
         match self.leader() {
             Some(known) if known != leader => {
                 let term = self.current_term;
@@ -126,7 +141,7 @@ impl Raft {
 
     fn reject(&mut self, leader: NodeId, refused: EntryId) -> AppendEntriesReply {
         self.observe(|| Event::AppendRejected { leader, refused });
-        AppendEntriesReply::Rejected { refused, hint: self.log.last_no_later_than(refused) }
+        AppendEntriesReply::Rejected { refused, hint: self.log.outline().last_no_later_than(refused) }
     }
 
     fn truncate(&mut self, from: LogIndex) {
@@ -135,10 +150,6 @@ impl Raft {
         self.disk.truncate(last);
         self.observe(|| Event::Truncated { from, last });
     }
-}
-
-pub(crate) fn appended_event(entry: &Entry) -> Event {
-    Event::Appended { id: entry.id, checksum: entry.checksum }
 }
 
 /// Whether the entries could come from any leader of `term`: without gaps after `prev_log`, with terms

@@ -30,6 +30,16 @@ pub struct Config {
     pub append_bytes_max: usize,
     /// At most this many AppendEntries with entries on their way to one follower.
     pub append_window: usize,
+    /// At most this many bytes of entries are kept in memory, the newest ones; older ones are read from the
+    /// log store when they are needed.
+    pub cache_bytes_max: usize,
+    /// After so many entries have been applied since the last snapshot a new one is taken and the log is
+    /// compacted (§7); 0: only when asked for.
+    pub snapshot_entries: u64,
+    /// So many entries before a snapshot are left in the log, for followers that are only a little behind.
+    pub snapshot_trailing: u64,
+    /// A snapshot is cut into pieces of so many bytes, which are sent one at a time. More than zero.
+    pub snapshot_chunk_bytes: usize,
     /// Whether the state machine keeps what it has applied through a crash. A durable one is given
     /// only entries that are durable on this server; a volatile one may run ahead of the disk.
     pub durable_state_machine: bool,
@@ -43,7 +53,9 @@ pub struct Config {
 
 impl Config {
     /// The usual values for the server `id` of a cluster of `voters`: election timeouts of 150 to
-    /// 300 ms, heartbeats every 50 ms, at most 256 KiB a message and 64 messages on their way.
+    /// 300 ms, heartbeats every 50 ms, at most 256 KiB a message and 64 messages on their way; 64 MiB of
+    /// entries in memory, a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
+    /// before it.
     pub fn new(id: NodeId, mut voters: Vec<NodeId>) -> Self {
         voters.sort_unstable();
         voters.dedup();
@@ -57,6 +69,10 @@ impl Config {
             heartbeat: Duration::from_millis(50),
             append_bytes_max: 256 * 1024,
             append_window: 64,
+            cache_bytes_max: 64 * 1024 * 1024,
+            snapshot_entries: 100_000,
+            snapshot_trailing: 10_000,
+            snapshot_chunk_bytes: 256 * 1024,
             durable_state_machine: false,
             seed: id.get(),
             observe: false,
@@ -101,6 +117,9 @@ impl Config {
         if self.append_window == 0 {
             return Err(ConfigError::NoWindow);
         }
+        if self.snapshot_chunk_bytes == 0 {
+            return Err(ConfigError::EmptyChunks);
+        }
         Ok(())
     }
 }
@@ -128,9 +147,11 @@ pub enum ConfigError {
     },
     /// With no message allowed on its way, nothing would ever be replicated.
     NoWindow,
-    /// The log that was restored has a gap, or a term goes down.
-    DamagedLog {
-        /// The first index where it does.
+    /// In pieces of no bytes, no snapshot would ever be sent.
+    EmptyChunks,
+    /// The log that was restored begins after its first entry, and no snapshot stands for what is missing.
+    NoSnapshot {
+        /// The last entry that is missing.
         index: LogIndex,
     },
 }
@@ -151,10 +172,11 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
-            Self::DamagedLog { index } => {
+            Self::EmptyChunks => write!(f, "snapshot_chunk_bytes: allow at least one byte in a piece"),
+            Self::NoSnapshot { index } => {
                 write!(
                     f,
-                    "restored log: entry {index} does not follow the one before it; the store is damaged"
+                    "restored log: entry {index} is neither in the log nor in a snapshot; the store is damaged"
                 )
             }
         }

@@ -21,6 +21,8 @@ pub(crate) struct Disk {
     hard_state_given: HardState,
     /// The write that carried it.
     hard_state_write: u64,
+    /// The write that made the last snapshot whole.
+    snapshot_write: u64,
     /// Messages that may leave once a write is confirmed, with its number; numbers never go down.
     held: VecDeque<(u64, Envelope)>,
 }
@@ -55,9 +57,12 @@ impl Disk {
         (hard_state != self.hard_state_given).then_some(hard_state)
     }
 
-    /// A write is given: with it, hard state and log end are these.
-    pub(crate) fn give(&mut self, hard_state: HardState, last: EntryId) -> WriteToken {
+    /// A write is given: with it, hard state and log end are these, and a snapshot is whole, perhaps.
+    pub(crate) fn give(&mut self, hard_state: HardState, last: EntryId, snapshot: bool) -> WriteToken {
         self.given += 1;
+        if snapshot {
+            self.snapshot_write = self.given;
+        }
         if hard_state != self.hard_state_given {
             self.hard_state_given = hard_state;
             self.hard_state_write = self.given;
@@ -96,6 +101,10 @@ impl Disk {
             Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
                 self.write_of(*match_index)
             }
+            // A piece that was taken in has been given to the disk by now.
+            Message::InstallSnapshotReply(_) => self.given,
+            // A snapshot that a crash can take away may be made anew, with other bytes under the same name.
+            Message::InstallSnapshot(_) => self.snapshot_write,
             Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
@@ -160,9 +169,9 @@ mod tests {
     #[test]
     fn a_write_confirms_nothing_of_what_was_truncated_meanwhile() {
         let mut disk = Disk::default();
-        let first = disk.give(HardState::default(), id(1, 8));
+        let first = disk.give(HardState::default(), id(1, 8), false);
         disk.truncate(id(1, 4));
-        let second = disk.give(HardState::default(), id(2, 6));
+        let second = disk.give(HardState::default(), id(2, 6), false);
         assert!(disk.confirm(&first));
         assert_eq!(disk.durable().last, id(1, 4));
         assert_eq!(disk.write_of(LogIndex::new(5)), 2);
@@ -180,8 +189,8 @@ mod tests {
     #[test]
     fn a_token_out_of_order_is_refused() {
         let mut disk = Disk::default();
-        let _first = disk.give(HardState::default(), id(1, 1));
-        let second = disk.give(HardState::default(), id(1, 2));
+        let _first = disk.give(HardState::default(), id(1, 1), false);
+        let second = disk.give(HardState::default(), id(1, 2), false);
         assert!(!disk.confirm(&second));
     }
 }

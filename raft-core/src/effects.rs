@@ -3,8 +3,9 @@
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::message::Envelope;
+use crate::snapshot::{Load, Part, Snapshot};
 use crate::state::HardState;
-use crate::types::{LogIndex, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 /// What has to be done now. Nothing in it waits for anything else in it: what must wait for the disk
 /// is held back inside the core until [`Input::Persisted`](crate::Input::Persisted) has come, so
@@ -19,6 +20,19 @@ pub struct Effects {
     /// To be applied to the state machine, in this order; then
     /// [`Input::Applied`](crate::Input::Applied) asks for more.
     pub apply: Vec<Entry>,
+    /// The state machine is to become what this snapshot says (§7), then
+    /// [`Input::Applied`](crate::Input::Applied). It is whole and durable in the log store. Never
+    /// together with `apply`.
+    pub restore: Option<Snapshot>,
+    /// The state machine as it is now is to become this snapshot (§7): its bytes come back bit by bit as
+    /// [`Input::SnapshotTaken`](crate::Input::SnapshotTaken) or not at all, as
+    /// [`Input::SnapshotFailed`](crate::Input::SnapshotFailed). As soon as the state machine may go on
+    /// changing without changing the snapshot, [`Input::Applied`](crate::Input::Applied). Never together
+    /// with `apply` or `restore`.
+    pub take_snapshot: Option<Snapshot>,
+    /// To be read from the log store, after the writes that were given before, and given back by
+    /// [`Input::Loaded`](crate::Input::Loaded).
+    pub load: Vec<Load>,
     /// What happened, for observers. Empty unless [`Config::observe`](crate::Config::observe) is set.
     pub events: Vec<Event>,
     /// A contradiction that only a broken server or disk can cause. The node must stop.
@@ -43,7 +57,14 @@ pub struct Batch {
     pub hard_state: Option<HardState>,
     /// The entry at this index and all that follow it go (§5.3).
     pub truncate: Option<LogIndex>,
-    /// Appended. The first one's index is one past the last that is left.
+    /// Pieces of a snapshot that is being taken or received, each joining on to the one before it (§7). A
+    /// piece at offset 0 begins a new one, and what there was of an unfinished one goes. The last piece
+    /// makes it whole: then it is the snapshot, and the one before it goes.
+    pub parts: Vec<Part>,
+    /// The log begins after this entry from now on: what is at or before it goes (§7). Where the log ends
+    /// earlier, it is empty now. The place must be kept with its term.
+    pub compact: Option<EntryId>,
+    /// Appended. The first one's index is one past the last that is left, or past `compact`.
     pub entries: Vec<Entry>,
     /// How far the log was known to be committed when this was written. A log that is found shorter
     /// than this is damaged.
@@ -87,6 +108,11 @@ pub enum Violation {
     },
     /// A write was confirmed before an earlier one, or by another server's token.
     WriteOutOfOrder,
+    /// The state machine says that it has applied an entry that the log does not have.
+    AppliedBeyondLog {
+        /// The entry.
+        index: LogIndex,
+    },
     /// An entry about to be applied is not what its leader made.
     EntryDamaged {
         /// The entry.
@@ -105,6 +131,9 @@ impl std::fmt::Display for Violation {
                 write!(f, "{follower} acknowledges {match_index}, which this leader does not have")
             }
             Self::WriteOutOfOrder => write!(f, "a write was confirmed out of order"),
+            Self::AppliedBeyondLog { index } => {
+                write!(f, "the state machine has applied entry {index}, which the log does not have")
+            }
             Self::EntryDamaged { index } => write!(f, "the entry {index} does not match its checksum"),
         }
     }

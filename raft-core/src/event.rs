@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 /// What a server is (Figure 4).
@@ -105,6 +106,62 @@ pub enum Event {
     Applying {
         /// The last of them.
         to: LogIndex,
+    },
+    /// The state machine is to become what a snapshot says.
+    Restoring {
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// The server has taken a snapshot of its state machine.
+    SnapshotTaken {
+        /// Which.
+        snapshot: SnapshotId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A snapshot of the state machine could not be taken.
+    SnapshotFailed {
+        /// Which.
+        snapshot: SnapshotId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// What is at or before this entry left the log in memory; a snapshot stands for it.
+    Compacted {
+        /// The entry.
+        base: EntryId,
+    },
+    /// A leader begins to send its snapshot to a follower.
+    SnapshotStarted {
+        /// To whom.
+        follower: NodeId,
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// A leader sends a piece of its snapshot.
+    ChunkSent {
+        /// To whom.
+        follower: NodeId,
+        /// Which snapshot.
+        snapshot: SnapshotId,
+        /// Where in it.
+        offset: u64,
+    },
+    /// A follower took a piece of a snapshot; the reply waits for the disk.
+    ChunkReceived {
+        /// From whom.
+        leader: NodeId,
+        /// Which snapshot.
+        snapshot: SnapshotId,
+        /// Where in it.
+        offset: u64,
+    },
+    /// A follower has received a snapshot, and it stands for all of its log now; not yet durable.
+    Installed {
+        /// Which.
+        snapshot: SnapshotId,
+        /// The commit index before.
+        from: LogIndex,
     },
     /// A message was dropped unread: another cluster, another group, not for this server, or malformed.
     StrangerDropped {

@@ -9,9 +9,10 @@
 //! | State Machine Safety (§5.4.3) | what is committed at an index is the same everywhere | an entry is committed |
 //! | Durable before acknowledged | what is committed is on the disks of a majority | an entry is committed |
 //! | One Vote (§5.2) | one durable vote a term on each server | a vote is durable |
-//! | Monotonic | durable terms never go down; the commit index never does within a life | either changes |
+//! | Monotonic | durable terms never go down; commit index and applied index never do within a life | one of them changes |
 //!
-//! Each check costs O(log n) an event: a log is summed up by a hash of its past at every entry.
+//! Each check costs O(log n) an event: a log is summed up by a hash of its past at every entry. What was
+//! compacted is known from what was committed; a snapshot must stand for exactly that.
 
 use std::collections::BTreeMap;
 
@@ -41,9 +42,12 @@ struct Server {
     term: Term,
     durable_term: Term,
     leads: bool,
+    /// What lies before the log: as many entries as this, and they are committed.
+    base: LogIndex,
     log: Vec<Seen>,
     durable: LogIndex,
     commit: LogIndex,
+    applied: LogIndex,
 }
 
 /// An entry, with the hash of it and all before it.
@@ -54,8 +58,9 @@ struct Seen {
 }
 
 impl Server {
-    fn at(&self, index: LogIndex) -> Option<Seen> {
-        self.log.get(position(index)?).copied()
+    /// How many entries of the log are at or before `index`.
+    fn upto(&self, index: LogIndex) -> usize {
+        usize::try_from(index.get().saturating_sub(self.base.get())).unwrap_or(usize::MAX).min(self.log.len())
     }
 }
 
@@ -92,16 +97,52 @@ impl Figure3 {
         if let Some(candidate) = restored.hard_state.voted_for {
             self.vote(node, term, candidate)?;
         }
-        for entry in &restored.entries {
-            self.append(node, entry.id, entry.checksum)?;
-        }
+        let snapshot = restored.snapshot.as_ref().map_or(EntryId::ZERO, |whole| whole.id.last_included);
+        self.is_committed(node, snapshot)?;
+        self.is_committed(node, restored.log.base())?;
+        let log: Option<Vec<Seen>> = restored.log.ids().map(|id| self.seen(id)).collect();
+        let Some(log) = log else {
+            return Err(broken(
+                Property::LogMatching,
+                [node],
+                "starts with an entry that nobody made".into(),
+            ));
+        };
         let server = self.server(node);
-        server.durable = server.log.last().map_or(LogIndex::ZERO, |last| last.id.index);
-        if let Some(lost) = before.at(before.durable).filter(|&last| server.at(last.id.index) != Some(last)) {
+        (server.base, server.log) = (restored.log.base().index, log);
+        (server.durable, server.commit) = (restored.log.last().index, snapshot.index);
+        let (server, durable) = (&self.servers[&node], before.durable);
+        if let Some(lost) = self.at(&before, durable).filter(|&last| self.at(server, durable) != Some(last)) {
             let what = format!("starts without {}, which was durable", lost.id);
             return Err(broken(Property::DurableBeforeAck, [node], what));
         }
         Ok(())
+    }
+
+    /// The entry at `index` of a server's log, or of what lies before it.
+    fn at(&self, server: &Server, index: LogIndex) -> Option<Seen> {
+        if index <= server.base {
+            self.committed.get(position(index)?).map(|(seen, _)| *seen)
+        } else {
+            server.log.get(server.upto(index.prev())).copied()
+        }
+    }
+
+    /// An entry that some server has had.
+    fn seen(&self, id: EntryId) -> Option<Seen> {
+        self.pasts.get(&id).map(|(past, _)| Seen { id, past: *past })
+    }
+
+    /// Whether what a server has compacted, or has from a snapshot, is what was committed.
+    fn is_committed(&self, node: NodeId, id: EntryId) -> Result<(), Broken> {
+        let committed = position(id.index).map(|place| self.committed.get(place).map(|(seen, _)| seen.id));
+        match committed {
+            Some(known) if known != Some(id) => {
+                let what = format!("has a snapshot up to {id}, which is not what was committed there");
+                Err(broken(Property::StateMachine, [node], what))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// One event of a server.
@@ -116,12 +157,20 @@ impl Figure3 {
             Event::Truncated { from, last } => self.truncate(node, *from, *last),
             Event::Durable { term, voted_for, index } => self.durable(node, *term, *voted_for, *index),
             Event::Committed { from, to } => self.commit(node, *from, *to),
+            Event::Applying { to } => self.apply(node, *to),
+            Event::Restoring { snapshot } => self.apply(node, snapshot.last_included.index),
+            Event::Compacted { base } => self.compact(node, *base),
+            Event::Installed { snapshot, from } => self.install(node, snapshot.last_included, *from),
             Event::Stopped { reason } => Err(broken(Property::SelfCheck, [node], reason.clone())),
             Event::Voted { .. }
             | Event::VoteCounted { .. }
             | Event::AppendAccepted { .. }
             | Event::AppendRejected { .. }
-            | Event::Applying { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::SnapshotFailed { .. }
+            | Event::SnapshotStarted { .. }
+            | Event::ChunkSent { .. }
+            | Event::ChunkReceived { .. }
             | Event::StrangerDropped { .. } => Ok(()),
         }
     }
@@ -166,7 +215,7 @@ impl Figure3 {
         let earlier = self.committed.iter().rposition(|(_, term)| *term < server.term);
         let committed = &self.committed[..earlier.map_or(0, |last| last + 1)];
         let Some((last, _)) = committed.last() else { return Ok(()) };
-        let has = |seen: &Seen| server.at(seen.id.index) == Some(*seen);
+        let has = |seen: &Seen| self.at(server, seen.id.index) == Some(*seen);
         if has(last) {
             return Ok(());
         }
@@ -176,8 +225,11 @@ impl Figure3 {
     }
 
     fn append(&mut self, node: NodeId, id: EntryId, checksum: u32) -> Result<(), Broken> {
+        let known = self.servers.get(&node);
+        let last = known
+            .map_or(LogIndex::ZERO, |server| server.log.last().map_or(server.base, |last| last.id.index));
+        let before = known.and_then(|server| self.at(server, last)).map_or(0, |last| last.past);
         let server = self.server(node);
-        let before = server.log.last().map_or(0, |last| last.past);
         let past = mix(mix(mix(before, id.term.get()), id.index.get()), u64::from(checksum));
         server.log.push(Seen { id, past });
         let (first, owner) = *self.pasts.entry(id).or_insert((past, node));
@@ -193,7 +245,7 @@ impl Figure3 {
             let what = format!("truncates its log from {from} while it leads {}", server.term);
             return Err(broken(Property::LeaderAppendOnly, [node], what));
         }
-        server.log.truncate(position(from).unwrap_or(0));
+        server.log.truncate(server.upto(from.prev()));
         server.durable = server.durable.min(last.index);
         Ok(())
     }
@@ -232,11 +284,7 @@ impl Figure3 {
         }
         server.commit = to.index;
         let term = server.term;
-        let new: Vec<Seen> = server.log[..position(to.index.next()).unwrap_or(0).min(server.log.len())]
-            .iter()
-            .skip(position(from.next()).unwrap_or(0))
-            .copied()
-            .collect();
+        let new = server.log[server.upto(from)..server.upto(to.index)].to_vec();
         for seen in new {
             match position(seen.id.index).and_then(|place| self.committed.get(place)) {
                 Some((known, _)) if *known == seen => {}
@@ -250,6 +298,38 @@ impl Figure3 {
         self.leads_now().try_for_each(|leader| self.has_all_committed(leader))
     }
 
+    fn apply(&mut self, node: NodeId, to: LogIndex) -> Result<(), Broken> {
+        let server = self.server(node);
+        if to <= server.applied || to > server.commit {
+            let (applied, commit) = (server.applied, server.commit);
+            let what = format!("applies up to {to} after {applied}, with {commit} committed");
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        server.applied = to;
+        Ok(())
+    }
+
+    fn compact(&mut self, node: NodeId, base: EntryId) -> Result<(), Broken> {
+        self.is_committed(node, base)?;
+        let server = self.server(node);
+        server.log.drain(..server.upto(base.index));
+        server.base = base.index;
+        Ok(())
+    }
+
+    /// A snapshot of what was committed stands for the whole log.
+    fn install(&mut self, node: NodeId, last_included: EntryId, from: LogIndex) -> Result<(), Broken> {
+        self.is_committed(node, last_included)?;
+        let server = self.server(node);
+        if from != server.commit || last_included.index <= from {
+            let what = format!("moves its commit index from {} to {}", server.commit, last_included.index);
+            return Err(broken(Property::Monotonic, [node], what));
+        }
+        server.log.clear();
+        (server.base, server.commit) = (last_included.index, last_included.index);
+        Ok(())
+    }
+
     /// The server that leads the highest term that has had a leader, if it still leads it.
     fn leads_now(&self) -> impl Iterator<Item = NodeId> {
         let latest = self.leaders.last_key_value();
@@ -261,7 +341,7 @@ impl Figure3 {
 
     fn committed_twice(&self, node: NodeId, known: EntryId, other: EntryId) -> Broken {
         let has = |server: &Server| {
-            server.commit >= known.index && server.at(known.index).is_some_and(|s| s.id == known)
+            server.commit >= known.index && self.at(server, known.index).is_some_and(|s| s.id == known)
         };
         let first = self.servers.iter().find(|(_, server)| has(server)).map(|(&id, _)| id);
         let what = format!("committed {known} and {other} at the same index");
@@ -272,7 +352,7 @@ impl Figure3 {
         let has = |voter: &&NodeId| {
             let server = self.servers.get(voter);
             server.is_some_and(|server| {
-                server.durable >= seen.id.index && server.at(seen.id.index) == Some(seen)
+                server.durable >= seen.id.index && self.at(server, seen.id.index) == Some(seen)
             })
         };
         let holders = self.voters.iter().filter(has).count();

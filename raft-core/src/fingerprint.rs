@@ -2,19 +2,21 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::progress::Pace;
+use crate::progress::{Pace, Piece};
 use crate::state::{Health, Raft, Role};
 
 impl Raft {
     /// Names the protocol state: two servers that will answer every future alike have the same one.
     ///
     /// Instants, draws (timeouts, sessions), counters (of writes) and caches are left out, so that two
-    /// ways to the same state meet. The same on every machine with the same version of this crate.
+    /// ways to the same state meet. Entries whose payloads are not in memory are known by their ids. The same on every machine with the same version of this crate.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = Fnv1a::default();
         (self.config.id, self.hard_state(), self.commit_index, self.last_applied, self.applying)
             .hash(&mut hasher);
-        self.log.names().for_each(|name| name.hash(&mut hasher));
+        self.log.outline().hash(&mut hasher);
+        self.log.checksums().for_each(|checksum| checksum.hash(&mut hasher));
+        self.snapshots.hash_state(&mut hasher);
         self.hash_role(&mut hasher);
         self.disk.hash_state(&mut hasher);
         self.outbox
@@ -35,6 +37,9 @@ impl Raft {
                     match &peer.pace {
                         Pace::Probe { sent } => sent.hash(hasher),
                         Pace::Replicate { in_flight } => in_flight.hash(hasher),
+                        Pace::Snapshot { snapshot, offset, piece, heard: _ } => {
+                            (snapshot, offset, matches!(piece, Piece::Sent { .. })).hash(hasher);
+                        }
                     }
                 }
             }

@@ -5,6 +5,7 @@
 //! | State | [`Raft`], [`HardState`], `state.rs`, `progress.rs`, `log.rs`, `disk.rs` |
 //! | RequestVote RPC | [`RequestVote`], [`RequestVoteReply`], `request_vote.rs` |
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
+//! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm".
@@ -17,7 +18,9 @@
 //! 1. [`Raft::step`] for each message, each durable write, and when [`Raft::deadline`] has come;
 //! 2. [`Raft::take_effects`], after one input or after many;
 //! 3. write [`Effects::write`] and give its token back with [`Input::Persisted`] once it is durable;
-//!    send [`Effects::send`]; apply [`Effects::apply`] and say [`Input::Applied`].
+//!    send [`Effects::send`]; apply [`Effects::apply`] and say [`Input::Applied`]; read
+//!    [`Effects::load`] from the disk and give it back with [`Input::Loaded`]; take or restore the
+//!    snapshot that is asked for ([`Effects::take_snapshot`], [`Effects::restore`]).
 //!
 //! Nothing of step 3 has to wait for anything else of it: a vote, a vote grant and an acknowledgement
 //! do not leave the core before the write that they depend on is durable.
@@ -73,8 +76,8 @@
 //!
 //! # What is not here yet
 //!
-//! Snapshots (§7), pre-vote, membership changes (§6), linearizable reads without a log entry (§8) and
-//! leadership transfer. The whole log is kept in memory.
+//! Pre-vote, membership changes (§6), linearizable reads without a log entry (§8), clients' sessions and
+//! leadership transfer.
 
 mod append_entries;
 mod config;
@@ -84,10 +87,12 @@ mod entry;
 mod event;
 pub mod figure3;
 mod fingerprint;
+mod install_snapshot;
 mod log;
 mod message;
 #[cfg(feature = "tokio")]
 pub mod node;
+mod outline;
 mod planted;
 mod progress;
 mod property;
@@ -95,16 +100,25 @@ mod quorum;
 mod request_vote;
 mod rng;
 mod rules;
+mod snapshot;
+mod snapshotting;
 mod state;
+mod stored;
 mod types;
 
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName};
-pub use message::{AppendEntries, AppendEntriesReply, Envelope, Message, RequestVote, RequestVoteReply};
+pub use message::{
+    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, RequestVote,
+    RequestVoteReply,
+};
+pub use outline::LogOutline;
 pub use planted::PlantedBug;
 pub use rng::Rng;
 pub use rules::{Input, NotLeader};
-pub use state::{HardState, Raft, Restored};
+pub use snapshot::{Chunk, Load, Loaded, Part, Snapshot, SnapshotId};
+pub use state::{HardState, Partial, Raft, Restored};
+pub use stored::Stored;
 pub use types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term, Time};

@@ -1,72 +1,89 @@
-//! The log in memory: entries, the runs of their terms, and what has not been given to the disk yet.
+//! The log in memory: the ids of all entries, the payloads of the newest, and what has not been given to
+//! the disk yet.
 //!
 //! The only place that turns an index into a position in memory.
 
+use std::collections::VecDeque;
+use std::mem;
+
 use crate::entry::{Entry, Payload};
+use crate::outline::LogOutline;
 use crate::types::{EntryId, LogIndex, Term};
 
 /// The log (§5.3).
 ///
-/// - Indexes have no gaps, and terms never go down from one entry to the next.
-/// - `runs` names the first entry of each term, so a look-up of a term costs a search among terms.
-/// - What lies past `given` has not been part of a [`Batch`](crate::Batch) yet.
+/// - `newest` are the entries at the end of the log, without gaps; those before them are on disk.
+/// - What lies past `given` has not been part of a [`Batch`](crate::Batch) yet, and is in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
-    /// The entry at index 1 comes first.
-    entries: Vec<Entry>,
-    runs: Vec<EntryId>,
+    outline: LogOutline,
+    newest: VecDeque<Entry>,
+    newest_bytes: usize,
+    /// Entries that were read from disk, each row without gaps; gone when effects have been taken.
+    loaded: Vec<Vec<Entry>>,
     given: LogIndex,
     /// The lowest index that was truncated after it had been given.
     truncated: Option<LogIndex>,
+    /// The base, if the disk has not been given it yet.
+    compacted: Option<EntryId>,
+}
+
+/// Entries of the log, if they are in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// In order; not all that were asked for, perhaps.
+    Here(Vec<Entry>),
+    /// The entries up to this one are on disk.
+    OnDisk { to: LogIndex },
 }
 
 impl Log {
-    /// The log that was found on disk; the index of the first entry that does not join on to the one
-    /// before it, if there is such an entry.
-    pub(crate) fn restored(entries: Vec<Entry>) -> Result<Self, LogIndex> {
-        let mut log = Self::default();
-        for entry in entries {
-            let last = log.last();
-            if entry.id.index != last.index.next() || entry.id.term < last.term {
-                return Err(last.index.next());
-            }
-            log.push(entry);
-        }
-        log.given = log.last().index;
-        Ok(log)
+    /// The log that was found on disk.
+    pub(crate) fn restored(outline: LogOutline) -> Self {
+        Self { given: outline.last().index, outline, ..Self::default() }
     }
 
-    /// The last entry; [`EntryId::ZERO`] of an empty log.
-    pub(crate) fn last(&self) -> EntryId {
-        self.entries.last().map_or(EntryId::ZERO, |entry| entry.id)
+    /// The ids of all entries.
+    pub(crate) const fn outline(&self) -> &LogOutline {
+        &self.outline
     }
 
-    /// The name of the entry at `index`, the place before the first entry included.
+    /// The last entry; the base of an empty log.
+    pub(crate) const fn last(&self) -> EntryId {
+        self.outline.last()
+    }
+
+    /// The last entry that was compacted.
+    pub(crate) const fn base(&self) -> EntryId {
+        self.outline.base()
+    }
+
+    /// The name of the entry at `index`, the base included.
     pub(crate) fn id_at(&self, index: LogIndex) -> Option<EntryId> {
-        if index == LogIndex::ZERO {
-            return Some(EntryId::ZERO);
-        }
-        self.entries.get(position(index)).map(|entry| entry.id)
+        self.outline.id_at(index)
     }
 
-    /// Whether the log has this very entry. Then it agrees with every log that has it, up to there
-    /// (Log Matching, §5.3).
+    /// Whether the log has this very entry.
     pub(crate) fn contains(&self, id: EntryId) -> bool {
-        self.id_at(id.index) == Some(id)
+        self.outline.contains(id)
     }
 
-    /// The last entry at or before `at` whose term is at most `term`.
-    pub(crate) fn last_no_later_than(&self, at: EntryId) -> EntryId {
-        let runs = self.runs.partition_point(|first| first.term <= at.term);
-        let end = self.runs.get(runs).map_or(self.last().index, |first| first.index.prev());
-        self.id_at(end.min(at.index)).unwrap_or(EntryId::ZERO)
+    /// The last entry that this log may share with one whose last entry at or before what was refused is
+    /// `hint`: the last here that is no later. It lies before the base if what is here is all later.
+    pub(crate) fn shared_with(&self, hint: EntryId) -> LogIndex {
+        let shared = self.outline.last_no_later_than(hint);
+        if shared.index > hint.index || shared.term > hint.term {
+            hint.index.min(self.base().index.prev())
+        } else {
+            shared.index
+        }
     }
 
     /// Appends what a leader was asked to do in its term.
-    pub(crate) fn append(&mut self, term: Term, payload: Payload) -> &Entry {
+    pub(crate) fn append(&mut self, term: Term, payload: Payload) -> EntryId {
         let id = EntryId::new(term, self.last().index.next());
         self.push(Entry::new(id, payload));
-        &self.entries[position(id.index)]
+        id
     }
 
     /// The first of `entries` that the log contradicts: same index, another term.
@@ -75,68 +92,144 @@ impl Log {
         entries.iter().find(conflicts).map(|entry| entry.id.index)
     }
 
-    /// Appends those of `entries` that the log does not have. Of these, the first joins on to the end.
-    pub(crate) fn append_missing(&mut self, entries: Vec<Entry>) -> &[Entry] {
-        let before = self.entries.len();
+    /// Appends those of `entries` that the log does not have; returns their ids and checksums.
+    pub(crate) fn append_missing(&mut self, entries: Vec<Entry>) -> Vec<(EntryId, u32)> {
+        let missing = |log: &Self, entry: &Entry| entry.id.index == log.last().index.next();
+        let mut appended = Vec::new();
         for entry in entries {
-            if entry.id.index == self.last().index.next() {
+            if missing(self, &entry) {
+                appended.push((entry.id, entry.checksum));
                 self.push(entry);
             }
         }
-        &self.entries[before..]
+        appended
     }
 
     /// Drops the entry at `from` and all that follow it (§5.3).
     pub(crate) fn truncate(&mut self, from: LogIndex) {
-        self.entries.truncate(position(from));
-        self.runs.truncate(self.runs.partition_point(|first| first.index < from));
+        self.outline.truncate(from);
+        while self.newest.back().is_some_and(|entry| entry.id.index >= from) {
+            self.newest_bytes -= self.newest.pop_back().map_or(0, |entry| weight(&entry));
+        }
+        self.loaded.clear();
         if from <= self.given {
             self.given = from.prev();
             self.truncated = Some(self.truncated.map_or(from, |earlier| earlier.min(from)));
         }
     }
 
-    /// Entries from `from` on: as many as fit into `bytes_max`, at least one if there is one, and none
-    /// past `to`.
-    pub(crate) fn entries(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Vec<Entry> {
+    /// Lets the log begin after `base`, which it has, and drops what is at or before it (§7).
+    pub(crate) fn compact(&mut self, base: EntryId) {
+        self.outline.compact(base);
+        while self.newest.front().is_some_and(|entry| entry.id.index <= base.index) {
+            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| weight(&entry));
+        }
+        self.compacted = Some(base);
+    }
+
+    /// Drops all entries and lets the log begin after `base`, which it does not have (§7).
+    pub(crate) fn reset(&mut self, base: EntryId) {
+        self.truncate(self.base().index.next());
+        self.outline = LogOutline::new(base);
+        self.given = base.index;
+        self.compacted = Some(base);
+    }
+
+    /// Entries from `from` to `to`, as many as fit into `bytes_max`, at least one if there is one.
+    pub(crate) fn entries(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Found {
         let mut bytes = 0;
         let fits = |entry: &&Entry| {
             let first = bytes == 0;
             bytes += entry.payload.bytes().len().max(1);
             entry.id.index <= to && (first || bytes <= bytes_max)
         };
-        self.entries.get(position(from)..).unwrap_or_default().iter().take_while(fits).cloned().collect()
+        let on_disk = self.last_on_disk();
+        if from > on_disk {
+            let newest = self.newest.range(distance(on_disk.next(), from).min(self.newest.len())..);
+            return Found::Here(newest.take_while(fits).cloned().collect());
+        }
+        let Some(row) = self.loaded.iter().find(|row| holds(row, from)) else {
+            return Found::OnDisk { to: to.min(on_disk) };
+        };
+        let joins_on = row.last().is_some_and(|last| last.id.index == on_disk);
+        let newest = self.newest.range(..if joins_on { self.newest.len() } else { 0 });
+        let row = row.iter().skip(distance(row[0].id.index, from));
+        Found::Here(row.chain(newest).take_while(fits).cloned().collect())
     }
 
-    /// At most `count_max` entries from `from` to `to`, both included.
-    pub(crate) fn committed(&self, from: LogIndex, to: LogIndex, count_max: usize) -> Vec<Entry> {
-        let last = position(to.next()).min(position(from).saturating_add(count_max));
-        self.entries.get(position(from)..last).unwrap_or_default().to_vec()
+    /// The last entry whose payload is not in memory, if it has one.
+    fn last_on_disk(&self) -> LogIndex {
+        self.newest.front().map_or(self.last().index, |first| first.id.index.prev())
     }
 
-    /// Id and checksum of all entries, in order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (EntryId, u32)> {
-        self.entries.iter().map(|entry| (entry.id, entry.checksum))
+    /// Entries came from disk. What was truncated or compacted since they were asked for is not kept.
+    pub(crate) fn loaded(&mut self, mut entries: Vec<Entry>) {
+        let there = entries.iter().take_while(|entry| self.contains(entry.id)).count();
+        entries.truncate(there);
+        if !entries.is_empty() {
+            self.loaded.push(entries);
+        }
     }
 
-    /// What the disk has not been given yet: where to truncate, and what to append then.
-    pub(crate) fn take_ungiven(&mut self) -> (Option<LogIndex>, Vec<Entry>) {
-        let entries = self.entries[position(self.given.next())..].to_vec();
+    /// Lets go of what was loaded, and of the oldest payloads beyond the budget that are on disk.
+    pub(crate) fn forget(&mut self, bytes_max: usize) {
+        self.loaded.clear();
+        while self.newest_bytes > bytes_max
+            && self.newest.front().is_some_and(|oldest| oldest.id.index <= self.given)
+        {
+            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| weight(&entry));
+        }
+    }
+
+    /// The checksums of the entries in memory, in order.
+    pub(crate) fn checksums(&self) -> impl Iterator<Item = u32> {
+        self.newest.iter().map(|entry| entry.checksum)
+    }
+
+    /// The checksum of the newest entry.
+    pub(crate) fn last_checksum(&self) -> u32 {
+        self.newest.back().map_or(0, |entry| entry.checksum)
+    }
+
+    /// What the disk has not been given yet: where to truncate, where to begin, and what to append then.
+    pub(crate) fn take_ungiven(&mut self) -> Ungiven {
+        let newest = self.newest.len();
+        let ungiven = distance(self.given, self.last().index).min(newest);
+        let entries = self.newest.range(newest - ungiven..).cloned().collect();
         self.given = self.last().index;
-        (self.truncated.take(), entries)
+        Ungiven { truncate: self.truncated.take(), compact: self.compacted.take(), entries }
     }
 
     fn push(&mut self, entry: Entry) {
-        if self.runs.last().is_none_or(|first| first.term < entry.id.term) {
-            self.runs.push(entry.id);
+        // What does not follow is refused before it gets here.
+        if self.outline.append(entry.id) {
+            self.newest_bytes += weight(&entry);
+            self.newest.push_back(entry);
         }
-        self.entries.push(entry);
     }
 }
 
-/// Where the entry at `index` lies in memory. An index that no 64-bit machine could hold lies nowhere.
-fn position(index: LogIndex) -> usize {
-    usize::try_from(index.get()).unwrap_or(usize::MAX).saturating_sub(1)
+/// Changes of the log that the disk has not been given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ungiven {
+    pub(crate) truncate: Option<LogIndex>,
+    pub(crate) compact: Option<EntryId>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What an entry takes in memory, in bytes.
+fn weight(entry: &Entry) -> usize {
+    mem::size_of::<Entry>() + entry.payload.bytes().len()
+}
+
+fn holds(row: &[Entry], index: LogIndex) -> bool {
+    row.first().is_some_and(|first| first.id.index <= index)
+        && row.last().is_some_and(|last| last.id.index >= index)
+}
+
+/// How many entries lie between two indexes. More than any machine could hold is too many to hold.
+fn distance(from: LogIndex, to: LogIndex) -> usize {
+    usize::try_from(to.get().saturating_sub(from.get())).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -156,34 +249,26 @@ mod tests {
         EntryId::new(Term::new(term), LogIndex::new(index))
     }
 
-    /// Each row: the terms of a log, an entry of somebody else's, and the last that both may share.
-    #[test]
-    fn the_hint_is_the_last_entry_no_later_than_what_was_refused() {
-        for (terms, refused, hint) in [
-            (&[][..], id(3, 7), id(0, 0)),
-            (&[1, 1, 1], id(1, 7), id(1, 3)),
-            (&[1, 2, 2, 3, 3, 3], id(2, 6), id(2, 3)),
-            (&[1, 2, 2, 3, 3, 3], id(3, 2), id(2, 2)),
-            (&[1, 2, 2, 3, 3, 3], id(9, 9), id(3, 6)),
-            (&[4, 4], id(3, 2), id(0, 0)),
-        ] {
-            assert_eq!(log(terms).last_no_later_than(refused), hint, "{terms:?} {refused}");
+    fn ids(found: &Found) -> Vec<u64> {
+        match found {
+            Found::Here(entries) => entries.iter().map(|entry| entry.id.index.get()).collect(),
+            Found::OnDisk { to } => panic!("on disk to {to}"),
         }
     }
 
     #[test]
     fn what_is_truncated_before_it_was_given_needs_no_truncation_on_disk() {
         let mut log = log(&[1, 1]);
-        assert_eq!(log.take_ungiven().1.len(), 2);
+        assert_eq!(log.take_ungiven().entries.len(), 2);
         log.append(Term::new(1), Payload::Noop);
         log.truncate(LogIndex::new(3));
-        assert_eq!(log.take_ungiven(), (None, vec![]));
+        assert_eq!(log.take_ungiven(), Ungiven::default());
         log.append(Term::new(2), Payload::Noop);
         log.truncate(LogIndex::new(2));
         log.append(Term::new(3), Payload::Noop);
-        let (truncated, entries) = log.take_ungiven();
-        assert_eq!(truncated, Some(LogIndex::new(2)));
-        assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(3, 2)]);
+        let ungiven = log.take_ungiven();
+        assert_eq!(ungiven.truncate, Some(LogIndex::new(2)));
+        assert_eq!(ungiven.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(3, 2)]);
     }
 
     #[test]
@@ -192,15 +277,79 @@ mod tests {
         for size in [10, 10, 30, 5] {
             log.append(Term::new(1), Payload::Command(vec![0; size].into()));
         }
-        let sent = |from, bytes| log.entries(LogIndex::new(from), LogIndex::new(9), bytes).len();
-        assert_eq!([sent(1, 20), sent(1, 19), sent(3, 1), sent(1, 999), sent(5, 999)], [2, 1, 1, 4, 0]);
+        let lengths =
+            |from, bytes_max| ids(&log.entries(LogIndex::new(from), LogIndex::new(4), bytes_max)).len();
+        assert_eq!(
+            [lengths(1, 20), lengths(1, 19), lengths(3, 1), lengths(4, 99), lengths(5, 99)],
+            [2, 1, 1, 1, 0]
+        );
     }
 
     #[test]
-    fn a_gap_on_disk_is_named() {
-        let entry = |term, index| Entry::new(id(term, index), Payload::Noop);
-        assert!(Log::restored(vec![entry(1, 1), entry(2, 2)]).is_ok());
-        assert_eq!(Log::restored(vec![entry(1, 1), entry(1, 3)]).unwrap_err(), LogIndex::new(2));
-        assert_eq!(Log::restored(vec![entry(2, 1), entry(1, 2)]).unwrap_err(), LogIndex::new(2));
+    fn payloads_beyond_the_budget_go_once_they_were_given_and_come_back_from_disk() {
+        let mut log = log(&[1, 1, 1, 2]);
+        log.forget(0);
+        assert_eq!(ids(&log.entries(LogIndex::new(1), LogIndex::new(9), 9)), [1, 2, 3, 4]);
+        let entries = log.take_ungiven().entries;
+        log.forget(2 * weight(&entries[0]));
+        assert_eq!(ids(&log.entries(LogIndex::new(3), LogIndex::new(9), 9)), [3, 4]);
+        let on_disk = Found::OnDisk { to: LogIndex::new(2) };
+        assert_eq!(log.entries(LogIndex::new(1), LogIndex::new(9), 9), on_disk);
+        log.loaded(entries[..1].to_vec());
+        assert_eq!(ids(&log.entries(LogIndex::new(1), LogIndex::new(9), 9)), [1]);
+        log.loaded(entries[1..2].to_vec());
+        // What was read joins on to what is in memory.
+        assert_eq!(ids(&log.entries(LogIndex::new(2), LogIndex::new(9), 9)), [2, 3, 4]);
+        log.forget(0);
+        assert_eq!(
+            log.entries(LogIndex::new(4), LogIndex::new(9), 9),
+            Found::OnDisk { to: LogIndex::new(4) }
+        );
+    }
+
+    #[test]
+    fn what_was_truncated_while_it_was_read_is_not_kept() {
+        let mut log = log(&[1, 1, 1]);
+        let entries = log.take_ungiven().entries;
+        log.forget(0);
+        log.truncate(LogIndex::new(3));
+        log.append(Term::new(2), Payload::Noop);
+        log.loaded(entries);
+        let Found::Here(found) = log.entries(LogIndex::new(1), LogIndex::new(9), 9) else {
+            panic!("on disk")
+        };
+        assert_eq!(found.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(1, 1), id(1, 2), id(2, 3)]);
+    }
+
+    /// Each row: the terms of a log, its base, somebody's hint, and the last that both may share.
+    #[test]
+    fn what_a_leader_shares_may_lie_before_its_base() {
+        for (terms, base, hint, shared) in [
+            (&[1, 1, 2, 3][..], 0, id(2, 3), 3),
+            (&[1, 1, 2, 3], 2, id(1, 2), 2),
+            (&[1, 1, 2, 3], 2, id(1, 4), 2),
+            (&[1, 1, 2, 3], 2, id(0, 0), 0),
+            (&[1, 1, 2, 3], 3, id(1, 4), 2),
+            (&[1, 1, 2, 3], 3, id(1, 1), 1),
+        ] {
+            let mut log = log(terms);
+            if let Some(base) = log.id_at(LogIndex::new(base)) {
+                log.compact(base);
+            }
+            assert_eq!(log.shared_with(hint).get(), shared, "{terms:?} {base} {hint}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_reset_has_nothing_of_what_it_had() {
+        let mut log = log(&[1, 1, 1]);
+        drop(log.take_ungiven());
+        log.append(Term::new(1), Payload::Noop);
+        log.reset(id(2, 3));
+        log.append(Term::new(3), Payload::Noop);
+        let ungiven = log.take_ungiven();
+        assert_eq!((ungiven.truncate, ungiven.compact), (Some(LogIndex::new(1)), Some(id(2, 3))));
+        assert_eq!(ungiven.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(3, 4)]);
+        assert_eq!((log.base(), log.last()), (id(2, 3), id(3, 4)));
     }
 }

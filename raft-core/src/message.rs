@@ -1,6 +1,7 @@
 //! The boxes of Figure 2 as messages, and the envelope that every one of them travels in.
 
 use crate::entry::Entry;
+use crate::snapshot::{Chunk, Snapshot, SnapshotId};
 use crate::types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
 
 /// A message on its way, with what a receiver must know before it may believe it.
@@ -24,7 +25,7 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// What servers say to each other (Figure 2).
+/// What servers say to each other (Figures 2 and 13).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// A candidate asks for a vote.
@@ -35,6 +36,10 @@ pub enum Message {
     AppendEntries(AppendEntries),
     /// The answer to it.
     AppendEntriesReply(AppendEntriesReply),
+    /// A leader sends a piece of its snapshot.
+    InstallSnapshot(InstallSnapshot),
+    /// The answer to it.
+    InstallSnapshotReply(InstallSnapshotReply),
 }
 
 impl Message {
@@ -45,6 +50,8 @@ impl Message {
             Self::RequestVoteReply(_) => "vote-reply",
             Self::AppendEntries(_) => "append",
             Self::AppendEntriesReply(_) => "append-reply",
+            Self::InstallSnapshot(_) => "snapshot",
+            Self::InstallSnapshotReply(_) => "snapshot-reply",
         }
     }
 }
@@ -89,5 +96,31 @@ pub enum AppendEntriesReply {
         /// The follower's last entry that the leader may share: the last at or before `refused`
         /// whose term is no later (fast back-up, §5.3).
         hint: EntryId,
+    },
+}
+
+/// InstallSnapshot RPC, arguments (Figure 13). The leader's id and term are in the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InstallSnapshot {
+    /// Which snapshot (lastIncludedIndex, lastIncludedTerm), and the configuration in it.
+    pub snapshot: Snapshot,
+    /// The piece (offset, data, done).
+    pub chunk: Chunk,
+}
+
+/// InstallSnapshot RPC, results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InstallSnapshotReply {
+    /// The snapshot is on its way.
+    Received {
+        /// Which.
+        snapshot: SnapshotId,
+        /// The offset of the piece that is wanted next. All before it is durable.
+        offset: u64,
+    },
+    /// The follower's log agrees with the leader's up to the end of the snapshot, and all of that is durable.
+    Installed {
+        /// Which.
+        snapshot: SnapshotId,
     },
 }

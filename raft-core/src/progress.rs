@@ -1,8 +1,10 @@
 //! How far one follower is, as its leader knows (Figure 2, volatile state on leaders).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use crate::types::{LogIndex, NodeId, Session};
+use crate::snapshot::SnapshotId;
+use crate::types::{LogIndex, NodeId, Session, Time};
 
 /// What a leader knows of one follower.
 #[derive(Clone, Debug)]
@@ -27,6 +29,23 @@ pub(crate) enum Pace {
     /// The follower takes what is sent: messages follow each other without waiting. The last index of
     /// each message on its way, in order.
     Replicate { in_flight: VecDeque<LogIndex> },
+    /// The follower lacks what was compacted: it is sent a snapshot, piece by piece (§7).
+    Snapshot {
+        snapshot: SnapshotId,
+        /// Where the piece begins that the follower wants.
+        offset: u64,
+        piece: Piece,
+        /// When the follower last took one.
+        heard: Time,
+    },
+}
+
+/// What has become of the piece that a follower wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Piece {
+    Wanted,
+    Loading,
+    Sent { at: Time },
 }
 
 impl Progress {
@@ -47,6 +66,7 @@ impl Progress {
         match &self.pace {
             Pace::Probe { sent } => !sent || self.heartbeat_due,
             Pace::Replicate { in_flight } => in_flight.len() < window,
+            Pace::Snapshot { .. } => false,
         }
     }
 
@@ -59,16 +79,20 @@ impl Progress {
                 in_flight.push_back(last);
                 self.next_index = last.next();
             }
-            (Pace::Replicate { .. }, None) => {}
+            (Pace::Replicate { .. }, None) | (Pace::Snapshot { .. }, _) => {}
         }
     }
 
-    /// The follower agrees up to `match_index`.
-    pub(crate) fn accepted(&mut self, match_index: LogIndex) {
+    /// The follower agrees up to `match_index`; the leader's log begins after `base`.
+    pub(crate) fn accepted(&mut self, match_index: LogIndex, base: LogIndex) {
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         match &mut self.pace {
-            Pace::Probe { .. } => self.pace = Pace::Replicate { in_flight: VecDeque::new() },
+            // An answer to a heartbeat says nothing about the snapshot.
+            Pace::Snapshot { .. } if match_index < base => {}
+            Pace::Probe { .. } | Pace::Snapshot { .. } => {
+                self.pace = Pace::Replicate { in_flight: VecDeque::new() };
+            }
             Pace::Replicate { in_flight } => {
                 while in_flight.front().is_some_and(|&last| last <= match_index) {
                     in_flight.pop_front();
@@ -82,6 +106,7 @@ impl Progress {
         match self.pace {
             Pace::Probe { .. } => refused == self.next_index.prev(),
             Pace::Replicate { .. } => refused > self.match_index && refused < self.next_index,
+            Pace::Snapshot { .. } => false,
         }
     }
 
@@ -89,6 +114,62 @@ impl Progress {
     pub(crate) fn refused(&mut self, refused: LogIndex, shared: LogIndex) {
         self.next_index = shared.next().min(refused).max(self.match_index.next());
         self.pace = Pace::Probe { sent: false };
+    }
+
+    /// Whether this snapshot begins to be sent now; it may be on its way already.
+    pub(crate) fn start_snapshot(&mut self, id: SnapshotId, now: Time) -> bool {
+        if matches!(&self.pace, Pace::Snapshot { snapshot, .. } if *snapshot == id) {
+            return false;
+        }
+        self.pace = Pace::Snapshot { snapshot: id, offset: 0, piece: Piece::Wanted, heard: now };
+        true
+    }
+
+    /// Where the piece begins that has to be read from disk now: the next one, or one that went out
+    /// `patience` ago and was not answered.
+    pub(crate) fn wants_chunk(&mut self, now: Time, patience: Duration) -> Option<u64> {
+        let Pace::Snapshot { offset, piece, .. } = &mut self.pace else { return None };
+        let wanted = match *piece {
+            Piece::Wanted => true,
+            Piece::Loading => false,
+            Piece::Sent { at } => now.since(at) >= patience,
+        };
+        if wanted {
+            *piece = Piece::Loading;
+        }
+        wanted.then_some(*offset)
+    }
+
+    /// The piece at `offset` was read; whether it goes to this follower.
+    pub(crate) fn sends_chunk(&mut self, id: SnapshotId, at: u64, now: Time) -> bool {
+        match &mut self.pace {
+            Pace::Snapshot { snapshot, offset, piece, .. }
+                if *snapshot == id && *offset == at && *piece == Piece::Loading =>
+            {
+                *piece = Piece::Sent { at: now };
+                true
+            }
+            Pace::Snapshot { .. } | Pace::Probe { .. } | Pace::Replicate { .. } => false,
+        }
+    }
+
+    /// The follower has all of the snapshot before `next`. What it said of the piece that is on its way
+    /// already is no news.
+    pub(crate) fn chunk_received(&mut self, id: SnapshotId, next: u64, now: Time) {
+        if let Pace::Snapshot { snapshot, offset, piece, heard } = &mut self.pace
+            && *snapshot == id
+            && *offset != next
+        {
+            (*offset, *piece, *heard) = (next, Piece::Wanted, now);
+        }
+    }
+
+    /// When the follower last took a piece of a snapshot, if it is being sent one.
+    pub(crate) const fn snapshot_heard(&self) -> Option<Time> {
+        match self.pace {
+            Pace::Snapshot { heard, .. } => Some(heard),
+            Pace::Probe { .. } | Pace::Replicate { .. } => None,
+        }
     }
 }
 
@@ -114,11 +195,11 @@ mod tests {
     #[test]
     fn replication_stops_at_the_window() {
         let mut progress = progress(1);
-        progress.accepted(LogIndex::ZERO);
+        progress.accepted(LogIndex::ZERO, LogIndex::ZERO);
         progress.sent(Some(LogIndex::new(1)));
         progress.sent(Some(LogIndex::new(2)));
         assert!(!progress.has_room(2));
-        progress.accepted(LogIndex::new(1));
+        progress.accepted(LogIndex::new(1), LogIndex::ZERO);
         assert!(progress.has_room(2));
     }
 
@@ -127,7 +208,7 @@ mod tests {
     fn a_late_refusal_is_no_news() {
         let mut progress = progress(5);
         assert!(progress.is_news(LogIndex::new(4)) && !progress.is_news(LogIndex::new(3)));
-        progress.accepted(LogIndex::new(6));
+        progress.accepted(LogIndex::new(6), LogIndex::ZERO);
         assert!(!progress.is_news(LogIndex::new(6)));
         progress.sent(Some(LogIndex::new(9)));
         assert!(progress.is_news(LogIndex::new(7)));

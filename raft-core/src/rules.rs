@@ -4,19 +4,22 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::append_entries::{appended_event, is_well_formed};
+use crate::append_entries;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::{Entry, Payload};
 use crate::event::Event;
+use crate::install_snapshot;
+use crate::log::{Found, Ungiven};
 use crate::message::{Envelope, Message};
 use crate::planted::planted;
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
+use crate::snapshot::{Load, Loaded, Snapshot, SnapshotId};
 use crate::state::{Health, Raft, Role};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
-/// At most this many entries are handed out to be applied at once.
-const APPLY_ENTRIES_MAX: usize = 1024;
+/// At most this many bytes of payload are handed out to be applied at once; a no-op counts as one byte.
+const APPLY_BYTES_MAX: usize = 256 * 1024;
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
@@ -32,8 +35,28 @@ pub enum Input {
     Persisted(WriteToken),
     /// A write failed. What the disk holds is unknown, so nothing leaves this server any more.
     WriteFailed,
-    /// The entries handed out in [`Effects::apply`] have been applied.
+    /// What was handed out in [`Effects::apply`], [`Effects::restore`] or [`Effects::take_snapshot`] is
+    /// done, and the state machine may be given more.
     Applied,
+    /// What was asked for in [`Effects::load`].
+    Loaded(Loaded),
+    /// The next bytes of the snapshot that was asked for in [`Effects::take_snapshot`].
+    SnapshotTaken {
+        /// Of which snapshot.
+        snapshot: SnapshotId,
+        /// The bytes: as many as are to be sent in one message. Only the last may be none.
+        data: Bytes,
+        /// Whether these are the last.
+        done: bool,
+    },
+    /// The snapshot that was asked for in [`Effects::take_snapshot`] cannot be taken. Another one is due
+    /// when as many entries have been applied again.
+    SnapshotFailed {
+        /// Which.
+        snapshot: SnapshotId,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// Only the leader takes commands, and this server does not lead. The command was not appended.
@@ -68,6 +91,9 @@ impl Raft {
             Input::Persisted(token) => self.persisted(&token),
             Input::WriteFailed => self.health = Health::Stopped,
             Input::Applied => self.applying = false,
+            Input::Loaded(loaded) => self.loaded(loaded),
+            Input::SnapshotTaken { snapshot, data, done } => self.snapshot_taken(snapshot, data, done),
+            Input::SnapshotFailed { snapshot, reason } => self.snapshot_failed(snapshot, reason),
         }
     }
 
@@ -93,14 +119,21 @@ impl Raft {
             self.time_out();
         }
         self.advance_commit_index();
+        self.send_snapshots();
         self.replicate();
+        let restore = self.take_restore();
+        let take_snapshot = self.take_snapshot();
         let apply = self.take_committed();
         let write = self.take_write();
         self.queue_messages();
+        self.log.forget(self.config.cache_bytes_max);
 
         let events = mem::take(&mut self.events);
         match &self.health {
-            Health::Sound => Effects { write, send: self.disk.release(), apply, events, violation: None },
+            Health::Sound => {
+                let (send, load) = (self.disk.release(), self.loads.take_new());
+                Effects { write, send, apply, restore, take_snapshot, load, events, violation: None }
+            }
             Health::Stopped => Effects { events, ..Effects::default() },
             Health::Violated(violation) => {
                 let violation = Some(violation.clone());
@@ -117,8 +150,12 @@ impl Raft {
         let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
         let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
         let sound = match &message {
-            Message::AppendEntries(args) => is_well_formed(term, args),
-            Message::RequestVote(_) | Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) => true,
+            Message::AppendEntries(args) => append_entries::is_well_formed(term, args),
+            Message::InstallSnapshot(args) => install_snapshot::is_well_formed(term, args),
+            Message::RequestVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshotReply(_) => true,
         };
         if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
             self.observe(|| Event::StrangerDropped { from });
@@ -137,10 +174,27 @@ impl Raft {
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }
             }
+            Message::InstallSnapshot(args) => {
+                if let Some(reply) = self.handle_install_snapshot(from, term, session, args) {
+                    self.send(from, session, Message::InstallSnapshotReply(reply));
+                }
+            }
             // A reply of the past answers a question that nobody asks any more.
-            Message::RequestVoteReply(_) | Message::AppendEntriesReply(_) if term < self.current_term => {}
+            Message::RequestVoteReply(_)
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshotReply(_)
+                if term < self.current_term => {}
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
+            Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded) {
+        self.loads.answered(&loaded);
+        match loaded {
+            Loaded::Entries { entries, .. } => self.log.loaded(entries),
+            Loaded::Chunk { snapshot, offset, chunk } => self.send_chunk(snapshot, offset, chunk.as_ref()),
         }
     }
 
@@ -212,9 +266,9 @@ impl Raft {
     }
 
     fn append(&mut self, payload: Payload) -> EntryId {
-        let entry = self.log.append(self.current_term, payload);
-        let (id, event) = (entry.id, appended_event(entry));
-        self.observe(|| event);
+        let id = self.log.append(self.current_term, payload);
+        let checksum = self.log.last_checksum();
+        self.observe(|| Event::Appended { id, checksum });
         id
     }
 
@@ -241,6 +295,7 @@ impl Raft {
             && let Some(to) = self.log.id_at(index)
         {
             self.commit_index = index;
+            self.snapshots.committed(index);
             self.observe(|| Event::Committed { from, to });
         }
     }
@@ -253,10 +308,17 @@ impl Raft {
         } else {
             self.commit_index
         };
-        if self.applying || self.last_applied >= limit {
+        if self.applying || self.snapshots.restore || self.last_applied >= limit {
             return Vec::new();
         }
-        let entries = self.log.committed(self.last_applied.next(), limit, APPLY_ENTRIES_MAX);
+        let (from, bytes_max) = (self.last_applied.next(), APPLY_BYTES_MAX);
+        let entries = match self.log.entries(from, limit, bytes_max) {
+            Found::Here(entries) => entries,
+            Found::OnDisk { to } => {
+                self.loads.ask(Load::Entries { from, to, bytes_max });
+                return Vec::new();
+            }
+        };
         if let Some(damaged) = entries.iter().find(|entry| !entry.is_intact()) {
             self.violate(Violation::EntryDamaged { index: damaged.id.index });
             return Vec::new();
@@ -268,16 +330,32 @@ impl Raft {
         entries
     }
 
-    /// All that disk does not have yet, as one write.
-    fn take_write(&mut self) -> Option<Write> {
-        let (truncate, entries) = self.log.take_ungiven();
-        let hard_state = self.disk.ungiven(self.hard_state());
-        if hard_state.is_none() && truncate.is_none() && entries.is_empty() {
+    /// §7: the state machine becomes what a snapshot says, once no crash can take the snapshot away.
+    fn take_restore(&mut self) -> Option<Snapshot> {
+        let durable = self.disk.durable().last.index;
+        let whole = self.snapshots.whole().filter(|whole| whole.index() <= durable)?.clone();
+        if self.applying || !self.snapshots.restore {
             return None;
         }
-        let token = self.disk.give(self.hard_state(), self.log.last());
-        let commit_index = self.commit_index;
-        Some(Write { batch: Batch { hard_state, truncate, entries, commit_index }, token })
+        self.applying = true;
+        self.snapshots.restore = false;
+        self.last_applied = whole.index();
+        self.observe(|| Event::Restoring { snapshot: whole.id });
+        Some(whole)
+    }
+
+    /// All that disk does not have yet, as one write.
+    fn take_write(&mut self) -> Option<Write> {
+        let Ungiven { truncate, compact, entries } = self.log.take_ungiven();
+        let hard_state = self.disk.ungiven(self.hard_state());
+        let parts = self.snapshots.take_ungiven();
+        let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index: LogIndex::ZERO };
+        if batch == Batch::default() {
+            return None;
+        }
+        let whole = batch.parts.iter().any(|part| part.chunk.done);
+        let token = self.disk.give(self.hard_state(), self.log.last(), whole);
+        Some(Write { batch: Batch { commit_index: self.commit_index, ..batch }, token })
     }
 
     fn queue_messages(&mut self) {

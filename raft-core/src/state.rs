@@ -3,12 +3,14 @@
 use crate::config::{Config, ConfigError};
 use crate::disk::Disk;
 use crate::effects::Violation;
-use crate::entry::Entry;
 use crate::event::{Event, RoleName};
 use crate::log::Log;
 use crate::message::Envelope;
+use crate::outline::LogOutline;
 use crate::progress::Progress;
 use crate::rng::Rng;
+use crate::snapshot::{Loads, Snapshot};
+use crate::snapshotting::Snapshots;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
@@ -25,8 +27,21 @@ pub struct HardState {
 pub struct Restored {
     /// Term and vote.
     pub hard_state: HardState,
-    /// The log, from its first entry on, without gaps.
-    pub entries: Vec<Entry>,
+    /// The last whole snapshot, if there is one.
+    pub snapshot: Option<Snapshot>,
+    /// The beginning of another one, if there is one.
+    pub partial: Option<Partial>,
+    /// The ids of the entries of the log. Their payloads are read when they are needed.
+    pub log: LogOutline,
+}
+
+/// The beginning of a snapshot: pieces without gaps from its first one on, but not all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partial {
+    /// Of which snapshot.
+    pub snapshot: Snapshot,
+    /// Where the next piece begins.
+    pub bytes: u64,
 }
 
 /// One server of a Raft group, as a value: no clock, no disk, no network, no randomness from outside.
@@ -54,8 +69,10 @@ pub struct Raft {
     pub(crate) deadline: Time,
     pub(crate) rng: Rng,
     pub(crate) disk: Disk,
-    /// Whether entries are being applied, so that no more are handed out.
+    /// Whether the state machine is busy, so that no more work is handed out.
     pub(crate) applying: bool,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) loads: Loads,
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
     pub(crate) health: Health,
@@ -88,11 +105,15 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// The configuration makes no sense, or the log on disk has a gap.
+    /// The configuration makes no sense, or something is missing between snapshot and log.
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
-        let Restored { hard_state, entries } = restored;
-        let log = Log::restored(entries).map_err(|index| ConfigError::DamagedLog { index })?;
+        let Restored { hard_state, snapshot, partial, log } = restored;
+        let snapshot_index = snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
+        if log.base().index > snapshot_index {
+            return Err(ConfigError::NoSnapshot { index: log.base().index });
+        }
+        let log = Log::restored(log);
         let mut raft = Self {
             rng: Rng::new(config.seed),
             config,
@@ -100,18 +121,26 @@ impl Raft {
             voted_for: hard_state.voted_for,
             disk: Disk::new(hard_state, log.last()),
             log,
-            commit_index: LogIndex::ZERO,
+            // What a snapshot stands for is committed.
+            commit_index: snapshot_index,
             last_applied: LogIndex::ZERO,
             role: Role::Follower { leader: None },
             now,
             deadline: now,
             applying: false,
+            snapshots: Snapshots::restored(snapshot, partial),
+            loads: Loads::default(),
             outbox: Vec::new(),
             events: Vec::new(),
             health: Health::Sound,
         };
         raft.reset_election_timer();
         Ok(raft)
+    }
+
+    /// What it was told when it was made.
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// This server.
@@ -163,8 +192,20 @@ impl Raft {
         self.deadline
     }
 
+    /// The last entry that a whole snapshot of this server stands for (§7); 0 if there is none.
+    pub fn snapshot_index(&self) -> LogIndex {
+        self.snapshots.last_included().index
+    }
+
     pub(crate) const fn hard_state(&self) -> HardState {
         HardState { current_term: self.current_term, voted_for: self.voted_for }
+    }
+
+    /// What this leader knows of a follower; none if the two are not in this conversation.
+    pub(crate) fn peer(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
+        let Role::Leader { progress } = &mut self.role else { return None };
+        let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
+        progress.get_mut(place).filter(|peer| peer.session == session)
     }
 
     pub(crate) fn others(&self) -> Vec<NodeId> {

@@ -1,65 +1,222 @@
-//! The task that applies: a slow state machine delays no heartbeat.
+//! The task that the state machine lives in: a slow one delays no heartbeat.
 
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Outcome, StateMachine};
+use super::{Outcome, SnapshotReader, StateMachine};
 use crate::entry::{Entry, Payload};
+use crate::snapshot::{Chunk, Snapshot, SnapshotId};
+
+/// How much of a snapshot waits between the disk and a state machine that reads it.
+const PIPE_BYTES: usize = 64 * 1024;
 
 /// A committed entry, and who waits for its result.
-pub(super) struct Batch {
+pub(super) struct Committed {
     pub(super) entry: Entry,
     pub(super) reply: Option<oneshot::Sender<Outcome>>,
 }
 
-/// The door to the task. The core hands out one batch at a time, so both queues have room for it.
+/// What the state machine is to do.
+pub(super) enum Work {
+    Apply(Vec<Committed>),
+    Restore(Snapshot),
+    Take(Snapshot),
+}
+
+/// What the task has to say.
+pub(super) enum News {
+    /// The work is done.
+    Applied,
+    /// The state machine could not become what a snapshot says.
+    RestoreFailed(io::Error),
+    /// A piece of the snapshot is wanted, to become what it says.
+    Wanted { snapshot: SnapshotId, offset: u64, reply: oneshot::Sender<Option<Chunk>> },
+}
+
+/// The next bytes of a snapshot that is being taken.
+pub(super) enum Piece {
+    Bytes { snapshot: SnapshotId, data: Bytes, done: bool },
+    Failed { snapshot: SnapshotId, reason: String },
+}
+
+/// The door to the task. The core hands out one piece of work at a time, so the queue has room for it.
 pub(super) struct Applier {
-    batches: mpsc::Sender<Vec<Batch>>,
-    applied: mpsc::Receiver<()>,
+    work: mpsc::Sender<Work>,
+    news: mpsc::Receiver<News>,
     task: JoinHandle<()>,
 }
 
 impl Applier {
-    pub(super) fn start<M: StateMachine>(mut machine: M) -> Self {
-        let (batches, mut inbox) = mpsc::channel::<Vec<Batch>>(1);
-        let (done, applied) = mpsc::channel(1);
-        let task = tokio::spawn(async move {
-            while let Some(batch) = inbox.recv().await {
-                for Batch { entry, reply } in batch {
-                    if let Payload::Command(command) = entry.payload {
-                        let answer = machine.apply(entry.id.index, command).await;
-                        if let Some(reply) = reply {
-                            // A client that has gone away need not be told.
-                            drop(reply.send(Outcome::Applied { id: entry.id, answer }));
-                        }
-                    }
-                }
-                if done.send(()).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Self { batches, applied, task }
+    /// With it comes where the snapshots that are taken come out.
+    pub(super) fn start<M: StateMachine>(machine: M, chunk_bytes: usize) -> (Self, mpsc::Receiver<Piece>) {
+        let (work, inbox) = mpsc::channel(1);
+        let (sender, news) = mpsc::channel(1);
+        let (pieces_sender, pieces) = mpsc::channel(1);
+        let task = Task { machine, news: sender, pieces: pieces_sender, chunk_bytes, pumps: JoinSet::new() };
+        (Self { work, news, task: tokio::spawn(task.run(inbox)) }, pieces)
     }
 
-    /// Hands over a batch. If the task is gone, [`Applier::applied`] says so.
-    pub(super) fn apply(&self, batch: Vec<Batch>) {
-        drop(self.batches.try_send(batch));
+    /// Hands over work. If the task is gone, [`Applier::news`] says so.
+    pub(super) fn give(&self, work: Work) {
+        drop(self.work.try_send(work));
     }
 
-    /// Whether a batch has been applied that [`Applier::applied`] has not told of.
-    pub(super) fn has_applied(&mut self) -> bool {
-        self.applied.try_recv().is_ok()
+    /// What the task has said and nobody has heard.
+    pub(super) fn heard(&mut self) -> Option<News> {
+        self.news.try_recv().ok()
     }
 
-    /// Waits until a batch has been applied; none if the state machine panicked. Cancel safe.
-    pub(super) async fn applied(&mut self) -> Option<()> {
-        self.applied.recv().await
+    /// Waits for the task to say something; none if the state machine panicked. Cancel safe.
+    pub(super) async fn news(&mut self) -> Option<News> {
+        self.news.recv().await
     }
 }
 
 impl Drop for Applier {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+struct Task<M> {
+    machine: M,
+    news: mpsc::Sender<News>,
+    pieces: mpsc::Sender<Piece>,
+    chunk_bytes: usize,
+    /// Those who read the snapshots that have been taken.
+    pumps: JoinSet<()>,
+}
+
+impl<M: StateMachine> Task<M> {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+        while let Some(work) = inbox.recv().await {
+            let news = match work {
+                Work::Apply(entries) => self.apply(entries).await,
+                Work::Take(snapshot) => self.take(snapshot.id).await,
+                Work::Restore(snapshot) => match self.restore(snapshot.id).await {
+                    Ok(()) => News::Applied,
+                    Err(error) => News::RestoreFailed(error),
+                },
+            };
+            if self.news.send(news).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn apply(&mut self, entries: Vec<Committed>) -> News {
+        for Committed { entry, reply } in entries {
+            if let Payload::Command(command) = entry.payload {
+                let answer = self.machine.apply(entry.id.index, command).await;
+                if let Some(reply) = reply {
+                    // A client that has gone away need not be told.
+                    drop(reply.send(Outcome::Applied { id: entry.id, answer }));
+                }
+            }
+        }
+        News::Applied
+    }
+
+    /// Holds the state fast, and lets its bytes be read beside all else.
+    async fn take(&mut self, snapshot: SnapshotId) -> News {
+        while self.pumps.try_join_next().is_some() {}
+        let (pieces, chunk_bytes) = (self.pieces.clone(), self.chunk_bytes);
+        let reader = self.machine.snapshot().await;
+        self.pumps.spawn(async move {
+            // In a task of its own, so that a reader that panics is a snapshot that failed.
+            let pump =
+                JoinSet::from_iter([pump(reader, snapshot, chunk_bytes, pieces.clone())]).join_next().await;
+            let failed = match pump {
+                Some(Ok(Ok(()))) | None => return,
+                Some(Ok(Err(error))) => error.to_string(),
+                Some(Err(panicked)) => panicked.to_string(),
+            };
+            // A node that is gone need not be told.
+            drop(pieces.send(Piece::Failed { snapshot, reason: failed }).await);
+        });
+        News::Applied
+    }
+
+    async fn restore(&mut self, snapshot: SnapshotId) -> io::Result<()> {
+        let (writer, mut reader) = duplex(PIPE_BYTES);
+        let feed = feed(writer, snapshot, self.news.clone());
+        let machine = &mut self.machine;
+        let restore = async move {
+            read_sessions(&mut reader).await?;
+            machine.restore(Box::pin(reader)).await
+        };
+        tokio::pin!(restore);
+        tokio::select! {
+            biased;
+            restored = &mut restore => restored,
+            fed = feed => {
+                fed?;
+                restore.await
+            }
+        }
+    }
+}
+
+// A snapshot's bytes: the length of the session table (8 bytes, little-endian), the session table, what the
+// state machine wrote. The table is there for clients' sessions (thesis 6.3); it is empty as yet.
+
+async fn read_sessions(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    match reader.read_u64_le().await? {
+        0 => Ok(()),
+        bytes => {
+            let what =
+                format!("the snapshot has {bytes} bytes of sessions, which this version does not know");
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
+    }
+}
+
+/// Reads a snapshot to its end, and hands its bytes over in pieces.
+async fn pump(
+    reader: io::Result<SnapshotReader>,
+    snapshot: SnapshotId,
+    chunk_bytes: usize,
+    pieces: mpsc::Sender<Piece>,
+) -> io::Result<()> {
+    let no_sessions: &[u8] = &[0; 8];
+    let mut reader = no_sessions.chain(reader?);
+    loop {
+        let mut data = BytesMut::with_capacity(chunk_bytes);
+        let mut rest = (&mut reader).take(chunk_bytes as u64);
+        while rest.read_buf(&mut data).await? > 0 {}
+        let done = data.len() < chunk_bytes;
+        let piece = Piece::Bytes { snapshot, data: data.freeze(), done };
+        if pieces.send(piece).await.is_err() || done {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the pieces of a snapshot, which the node reads from its store, into a pipe.
+async fn feed(
+    mut pipe: impl tokio::io::AsyncWrite + Unpin,
+    snapshot: SnapshotId,
+    news: mpsc::Sender<News>,
+) -> io::Result<()> {
+    let missing =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a piece of the snapshot {what}"));
+    let mut offset = 0;
+    loop {
+        let (reply, piece) = oneshot::channel();
+        let wanted = News::Wanted { snapshot, offset, reply };
+        news.send(wanted).await.map_err(|_| missing("is wanted by a node that is gone"))?;
+        let chunk = piece.await.ok().flatten().ok_or_else(|| missing("is not in the log store"))?;
+        if !chunk.is_intact() {
+            return Err(missing("does not match its checksum"));
+        }
+        pipe.write_all(&chunk.data).await?;
+        if chunk.done {
+            return pipe.shutdown().await;
+        }
+        offset = chunk.end();
     }
 }

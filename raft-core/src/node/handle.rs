@@ -74,6 +74,8 @@ pub struct Status {
     pub commit_index: LogIndex,
     /// The last entry of its log.
     pub last_log: EntryId,
+    /// The last entry that its last whole snapshot stands for (§7); 0 if it has none.
+    pub snapshot_index: LogIndex,
 }
 
 impl Status {
@@ -85,6 +87,7 @@ impl Status {
             leader: raft.leader(),
             commit_index: raft.commit_index(),
             last_log: raft.last_log(),
+            snapshot_index: raft.snapshot_index(),
         }
     }
 }
@@ -93,6 +96,7 @@ impl Status {
 pub(super) enum Request {
     Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
     Status { reply: oneshot::Sender<Status> },
+    Snapshot,
     Shutdown { done: oneshot::Sender<()> },
 }
 
@@ -119,6 +123,13 @@ impl Handle {
         let (reply, status) = oneshot::channel();
         self.requests.send(Request::Status { reply }).await.ok()?;
         status.await.ok()
+    }
+
+    /// Asks the node to take a snapshot (§7) as soon as it can, unless it has one of all that it has applied.
+    /// Returns when the node has been asked; that it is done shows in [`Status::snapshot_index`].
+    pub async fn snapshot(&self) {
+        // A node that has stopped takes none.
+        drop(self.requests.send(Request::Snapshot).await);
     }
 
     /// Makes durable what was begun, closes the store and ends the node. Returns when that is done, or

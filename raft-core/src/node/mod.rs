@@ -18,6 +18,7 @@ mod ports;
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,19 +26,22 @@ use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Entry;
 use crate::message::Envelope;
 use crate::rules::{Input, NotLeader};
+use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
-use crate::types::EntryId;
+use crate::types::{EntryId, LogIndex};
 
-use applier::{Applier, Batch};
+use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::TokioEnvironment;
 use handle::Request;
 pub use handle::{Handle, Outcome, Refusal, Status};
-pub use ports::{Environment, LogStore, Point, StateMachine, Transport};
+pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
 const REQUESTS_MAX: usize = 1024;
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
+/// With so many writes on their way to the disk, no more of a snapshot is taken in.
+const WRITES_MAX: usize = 16;
 
 /// A server that runs: a [`Raft`] and the four things that it needs from outside.
 pub struct Node<S: LogStore, T, E> {
@@ -48,10 +52,19 @@ pub struct Node<S: LogStore, T, E> {
     inbox: mpsc::Receiver<Envelope>,
     requests: mpsc::Receiver<Request>,
     applier: Applier,
+    pieces: mpsc::Receiver<Piece>,
     /// The tokens of the writes that the store has not confirmed, in order.
     writing: VecDeque<WriteToken>,
+    /// Who waits for what is being read from the store, in order.
+    reading: VecDeque<Reading>,
     /// Who waits for which entry.
     waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+}
+
+/// Who waits for something that is being read from the store.
+enum Reading {
+    Raft,
+    StateMachine(oneshot::Sender<Option<Chunk>>),
 }
 
 /// Why a node stopped by itself.
@@ -63,6 +76,8 @@ pub enum NodeError<E> {
     Violation(Violation),
     /// The state machine panicked.
     StateMachine,
+    /// The state machine could not become what a snapshot says (§7).
+    Restore(io::Error),
 }
 
 impl<E: fmt::Display> fmt::Display for NodeError<E> {
@@ -71,6 +86,7 @@ impl<E: fmt::Display> fmt::Display for NodeError<E> {
             Self::Store(error) => write!(f, "log store: {error}"),
             Self::Violation(violation) => write!(f, "raft: {violation}"),
             Self::StateMachine => write!(f, "state machine: it panicked while applying"),
+            Self::Restore(error) => write!(f, "state machine: restoring a snapshot: {error}"),
         }
     }
 }
@@ -82,7 +98,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     ///
     /// Must be called inside a tokio runtime: the task that applies starts here, and ends with the node.
     pub fn new<M: StateMachine>(
-        raft: Raft,
+        mut raft: Raft,
         store: S,
         transport: T,
         machine: M,
@@ -90,9 +106,22 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         inbox: mpsc::Receiver<Envelope>,
     ) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let applier = Applier::start(machine);
-        let (writing, waiting) = Default::default();
-        let node = Self { raft, store, transport, environment, inbox, requests, applier, writing, waiting };
+        raft.has_applied(machine.durable_applied());
+        let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
+        let (writing, reading, waiting) = Default::default();
+        let node = Self {
+            raft,
+            store,
+            transport,
+            environment,
+            inbox,
+            requests,
+            applier,
+            pieces,
+            writing,
+            reading,
+            waiting,
+        };
         (node, Handle::new(sender))
     }
 
@@ -108,12 +137,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             let mut shutdown = Vec::new();
             tokio::select! {
                 biased;
-                persisted = self.store.persisted() => self.persisted(persisted)?,
+                done = self.store.done() => self.done(done)?,
                 Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
-                applied = self.applier.applied() => {
-                    applied.ok_or(NodeError::StateMachine)?;
-                    self.step(Input::Applied);
-                }
+                news = self.applier.news() => self.hear(news.ok_or(NodeError::StateMachine)?)?,
+                Some(piece) = self.pieces.recv(), if self.writing.len() < WRITES_MAX => self.take_in(piece),
                 Some(request) = self.requests.recv() => shutdown.extend(self.request(request)),
                 () = self.environment.sleep_until(self.raft.deadline()) => self.step(Input::Tick),
             }
@@ -126,8 +153,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 shutdown.extend(self.request(request));
             }
             // A busy inbox must not keep those waiting whose commands have been applied.
-            if self.applier.has_applied() {
-                self.step(Input::Applied);
+            if let Some(news) = self.applier.heard() {
+                self.hear(news)?;
             }
             self.environment.point(Point::Stepped).await;
             // Time has passed since, if the node was held there.
@@ -143,16 +170,46 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         self.raft.step(self.environment.now(), input);
     }
 
-    fn persisted(&mut self, writes: Result<usize, S::Error>) -> Result<(), NodeError<S::Error>> {
-        let writes = writes.map_err(|error| {
+    /// The store has done something.
+    fn done(&mut self, done: Result<Done, S::Error>) -> Result<(), NodeError<S::Error>> {
+        let done = done.map_err(|error| {
             self.raft.step(self.environment.now(), Input::WriteFailed);
             NodeError::Store(error)
         })?;
         let now = self.environment.now();
-        for token in self.writing.drain(..writes.min(self.writing.len())) {
-            self.raft.step(now, Input::Persisted(token));
+        match done {
+            Done::Persisted(writes) => {
+                for token in self.writing.drain(..writes.min(self.writing.len())) {
+                    self.raft.step(now, Input::Persisted(token));
+                }
+            }
+            Done::Loaded(loaded) => match (self.reading.pop_front(), loaded) {
+                (Some(Reading::StateMachine(reply)), Loaded::Chunk { chunk, .. }) => drop(reply.send(chunk)),
+                (Some(Reading::StateMachine(_)), Loaded::Entries { .. }) | (None, _) => {}
+                (Some(Reading::Raft), loaded) => self.raft.step(now, Input::Loaded(loaded)),
+            },
         }
         Ok(())
+    }
+
+    /// The state machine has something to say.
+    fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
+        match news {
+            News::Applied => self.step(Input::Applied),
+            News::RestoreFailed(error) => return Err(NodeError::Restore(error)),
+            News::Wanted { snapshot, offset, reply } => {
+                self.reading.push_back(Reading::StateMachine(reply));
+                self.store.load(Load::Chunk { snapshot, offset });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, piece: Piece) {
+        match piece {
+            Piece::Bytes { snapshot, data, done } => self.step(Input::SnapshotTaken { snapshot, data, done }),
+            Piece::Failed { snapshot, reason } => self.step(Input::SnapshotFailed { snapshot, reason }),
+        }
     }
 
     /// Takes in a request; if it is the last one, returns whom to tell when all is done.
@@ -165,6 +222,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                     drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
                 }
             },
+            Request::Snapshot => self.raft.ask_for_snapshot(),
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
             Request::Shutdown { done } => return Some(done),
         }
@@ -173,7 +231,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
 
     /// Does what the core asks for. None of it has to wait for another part of it.
     async fn carry_out(&mut self) -> Result<(), NodeError<S::Error>> {
-        let Effects { write, send, apply, events, violation } = self.raft.take_effects();
+        let Effects { write, send, apply, restore, take_snapshot, load, events, violation } =
+            self.raft.take_effects();
         for event in &events {
             self.environment.observe(event);
         }
@@ -189,17 +248,49 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.environment.point(Point::BeforeSend).await;
             send.into_iter().for_each(|envelope| self.transport.send(envelope));
         }
-        if !apply.is_empty() {
+        for load in load {
+            self.reading.push_back(Reading::Raft);
+            self.store.load(load);
+        }
+        let work = if let Some(snapshot) = restore {
+            Some(Work::Restore(snapshot))
+        } else if let Some(snapshot) = take_snapshot {
+            Some(Work::Take(snapshot))
+        } else {
+            (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(apply)))
+        };
+        if let Some(work) = work {
+            if let Work::Restore(snapshot) = &work {
+                self.forget_waiters(snapshot.id);
+            }
             self.environment.point(Point::BeforeApply).await;
-            let batch = apply.into_iter().map(|entry| self.with_waiter(entry)).collect();
-            self.applier.apply(batch);
+            self.applier.give(work);
         }
         Ok(())
     }
 
+    fn with_waiters(&mut self, entries: Vec<Entry>) -> Vec<Committed> {
+        entries.into_iter().map(|entry| self.with_waiter(entry)).collect()
+    }
+
+    /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after
+    /// it, from an earlier term, is gone.
+    fn forget_waiters(&mut self, snapshot: SnapshotId) {
+        let later = self.waiting.split_off(&EntryId::new(snapshot.last_included.term.next(), LogIndex::ZERO));
+        let leader = self.raft.leader();
+        for (id, waiter) in std::mem::replace(&mut self.waiting, later) {
+            let outcome = if id.index <= snapshot.last_included.index {
+                Outcome::Unknown
+            } else {
+                Outcome::NotApplied(Refusal::NotLeader { leader })
+            };
+            drop(waiter.send(outcome));
+        }
+    }
+
     /// A committed entry and who waits for it. Whoever waits for an entry of an earlier term, at any
     /// index, waits in vain: terms never go down along the log, so it can be neither before nor after.
-    fn with_waiter(&mut self, entry: Entry) -> Batch {
+    fn with_waiter(&mut self, entry: Entry) -> Committed {
         let mut reply = None;
         while let Some(first) = self.waiting.first_entry()
             && *first.key() <= entry.id
@@ -212,14 +303,14 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 drop(waiter.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
             }
         }
-        Batch { entry, reply }
+        Committed { entry, reply }
     }
 
     /// Everything that was given to the store becomes durable before the node is gone.
     async fn shut_down(mut self, done: Vec<oneshot::Sender<()>>) -> Result<(), NodeError<S::Error>> {
         while !self.writing.is_empty() {
-            let persisted = self.store.persisted().await;
-            self.persisted(persisted)?;
+            let done = self.store.done().await;
+            self.done(done)?;
         }
         drop(self.store);
         for waiter in done {

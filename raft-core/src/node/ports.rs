@@ -3,13 +3,17 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::io::AsyncRead;
 
 use crate::effects::Batch;
 use crate::event::Event;
 use crate::message::Envelope;
+use crate::snapshot::{Load, Loaded};
 use crate::types::{LogIndex, Time};
 
 /// Where hard state and log are kept.
@@ -23,16 +27,30 @@ pub trait LogStore: Send + 'static {
     /// given, each of them whole or not at all.
     fn write(&mut self, batch: Batch);
 
-    /// Waits until at least one more of the batches given is durable, and says how many are, in the
-    /// order given, that it has not yet told of. "Durable" means that a power cut cannot undo it.
+    /// Takes a request to read and returns at once. It is answered with what is there after all batches
+    /// given before it, durable or not.
+    fn load(&mut self, load: Load);
+
+    /// Waits for the next thing that is done. Requests to read are answered in the order in which they
+    /// were given, and batches become durable in theirs; of the two kinds either may come first.
     ///
     /// With nothing to wait for it waits for ever. Cancel safe: what one call did not live to tell,
     /// the next one tells.
     ///
     /// # Errors
     ///
-    /// The disk refused. What was being written may or may not be there, and nothing more will be.
-    async fn persisted(&mut self) -> Result<usize, Self::Error>;
+    /// The disk refused, or what it holds is damaged. What was being written may or may not be there, and
+    /// nothing more will be.
+    async fn done(&mut self) -> Result<Done, Self::Error>;
+}
+
+/// What a log store has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// So many more batches are durable, at least one, in the order given: a power cut cannot undo them.
+    Persisted(usize),
+    /// The answer to the first request to read that has not been answered.
+    Loaded(Loaded),
 }
 
 /// The way to the other servers.
@@ -47,7 +65,35 @@ pub trait StateMachine: Send + 'static {
     /// Applies a committed command and returns the answer for the client that proposed it. Must give
     /// the same result on every server.
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes;
+
+    /// The state as it is now, to be read at leisure: what is applied meanwhile must not show in it. Nothing
+    /// is applied until this returns, so it should do no more than it takes to hold the state fast (a
+    /// copy, a checkpoint); the reading goes on beside the node's work.
+    ///
+    /// # Errors
+    ///
+    /// There can be no snapshot now. The node goes on, keeps its log, and asks again later.
+    async fn snapshot(&mut self) -> io::Result<SnapshotReader>;
+
+    /// Becomes what [`snapshot`](Self::snapshot) of this or another server wrote, whatever it was before.
+    /// Reads to the end. Nothing else of the node waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not what `snapshot` writes, or the state could not be stored: the node stops. What the
+    /// reader itself fails with is to be passed on.
+    async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()>;
+
+    /// Of a state machine that keeps its state through a crash (see
+    /// [`Config::durable_state_machine`](crate::Config::durable_state_machine)): the last entry that it has
+    /// applied. Asked once, when the node is made. Nothing of that is applied again.
+    fn durable_applied(&self) -> LogIndex {
+        LogIndex::ZERO
+    }
 }
+
+/// The bytes of a snapshot.
+pub type SnapshotReader = Pin<Box<dyn AsyncRead + Send>>;
 
 /// The world's clock, and the places where a simulation can halt a node.
 ///
@@ -77,7 +123,7 @@ pub enum Point {
     BeforeWrite,
     /// A message is about to be given to the transport.
     BeforeSend,
-    /// Entries are about to be applied.
+    /// The state machine is about to be given work: entries, a snapshot to become or to take.
     BeforeApply,
     /// The transport has received a message and is about to hand it to the node.
     Received,

@@ -1,13 +1,16 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_core::figure3::{Broken, Figure3};
+use raft_core::figure3::{Broken, Figure3, Property};
 use raft_core::{
-    Batch, Config, Effects, Entry, Envelope, Input, NodeId, PlantedBug, Raft, Restored, Rng, RoleName, Time,
-    Write,
+    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, Rng, RoleName, Time,
 };
+
+use server::Server;
 
 /// How long things go wrong, and how long the cluster has to agree once they no longer do.
 const MISFORTUNE_MS: u64 = 1_500;
@@ -24,6 +27,12 @@ pub(crate) struct Report {
     pub(crate) cut: usize,
     pub(crate) lost: usize,
     pub(crate) repeated: usize,
+    /// Snapshots taken, pieces of them that arrived, and snapshots installed.
+    pub(crate) taken: usize,
+    pub(crate) pieces: usize,
+    pub(crate) installed: usize,
+    /// Requests to read what was no longer in memory.
+    pub(crate) loads: usize,
     /// Whether all servers agreed in the end.
     pub(crate) recovered: bool,
     /// All servers' fingerprints in the end, one after the other.
@@ -39,6 +48,10 @@ impl std::ops::AddAssign for Report {
         self.cut += other.cut;
         self.lost += other.lost;
         self.repeated += other.repeated;
+        self.taken += other.taken;
+        self.pieces += other.pieces;
+        self.installed += other.installed;
+        self.loads += other.loads;
         self.recovered |= other.recovered;
         self.fingerprint ^= other.fingerprint;
     }
@@ -64,18 +77,14 @@ pub(crate) struct World {
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
     append_bytes_max: usize,
+    /// How often a snapshot is taken, and how many entries are left before it; in how many bytes of memory.
+    snapshot_entries: u64,
+    snapshot_trailing: u64,
+    cache_bytes_max: usize,
     figure3: Figure3,
+    /// The state that the state machines had at each index, by the first that got there.
+    states: BTreeMap<LogIndex, (u64, NodeId)>,
     report: Report,
-}
-
-struct Server {
-    /// None while it is down.
-    raft: Option<Raft>,
-    disk: Restored,
-    /// Writes on their way to the disk, and when they will be durable.
-    in_flight: VecDeque<(u64, Write)>,
-    applied: Vec<Entry>,
-    life: u64,
 }
 
 impl World {
@@ -85,6 +94,9 @@ impl World {
         let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
         let (loss, repeat, delay_ms) = (rng.below(200), rng.below(200), 1 + rng.below(12));
         let (crash_one_in, append_bytes_max) = (8 + rng.below(80), if rng.one_in(2) { 1 } else { 20 });
+        let (snapshot_entries, snapshot_trailing) =
+            ([0, 3, 10, 40][pick(&mut rng)], [0, 0, 2, 20][pick(&mut rng)]);
+        let cache_bytes_max = [0, 300, 300, 1 << 20][pick(&mut rng)];
         let mut world = Self {
             planted,
             now_ms: 0,
@@ -98,14 +110,17 @@ impl World {
             disk_ms: 15,
             crash_one_in,
             append_bytes_max,
+            snapshot_entries,
+            snapshot_trailing,
+            cache_bytes_max,
+            states: BTreeMap::new(),
             figure3: Figure3::new(voters.clone()),
             report: Report::default(),
             voters,
             rng,
         };
         for &id in &world.voters.clone() {
-            let (disk, in_flight, applied) = Default::default();
-            world.servers.insert(id, Server { raft: None, disk, in_flight, applied, life: 0 });
+            world.servers.insert(id, Server::default());
         }
         world
     }
@@ -124,9 +139,9 @@ impl World {
         }
         self.report.committed = self.figure3.committed();
         self.report.elections = self.figure3.leaders().len();
-        let mut logs = self.servers.values().map(|server| &server.applied);
-        let first = logs.next().map_or(0, Vec::len);
-        self.report.recovered = first > 0 && logs.all(|log| log.len().abs_diff(first) <= 20);
+        let mut applied = self.servers.values().map(|server| server.machine.applied.get());
+        let first = applied.next().unwrap_or(0);
+        self.report.recovered = first > 0 && applied.all(|applied| applied.abs_diff(first) <= 20);
         for raft in self.servers.values().filter_map(|server| server.raft.as_ref()) {
             self.report.fingerprint = self.report.fingerprint.rotate_left(1) ^ raft.fingerprint();
         }
@@ -185,6 +200,7 @@ impl World {
         }
         for id in self.voters.clone() {
             self.persist(id)?;
+            self.read(id)?;
             if self.rng.below(propose_one_in) < 30 {
                 self.propose(id);
             }
@@ -210,11 +226,13 @@ impl World {
         config.seed = self.rng.next_u64();
         config.observe = true;
         config.planted = self.planted;
+        config.snapshot_entries = self.snapshot_entries;
+        config.snapshot_trailing = self.snapshot_trailing;
+        config.snapshot_chunk_bytes = server::CHUNK_BYTES;
+        config.cache_bytes_max = self.cache_bytes_max;
         let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
-        server.life += 1;
-        server.applied.clear();
-        let restored = server.disk.clone();
+        let restored = server.disk.restored();
         self.figure3.started(id, &restored)?;
         server.raft = Some(Raft::new(config, restored, now).unwrap());
         Ok(())
@@ -224,12 +242,9 @@ impl World {
     fn crash(&mut self, id: NodeId) {
         self.report.crashes += 1;
         let server = self.servers.get_mut(&id).unwrap();
-        server.raft = None;
-        let survive = self.rng.below(server.in_flight.len() as u64 + 1);
-        self.report.lost_writes += server.in_flight.len() - usize::try_from(survive).unwrap();
-        for (_, write) in server.in_flight.drain(..).take(usize::try_from(survive).unwrap()) {
-            save(&mut server.disk, write.batch);
-        }
+        let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
+        self.report.lost_writes += server.in_flight.len() - survive;
+        server.crash(survive);
     }
 
     fn persist(&mut self, id: NodeId) -> Result<(), Broken> {
@@ -239,9 +254,21 @@ impl World {
                 return Ok(());
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
-            save(&mut server.disk, write.batch);
+            server.disk.apply(write.batch);
             self.step(id, Input::Persisted(write.token))?;
         }
+    }
+
+    /// What was read from disk comes, and the next piece of a snapshot that is being taken.
+    fn read(&mut self, id: NodeId) -> Result<(), Broken> {
+        let server = self.servers.get_mut(&id).unwrap();
+        let is_due = server.reading.front().is_some_and(|(due, _)| *due <= self.now_ms);
+        let loaded = if is_due { server.reading.pop_front() } else { None };
+        let piece = server.machine.next_piece();
+        if let Some((_, loaded)) = loaded {
+            self.step(id, Input::Loaded(loaded))?;
+        }
+        piece.map_or(Ok(()), |piece| self.step(id, piece))
     }
 
     fn step(&mut self, id: NodeId, input: Input) -> Result<(), Broken> {
@@ -249,16 +276,33 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         let Some(raft) = &mut server.raft else { return Ok(()) };
         raft.step(now, input);
-        let Effects { write, send, apply, events, violation } = raft.take_effects();
-        if !apply.is_empty() {
-            server.applied.extend(apply);
+        let Effects { write, send, apply, restore, take_snapshot, load, events, violation } =
+            raft.take_effects();
+        if !apply.is_empty() || restore.is_some() || take_snapshot.is_some() {
             raft.step(now, Input::Applied);
         }
         if let Some(write) = write {
+            server.written.apply(write.batch.clone());
             let last = server.in_flight.back().map_or(0, |(due, _)| *due);
             server.in_flight.push_back((last.max(self.now_ms + self.rng.below(self.disk_ms)), write));
         }
+        self.report.loads += load.len();
+        for load in load {
+            let last = server.reading.back().map_or(0, |(due, _)| *due);
+            let due = last.max(self.now_ms + self.rng.below(self.disk_ms));
+            server.reading.push_back((due, server.written.load(&load)));
+        }
+        if restore.is_some() {
+            server.machine.restore(server.written.chunks());
+        }
+        if let Some(snapshot) = take_snapshot {
+            server.machine.take(snapshot.id);
+        }
+        server.machine.apply(&apply);
+        let (applied, state) = (server.machine.applied, server.machine.state);
+        self.check_state(id, applied, state)?;
         for event in &events {
+            self.count(event);
             self.figure3.observe(id, event)?;
         }
         assert!(violation.is_none() || !events.is_empty(), "a violation is an event too");
@@ -266,6 +310,22 @@ impl World {
             self.send(envelope);
         }
         Ok(())
+    }
+
+    fn count(&mut self, event: &Event) {
+        self.report.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
+        self.report.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
+        self.report.installed += usize::from(matches!(event, Event::Installed { .. }));
+    }
+
+    /// State machines that have applied as much are in the same state.
+    fn check_state(&mut self, id: NodeId, applied: LogIndex, state: u64) -> Result<(), Broken> {
+        let (known, first) = *self.states.entry(applied).or_insert((state, id));
+        if known == state {
+            return Ok(());
+        }
+        let what = format!("their states differ after entry {applied}");
+        Err(Broken { property: Property::StateMachine, nodes: vec![first, id], what })
     }
 
     fn send(&mut self, envelope: Envelope) {
@@ -292,10 +352,7 @@ impl World {
     }
 }
 
-fn save(disk: &mut Restored, batch: Batch) {
-    disk.hard_state = batch.hard_state.unwrap_or(disk.hard_state);
-    if let Some(from) = batch.truncate {
-        disk.entries.retain(|entry| entry.id.index < from);
-    }
-    disk.entries.extend(batch.entries);
+/// One of four.
+fn pick(rng: &mut Rng) -> usize {
+    usize::try_from(rng.below(4)).unwrap()
 }

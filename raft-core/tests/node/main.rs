@@ -1,108 +1,21 @@
 //! Nodes on tokio's paused clock, with channels for a network: what the loop does with the core's effects.
 #![cfg(feature = "tokio")]
 
-use std::collections::BTreeMap;
+mod snapshots;
+mod world;
+
 use std::convert::Infallible;
-use std::fmt;
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{
-    Handle, LogStore, Node, NodeError, Outcome, Refusal, StateMachine, TokioEnvironment, Transport,
-};
-use raft_core::{Batch, Config, Envelope, LogIndex, NodeId, Raft, Restored, RoleName, Time};
+use raft_core::node::{Handle, Node, NodeError, Outcome, Refusal, TokioEnvironment};
+use raft_core::{Config, NodeId, Raft, Restored, RoleName, Time};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A disk that takes no time, and counts.
-#[derive(Default)]
-struct QuickStore {
-    written: usize,
-}
-
-#[async_trait]
-impl LogStore for QuickStore {
-    type Error = Infallible;
-
-    fn write(&mut self, _: Batch) {
-        self.written += 1;
-    }
-
-    async fn persisted(&mut self) -> Result<usize, Infallible> {
-        if self.written == 0 {
-            pending::<()>().await;
-        }
-        Ok(std::mem::take(&mut self.written))
-    }
-}
-
-/// A disk that fails at its first write.
-struct BrokenStore {
-    written: bool,
-}
-
-#[derive(Debug)]
-struct DiskFull;
-
-impl fmt::Display for DiskFull {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no space left")
-    }
-}
-
-impl std::error::Error for DiskFull {}
-
-#[async_trait]
-impl LogStore for BrokenStore {
-    type Error = DiskFull;
-
-    fn write(&mut self, _: Batch) {
-        self.written = true;
-    }
-
-    async fn persisted(&mut self) -> Result<usize, DiskFull> {
-        if !self.written {
-            pending::<()>().await;
-        }
-        Err(DiskFull)
-    }
-}
-
-#[derive(Clone, Default)]
-struct Channels {
-    inboxes: BTreeMap<NodeId, mpsc::Sender<Envelope>>,
-    /// Nothing goes to or from this server; 0 is nobody.
-    cut_off: Arc<AtomicU64>,
-}
-
-impl Transport for Channels {
-    fn send(&mut self, envelope: Envelope) {
-        let cut_off = NodeId::new(self.cut_off.load(Ordering::Relaxed));
-        if envelope.from == cut_off || envelope.to == cut_off {
-            return;
-        }
-        if let Some(inbox) = self.inboxes.get(&envelope.to) {
-            // A full inbox loses messages, as a network does.
-            drop(inbox.try_send(envelope));
-        }
-    }
-}
-
-/// Answers each command with how many came before it.
-#[derive(Default)]
-struct Counter(u64);
-
-#[async_trait]
-impl StateMachine for Counter {
-    async fn apply(&mut self, _: LogIndex, command: Bytes) -> Bytes {
-        assert!(command != "panic", "a state machine that panics");
-        self.0 += 1;
-        Bytes::from(self.0.to_string())
-    }
-}
+use world::{BrokenStore, Channels, Counter, QuickStore, Trouble};
 
 struct Cluster {
     handles: Vec<Handle>,
@@ -111,10 +24,18 @@ struct Cluster {
 }
 
 fn raft(id: NodeId, voters: &[NodeId]) -> Raft {
-    Raft::new(Config::new(id, voters.to_vec()), Restored::default(), Time::ZERO).unwrap()
+    Raft::new(config(id, voters), Restored::default(), Time::ZERO).unwrap()
+}
+
+fn config(id: NodeId, voters: &[NodeId]) -> Config {
+    Config { snapshot_trailing: 0, snapshot_chunk_bytes: 4, ..Config::new(id, voters.to_vec()) }
 }
 
 fn cluster(size: u64) -> Cluster {
+    troubled_cluster(size, Trouble::None)
+}
+
+fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
     let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
     let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
     for &id in &voters {
@@ -124,7 +45,7 @@ fn cluster(size: u64) -> Cluster {
     }
     let environment = TokioEnvironment::new();
     let start = |(&id, inbox)| {
-        let (store, machine) = (QuickStore::default(), Counter::default());
+        let (store, machine) = (QuickStore::default(), Counter { trouble, ..Counter::default() });
         let (node, handle) =
             Node::new(raft(id, &voters), store, channels.clone(), machine, environment, inbox);
         (handle, tokio::spawn(node.run()))
@@ -144,7 +65,7 @@ impl Cluster {
                 }
             }
             // The clock is paused: this is when time passes.
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
@@ -240,7 +161,7 @@ async fn whoever_waits_for_a_lost_entry_is_told_even_if_nothing_follows() {
         .is_none_or(|status| status.leader.is_none_or(|led| led == NodeId::new(leader as u64 + 1)))
     {
         // The clock is paused: this is when time passes.
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     cluster.cut_off.store(0, Ordering::Relaxed);
     for ask in asks {

@@ -1,0 +1,225 @@
+//! Snapshots on one server (§7): which one there is, which one is on its way, and when one is taken. How a
+//! leader's gets to a follower is in `install_snapshot.rs`.
+
+use std::hash::{Hash, Hasher};
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::snapshot::{Chunk, Part, Snapshot, SnapshotId};
+use crate::state::{Partial, Raft, Role};
+use crate::types::{EntryId, LogIndex, Session};
+
+/// The snapshots of one server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshots {
+    /// The last whole one.
+    whole: Option<Snapshot>,
+    /// The one that is on its way to become the next.
+    coming: Option<Coming>,
+    /// Pieces that the disk has not been given yet.
+    ungiven: Vec<Part>,
+    /// The state machine has to become what `whole` says.
+    pub(crate) restore: bool,
+    /// Somebody asked for one.
+    asked: bool,
+    /// The last entry that one was begun for, done or not.
+    attempted: LogIndex,
+}
+
+/// A snapshot that is not whole yet.
+#[derive(Clone, Debug)]
+struct Coming {
+    snapshot: Snapshot,
+    /// Where the next piece begins.
+    bytes: u64,
+    from: Source,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The state machine of this server.
+    Taken,
+    /// A leader, in this session; none in this life yet.
+    Leader(Option<Session>),
+}
+
+/// What became of a piece from a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is the next one.
+    Next,
+    /// It is the last one, and the snapshot is whole.
+    Last,
+    /// The piece at this offset is wanted instead.
+    Wanted(u64),
+    /// It is of a snapshot that this leader no longer sends.
+    Stale,
+}
+
+impl Snapshots {
+    /// What was found on disk. What a leader had begun to send may go on.
+    pub(crate) fn restored(whole: Option<Snapshot>, partial: Option<Partial>) -> Self {
+        let coming = |Partial { snapshot, bytes }| Coming { snapshot, bytes, from: Source::Leader(None) };
+        let index = whole.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
+        let mut snapshots =
+            Self { restore: whole.is_some(), coming: partial.map(coming), whole, ..Self::default() };
+        snapshots.committed(index);
+        snapshots
+    }
+
+    /// The last whole snapshot.
+    pub(crate) const fn whole(&self) -> Option<&Snapshot> {
+        self.whole.as_ref()
+    }
+
+    /// The last entry that the last whole snapshot stands for.
+    pub(crate) fn last_included(&self) -> EntryId {
+        self.whole.as_ref().map_or(EntryId::ZERO, |whole| whole.id.last_included)
+    }
+
+    pub(crate) fn take_ungiven(&mut self) -> Vec<Part> {
+        std::mem::take(&mut self.ungiven)
+    }
+
+    /// A leader sends a piece.
+    pub(crate) fn receive(&mut self, snapshot: &Snapshot, chunk: Chunk, session: Session) -> Taken {
+        if let Some(coming) = &mut self.coming
+            && coming.snapshot == *snapshot
+            && coming.from != Source::Taken
+        {
+            coming.from = Source::Leader(Some(session));
+            if chunk.offset != coming.bytes {
+                return Taken::Wanted(coming.bytes);
+            }
+        } else {
+            let newer = self.coming.as_ref().filter(|coming| {
+                coming.from == Source::Leader(Some(session)) && coming.snapshot.index() > snapshot.index()
+            });
+            if newer.is_some() {
+                return Taken::Stale;
+            }
+            if chunk.offset != 0 {
+                return Taken::Wanted(0);
+            }
+            let from = Source::Leader(Some(session));
+            self.coming = Some(Coming { snapshot: snapshot.clone(), bytes: 0, from });
+        }
+        self.push(chunk)
+    }
+
+    /// The next piece of the one that is coming.
+    fn push(&mut self, chunk: Chunk) -> Taken {
+        let Some(coming) = &mut self.coming else { return Taken::Stale };
+        let done = chunk.done;
+        coming.bytes = chunk.end();
+        self.ungiven.push(Part { snapshot: coming.snapshot.clone(), chunk });
+        if !done {
+            return Taken::Next;
+        }
+        self.whole = self.coming.take().map(|coming| coming.snapshot);
+        Taken::Last
+    }
+
+    /// What is committed here needs not come from a leader.
+    pub(crate) fn committed(&mut self, index: LogIndex) {
+        let obsolete = |coming: &Coming| coming.from != Source::Taken && coming.snapshot.index() <= index;
+        if self.coming.as_ref().is_some_and(obsolete) {
+            self.coming = None;
+        }
+    }
+
+    /// Feeds what a fingerprint needs.
+    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+        (&self.whole, self.restore, self.asked).hash(hasher);
+        if let Some(coming) = &self.coming {
+            (&coming.snapshot, coming.bytes, coming.from == Source::Taken).hash(hasher);
+        }
+    }
+
+    fn is_taking(&self, id: SnapshotId) -> bool {
+        let this = |coming: &Coming| coming.from == Source::Taken && coming.snapshot.id == id;
+        self.coming.as_ref().is_some_and(this)
+    }
+}
+
+impl Raft {
+    /// Takes a snapshot as soon as there is something that it could stand for and none does.
+    pub fn ask_for_snapshot(&mut self) {
+        self.snapshots.asked = true;
+    }
+
+    /// The state machine keeps what it has applied through a crash, and has applied this much. To be said
+    /// before anything else, once: nothing of that is applied again.
+    pub fn has_applied(&mut self, index: LogIndex) {
+        if index > self.log.last().index {
+            self.violate(crate::Violation::AppliedBeyondLog { index });
+        } else if index >= self.snapshots.last_included().index && index > self.last_applied {
+            self.snapshots.restore = false;
+            self.last_applied = index;
+            self.commit_to(index);
+        }
+    }
+
+    /// Whether a snapshot is to be taken now: it is due or asked for, none is on its way, and no follower is
+    /// in the middle of the one there is, which a new one would replace.
+    pub(crate) fn take_snapshot(&mut self) -> Option<Snapshot> {
+        let since = self.snapshots.last_included().index.max(self.snapshots.attempted);
+        let new = self.last_applied.get().saturating_sub(since.get());
+        let due = self.config.snapshot_entries > 0 && new >= self.config.snapshot_entries;
+        let asked = self.snapshots.asked && self.last_applied > self.snapshots.last_included().index;
+        let idle = !self.applying && !self.snapshots.restore && self.snapshots.coming.is_none();
+        if !idle || !(due || asked) || self.is_sending_snapshot() {
+            return None;
+        }
+        let last_included = self.log.id_at(self.last_applied)?;
+        let id = SnapshotId { last_included, made_by: self.config.incarnation };
+        let snapshot = Snapshot { id, voters: self.config.voters.clone() };
+        self.applying = true;
+        self.snapshots.asked = false;
+        self.snapshots.attempted = self.last_applied;
+        self.snapshots.coming = Some(Coming { snapshot: snapshot.clone(), bytes: 0, from: Source::Taken });
+        Some(snapshot)
+    }
+
+    /// Whether a follower that answers is being sent a snapshot.
+    fn is_sending_snapshot(&self) -> bool {
+        // A piece may take many heartbeats on a slow link.
+        let patience = self.config.election_timeout.1 * 10;
+        match &self.role {
+            Role::Leader { progress } => progress
+                .iter()
+                .any(|peer| peer.snapshot_heard().is_some_and(|at| self.now.since(at) < patience)),
+            Role::Follower { .. } | Role::Candidate { .. } => false,
+        }
+    }
+
+    /// The next piece of the snapshot that is being taken. With the last one, the log is compacted (§7).
+    pub(crate) fn snapshot_taken(&mut self, id: SnapshotId, data: Bytes, done: bool) {
+        if !self.snapshots.is_taking(id) {
+            return;
+        }
+        let offset = self.snapshots.coming.as_ref().map_or(0, |coming| coming.bytes);
+        let chunk = Chunk::new(offset, data, done);
+        let bytes = chunk.end();
+        if self.snapshots.push(chunk) != Taken::Last {
+            return;
+        }
+        self.observe(|| Event::SnapshotTaken { snapshot: id, bytes });
+        let base = id.last_included.index.get().saturating_sub(self.config.snapshot_trailing);
+        if let Some(base) = self.log.id_at(LogIndex::new(base))
+            && base.index > self.log.base().index
+        {
+            self.log.compact(base);
+            self.observe(|| Event::Compacted { base });
+        }
+    }
+
+    /// The snapshot could not be taken; the next one is due when as many entries have been applied again.
+    pub(crate) fn snapshot_failed(&mut self, id: SnapshotId, reason: String) {
+        if self.snapshots.is_taking(id) {
+            self.snapshots.coming = None;
+            self.observe(|| Event::SnapshotFailed { snapshot: id, reason });
+        }
+    }
+}
