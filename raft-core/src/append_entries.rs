@@ -5,6 +5,7 @@ use crate::entry::Entry;
 use crate::event::Event;
 use crate::log::Found;
 use crate::message::{AppendEntries, AppendEntriesReply, Message};
+use crate::planted::planted;
 use crate::rules::NUMBER_MAX;
 use crate::snapshot::Load;
 use crate::state::{Raft, Role};
@@ -18,8 +19,16 @@ impl Raft {
         let last = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
         for peer in progress {
+            if planted!(self, PrevBelowSnapshot) {
+                peer.next_index = peer.next_index.max(self.log.base().index.next());
+            }
+            if planted!(self, TimerNotResetBySnapshot) && peer.snapshot_heard().is_some() {
+                continue;
+            }
             loop {
-                let lacks_entries = peer.next_index <= last && peer.has_room(self.config.append_window);
+                let bare = peer.heartbeat_due && planted!(self, HeartbeatsWithoutEntries);
+                let lacks_entries =
+                    !bare && peer.next_index <= last && peer.has_room(self.config.append_window);
                 let found = lacks_entries.then(|| self.log.entries(peer.next_index, last, bytes_max));
                 let entries = match found {
                     Some(Found::Here(entries)) => entries,
@@ -33,7 +42,8 @@ impl Raft {
                     break;
                 }
                 // Before the snapshot there is nothing to join on to: then it says only who leads.
-                let prev_log = self.log.id_at(peer.next_index.prev()).unwrap_or(EntryId::ZERO);
+                let prev_index = if bare { peer.match_index } else { peer.next_index.prev() };
+                let prev_log = self.log.id_at(prev_index).unwrap_or(EntryId::ZERO);
                 peer.sent(entries.last().map(|entry| entry.id.index));
                 let args = AppendEntries { prev_log, entries, leader_commit: self.commit_index };
                 let message = Message::AppendEntries(args);
@@ -106,6 +116,9 @@ impl Raft {
         let (base, last) = (self.log.base().index, self.log.last().index);
         let shared = match *reply {
             AppendEntriesReply::Accepted { .. } => LogIndex::ZERO,
+            AppendEntriesReply::Rejected { refused, .. } if planted!(self, BackUpByOne) => {
+                refused.index.prev().prev()
+            }
             // Fast back-up (§5.3): the logs differ after the last entry here that is no later than the
             // hint, so all entries of a term in between are skipped at once.
             AppendEntriesReply::Rejected { hint, .. } => self.log.shared_with(hint),

@@ -2,7 +2,7 @@
 //!
 //! | property | says | checked when |
 //! | --- | --- | --- |
-//! | Election Safety (§5.2) | at most one leader a term | a server leads |
+//! | Election Safety (§5.2) | at most one leader a term, elected once | a server leads |
 //! | Leader Append-Only (§5.3) | a leader never truncates its log | a log is truncated |
 //! | Log Matching (§5.3) | an entry with the same id has the same past everywhere | an entry is appended |
 //! | Leader Completeness (§5.4) | what is committed is in the log of every later leader | a server leads; an entry is committed |
@@ -194,6 +194,10 @@ impl Figure3 {
         if term < server.term {
             let what = format!("goes back from {} to {term}", server.term);
             return Err(broken(Property::Monotonic, [node], what));
+        }
+        if server.leads && term == server.term && to == RoleName::Leader {
+            let what = format!("is elected twice in {term}");
+            return Err(broken(Property::ElectionSafety, [node], what));
         }
         server.term = term;
         server.leads = to == RoleName::Leader;
@@ -432,6 +436,7 @@ mod tests {
         let gone = Event::Truncated { from: LogIndex::new(1), last: EntryId::ZERO };
         for (property, story) in [
             (Property::ElectionSafety, vec![(1, lead(1)), (2, lead(1))]),
+            (Property::ElectionSafety, vec![(1, lead(1)), (1, lead(1))]),
             (Property::LeaderAppendOnly, vec![(1, append(1, 1)), (1, lead(2)), (1, gone.clone())]),
             (Property::LogMatching, vec![(1, append(1, 1)), (1, append(2, 2)), (2, append(2, 2))]),
             (Property::LeaderCompleteness, then(agreed(), &[(1, commit(0, 1, 1)), (3, lead(2))])),

@@ -3,6 +3,7 @@
 use crate::effects::Violation;
 use crate::event::Event;
 use crate::message::{InstallSnapshot, InstallSnapshotReply, Message};
+use crate::planted::planted;
 use crate::rules::NUMBER_MAX;
 use crate::snapshot::{Chunk, Load, Snapshot, SnapshotId};
 use crate::snapshotting::Taken;
@@ -18,7 +19,8 @@ impl Raft {
         let mut started = Vec::new();
         for peer in progress {
             // The one place where it is decided whether a follower gets entries or a snapshot.
-            if peer.next_index.prev() < base && peer.start_snapshot(snapshot, self.now) {
+            let lacks_compacted = peer.next_index.prev() < base && !planted!(self, PrevBelowSnapshot);
+            if lacks_compacted && peer.start_snapshot(snapshot, self.now) {
                 started.push(peer.follower);
             }
             // A piece that was lost, or its answer, is sent again.
@@ -64,7 +66,11 @@ impl Raft {
         if term < self.current_term {
             return Some(InstallSnapshotReply::Received { snapshot: id, offset: 0 });
         }
+        let deadline = self.deadline;
         self.follow(leader)?;
+        if planted!(self, TimerNotResetBySnapshot) {
+            self.deadline = deadline;
+        }
 
         // 6. Where the log has the last included entry, it and what follows are kept: all up to it is
         //    committed, and the state machine gets there by itself.

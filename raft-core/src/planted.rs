@@ -3,6 +3,9 @@
 //! Only a build with the feature `planted-bugs` can hold one: without it [`PlantedBug`] has no value,
 //! and every question after one is answered no by the compiler.
 
+use crate::outline::LogOutline;
+use crate::types::{EntryId, Term, Time};
+
 /// Whether a server has this bug.
 macro_rules! planted {
     ($raft:expr, $bug:ident) => {{
@@ -30,14 +33,75 @@ pub enum PlantedBug {
     /// Entries of earlier terms are committed by counting replicas (§5.4.2 left out; Figure 8).
     #[cfg(feature = "planted-bugs")]
     CommitByCounting,
+    /// Everybody waits the same election timeout, and looks at it every 10 ms (§5.2 left out).
+    #[cfg(feature = "planted-bugs")]
+    FixedTimeout,
+    /// A piece of a snapshot takes the place of a heartbeat and does not reset the election timer.
+    #[cfg(feature = "planted-bugs")]
+    TimerNotResetBySnapshot,
+    /// A reply counts whatever term and conversation it is of.
+    #[cfg(feature = "planted-bugs")]
+    ReplyOfOldTerm,
+    /// A vote that comes twice counts twice.
+    #[cfg(feature = "planted-bugs")]
+    VoteCountedTwice,
+    /// A vote that comes after the majority makes the leader begin its reign anew.
+    #[cfg(feature = "planted-bugs")]
+    LeaderTwice,
+    /// A refused leader goes back by one entry, whatever the hint (§5.3).
+    #[cfg(feature = "planted-bugs")]
+    BackUpByOne,
+    /// A leader that should go back to before its snapshot goes back to the snapshot, and sends none.
+    #[cfg(feature = "planted-bugs")]
+    PrevBelowSnapshot,
+    /// Heartbeats join on to what is known to agree and carry nothing: they do not notice what was lost.
+    #[cfg(feature = "planted-bugs")]
+    HeartbeatsWithoutEntries,
+    /// Entries are acknowledged before they are on disk.
+    #[cfg(feature = "planted-bugs")]
+    AckBeforeSync,
+    /// A restart finds the index of the last compacted entry, and not its term.
+    #[cfg(feature = "planted-bugs")]
+    LastIncludedTermForgotten,
+    /// What a follower's disk had past an installed snapshot stays there.
+    #[cfg(feature = "planted-bugs")]
+    StaleTail,
+}
+
+/// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
+const POLL_NS: u64 = 10_000_000;
+
+/// The first look at the timer at or after `deadline`.
+pub(crate) const fn next_poll(deadline: Time) -> Time {
+    Time::from_nanos(deadline.as_nanos().next_multiple_of(POLL_NS))
+}
+
+/// The same log, but for the term of the last compacted entry.
+pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
+    let mut without = LogOutline::new(EntryId::new(Term::new(0), log.base().index));
+    for id in log.ids() {
+        without.append(id);
+    }
+    without
 }
 
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
+        ("fixed-timeout", Self::FixedTimeout),
+        ("timer-not-reset-by-snapshot", Self::TimerNotResetBySnapshot),
+        ("reply-of-old-term", Self::ReplyOfOldTerm),
+        ("vote-counted-twice", Self::VoteCountedTwice),
+        ("leader-twice", Self::LeaderTwice),
+        ("back-up-by-one", Self::BackUpByOne),
+        ("prev-below-snapshot", Self::PrevBelowSnapshot),
+        ("heartbeats-without-entries", Self::HeartbeatsWithoutEntries),
+        ("ack-before-sync", Self::AckBeforeSync),
+        ("last-included-term-forgotten", Self::LastIncludedTermForgotten),
+        ("stale-tail", Self::StaleTail),
     ];
 }

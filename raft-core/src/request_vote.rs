@@ -57,9 +57,12 @@ impl Raft {
         reply: &RequestVoteReply,
     ) {
         match &self.role {
-            Role::Candidate { session: own, .. } if *own == session && reply.vote_granted => {
+            Role::Candidate { session: own, .. }
+                if (*own == session || planted!(self, ReplyOfOldTerm)) && reply.vote_granted =>
+            {
                 self.count_vote(voter);
             }
+            Role::Leader { .. } if reply.vote_granted && planted!(self, LeaderTwice) => self.become_leader(),
             Role::Candidate { .. } | Role::Follower { .. } | Role::Leader { .. } => {}
         }
     }
@@ -75,7 +78,11 @@ impl Raft {
     fn count_vote(&mut self, voter: NodeId) {
         let is_voter = self.config.voters.binary_search(&voter).is_ok();
         let Role::Candidate { votes, .. } = &mut self.role else { return };
-        let Err(place) = votes.binary_search(&voter) else { return };
+        let place = match votes.binary_search(&voter) {
+            Err(place) => place,
+            Ok(place) if planted!(self, VoteCountedTwice) => place,
+            Ok(_) => return,
+        };
         if !is_voter {
             return;
         }

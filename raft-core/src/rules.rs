@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::install_snapshot;
 use crate::log::{Found, Ungiven};
 use crate::message::{Envelope, Message};
-use crate::planted::planted;
+use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
 use crate::snapshot::{Load, Loaded, Snapshot, SnapshotId};
@@ -183,7 +183,7 @@ impl Raft {
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_)
-                if term < self.current_term => {}
+                if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
             Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
@@ -234,6 +234,9 @@ impl Raft {
     /// Draws a new election timeout, so that split votes are rare and soon resolved (§5.2).
     pub(crate) fn reset_election_timer(&mut self) {
         self.deadline = self.now.after(self.rng.duration(self.config.election_timeout));
+        if planted!(self, FixedTimeout) {
+            self.deadline = next_poll(self.now.after(self.config.election_timeout.0));
+        }
     }
 
     /// The only place where role and term change. With a new term the vote is free again.
@@ -346,7 +349,10 @@ impl Raft {
 
     /// All that disk does not have yet, as one write.
     fn take_write(&mut self) -> Option<Write> {
-        let Ungiven { truncate, compact, entries } = self.log.take_ungiven();
+        let Ungiven { mut truncate, compact, entries } = self.log.take_ungiven();
+        if compact.is_some() && planted!(self, StaleTail) {
+            truncate = None;
+        }
         let hard_state = self.disk.ungiven(self.hard_state());
         let parts = self.snapshots.take_ungiven();
         let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index: LogIndex::ZERO };
@@ -360,8 +366,14 @@ impl Raft {
 
     fn queue_messages(&mut self) {
         for envelope in mem::take(&mut self.outbox) {
-            let is_vote = matches!(envelope.message, Message::RequestVoteReply(_));
-            let early = is_vote && planted!(self, VoteBeforePersisted);
+            let early = match &envelope.message {
+                Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
+                Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
+                Message::RequestVote(_)
+                | Message::AppendEntries(_)
+                | Message::InstallSnapshot(_)
+                | Message::InstallSnapshotReply(_) => false,
+            };
             let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
             self.disk.hold(needed, envelope);
         }

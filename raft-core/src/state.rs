@@ -7,6 +7,7 @@ use crate::event::{Event, RoleName};
 use crate::log::Log;
 use crate::message::Envelope;
 use crate::outline::LogOutline;
+use crate::planted::{planted, without_base_term};
 use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::snapshot::{Loads, Snapshot};
@@ -134,6 +135,9 @@ impl Raft {
             events: Vec::new(),
             health: Health::Sound,
         };
+        if planted!(raft, LastIncludedTermForgotten) {
+            raft.log = Log::restored(without_base_term(raft.log.outline()));
+        }
         raft.reset_election_timer();
         Ok(raft)
     }
@@ -205,7 +209,7 @@ impl Raft {
     pub(crate) fn peer(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
         let Role::Leader { progress } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
-        progress.get_mut(place).filter(|peer| peer.session == session)
+        progress.get_mut(place).filter(|peer| peer.session == session || planted!(self, ReplyOfOldTerm))
     }
 
     pub(crate) fn others(&self) -> Vec<NodeId> {
