@@ -14,7 +14,7 @@
 //! | late | always | a connection that is silent for [`PeersConfig::silence`] is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
 //! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. Never within a connection | the protocol's terms, indexes and sessions |
 //! | repeated | never by this crate | the protocol would bear it |
-//! | changed | on the way, by hardware | the frame's checksum, and each entry's own from its leader: the connection is dropped and counted |
+//! | changed | on the way, by hardware | the frame's checksum, and each entry's and each piece of a snapshot's own from its maker: the connection is dropped and counted |
 //! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
 //! | claimed | to come from another server than the one that shook hands | the connection is dropped; who may shake hands at all is not checked here |
 //!

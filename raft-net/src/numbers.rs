@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::NetError;
 
-/// Terms and indexes from here on are refused, so that nobody who adds to one has to think of overflow.
+/// Terms, indexes and offsets from here on are refused, so that nobody who adds to one has to think of overflow.
 const NUMBER_LIMIT: u64 = 1 << 63;
 
 /// A header that is being written.
@@ -52,21 +52,30 @@ impl<'a> Reader<'a> {
     }
 
     /// How much of the header is left.
-    pub(crate) const fn header_bytes(&self) -> usize {
+    pub(crate) fn header_bytes(&self) -> usize {
         self.numbers.get_ref().len()
     }
 
-    /// A term or an index that can be added to.
+    /// A term, an index or an offset that can be added to.
     pub(crate) fn check(&self, number: u64) -> Result<u64, NetError> {
         if number < NUMBER_LIMIT {
             Ok(number)
         } else {
-            Err(self.malformed("a term or index is out of range"))
+            Err(self.malformed("a term, index or offset is out of range"))
         }
     }
 
     pub(crate) fn entry_id(&self, term: u64, index: u64) -> Result<EntryId, NetError> {
         Ok(EntryId::new(Term::new(self.check(term)?), LogIndex::new(self.check(index)?)))
+    }
+
+    /// Yes or no; `why` says what is wrong with anything else.
+    pub(crate) const fn flag(&self, number: u8, why: &'static str) -> Result<bool, NetError> {
+        match number {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.malformed(why)),
+        }
     }
 
     /// The next payload.
