@@ -38,7 +38,7 @@ pub struct Counters {
     pub dropped_by_link: Count,
     /// Messages dropped because the node did not take them as fast as they came.
     pub dropped_inbox_full: Count,
-    /// Attempts to connect to a peer.
+    /// Attempts to connect to a peer, for messages or for snapshots.
     pub dials: Count,
     /// Connections that were turned away at once, because there were too many.
     pub connections_turned_away: Count,

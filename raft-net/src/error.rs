@@ -58,6 +58,11 @@ pub enum NetError {
         /// Its place in the log.
         index: LogIndex,
     },
+    /// A piece of a snapshot is not what its maker made.
+    ChunkDamaged {
+        /// Where in the snapshot it begins, in bytes.
+        offset: u64,
+    },
     /// A frame that does not belong at this place of the conversation.
     Unexpected {
         /// Its kind.
@@ -81,6 +86,7 @@ impl NetError {
             | Self::ChecksumMismatch
             | Self::Malformed { .. }
             | Self::EntryDamaged { .. }
+            | Self::ChunkDamaged { .. }
             | Self::Unexpected { .. } => true,
             Self::Io(_)
             | Self::Closed
@@ -120,6 +126,12 @@ impl fmt::Display for NetError {
             Self::Malformed { frame, why } => write!(f, "frame: {frame} makes no sense: {why}"),
             Self::EntryDamaged { index } => {
                 write!(f, "entry {index}: the bytes do not match the checksum that its leader gave it")
+            }
+            Self::ChunkDamaged { offset } => {
+                write!(
+                    f,
+                    "snapshot piece at byte {offset}: the bytes do not match the checksum that its maker gave it"
+                )
             }
             Self::Unexpected { frame } => write!(f, "frame: {frame} does not belong here"),
             Self::Refused { reason } => write!(f, "handshake: refused: {reason}"),

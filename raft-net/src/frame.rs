@@ -1,6 +1,7 @@
 //! Frames: what goes over a connection, byte by byte, and how whole ones come off it again.
 //!
-//! What the headers of the kinds hold is in `header.rs`; who sends which frame when is not here.
+//! What the headers of the kinds hold is in `header.rs` and `messages.rs`; who sends which frame when is
+//! not here.
 
 use bytes::{Buf, Bytes, BytesMut};
 use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
@@ -37,7 +38,7 @@ pub const FRAME_VERSION: u8 = 1;
 
 /// The version of the conversation: which frames and messages there are, and what they mean.
 /// Servers of different versions refuse each other's handshake, in words.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// How much is asked of a connection in one read, and how little room is left before it is asked of a
 /// new buffer. A payload keeps the buffer that it was read into from being freed, so that is also
@@ -53,10 +54,9 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// | 2 | [`HelloRefused`](Self::HelloRefused) | who was dialled, instead of a hello | the reason |
 /// | 3 | [`Ping`](Self::Ping) | the server that dialled | |
 /// | 4 | [`Pong`](Self::Pong) | the server that was dialled | |
-/// | 5 | [`Message`](Self::Message) | the server that dialled | commands of the entries, in order |
+/// | 5 | [`Message`](Self::Message) | the server that dialled | commands of the entries, in order; the bytes of a piece of a snapshot |
 /// | 6 | [`Request`](Self::Request) | a client | the command |
 /// | 7 | [`Response`](Self::Response) | the server that a client dialled | the result or the reason |
-/// | 8 | reserved for a chunk of a snapshot, on a connection of its own | | |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// Who is there.
@@ -172,8 +172,9 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// The bytes are not a frame of this version, or an entry in it is not what its leader made. What
-    /// follows in `buffer` can then not be trusted either: the connection is to be dropped.
+    /// The bytes are not a frame of this version, or an entry or a piece of a snapshot in it is not
+    /// what its maker made. What follows in `buffer` can then not be trusted either: the connection is to
+    /// be dropped.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, NetError> {
         let Some(prefix) = buffer.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
         let [c0, c1, c2, c3, l0, l1, l2, l3, h0, h1, h2, h3, version, kind] = *prefix;

@@ -1,8 +1,9 @@
 //! Messages between Raft servers, and clients' requests, over TCP and over turmoil by the same code.
 //!
 //! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
-//! perhaps lost. It dials every peer and listens, on one port, for peers and for clients; [`Client`] is
-//! a client's end. [`Frame`] is what goes over a connection, [`Net`] the network below ([`TcpNet`], or
+//! perhaps lost. It dials every peer, and once more when there is a snapshot to send, so that its pieces
+//! never delay heartbeats; and it listens, on one port, for peers and for clients; [`Client`] is a client's
+//! end. [`Frame`] is what goes over a connection, [`Net`] the network below ([`TcpNet`], or
 //! `TurmoilNet` with the feature `turmoil`), [`Links`] the seam for faults. All waiting goes through the
 //! node's [`Environment`](raft_core::node::Environment).
 //!
@@ -12,13 +13,13 @@
 //! | --- | --- | --- |
 //! | lost | a queue is full, a connection fails or is not there yet, a link is cut, the node does not keep up | it is counted, see [`Counters`]; the protocol sends again what still matters |
 //! | late | always | a connection that is silent for [`PeersConfig::silence`] is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
-//! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. Never within a connection | the protocol's terms, indexes and sessions |
+//! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. The pieces of snapshots and all other messages overtake each other at any time. Never within a connection | the protocol's terms, indexes and sessions |
 //! | repeated | never by this crate | the protocol would bear it |
-//! | changed | on the way, by hardware | the frame's checksum, and each entry's own from its leader: the connection is dropped and counted |
+//! | changed | on the way, by hardware | the frame's checksum, and each entry's and each piece of a snapshot's own from its maker: the connection is dropped and counted |
 //! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
 //! | claimed | to come from another server than the one that shook hands | the connection is dropped; who may shake hands at all is not checked here |
 //!
-//! Not here: encryption and identities that can be proved, snapshots, peers that come and go.
+//! Not here: encryption and identities that can be proved, peers that come and go.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -49,7 +50,9 @@ mod frame;
 mod header;
 mod incoming;
 mod link;
+mod messages;
 mod net;
+mod numbers;
 mod outbox;
 mod outgoing;
 mod serve;

@@ -45,6 +45,11 @@ impl<L: Links> Outbox<L> {
         self.due.front().map(|(due, _)| *due)
     }
 
+    /// When the last bytes will leave.
+    pub(crate) fn last_due(&self) -> Option<Time> {
+        self.due.back().map(|(due, _)| *due)
+    }
+
     /// Takes a frame, unless the link loses it or it is too long. A lost one is counted and forgotten.
     pub(crate) fn push(&mut self, frame: &Frame, now: Time) {
         let start = self.bytes.len();

@@ -1,4 +1,4 @@
-//! The connection that this server has dialled to one peer: it carries messages there, and pings.
+//! A connection that this server has dialled to one peer: it carries messages there, and pings.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -14,12 +14,25 @@ use crate::net::Net;
 use crate::outbox::{Outbox, within};
 use crate::transport::Context;
 
-/// One peer, as seen from here.
+/// How long a connection is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// Always: it is dialled at once, and again whenever it fails.
+    Kept,
+    /// While it is needed: it is dialled for the first message, and closed once none has left for
+    /// [`PeersConfig::silence`](crate::PeersConfig::silence).
+    OnDemand,
+}
+
+/// One way to a peer, as seen from here.
 pub(crate) struct Outgoing<N, E, L> {
     context: Context<N, E, L>,
     peer: NodeId,
     address: String,
+    lifetime: Lifetime,
     queue: mpsc::Receiver<Envelope>,
+    /// What a connection on demand is dialled for.
+    first: Option<Envelope>,
     jitter: Jitter,
 }
 
@@ -28,17 +41,18 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         context: Context<N, E, L>,
         peer: NodeId,
         address: String,
+        lifetime: Lifetime,
         queue: mpsc::Receiver<Envelope>,
     ) -> Self {
         let jitter = Jitter(context.config.seed ^ peer.get().rotate_left(32));
-        Self { context, peer, address, queue, jitter }
+        Self { context, peer, address, lifetime, queue, first: None, jitter }
     }
 
     /// Dials, carries messages as long as the connection lives, waits, and dials again.
     pub(crate) async fn run(mut self) {
         let (shortest, longest) = self.context.config.back_off;
         let mut back_off = shortest;
-        loop {
+        while self.is_needed().await {
             let ended = match self.dial().await {
                 Ok((mut reader, outbox)) => {
                     back_off = shortest;
@@ -47,13 +61,32 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
                 Err(error) => Err(error),
             };
             if ended.is_ok() {
-                return;
+                continue;
             }
             self.context.counters.ended(ended);
             let wake = self.context.deadline(self.jitter.draw(back_off));
             self.context.environment.sleep_until(wake).await;
             back_off = longest.min(back_off * 2);
             self.forget_waiting();
+        }
+    }
+
+    /// Waits until there is a reason to dial; false if there never will be one.
+    async fn is_needed(&mut self) -> bool {
+        match self.lifetime {
+            Lifetime::Kept => !self.queue.is_closed(),
+            Lifetime::OnDemand => {
+                self.first = self.queue.recv().await;
+                self.first.is_some()
+            }
+        }
+    }
+
+    /// Waits for the next message; none if nobody is left to send any. Cancel safe.
+    async fn next_message(&mut self) -> Option<Envelope> {
+        match self.first.take() {
+            Some(first) => Some(first),
+            None => self.queue.recv().await,
         }
     }
 
@@ -87,7 +120,7 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         }
     }
 
-    /// Carries messages until the connection fails, or until there is nobody left to send any.
+    /// Carries messages until the connection fails or is not needed any more.
     async fn carry(
         &mut self,
         reader: &mut FrameReader<N::Stream>,
@@ -95,6 +128,7 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
     ) -> Result<(), NetError> {
         let Context { environment, config, .. } = self.context.clone();
         let mut heard = environment.now();
+        let mut idle_at = self.idle_at(&outbox, heard);
         let mut next_ping = heard.after(config.keep_alive);
         let mut armed = next_ping;
         let mut timer = pin!(environment.sleep_until(armed));
@@ -106,8 +140,12 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
                     Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
                     None => return Err(NetError::Closed),
                 },
-                envelope = self.queue.recv(), if outbox.has_room() => match envelope {
-                    Some(envelope) => self.take_waiting(envelope, &mut outbox, environment.now()),
+                envelope = self.next_message(), if outbox.has_room() => match envelope {
+                    Some(envelope) => {
+                        let now = environment.now();
+                        self.take_waiting(envelope, &mut outbox, now);
+                        idle_at = self.idle_at(&outbox, now);
+                    }
                     None => return Ok(()),
                 },
                 () = timer.as_mut() => armed = Time::from_nanos(u64::MAX),
@@ -122,8 +160,12 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
                 next_ping = now.after(config.keep_alive);
             }
             outbox.flush(&environment, reader.stream_mut(), config.write_timeout).await?;
+            if now >= idle_at {
+                return Ok(());
+            }
 
-            let wake = outbox.next_due().map_or(next_ping, |due| due.min(next_ping)).min(silent_at);
+            let due = outbox.next_due().unwrap_or(next_ping);
+            let wake = due.min(next_ping).min(silent_at).min(idle_at);
             if wake < armed {
                 armed = wake;
                 timer.set(environment.sleep_until(wake));
@@ -141,10 +183,18 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         }
     }
 
+    /// When the connection will not be needed any more, unless another message comes.
+    fn idle_at(&self, outbox: &Outbox<L>, now: Time) -> Time {
+        match self.lifetime {
+            Lifetime::Kept => Time::from_nanos(u64::MAX),
+            Lifetime::OnDemand => outbox.last_due().unwrap_or(now).after(self.context.config.silence),
+        }
+    }
+
     /// Drops what piled up while the peer could not be reached: it is old by now, and the protocol
     /// sends again what still matters.
     fn forget_waiting(&mut self) {
-        while self.queue.try_recv().is_ok() {
+        while self.first.take().is_some() || self.queue.try_recv().is_ok() {
             self.context.counters.dropped_unreachable.add(1);
         }
     }

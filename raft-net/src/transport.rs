@@ -1,4 +1,4 @@
-//! The transport of one server: a queue and a connection to each peer, and a listener for what the
+//! The transport of one server: queues and connections to each peer, and a listener for what the
 //! peers and the clients send. The connections themselves are in `outgoing.rs` and `incoming.rs`.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft_core::node::{Environment, Transport};
-use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
+use raft_core::{ClusterId, Envelope, Incarnation, Message, NodeId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
@@ -16,8 +16,11 @@ use crate::counters::Counters;
 use crate::frame::{Hello, PROTOCOL_VERSION, Party};
 use crate::link::Links;
 use crate::net::Net;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Lifetime, Outgoing};
 use crate::{NetError, incoming};
+
+/// Pieces of snapshots that may wait for one peer. A group sends it one at a time.
+const SNAPSHOT_PIECES_MAX: usize = 16;
 
 /// What a server's transport is told once.
 #[derive(Clone, Debug)]
@@ -32,9 +35,11 @@ pub struct PeersConfig {
     pub peers: BTreeMap<NodeId, String>,
     /// The seed of the jitter of redialling. Servers of one cluster take different ones.
     pub seed: u64,
-    /// Messages that may wait for one peer; more are dropped. 0 is taken as 1.
+    /// Messages that may wait for one peer; more are dropped. 0 is taken as 1. Pieces of snapshots are not
+    /// among them: of those, 16 may wait.
     pub queue_messages_max: usize,
-    /// Connections that may be open from others, peers and clients together; more are turned away.
+    /// Connections that may be open from others, peers and clients together; more are turned away. A peer
+    /// has one, and a second one while it sends snapshots.
     pub connections_max: usize,
     /// How long connecting may take, and after it the handshake.
     pub connect_timeout: Duration,
@@ -43,7 +48,8 @@ pub struct PeersConfig {
     /// How often a connection between servers is pinged. More than zero.
     pub keep_alive: Duration,
     /// How long a connection between servers may be silent before it is dropped and dialled again.
-    /// Several times `keep_alive`.
+    /// Several times `keep_alive`, and long enough for a piece of a snapshot to get through, since pings
+    /// wait behind it. So long is a connection for snapshots kept when none is sent.
     pub silence: Duration,
     /// How long a client's connection may be silent before it is dropped.
     pub client_idle: Duration,
@@ -131,13 +137,22 @@ impl<N, E: Environment, L> Context<N, E, L> {
     }
 }
 
-/// The way to the other servers, over one connection to each. When this is dropped, all connections
-/// and the listener go with it; that they are gone shows when the channels of the [`Inlet`] close.
+/// The way to the other servers, over one connection to each, and a second one while snapshots are sent:
+/// these never delay heartbeats. When this is dropped, all connections and the listener go with it; that
+/// they are gone shows when the channels of the [`Inlet`] close.
 #[derive(Debug)]
 pub struct Peers {
-    queues: BTreeMap<NodeId, mpsc::Sender<Envelope>>,
+    queues: BTreeMap<NodeId, Queues>,
     counters: Arc<Counters>,
     tasks: JoinSet<()>,
+}
+
+/// What waits for one peer.
+#[derive(Debug)]
+struct Queues {
+    messages: mpsc::Sender<Envelope>,
+    /// Pieces of snapshots, which go over a connection of their own.
+    snapshots: mpsc::Sender<Envelope>,
 }
 
 impl Peers {
@@ -158,9 +173,14 @@ impl Peers {
         let mut tasks = JoinSet::new();
         let mut queues = BTreeMap::new();
         for (&peer, address) in config.peers.iter().filter(|(peer, _)| **peer != config.id) {
-            let (queue, waiting) = mpsc::channel(config.queue_messages_max.max(1));
-            queues.insert(peer, queue);
-            tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), waiting).run());
+            let mut connect = |lifetime, messages_max| {
+                let (queue, waiting) = mpsc::channel(messages_max);
+                tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), lifetime, waiting).run());
+                queue
+            };
+            let messages = connect(Lifetime::Kept, config.queue_messages_max.max(1));
+            let snapshots = connect(Lifetime::OnDemand, SNAPSHOT_PIECES_MAX);
+            queues.insert(peer, Queues { messages, snapshots });
         }
         tasks.spawn(incoming::listen(context, (listener, inlet)));
         Self { queues, counters, tasks }
@@ -179,10 +199,12 @@ impl Peers {
 
 impl Transport for Peers {
     fn send(&mut self, envelope: Envelope) {
-        let Some(queue) = self.queues.get(&envelope.to) else {
+        let Some(Queues { messages, snapshots }) = self.queues.get(&envelope.to) else {
             self.counters.dropped_unreachable.add(1);
             return;
         };
+        let queue =
+            if matches!(envelope.message, Message::InstallSnapshot(_)) { snapshots } else { messages };
         match queue.try_send(envelope) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => self.counters.dropped_queue_full.add(1),

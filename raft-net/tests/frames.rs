@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, LogIndex,
-    Message, NodeId, Payload, RequestVote, RequestVoteReply, Session, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, RequestVote, RequestVoteReply,
+    Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
     FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION, Party,
@@ -39,6 +40,14 @@ fn append() -> Frame {
     }))
 }
 
+const SNAPSHOT: SnapshotId =
+    SnapshotId { last_included: EntryId::new(Term::new(4), LogIndex::new(9)), made_by: Incarnation(70_000) };
+
+fn install(chunk: Chunk) -> Frame {
+    let snapshot = Snapshot { id: SNAPSHOT, voters: [1, 3, 300].map(NodeId::new).to_vec() };
+    message(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
+}
+
 fn hello(party: Party, to: Option<NodeId>) -> Frame {
     Frame::Hello(Hello { protocol: PROTOCOL_VERSION, cluster: ClusterId(7), party, to })
 }
@@ -54,10 +63,11 @@ fn encoded(frame: &Frame) -> BytesMut {
 fn golden() -> Vec<(Frame, &'static str)> {
     let server = Party::Node { id: NodeId::new(1), incarnation: Incarnation(300) };
     let reply = |reply| message(Message::AppendEntriesReply(reply));
+    let snapshot_reply = |reply| message(Message::InstallSnapshotReply(reply));
     let response = |outcome| Frame::Response(Response { id: 9, outcome });
     vec![
-        (hello(server, Some(NodeId::new(3))), "8d905b0909000000090000000101 930107039201cd012c "),
-        (hello(Party::Client, None), "eee9911204000000040000000101 930107c0 "),
+        (hello(server, Some(NodeId::new(3))), "e4171fd209000000090000000101 930207039201cd012c "),
+        (hello(Party::Client, None), "9d29bff804000000040000000101 930207c0 "),
         (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),
@@ -80,6 +90,22 @@ fn golden() -> Vec<(Frame, &'static str)> {
         (
             reply(AppendEntriesReply::Rejected { refused: id(4, 9), hint: id(3, 6) }),
             "88c9165a14000000140000000105 98070201cd012c0305ce00011170059404090306 ",
+        ),
+        (
+            install(Chunk::new(70_000, "state".into(), false)),
+            "cc4646e9310000002c0000000105 98070201cd012c0305ce0001117006980409ce00011170ce000111700005ceec404057039101910391cd012c 7374617465",
+        ),
+        (
+            install(Chunk::new(70_005, Bytes::new(), true)),
+            "144e69c72c0000002c0000000105 98070201cd012c0305ce0001117006980409ce00011170ce000111750100ce88e82a6c039101910391cd012c ",
+        ),
+        (
+            snapshot_reply(InstallSnapshotReply::Received { snapshot: SNAPSHOT, offset: 70_005 }),
+            "2198165c1c0000001c0000000105 98070201cd012c0305ce0001117007940409ce00011170ce00011175 ",
+        ),
+        (
+            snapshot_reply(InstallSnapshotReply::Installed { snapshot: SNAPSHOT }),
+            "9cc0a48c17000000170000000105 98070201cd012c0305ce0001117008930409ce00011170 ",
         ),
         (
             Frame::Request(Request { id: 9, command: "get x".into() }),
@@ -166,6 +192,12 @@ fn what_makes_no_sense_is_refused_in_words() {
         header
     };
     const TOO_LARGE: [u8; 9] = [0xcf, 0x80, 0, 0, 0, 0, 0, 0, 0];
+    const OUT_OF_RANGE: &str = "a term, index or offset is out of range";
+    // Of the piece "x" at offset 1, of a snapshot of entry 1 of term 1.
+    let checksum = Chunk::new(1, "x".into(), false).checksum.to_be_bytes();
+    let piece = |done: u8, bytes: u8, voters: &[u8]| {
+        [&[0x98, 1, 1, 1, 1, done, bytes, 0xce][..], &checksum, voters].concat()
+    };
     for (kind, header, payloads, words) in [
         (0, vec![], &b""[..], "frame: there is no kind 0"),
         (8, vec![], b"", "frame: there is no kind 8"),
@@ -180,14 +212,27 @@ fn what_makes_no_sense_is_refused_in_words() {
         (6, vec![0x92, 1, 2], b"abc", "request makes no sense: bytes are left over"),
         (7, vec![0x94, 1, 3, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
-        (5, envelope(6, &[]), b"", "there is no message of this number"),
+        (5, envelope(0, &[]), b"", "there is no message of this number"),
+        (5, envelope(9, &[]), b"", "there is no message of this number"),
         (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
-        (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", "a term or index is out of range"),
-        (5, envelope(1, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", "a term or index is out of range"),
+        (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(1, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
         (5, envelope(3, &[0x94, 0, 0, 0, 0xce, 0xff, 0xff, 0xff, 0xff]), b"", "more entries are announced"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]), b"x", "neither a no-op nor a command"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 2, 0]), b"x", "a payload is longer than the frame"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 1, 0]), b"x", "entry 1: the bytes do not match"),
+        (5, envelope(6, &piece(0, 1, &[0])), b"y", "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(1, 1, &[0])), b"x", "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(2, 1, &[0])), b"x", "a piece is neither the last one nor not"),
+        (5, envelope(6, &piece(0, 2, &[0])), b"x", "a payload is longer than the frame"),
+        (5, envelope(6, &piece(0, 0, &[0])), b"x", "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(0, 1, &[0xce, 0xff, 0xff, 0xff, 0xff])), b"x", "more voters are announced"),
+        (5, envelope(6, &piece(0, 1, &[1, 0x92, 1])), b"x", "a number is missing"),
+        (5, envelope(6, &piece(0, 1, &[1, 0x91, 1, 1])), b"x", "bytes are left over"),
+        (5, envelope(6, &[&[0x98, 1, 1, 1][..], &TOO_LARGE, &[0, 0, 0, 0]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(6, &[&[0x98, 1][..], &TOO_LARGE, &[1, 1, 0, 0, 0, 0]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(7, &[&[0x94, 1, 1, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(8, &[&[0x93][..], &TOO_LARGE, &[1, 1]].concat()), b"", OUT_OF_RANGE),
     ] {
         let error = Frame::decode(&mut forged(kind, &header, payloads)).unwrap_err().to_string();
         assert!(error.contains(words), "{header:x?} is refused with {error:?}, not {words:?}");
@@ -224,19 +269,25 @@ fn a_frame_that_is_too_long_is_not_written() {
     assert_eq!(out, encoded(&Frame::Ping));
 }
 
-/// The commands of a decoded AppendEntries lie in the buffer that the frame came in.
+/// The commands and pieces that are decoded lie in the buffer that their frame came in.
 #[test]
 fn payloads_are_slices_of_the_receive_buffer() {
-    let mut buffer = encoded(&append());
-    let received = buffer.as_ptr_range();
-    let Some(Frame::Message(Envelope { message: Message::AppendEntries(append), .. })) =
-        Frame::decode(&mut buffer).unwrap()
-    else {
-        panic!("an AppendEntries came in");
-    };
-    let command = append.entries[1].payload.bytes();
-    assert_eq!(command, b"set x");
-    assert!(received.contains(&command.as_ptr()), "the command was copied");
+    for (frame, expected) in [(append(), "set x"), (install(Chunk::new(0, "state".into(), false)), "state")] {
+        let mut buffer = encoded(&frame);
+        let received = buffer.as_ptr_range();
+        let decoded = Frame::decode(&mut buffer).unwrap();
+        let payload = match &decoded {
+            Some(Frame::Message(Envelope { message: Message::AppendEntries(append), .. })) => {
+                append.entries[1].payload.bytes()
+            }
+            Some(Frame::Message(Envelope { message: Message::InstallSnapshot(install), .. })) => {
+                &install.chunk.data[..]
+            }
+            other => panic!("{other:?} came in"),
+        };
+        assert_eq!(payload, expected.as_bytes());
+        assert!(received.contains(&payload.as_ptr()), "{expected} was copied");
+    }
 }
 
 /// All frames in one stream come off it one by one, however the stream is cut into pieces, and its end

@@ -11,7 +11,7 @@ use raft_core::{ClusterId, NodeId, Session, Time};
 use raft_net::{Client, Fate, Frame, Links, Net, NetError, Outcome, PeersConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{A, B, Pair, Pausable, Seen, Server, Watched, envelope, in_seconds};
+use crate::world::{A, B, Pair, Pausable, Seen, Server, Watched, envelope, in_seconds, piece};
 
 pub(crate) async fn messages_arrive_whole_and_in_order<N: Net>(net: N) {
     let Pair { mut a, mut b, .. } = Pair::start(net).await;
@@ -115,6 +115,74 @@ pub(crate) async fn a_full_queue_drops_and_counts<N: Net>(net: N) {
     assert_eq!((a.counters.dropped_queue_full.get(), a.counters.dropped_unreachable.get()), (6, 1));
 }
 
+pub(crate) async fn a_piece_of_a_snapshot_on_a_slow_link_delays_no_heartbeat<N: Net>(net: N) {
+    let mut pair = Pair::start(net).await;
+    pair.until_connected().await;
+    pair.links.delay_snapshots(1000);
+    pair.a.send_pieces(A, B, [0]);
+    pair.a.send(A, B, 0..10);
+    for number in 0..10 {
+        assert_eq!(pair.b.receive().await, envelope(A, B, number));
+    }
+    assert_eq!(pair.b.receive().await, piece(A, B, 0));
+}
+
+pub(crate) async fn pieces_of_a_snapshot_arrive_whole_and_in_order<N: Net>(net: N) {
+    let Pair { mut a, mut b, .. } = Pair::start(net).await;
+    // Nothing else runs before the first wait, so nobody takes from the queue meanwhile.
+    a.send_pieces(A, B, 0..20);
+    for number in 0..16 {
+        assert_eq!(b.receive().await, piece(A, B, number));
+    }
+    assert_eq!((a.counters.sent.get(), a.counters.dropped_queue_full.get()), (16, 4));
+}
+
+pub(crate) async fn a_snapshot_has_a_connection_of_its_own_while_it_is_sent<N: Net>(net: N) {
+    let only_both = |a: &mut PeersConfig, b: &mut PeersConfig| {
+        a.keep_alive = Duration::from_millis(20);
+        a.silence = Duration::from_secs(1);
+        b.connections_max = 2;
+    };
+    let mut pair = Pair::start_with(net, only_both, 1024).await;
+    for _ in 0..3 {
+        pair.watcher.until(Seen::Sent(A, "ping")).await;
+    }
+    assert_eq!(pair.a.counters.dials.get(), 1, "there is no snapshot to send");
+    for number in 0..3 {
+        pair.a.send_pieces(A, B, [number]);
+        assert_eq!(pair.b.receive().await, piece(A, B, number));
+    }
+    assert_eq!(pair.a.counters.dials.get(), 2, "one connection for all pieces");
+
+    // There is room for a client once the second connection has gone.
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 60);
+    let connect = || Client::connect(&pair.net, clock, ClusterId(1), &pair.address, deadline);
+    let client = loop {
+        match connect().await {
+            Ok(client) => break client,
+            Err(_) => clock.sleep_until(clock.now().after(Duration::from_millis(10))).await,
+        }
+    };
+    assert_eq!(pair.a.counters.dials.get(), 2, "nobody has asked for another one");
+    drop(client);
+    pair.until_it_arrives(3).await;
+    assert!(pair.a.counters.dials.get() >= 3, "a snapshot is dialled for again");
+}
+
+pub(crate) async fn a_peer_that_cannot_be_reached_loses_pieces_and_gets_later_ones<N: Net>(net: N) {
+    let mut pair = Pair::start(net).await;
+    pair.b.peers.shutdown().await;
+    pair.a.send_pieces(A, B, 0..3);
+    let clock = TokioEnvironment::new();
+    while pair.a.counters.dropped_unreachable.get() < 3 {
+        clock.sleep_until(clock.now().after(Duration::from_millis(10))).await;
+    }
+    let listener = pair.net.listen(&pair.address).await.unwrap();
+    pair.b = Server::start(&pair.net, listener, &pair.links, PeersConfig::new(B, BTreeMap::new()), 16);
+    pair.until_it_arrives(3).await;
+}
+
 pub(crate) async fn a_full_inbox_drops_and_pings_are_still_answered<N: Net>(net: N) {
     let often = |a: &mut PeersConfig, _: &mut PeersConfig| a.keep_alive = Duration::from_millis(20);
     let mut pair = Pair::start_with(net, often, 1).await;
@@ -189,6 +257,8 @@ pub(crate) async fn connections_beyond_the_limit_are_turned_away<N: Net>(net: N)
 pub(crate) async fn nothing_outlives_the_transport<N: Net>(net: N) {
     let mut pair = Pair::start(net).await;
     pair.until_connected().await;
+    pair.a.send_pieces(A, B, [0]);
+    assert_eq!(pair.b.receive().await, piece(A, B, 0));
     drop((pair.a, pair.b, pair.links));
     pair.watcher.until_all_have_gone().await;
 }

@@ -8,10 +8,11 @@ use raft_core::NodeId;
 use raft_core::node::{Environment, TokioEnvironment, Transport};
 use raft_net::{Fate, Links, Net, PeersConfig, TurmoilNet};
 
-use crate::world::{Server, envelope};
+use crate::world::{Server, envelope, piece};
 
-/// When what came in where, from whom.
-type Trace = Arc<Mutex<Vec<(Duration, NodeId, NodeId, u64)>>>;
+/// When it came in, from whom, where, and what it was.
+type Arrival = (Duration, NodeId, NodeId, &'static str, u64);
+type Trace = Arc<Mutex<Vec<Arrival>>>;
 
 /// Links that lose one frame in ten and delay the others by up to 15 ms, as their seed decides.
 #[derive(Clone)]
@@ -34,7 +35,7 @@ impl Links for Rough {
     }
 }
 
-/// Sends a message to each of the others every 10 ms, and notes what comes in.
+/// Sends a message to each of the others every 10 ms, and a piece of a snapshot every second, and notes what comes in.
 async fn host(id: NodeId, links: Rough, trace: Trace) -> turmoil::Result {
     let peers = (1..=3).map(|peer| (NodeId::new(peer), format!("n{peer}:7000"))).collect::<BTreeMap<_, _>>();
     let listener = TurmoilNet.listen("0.0.0.0:7000").await?;
@@ -48,13 +49,17 @@ async fn host(id: NodeId, links: Rough, trace: Trace) -> turmoil::Result {
             biased;
             Some(envelope) = server.inbox.recv() => {
                 let at = turmoil::sim_elapsed().unwrap_or_default();
-                trace.lock().unwrap().push((at, envelope.from, id, envelope.session.0));
+                let kind = envelope.message.kind();
+                trace.lock().unwrap().push((at, envelope.from, id, kind, envelope.session.0));
             }
             () = clock.sleep_until(wake) => {
                 wake = wake.after(Duration::from_millis(10));
                 number += 1;
                 for &peer in peers.keys().filter(|peer| **peer != id) {
                     server.peers.send(envelope(id, peer, number));
+                    if number % 100 == 0 {
+                        server.peers.send(piece(id, peer, number));
+                    }
                 }
             }
         }
@@ -62,7 +67,7 @@ async fn host(id: NodeId, links: Rough, trace: Trace) -> turmoil::Result {
 }
 
 /// Three hosts for five virtual seconds; n2 is down for a fifth of one.
-fn run(seed: u64) -> Vec<(Duration, NodeId, NodeId, u64)> {
+fn run(seed: u64) -> Vec<Arrival> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .epoch(SystemTime::UNIX_EPOCH)
@@ -95,10 +100,12 @@ fn the_same_seed_gives_the_same_trace() {
     assert_eq!(trace, run(7));
     assert_ne!(trace, run(8));
     let n2 = NodeId::new(2);
-    let late = |trace: &[(Duration, NodeId, NodeId, u64)],
-                end: fn(&(Duration, NodeId, NodeId, u64)) -> NodeId| {
-        trace.iter().filter(|row| row.0 > Duration::from_secs(4) && end(row) == n2).count()
+    let late = |kind: &str, end: fn(&Arrival) -> NodeId| {
+        let of_kind = trace.iter().filter(|row| row.0 > Duration::from_secs(3) && row.3 == kind);
+        of_kind.filter(|row| end(row) == n2).count()
     };
-    assert!(late(&trace, |row| row.1) > 50, "n2 is heard again");
-    assert!(late(&trace, |row| row.2) > 50, "n2 hears again");
+    assert!(late("append", |row| row.1) > 100, "n2 is heard again");
+    assert!(late("append", |row| row.2) > 100, "n2 hears again");
+    assert!(late("snapshot", |row| row.1) > 0, "n2 sends snapshots again");
+    assert!(late("snapshot", |row| row.2) > 0, "n2 gets snapshots again");
 }

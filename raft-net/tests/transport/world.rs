@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::node::{Environment, Point, TokioEnvironment, Transport};
 use raft_core::{
-    AppendEntries, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, LogIndex, Message, NodeId,
-    Payload, Session, Term, Time,
+    AppendEntries, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot,
+    LogIndex, Message, NodeId, Payload, Session, Snapshot, SnapshotId, Term, Time,
 };
 use raft_net::{Counters, Fate, Inlet, Links, Net, Peers, PeersConfig, Request, Responder};
 use tokio::sync::{mpsc, watch};
@@ -57,18 +58,20 @@ pub(crate) enum Seen {
     Arrived(NodeId),
 }
 
-/// Links that can be cut, and that tell what happens on them.
+/// Links that can be cut, that can be slow, and that tell what happens on them.
 #[derive(Clone)]
 pub(crate) struct Watched {
     cut: Arc<AtomicBool>,
     lost_on_arrival: Arc<AtomicBool>,
+    snapshot_delay_ms: Arc<AtomicU64>,
     seen: mpsc::UnboundedSender<Seen>,
 }
 
 impl Watched {
     pub(crate) fn new() -> (Self, Watcher) {
         let (seen, watcher) = mpsc::unbounded_channel();
-        (Self { cut: Arc::default(), lost_on_arrival: Arc::default(), seen }, Watcher(watcher))
+        let (cut, lost_on_arrival, snapshot_delay_ms) = Default::default();
+        (Self { cut, lost_on_arrival, snapshot_delay_ms, seen }, Watcher(watcher))
     }
 
     /// Whether frames are lost before they leave.
@@ -80,6 +83,11 @@ impl Watched {
     pub(crate) fn lose_on_arrival(&self, lost: bool) {
         self.lost_on_arrival.store(lost, Ordering::SeqCst);
     }
+
+    /// How long every piece of a snapshot takes from now on.
+    pub(crate) fn delay_snapshots(&self, delay_ms: u64) {
+        self.snapshot_delay_ms.store(delay_ms, Ordering::SeqCst);
+    }
 }
 
 impl Links for Watched {
@@ -87,7 +95,8 @@ impl Links for Watched {
         let cut = self.cut.load(Ordering::SeqCst);
         // The watcher may be gone: then nobody asks.
         let _ = self.seen.send(if cut { Seen::Lost(from, kind) } else { Seen::Sent(from, kind) });
-        if cut { Fate::Drop } else { Fate::Deliver { delay: Duration::ZERO } }
+        let delay_ms = if kind == "snapshot" { self.snapshot_delay_ms.load(Ordering::SeqCst) } else { 0 };
+        if cut { Fate::Drop } else { Fate::Deliver { delay: Duration::from_millis(delay_ms) } }
     }
 
     fn is_cut(&self, from: NodeId, _: NodeId) -> bool {
@@ -154,6 +163,13 @@ impl Server {
         }
     }
 
+    /// Sends the pieces with these numbers.
+    pub(crate) fn send_pieces(&mut self, from: NodeId, to: NodeId, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            self.peers.send(piece(from, to, number));
+        }
+    }
+
     pub(crate) async fn receive(&mut self) -> Envelope {
         self.inbox.recv().await.expect("the transport is still there")
     }
@@ -177,6 +193,19 @@ pub(crate) fn envelope(from: NodeId, to: NodeId, number: u64) -> Envelope {
             leader_commit: LogIndex::ZERO,
         }),
     }
+}
+
+/// Bytes of a piece of a snapshot: four times as many as usual.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// A piece of a snapshot that its number makes different from all others.
+pub(crate) fn piece(from: NodeId, to: NodeId, number: u64) -> Envelope {
+    let last_included = EntryId::new(Term::new(1), LogIndex::new(1));
+    let id = SnapshotId { last_included, made_by: Incarnation(from.get()) };
+    let data: Bytes = (0..PIECE_BYTES / 8).flat_map(|word| (number + word).to_le_bytes()).collect();
+    let chunk = Chunk::new(number * PIECE_BYTES, data, false);
+    let install = InstallSnapshot { snapshot: Snapshot { id, voters: vec![from, to] }, chunk };
+    Envelope { message: Message::InstallSnapshot(install), ..envelope(from, to, number) }
 }
 
 /// `a`, which dials `b`, and `b`, which dials nobody.
@@ -210,6 +239,20 @@ impl<N: Net> Pair<N> {
         let a = Server::start(&net, near, &links, a, 1024);
         let b = Server::start(&net, far, &links, b, inbox_messages_max);
         Self { net, links, watcher, address, a, b }
+    }
+
+    /// Sends a piece again and again, as the protocol does, until it arrives.
+    pub(crate) async fn until_it_arrives(&mut self, number: u64) {
+        let clock = TokioEnvironment::new();
+        loop {
+            self.a.send_pieces(A, B, [number]);
+            let patience = clock.now().after(Duration::from_millis(20));
+            tokio::select! {
+                biased;
+                arrived = self.b.receive() => return assert_eq!(arrived, piece(A, B, number)),
+                () = clock.sleep_until(patience) => {}
+            }
+        }
     }
 
     /// Waits until both have said hello, once more.

@@ -1,0 +1,237 @@
+//! The headers of the messages between servers.
+//!
+//! Each begins with `[cluster, group, from, incarnation, to, term, session, number]` and goes on by `number`:
+//!
+//! | Number | Message | Header |
+//! | --- | --- | --- |
+//! | 1 | RequestVote | `[last_log.term, last_log.index]` |
+//! | 2 | RequestVoteReply | `[vote_granted]`, 0 or 1 |
+//! | 3 | AppendEntries | `[prev_log.term, prev_log.index, leader_commit, entries]`, then for each entry, from `prev_log.index + 1`, `[term, 0 for a no-op or 1 for a command, bytes, checksum]` |
+//! | 4 | AppendEntriesReply, accepted | `[match_index]` |
+//! | 5 | AppendEntriesReply, rejected | `[refused.term, refused.index, hint.term, hint.index]` |
+//! | 6 | InstallSnapshot | `[last_included.term, last_included.index, made_by, offset, done, bytes, checksum, voters]`, `done` 0 or 1, then for each voter `[id]` |
+//! | 7 | InstallSnapshotReply, received | `[last_included.term, last_included.index, made_by, offset]` |
+//! | 8 | InstallSnapshotReply, installed | `[last_included.term, last_included.index, made_by]` |
+//!
+//! Payloads are the commands of an AppendEntries, and the bytes of an InstallSnapshot's piece.
+
+use std::io;
+
+use bytes::BytesMut;
+use raft_core::{
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, RequestVote, RequestVoteReply,
+    Session, Snapshot, SnapshotId, Term,
+};
+
+use crate::error::NetError;
+use crate::numbers::{Reader, Writer};
+
+const REQUEST_VOTE: u8 = 1;
+const REQUEST_VOTE_REPLY: u8 = 2;
+const APPEND_ENTRIES: u8 = 3;
+const APPEND_ACCEPTED: u8 = 4;
+const APPEND_REJECTED: u8 = 5;
+const INSTALL_SNAPSHOT: u8 = 6;
+const SNAPSHOT_RECEIVED: u8 = 7;
+const SNAPSHOT_INSTALLED: u8 = 8;
+
+const NOOP: u8 = 0;
+const COMMAND: u8 = 1;
+
+/// The fewest bytes that the numbers of an entry take.
+const ENTRY_HEADER_BYTES_MIN: usize = 5;
+
+/// The fewest bytes that a voter takes.
+const VOTER_BYTES_MIN: usize = 2;
+
+/// Appends the header of a message.
+pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) -> Result<(), NetError> {
+    let Envelope { cluster, group, from, incarnation, to, term, session, message } = envelope;
+    numbers.put((cluster, group, from, incarnation, to, term, session, number(message)))?;
+    match message {
+        Message::RequestVote(RequestVote { last_log }) => numbers.put((last_log.term, last_log.index)),
+        Message::RequestVoteReply(RequestVoteReply { vote_granted }) => {
+            numbers.put((u8::from(*vote_granted),))
+        }
+        Message::AppendEntries(append) => write_append(append, numbers),
+        Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
+            numbers.put((match_index,))
+        }
+        Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint }) => {
+            numbers.put((refused.term, refused.index, hint.term, hint.index))
+        }
+        Message::InstallSnapshot(install) => write_install(install, numbers),
+        Message::InstallSnapshotReply(InstallSnapshotReply::Received { snapshot, offset }) => {
+            let SnapshotId { last_included, made_by } = snapshot;
+            numbers.put((last_included.term, last_included.index, made_by, offset))
+        }
+        Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) => {
+            let SnapshotId { last_included, made_by } = snapshot;
+            numbers.put((last_included.term, last_included.index, made_by))
+        }
+    }
+}
+
+const fn number(message: &Message) -> u8 {
+    match message {
+        Message::RequestVote(_) => REQUEST_VOTE,
+        Message::RequestVoteReply(_) => REQUEST_VOTE_REPLY,
+        Message::AppendEntries(_) => APPEND_ENTRIES,
+        Message::AppendEntriesReply(AppendEntriesReply::Accepted { .. }) => APPEND_ACCEPTED,
+        Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => APPEND_REJECTED,
+        Message::InstallSnapshot(_) => INSTALL_SNAPSHOT,
+        Message::InstallSnapshotReply(InstallSnapshotReply::Received { .. }) => SNAPSHOT_RECEIVED,
+        Message::InstallSnapshotReply(InstallSnapshotReply::Installed { .. }) => SNAPSHOT_INSTALLED,
+    }
+}
+
+fn write_append<W: io::Write>(append: &AppendEntries, numbers: &mut Writer<W>) -> Result<(), NetError> {
+    let AppendEntries { prev_log, entries, leader_commit } = append;
+    numbers.put((prev_log.term, prev_log.index, leader_commit, entries.len()))?;
+    entries.iter().try_for_each(|entry| {
+        let tag = match entry.payload {
+            Payload::Noop => NOOP,
+            Payload::Command(_) => COMMAND,
+        };
+        numbers.put((entry.id.term, tag, entry.payload.bytes().len(), entry.checksum))
+    })
+}
+
+fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W>) -> Result<(), NetError> {
+    let InstallSnapshot { snapshot: Snapshot { id, voters }, chunk } = install;
+    numbers.put((
+        id.last_included.term,
+        id.last_included.index,
+        id.made_by,
+        chunk.offset,
+        u8::from(chunk.done),
+        chunk.data.len(),
+        chunk.checksum,
+        voters.len(),
+    ))?;
+    voters.iter().try_for_each(|voter| numbers.put((voter,)))
+}
+
+/// Appends the payloads of a message, one behind the other.
+pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
+    match message {
+        Message::AppendEntries(append) => {
+            for entry in &append.entries {
+                out.extend_from_slice(entry.payload.bytes());
+            }
+        }
+        Message::InstallSnapshot(install) => out.extend_from_slice(&install.chunk.data),
+        Message::RequestVote(_)
+        | Message::RequestVoteReply(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshotReply(_) => {}
+    }
+}
+
+/// Reads a message.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
+    let (cluster, group, from, incarnation, to, term, session, number): (
+        ClusterId,
+        GroupId,
+        NodeId,
+        Incarnation,
+        NodeId,
+        u64,
+        Session,
+        u8,
+    ) = reader.take()?;
+    let term = Term::new(reader.check(term)?);
+    let message = match number {
+        REQUEST_VOTE => {
+            let (term, index) = reader.take()?;
+            Message::RequestVote(RequestVote { last_log: reader.entry_id(term, index)? })
+        }
+        REQUEST_VOTE_REPLY => {
+            let (granted,) = reader.take()?;
+            let vote_granted = reader.flag(granted, "a vote is neither granted nor refused")?;
+            Message::RequestVoteReply(RequestVoteReply { vote_granted })
+        }
+        APPEND_ENTRIES => Message::AppendEntries(read_append(reader)?),
+        APPEND_ACCEPTED => {
+            let (index,) = reader.take()?;
+            let match_index = LogIndex::new(reader.check(index)?);
+            Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index })
+        }
+        APPEND_REJECTED => {
+            let (refused_term, refused_index, hint_term, hint_index) = reader.take()?;
+            let refused = reader.entry_id(refused_term, refused_index)?;
+            let hint = reader.entry_id(hint_term, hint_index)?;
+            Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint })
+        }
+        INSTALL_SNAPSHOT => Message::InstallSnapshot(read_install(reader)?),
+        SNAPSHOT_RECEIVED => {
+            let (term, index, made_by, offset) = reader.take()?;
+            let snapshot = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
+            let offset = reader.check(offset)?;
+            Message::InstallSnapshotReply(InstallSnapshotReply::Received { snapshot, offset })
+        }
+        SNAPSHOT_INSTALLED => {
+            let (term, index, made_by) = reader.take()?;
+            let snapshot = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
+            Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot })
+        }
+        _ => return Err(reader.malformed("there is no message of this number")),
+    };
+    Ok(Envelope { cluster, group, from, incarnation, to, term, session, message })
+}
+
+fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
+    let (term, index, commit, count): (u64, u64, u64, usize) = reader.take()?;
+    let prev_log = reader.entry_id(term, index)?;
+    let leader_commit = LogIndex::new(reader.check(commit)?);
+    if count > reader.header_bytes() / ENTRY_HEADER_BYTES_MIN {
+        return Err(reader.malformed("more entries are announced than there are"));
+    }
+    let mut entries = Vec::with_capacity(count);
+    let mut index = prev_log.index;
+    for _ in 0..count {
+        index = index.next();
+        let (term, tag, bytes, checksum): (u64, u8, usize, u32) = reader.take()?;
+        let payload = match (tag, bytes) {
+            (NOOP, 0) => Payload::Noop,
+            (COMMAND, _) => Payload::Command(reader.payload(bytes)?),
+            _ => return Err(reader.malformed("an entry is neither a no-op nor a command")),
+        };
+        let entry = Entry { id: EntryId::new(Term::new(reader.check(term)?), index), payload, checksum };
+        if !entry.is_intact() {
+            return Err(NetError::EntryDamaged { index });
+        }
+        entries.push(entry);
+    }
+    Ok(AppendEntries { prev_log, entries, leader_commit })
+}
+
+fn read_install(reader: &mut Reader<'_>) -> Result<InstallSnapshot, NetError> {
+    let (term, index, made_by, offset, done, bytes, checksum, count): (
+        u64,
+        u64,
+        Incarnation,
+        u64,
+        u8,
+        usize,
+        u32,
+        usize,
+    ) = reader.take()?;
+    let id = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
+    let offset = reader.check(offset)?;
+    let done = reader.flag(done, "a piece is neither the last one nor not")?;
+    if count > reader.header_bytes() / VOTER_BYTES_MIN {
+        return Err(reader.malformed("more voters are announced than there are"));
+    }
+    let mut voters = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (voter,) = reader.take()?;
+        voters.push(voter);
+    }
+    let chunk = Chunk { offset, data: reader.payload(bytes)?, done, checksum };
+    if !chunk.is_intact() {
+        return Err(NetError::ChunkDamaged { offset });
+    }
+    Ok(InstallSnapshot { snapshot: Snapshot { id, voters }, chunk })
+}
