@@ -1,12 +1,14 @@
 //! A log without its payloads: where it begins, where it ends, and the term of every entry.
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::{EntryId, LogIndex};
 
 /// The ids of all entries of a log, in a few words a term (§5.3, §7).
 ///
 /// Indexes have no gaps, and terms never go down from one entry to the next; so the first entry of each
 /// term says what the term of every entry is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogOutline {
     base: EntryId,
     /// The first entry after `base` of each term.

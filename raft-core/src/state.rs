@@ -1,5 +1,7 @@
 //! Figure 2, box "State": what a server knows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Config, ConfigError};
 use crate::disk::Disk;
 use crate::effects::Violation;
@@ -15,7 +17,7 @@ use crate::snapshotting::Snapshots;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
     /// The latest term this server has seen.
     pub current_term: Term,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use raft_core::LogIndex;
+use raft_core::{EntryId, SnapshotId};
 
 /// Why the disk could not be used. None of these can be retried: a server that meets one stops,
 /// because nobody knows what the disk holds after a failed write or a failed sync.
@@ -42,12 +42,28 @@ pub enum StorageError {
         /// The directory.
         path: PathBuf,
     },
-    /// An entry of a batch does not follow the last one of the log. Nothing of the batch was written.
+    /// An entry of a batch does not follow the last one of the log, or the log contradicts the one that it is
+    /// to begin after. Nothing of the batch was written.
     Misfit {
-        /// The index that would have followed.
-        expected: LogIndex,
-        /// The index of the entry.
-        found: LogIndex,
+        /// The last entry of the log.
+        last: EntryId,
+        /// The entry that does not join on.
+        found: EntryId,
+    },
+    /// A piece of a snapshot does not follow the one before it. Nothing of its batch was written.
+    MisfitPiece {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Where the piece that would have followed begins, in bytes.
+        expected: u64,
+        /// Where the one that came begins.
+        found: u64,
+    },
+    /// The log was to begin after an entry that no whole snapshot stands for (§7). Nothing of the batch was
+    /// written.
+    Uncovered {
+        /// The entry.
+        base: EntryId,
     },
     /// The disk in memory was crashed, or opened by another store, since this one was opened.
     Superseded,
@@ -86,9 +102,21 @@ impl fmt::Display for StorageError {
             Self::Locked { path } => {
                 write!(f, "directory {}: in use by another store; stop that one first", path.display())
             }
-            Self::Misfit { expected, found } => write!(
+            Self::Misfit { last, found } => write!(
                 f,
-                "batch: entry {found} came where entry {expected} follows; give each batch to the store once, in order"
+                "batch: entry {found} does not join on to a log that ends with {last}; give each batch to the store \
+                 once, in order"
+            ),
+            Self::MisfitPiece { snapshot, expected, found } => write!(
+                f,
+                "batch: a piece of the snapshot up to {} came for byte {found} where byte {expected} follows; give \
+                 each batch to the store once, in order",
+                snapshot.last_included
+            ),
+            Self::Uncovered { base } => write!(
+                f,
+                "batch: the log is to begin after {base}, and no whole snapshot stands for what is before; store the \
+                 snapshot first"
             ),
             Self::Superseded => {
                 write!(f, "store: its disk was crashed or opened again; open a new store on the disk")

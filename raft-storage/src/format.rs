@@ -5,30 +5,43 @@
 //!
 //! | column family | key | value |
 //! | --- | --- | --- |
-//! | `log` | group, 8 bytes; slot, 8 bytes | a *record*: one entry |
+//! | `log` | group, 8 bytes; slot, 8 bytes | an *entry* |
+//! | `snapshot` | group, 8 bytes; number, 8 bytes; offset, 8 bytes | a *piece* of a snapshot |
 //! | `meta` | group, 8 bytes; `state` | the *state* of the group, written with each batch |
 //! | `meta` | `format` | the *format* of the whole directory, written once |
 //!
 //! The group comes first so that many groups can share one database. A slot is a physical place: it
 //! only grows and is never used twice, and only the runs in the state say which entry lies in it. A
-//! slot that no run names holds stale bytes, which nothing reads. The first and the last index are in
-//! the state; nothing is ever found by seeking.
+//! slot that no run names holds stale bytes, which nothing reads. The number of a snapshot is to its
+//! pieces what a slot is to an entry: only the state says which number is the whole snapshot and which
+//! the beginning of another. The first and the last index are in the state, with the term of every
+//! entry; nothing is ever found by seeking, and opening reads neither entries nor pieces.
 //!
 //! # Values
 //!
 //! ```text
-//! record   +--------+--------+------------------------------------------------+---------+
-//!          | layout | CRC32C | MessagePack [term, index, payload tag,         | payload |
-//!          | 1 byte | 4      |              payload length, entry's checksum] |         |
+//! entry    +--------+--------+------------------------------------------------+---------+
+//!          | layout | CRC32C | MessagePack [id, payload tag, payload length,  | payload |
+//!          | 1 byte | 4      |              entry's checksum]                 |         |
+//!          +--------+--------+------------------------------------------------+---------+
+//!          id:        [term, index]
+//!
+//! piece    +--------+--------+------------------------------------------------+---------+
+//!          | layout | CRC32C | MessagePack [offset, whether it is the last,   | data    |
+//!          | 1 byte | 4      |              data length, piece's checksum]    |         |
 //!          +--------+--------+------------------------------------------------+---------+
 //!
 //! state    +--------+--------+------------------------------------------------+
-//!          | layout | CRC32C | MessagePack [incarnation, current term,        |
-//!          | 1 byte | 4      |              vote or nil, mapping,             |
-//!          |        |        |              commit bound]                     |
+//!          | layout | CRC32C | MessagePack [incarnation, hard state, outline, |
+//!          | 1 byte | 4      |              mapping, commit bound, snapshots] |
 //!          +--------+--------+------------------------------------------------+
-//!          mapping: [[run, ...], next index, next slot]
-//!          run:     [first index, first slot, length]
+//!          hard state: [current term, vote or nil]
+//!          outline:    [base, [first entry of a term, ...], last entry]; each is an id
+//!          mapping:    [[run, ...], next index, next slot]
+//!          run:        [first index, first slot, length]
+//!          snapshots:  [whole or nil, partial or nil, next number]
+//!          each:       [number, snapshot, offset of its last piece, bytes]
+//!          snapshot:   [[last included id, incarnation of its maker], [voter, ...]]
 //!
 //! format   +--------+--------+
 //!          | number | CRC32C |
@@ -36,25 +49,30 @@
 //!          +--------+--------+
 //! ```
 //!
-//! Each CRC32C is over the layout (or the number) and the MessagePack. The payload is under the
-//! entry's checksum, which its leader computed: it is written as it came and checked when read, so
-//! that no server ever vouches for bytes that were damaged before they reached it. The payload tag is
-//! 0 for a no-op and 1 for a command. The commit bound is how far the log was known to be committed:
-//! a log that ends before it is damaged.
+//! Each CRC32C is over the layout (or the number) and the MessagePack. Payload and data are under the
+//! checksum that the entry's leader or the snapshot's maker computed: they are written as they came and
+//! checked when read, so that no server ever vouches for bytes that were damaged before they reached
+//! it. The payload tag is 0 for a no-op and 1 for a command. The base is the last entry that was
+//! compacted, and [0, 0] if none was. The commit bound is how far the log was known to be committed: a
+//! log that ends before it is damaged.
 
 use raft_core::GroupId;
 
 use crate::error::StorageError;
 use crate::mapping::Slot;
+use crate::snapshots::Number;
 
 /// The format of a directory written by this version. A directory with a later one is refused.
 pub const FORMAT: u32 = 1;
 
-/// The first byte of each record and each state.
+/// The first byte of each entry, piece and state.
 pub const LAYOUT: u8 = 1;
 
 /// The column family of the entries.
 pub const LOG: &str = "log";
+
+/// The column family of the pieces of snapshots.
+pub const SNAPSHOT: &str = "snapshot";
 
 /// The column family of all else.
 pub const META: &str = "meta";
@@ -62,10 +80,18 @@ pub const META: &str = "meta";
 /// The key of the format, in [`META`].
 pub const FORMAT_KEY: &[u8] = b"format";
 
-pub(crate) fn record_key(group: GroupId, slot: Slot) -> [u8; 16] {
+pub(crate) fn entry_key(group: GroupId, slot: Slot) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&group.0.to_be_bytes());
     key[8..].copy_from_slice(&slot.get().to_be_bytes());
+    key
+}
+
+pub(crate) fn piece_key(group: GroupId, number: Number, offset: u64) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&group.0.to_be_bytes());
+    key[8..16].copy_from_slice(&number.get().to_be_bytes());
+    key[16..].copy_from_slice(&offset.to_be_bytes());
     key
 }
 
@@ -92,6 +118,10 @@ pub(crate) fn check_format(value: &[u8]) -> Result<(), StorageError> {
     match intact {
         Some(found) if found > FORMAT => Err(StorageError::TooNew { found, known: FORMAT }),
         Some(FORMAT) => Ok(()),
-        Some(_) | None => Err(StorageError::Corrupt { what: "the format", key: "meta/format".into() }),
+        Some(_) | None => Err(corrupt_format()),
     }
+}
+
+pub(crate) fn corrupt_format() -> StorageError {
+    StorageError::Corrupt { what: "the format", key: "meta/format".into() }
 }

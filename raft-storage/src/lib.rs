@@ -1,16 +1,16 @@
-//! Where a Raft server keeps what it must not lose: term, vote and log.
+//! Where a Raft server keeps what it must not lose: term, vote, log and snapshots.
 //!
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
-//! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write`, which returns
-//! at once, and `persisted` says when it is durable.
+//! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write` and a request to
+//! `load`, which return at once, and `done` says what is durable and what was read.
 //!
 #![cfg_attr(feature = "rocksdb", doc = "```")]
 #![cfg_attr(not(feature = "rocksdb"), doc = "```ignore")]
-//! use raft_core::node::LogStore;
-//! use raft_core::{Batch, Entry, EntryId, GroupId, Incarnation, LogIndex, Payload, Term};
+//! use raft_core::node::{Done, LogStore};
+//! use raft_core::{Batch, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Payload, Term};
 //! use raft_storage::{Opened, RocksStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,17 +18,20 @@
 //! let directory = tempfile::tempdir()?;
 //! let drawn_at_random = Incarnation(0x5eed);
 //! let Opened { mut store, restored, .. } = RocksStore::open(directory.path(), GroupId(0), drawn_at_random)?;
-//! assert!(restored.entries.is_empty());
+//! assert!(restored.log.is_empty());
 //!
 //! let first = EntryId::new(Term::new(1), LogIndex::new(1));
 //! let entry = Entry::new(first, Payload::Command("set x 1".into()));
 //! store.write(Batch { entries: vec![entry.clone()], ..Batch::default() });
-//! assert_eq!(store.persisted().await?, 1); // From here on, a power cut cannot undo it.
+//! assert_eq!(store.done().await?, Done::Persisted(1)); // From here on, a power cut cannot undo it.
 //!
 //! drop(store);
-//! let reopened = RocksStore::open(directory.path(), GroupId(0), Incarnation(0))?;
-//! assert_eq!(reopened.restored.entries, [entry]);
+//! let mut reopened = RocksStore::open(directory.path(), GroupId(0), Incarnation(0))?;
 //! assert_eq!(reopened.incarnation, drawn_at_random);
+//! assert_eq!(reopened.restored.log.last(), first);
+//! reopened.store.load(Load::Entries { from: first.index, to: first.index, bytes_max: 1024 });
+//! let loaded = Loaded::Entries { from: first.index, entries: vec![entry] };
+//! assert_eq!(reopened.store.done().await?, Done::Loaded(loaded));
 //! # Ok(())
 //! # }
 //! ```
@@ -37,16 +40,21 @@
 //!
 //! - A batch is on disk whole or not at all, and batches are there in the order they were given.
 //! - A restart gives back exactly what was acknowledged, and perhaps whole batches after it.
-//! - What does not check is an error. It is never read, never skipped, and never taken for the end
-//!   of the log.
+//! - A snapshot is there when its last piece is. Until then the one before it is the snapshot, and what a
+//!   crash interrupted goes on where it was.
+//! - What is loaded is what was written before it was asked for, durable or not.
+//! - What does not check is an error. It is never taken for an entry or a piece of a snapshot, never
+//!   skipped, and never taken for the end of the log.
 //! - After a failed write nothing more is written: nobody knows what the disk holds.
 //!
-//! What is on disk is drawn in the module `format`. Snapshots and compaction are not here yet: the log
-//! grows from its first entry. A write-ahead log that a power cut tore is refused whole, as
-//! [`StorageError::Damaged`].
+//! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
+//! when it is loaded. A write-ahead log with a damaged record that good ones follow is refused whole, as
+//! [`StorageError::Damaged`]; an end that a power cut tore is cut off.
 
 mod batch;
 pub mod contract;
+#[cfg(feature = "rocksdb")]
+mod database;
 mod error;
 #[cfg(feature = "rocksdb")]
 pub mod format;
@@ -55,12 +63,18 @@ mod mapping;
 mod memory;
 mod opened;
 #[cfg(feature = "rocksdb")]
+mod reading;
+#[cfg(feature = "rocksdb")]
 mod record;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 #[cfg(feature = "rocksdb")]
 mod rocks_log;
 mod simulated_sync;
+#[cfg(feature = "rocksdb")]
+mod snapshots;
+#[cfg(feature = "rocksdb")]
+mod state;
 #[cfg(feature = "rocksdb")]
 mod wal;
 #[cfg(feature = "rocksdb")]

@@ -1,9 +1,10 @@
 //! Where an entry lies on disk: logical index to physical slot, and nothing else.
 //!
 //! The mapping is a short list of runs: straight lines from indexes to slots. Appending extends the
-//! last run. Truncating cuts it, and the next append starts a new run. Slots only grow and none is
-//! used twice, so keys arrive in order, a truncation writes nothing to the log, and the stale bytes of
-//! a superseded entry can never be taken for an entry.
+//! last run. Truncating cuts it, and the next append starts a new run. Compacting drops runs from the
+//! front. Slots only grow and none is used twice, so keys arrive in order, neither a truncation nor a
+//! compaction writes anything to the log, and the stale bytes of a superseded entry can never be taken
+//! for an entry.
 
 use raft_core::LogIndex;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,11 @@ pub(crate) struct Slot(u64);
 impl Slot {
     pub(crate) const fn get(self) -> u64 {
         self.0
+    }
+
+    /// The slot before this one; none before the first.
+    pub(crate) fn before(self) -> Option<Self> {
+        self.0.checked_sub(1).map(Self)
     }
 }
 
@@ -36,14 +42,25 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// That of an empty log.
+    /// That of a log without entries, of which nothing has been compacted.
     pub(crate) const fn new() -> Self {
         Self { runs: Vec::new(), next_index: LogIndex::new(1), next_slot: Slot(0) }
     }
 
-    /// The last index of the log; 0 if it is empty.
+    /// The index of the first entry; of an empty log, that of the entry to come.
+    pub(crate) fn first_index(&self) -> LogIndex {
+        self.runs.first().map_or(self.next_index, |run| run.first_index)
+    }
+
+    /// The last index of the log; of an empty one, the index before the entry to come.
     pub(crate) const fn last_index(&self) -> LogIndex {
         self.next_index.prev()
+    }
+
+    /// The slot of the first entry; of an empty log, that of the entry to come. No slot before it is read
+    /// again.
+    pub(crate) fn first_slot(&self) -> Slot {
+        self.runs.first().map_or(self.next_slot, |run| run.first_slot)
     }
 
     /// The slot for the entry that follows the last one. No entry was ever given it before.
@@ -60,7 +77,7 @@ impl Mapping {
 
     /// The entry at `from` and all that follow it go (§5.3). Their slots stay used.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
-        let from = from.max(LogIndex::new(1));
+        let from = from.max(self.first_index());
         while let Some(run) = self.runs.last_mut() {
             if run.first_index < from {
                 run.len = run.len.min(from.get() - run.first_index.get());
@@ -71,22 +88,41 @@ impl Mapping {
         self.next_index = self.next_index.min(from);
     }
 
-    /// Every entry and its slot, both ascending.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (LogIndex, Slot)> {
-        self.runs.iter().flat_map(|run| {
-            (0..run.len).map(|nth| (LogIndex::new(run.first_index.get() + nth), Slot(run.first_slot.0 + nth)))
+    /// The entry at `base` and all before it go (§7). Where the log ends earlier, it is empty now, and the
+    /// entry to come follows `base`.
+    pub(crate) fn compact(&mut self, base: LogIndex) {
+        let first = base.next();
+        let gone = self.runs.partition_point(|run| run.first_index.get() + run.len <= first.get());
+        self.runs.drain(..gone);
+        if let Some(run) = self.runs.first_mut() {
+            let cut = first.get().saturating_sub(run.first_index.get());
+            run.first_index = LogIndex::new(run.first_index.get() + cut);
+            run.first_slot.0 += cut;
+            run.len -= cut;
+        }
+        self.next_index = self.next_index.max(first);
+    }
+
+    /// The entries from `from` to `to` that the log has, and their slots, both ascending.
+    pub(crate) fn slots(&self, from: LogIndex, to: LogIndex) -> impl Iterator<Item = (LogIndex, Slot)> {
+        self.runs.iter().flat_map(move |run| {
+            let past_first = |index: u64| index.saturating_sub(run.first_index.get());
+            let nths = past_first(from.get())..run.len.min(past_first(to.get().saturating_add(1)));
+            nths.map(|nth| (LogIndex::new(run.first_index.get() + nth), Slot(run.first_slot.0 + nth)))
         })
     }
 
-    /// Whether this, read from a disk, is what [`append`](Self::append) and
-    /// [`truncate`](Self::truncate) can have made.
+    /// Whether this, read from a disk, is what [`append`](Self::append), [`truncate`](Self::truncate) and
+    /// [`compact`](Self::compact) can have made.
     pub(crate) fn is_sound(&self) -> bool {
-        let ends = self.runs.iter().try_fold((1_u64, 0_u64), |(index, slot), run| {
+        let begin = (self.first_index().get(), 0_u64);
+        let ends = self.runs.iter().try_fold(begin, |(index, slot), run| {
             let joins_on = run.first_index.get() == index && run.first_slot.0 >= slot && run.len > 0;
             let end_slot = run.first_slot.0.checked_add(run.len)?;
             joins_on.then_some((index.checked_add(run.len)?, end_slot))
         });
-        ends.is_some_and(|(index, slot)| self.next_index.get() == index && self.next_slot.0 >= slot)
+        let ends_here = |(index, slot)| self.next_index.get() == index && self.next_slot.0 >= slot;
+        begin.0 > 0 && ends.is_some_and(ends_here)
     }
 }
 
@@ -102,43 +138,89 @@ mod tests {
     enum Act {
         Append { count: u64 },
         Truncate { from: u64 },
+        Compact { base: u64 },
     }
 
+    /// Indexes are meant from the first one of the log, and may lie a little before it or past the end.
     fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
-            (0..20_u64).prop_map(|count| Act::Append { count }),
-            (0..60_u64).prop_map(|from| Act::Truncate { from }),
+            3 => (0..20_u64).prop_map(|count| Act::Append { count }),
+            2 => (0..60_u64).prop_map(|from| Act::Truncate { from }),
+            1 => (0..60_u64).prop_map(|base| Act::Compact { base }),
         ]
     }
 
-    proptest! {
-        /// Any life of the log reads like a map from index to slot, and no slot is given twice.
-        #[test]
-        fn any_life_of_the_log_reads_like_a_map(acts in proptest::collection::vec(act(), 0..60)) {
-            let mut mapping = Mapping::new();
-            let mut model = BTreeMap::new();
-            let mut given = None;
-            for act in acts {
-                match act {
-                    Act::Append { count } => for _ in 0..count {
-                        let index = model.last_key_value().map_or(1, |(index, _): (&LogIndex, &Slot)| index.get() + 1);
-                        let slot = mapping.append();
-                        prop_assert!(given < Some(slot), "slot {slot:?} after {given:?}");
-                        given = Some(slot);
-                        model.insert(LogIndex::new(index), slot);
-                    },
-                    Act::Truncate { from } => {
-                        mapping.truncate(LogIndex::new(from));
-                        model.split_off(&LogIndex::new(from));
-                    }
-                }
-                prop_assert_eq!(mapping.iter().collect::<BTreeMap<_, _>>(), model.clone());
-                let last = model.last_key_value().map_or(LogIndex::ZERO, |(&index, _)| index);
-                prop_assert_eq!(mapping.last_index(), last);
-                prop_assert!(mapping.is_sound());
-            }
+    /// What a log is held against: its entries, and the index before the first one.
+    #[derive(Clone, Debug, Default)]
+    struct Model {
+        base: u64,
+        slots: BTreeMap<LogIndex, Slot>,
+    }
+
+    impl Model {
+        fn last(&self) -> u64 {
+            self.slots.last_key_value().map_or(self.base, |(index, _)| index.get())
         }
     }
+
+    proptest! {
+            /// Any life of the log, compactions and installed snapshots among it, reads like a map from index
+            /// to slot, and no slot is given twice.
+            #[test]
+            fn any_life_of_the_log_reads_like_a_map(acts in proptest::collection::vec(act(), 0..60)) {
+                let mut mapping = Mapping::new();
+                let mut model = Model::default();
+                let mut given = None;
+                for act in acts {
+                    match act {
+                        Act::Append { count } => for _ in 0..count {
+                            let index = LogIndex::new(model.last() + 1);
+                            let slot = mapping.append();
+                            prop_assert!(given < Some(slot), "slot {slot:?} after {given:?}");
+                            given = Some(slot);
+                            model.slots.insert(index, slot);
+                        },
+                        Act::Truncate { from } => {
+                            let from = LogIndex::new(model.base.saturating_sub(5) + from);
+                            mapping.truncate(from);
+                            model.slots.split_off(&from);
+                        }
+                        Act::Compact { base } => {
+                            let base = model.base.saturating_sub(5) + base;
+                            mapping.compact(LogIndex::new(base));
+                            model.slots = model.slots.split_off(&LogIndex::new(base + 1));
+                            model.base = model.base.max(base);
+                        }
+                    }
+                    let all = mapping.slots(LogIndex::ZERO, LogIndex::new(u64::MAX));
+                    prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model.slots.clone());
+                    prop_assert_eq!(mapping.first_index().get(), model.base + 1);
+                    prop_assert_eq!(mapping.last_index().get(), model.last());
+                    prop_assert!(mapping.is_sound());
+                    let first_slot = model.slots.first_key_value().map(|(_, &slot)| slot);
+                    prop_assert!(first_slot.is_none_or(|slot| slot == mapping.first_slot()));
+                    prop_assert!(given.is_none_or(|given| first_slot.is_some() || given < mapping.first_slot()));
+                }
+            }
+
+            /// A part of the log is the same part of the map.
+            #[test]
+            fn a_part_of_the_log_is_that_part_of_the_map(from in 0..40_u64, to in 0..40_u64) {
+                let mut mapping = Mapping::new();
+                for (count, truncate) in [(10, 8), (10, 12), (1, 13), (15, 99)] {
+                    for _ in 0..count {
+    mapping.append();
+    }
+                    mapping.truncate(LogIndex::new(truncate));
+                }
+                mapping.compact(LogIndex::new(3));
+                let all: Vec<_> = mapping.slots(LogIndex::ZERO, LogIndex::new(u64::MAX)).collect();
+                prop_assert_eq!(all.len(), 24);
+                let part: Vec<_> = mapping.slots(LogIndex::new(from), LogIndex::new(to)).collect();
+                let wanted = all.into_iter().filter(|(index, _)| (from..=to).contains(&index.get()));
+                prop_assert_eq!(part, wanted.collect::<Vec<_>>());
+            }
+        }
 
     /// Each row cannot have been written by this version.
     #[test]
@@ -149,14 +231,15 @@ mod tests {
             len,
         };
         for (runs, next_index, next_slot) in [
-            (vec![], 2, 0),
+            (vec![], 0, 0),
+            (vec![run(0, 0, 1)], 1, 1),
             (vec![run(1, 0, 0)], 1, 0),
-            (vec![run(2, 0, 1)], 3, 1),
             (vec![run(1, 0, 2)], 2, 2),
             (vec![run(1, 0, 2)], 3, 1),
             (vec![run(1, 0, 2), run(4, 2, 1)], 5, 3),
             (vec![run(1, 0, 2), run(3, 1, 1)], 4, 2),
             (vec![run(1, u64::MAX, 2)], 3, u64::MAX),
+            (vec![run(u64::MAX, 0, 1)], 0, 1),
         ] {
             let mapping = Mapping { runs, next_index: LogIndex::new(next_index), next_slot: Slot(next_slot) };
             assert!(!mapping.is_sound(), "{mapping:?}");

@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use raft_core::node::{Environment, LogStore};
-use raft_core::{Batch, Incarnation, LogIndex, Restored};
+use raft_core::node::{Done, Environment, LogStore};
+use raft_core::{Batch, Incarnation, Load, Loaded, Restored, Stored};
 
 use crate::batch;
 use crate::error::StorageError;
@@ -28,11 +28,12 @@ pub struct MemoryDisk {
 struct Halves {
     /// None until a store was opened here.
     incarnation: Option<Incarnation>,
-    durable: Restored,
-    /// Written, but not synced. The live half is `durable` and these.
+    durable: Stored,
+    live: Stored,
+    /// Written, but not synced: what the live half has beyond the durable one.
     unsynced: VecDeque<Batch>,
-    /// The last index of the live half.
-    last_index: LogIndex,
+    /// What `live` restores: what the next batch has to join on to.
+    written: Restored,
     /// Counts openings and crashes, so that a store of an earlier life changes nothing any more.
     life: u64,
 }
@@ -63,18 +64,18 @@ impl MemoryDisk {
 
     /// Ends the life of the store that is open, now. Whatever it does afterwards changes nothing.
     ///
-    /// Returns how many bytes of commands were lost.
+    /// Returns how many bytes of commands and of snapshots were lost.
     pub fn crash(&self, loss: Loss) -> u64 {
         let mut halves = self.lock();
         halves.life += 1;
         match loss {
             Loss::None => 0,
             Loss::Unsynced { keep } => {
-                let lost = halves.unsynced.iter().skip(keep).flat_map(|batch| &batch.entries);
-                let lost = lost.map(|entry| entry.payload.bytes().len() as u64).sum();
+                let lost = halves.unsynced.iter().skip(keep).map(bytes).sum();
                 halves.unsynced.truncate(keep);
                 halves.sync(keep);
-                halves.last_index = halves.durable_last_index();
+                halves.live = halves.durable.clone();
+                halves.written = halves.live.restored();
                 lost
             }
         }
@@ -87,40 +88,48 @@ impl MemoryDisk {
     }
 }
 
+/// What a batch has of payload, in bytes.
+fn bytes(batch: &Batch) -> u64 {
+    let commands = batch.entries.iter().map(|entry| entry.payload.bytes().len());
+    let pieces = batch.parts.iter().map(|part| part.chunk.data.len());
+    commands.chain(pieces).map(|bytes| bytes as u64).sum()
+}
+
 impl Halves {
     /// Moves the oldest `count` unsynced batches to the durable half, or as many as there are.
     fn sync(&mut self, count: usize) {
         let count = count.min(self.unsynced.len());
         for batch in self.unsynced.drain(..count) {
-            batch::apply(&mut self.durable, batch);
+            self.durable.apply(batch);
         }
-    }
-
-    fn durable_last_index(&self) -> LogIndex {
-        self.durable.entries.last().map_or(LogIndex::ZERO, |entry| entry.id.index)
     }
 
     fn write(&mut self, life: u64, batch: Batch) -> Result<(), StorageError> {
-        if life != self.life {
-            return Err(StorageError::Superseded);
-        }
-        batch::check_fit(self.last_index, &batch)?;
-        if let Some(from) = batch.truncate {
-            self.last_index = self.last_index.min(from.prev());
-        }
-        if let Some(last) = batch.entries.last() {
-            self.last_index = last.id.index;
-        }
+        self.check_life(life)?;
+        self.written = batch::after(self.written.clone(), &batch)?;
+        self.live.apply(batch.clone());
         self.unsynced.push_back(batch);
         Ok(())
     }
+
+    fn load(&self, life: u64, load: &Load) -> Result<Loaded, StorageError> {
+        self.check_life(life)?;
+        Ok(self.live.load(load))
+    }
+
+    fn check_life(&self, life: u64) -> Result<(), StorageError> {
+        if life == self.life { Ok(()) } else { Err(StorageError::Superseded) }
+    }
 }
 
-/// A [`LogStore`] on a [`MemoryDisk`]: each sync takes a seeded while of virtual time.
+/// A [`LogStore`] on a [`MemoryDisk`]: each sync takes a seeded while of virtual time, and reading takes
+/// none.
 pub struct MemoryStore {
     disk: MemoryDisk,
     life: u64,
     sync: SimulatedSync,
+    /// Read, and not told yet.
+    loaded: VecDeque<Loaded>,
     poison: Option<StorageError>,
 }
 
@@ -142,8 +151,9 @@ impl MemoryStore {
         halves.sync(written);
         let incarnation = *halves.incarnation.get_or_insert(new_incarnation);
         let sync = SimulatedSync::new(environment, delay);
-        let store = Self { disk: disk.clone(), life: halves.life, sync, poison: None };
-        Opened { store, restored: halves.durable.clone(), incarnation, torn_bytes: 0 }
+        let loaded = VecDeque::new();
+        let store = Self { disk: disk.clone(), life: halves.life, sync, loaded, poison: None };
+        Opened { store, restored: halves.written.clone(), incarnation, torn_bytes: 0 }
     }
 }
 
@@ -162,17 +172,29 @@ impl LogStore for MemoryStore {
         }
     }
 
-    async fn persisted(&mut self) -> Result<usize, StorageError> {
+    fn load(&mut self, load: Load) {
+        if self.poison.is_some() {
+            return;
+        }
+        let loaded = self.disk.lock().load(self.life, &load);
+        match loaded {
+            Ok(loaded) => self.loaded.push_back(loaded),
+            Err(error) => self.poison = Some(error),
+        }
+    }
+
+    async fn done(&mut self) -> Result<Done, StorageError> {
+        if let Some(loaded) = self.loaded.pop_front() {
+            return Ok(Done::Loaded(loaded));
+        }
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
         let count = self.sync.synced().await;
         let mut halves = self.disk.lock();
-        if self.life != halves.life {
-            return Err(StorageError::Superseded);
-        }
+        halves.check_life(self.life)?;
         halves.sync(count);
-        Ok(count)
+        Ok(Done::Persisted(count))
     }
 }
 

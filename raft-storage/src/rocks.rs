@@ -4,19 +4,25 @@ use std::fmt;
 use std::path::Path;
 
 use async_trait::async_trait;
-use raft_core::node::{Environment, LogStore};
-use raft_core::{Batch, GroupId, Incarnation};
+use raft_core::node::{Done, Environment, LogStore};
+use raft_core::{Batch, GroupId, Incarnation, Load};
 
+use crate::database::Mode;
 use crate::error::StorageError;
 use crate::opened::Opened;
-use crate::rocks_log::{Mode, RocksLog};
+use crate::rocks_log::RocksLog;
 use crate::simulated_sync::SyncDelay;
-use crate::writer::{SimulatedWriter, SyncedWal, ThreadedWriter};
+use crate::writer::{Job, SimulatedWriter, SyncedWal, ThreadedWriter};
 
 /// A [`LogStore`] in a directory of its own.
 ///
-/// Each batch is one atomic write. After a failed write or sync the store is poisoned: it takes
-/// nothing more, and [`persisted`](LogStore::persisted) returns that first error from then on.
+/// Each batch is one atomic write. After a failed write or sync, or when something is read that is not what
+/// was written, the store is poisoned: it takes nothing more, and [`done`](LogStore::done) returns that first
+/// error from then on.
+///
+/// What compactions and newer snapshots free is given back to the file system by whole files, when the batch
+/// that frees it is durable. A file goes when all that is in it is free, so that some of it stays for a
+/// while; opened for a simulation, the store gives nothing back.
 ///
 /// Dropping it writes what was given, and then closes the directory.
 pub struct RocksStore {
@@ -30,8 +36,8 @@ enum Executor {
 
 impl RocksStore {
     /// Opens the directory `path` for `group`, and makes it if there is none; a new one gets
-    /// `new_incarnation`, which is to be drawn at random. Reads and checks the whole log, on the
-    /// caller's thread; from then on a thread of its own writes and syncs.
+    /// `new_incarnation`, which is to be drawn at random. Reads neither entries nor pieces of snapshots: they
+    /// are checked when they are loaded. A thread of its own writes, syncs and reads.
     ///
     /// What a process that was killed had written, but not synced, is made durable here.
     ///
@@ -51,8 +57,8 @@ impl RocksStore {
         Ok(Opened { store, restored, incarnation, torn_bytes })
     }
 
-    /// The same for a simulated server: no thread, and no sync. Each batch is written on the caller's
-    /// thread and counts as durable once a time drawn from `delay` has passed in `environment`; batches
+    /// The same for a simulated server: no thread, and no sync. Each batch is written, and all that is asked
+    /// for is read, at once on the caller's thread. A batch counts as durable once a time drawn from `delay` has passed in `environment`; batches
     /// written meanwhile share the next sync. One life writes less than 1 GiB.
     ///
     /// # Errors
@@ -89,15 +95,22 @@ impl LogStore for RocksStore {
 
     fn write(&mut self, batch: Batch) {
         match &mut self.executor {
-            Executor::Threaded(writer) => writer.write(batch),
+            Executor::Threaded(writer) => writer.give(Job::Write(batch)),
             Executor::Simulated(writer) => writer.write(&batch),
         }
     }
 
-    async fn persisted(&mut self) -> Result<usize, StorageError> {
+    fn load(&mut self, load: Load) {
         match &mut self.executor {
-            Executor::Threaded(writer) => writer.persisted().await,
-            Executor::Simulated(writer) => writer.persisted().await,
+            Executor::Threaded(writer) => writer.give(Job::Load(load)),
+            Executor::Simulated(writer) => writer.load(load),
+        }
+    }
+
+    async fn done(&mut self) -> Result<Done, StorageError> {
+        match &mut self.executor {
+            Executor::Threaded(writer) => writer.done().await,
+            Executor::Simulated(writer) => writer.done().await,
         }
     }
 }

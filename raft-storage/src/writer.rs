@@ -1,9 +1,10 @@
-//! When a write is synced: the two executors of the log writer. What is written is the
-//! [log](crate::rocks_log)'s.
+//! When a write is synced, and when what was asked for is read: the two executors of the log writer. What
+//! is written is the [log](crate::rocks_log)'s.
 //!
-//! In production a thread takes all the batches that wait, writes them as one and syncs once. In a
-//! simulation the caller's thread writes each batch, the operating system is never asked to sync, and
-//! a batch counts as durable after a while of virtual time.
+//! In production a thread takes all the batches that wait, writes them as one and syncs once, then reads
+//! what was asked for among them. In a simulation the caller's thread writes each batch and reads at once,
+//! the operating system is never asked to sync, and a batch counts as durable after a while of virtual
+//! time.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use raft_core::Batch;
-use raft_core::node::Environment;
+use raft_core::node::{Done, Environment};
+use raft_core::{Batch, Load, Loaded};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::error::StorageError;
@@ -26,54 +27,53 @@ use crate::wal;
 /// first batch for ever.
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What a store is asked to do, in order.
+pub(crate) enum Job {
+    Write(Batch),
+    Load(Load),
+}
+
 /// The handle on the writer's thread. When it is dropped, what was given is written first.
 pub(crate) struct ThreadedWriter {
     /// None only while this is being dropped.
-    batches: Option<mpsc::Sender<Batch>>,
-    durable: UnboundedReceiver<Result<usize, StorageError>>,
+    jobs: Option<mpsc::Sender<Job>>,
+    reports: UnboundedReceiver<Result<Done, StorageError>>,
     thread: Option<JoinHandle<()>>,
     poison: Option<StorageError>,
 }
 
 impl ThreadedWriter {
     pub(crate) fn start(log: RocksLog) -> Result<Self, StorageError> {
-        let (batches, waiting) = mpsc::channel();
-        let (reports, durable) = unbounded_channel();
+        let (jobs, waiting) = mpsc::channel();
+        let (sender, reports) = unbounded_channel();
         let thread = thread::Builder::new()
             .name("raft-log-writer".into())
-            .spawn(move || write_all(log, &waiting, &reports))
+            .spawn(move || carry_out_all(log, &waiting, &sender))
             .map_err(StorageError::io("starting the log writer"))?;
-        Ok(Self { batches: Some(batches), durable, thread: Some(thread), poison: None })
+        Ok(Self { jobs: Some(jobs), reports, thread: Some(thread), poison: None })
     }
 
-    /// A thread that has ended takes nothing more: [`persisted`](Self::persisted) says why.
-    pub(crate) fn write(&self, batch: Batch) {
-        if let Some(batches) = &self.batches {
-            let _refused = batches.send(batch);
+    /// A thread that has ended takes nothing more: [`done`](Self::done) says why.
+    pub(crate) fn give(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _refused = jobs.send(job);
         }
     }
 
-    pub(crate) async fn persisted(&mut self) -> Result<usize, StorageError> {
+    pub(crate) async fn done(&mut self) -> Result<Done, StorageError> {
         if let Some(error) = &self.poison {
             return Err(error.clone());
         }
-        let report = self.durable.recv().await.unwrap_or_else(|| {
+        let report = self.reports.recv().await.unwrap_or_else(|| {
             Err(StorageError::Io { what: "the log writer", message: "its thread has ended".into() })
         });
-        let mut count = report.inspect_err(|error| self.poison = Some(error.clone()))?;
-        while let Ok(report) = self.durable.try_recv() {
-            match report {
-                Ok(more) => count += more,
-                Err(error) => self.poison = Some(error),
-            }
-        }
-        Ok(count)
+        report.inspect_err(|error| self.poison = Some(error.clone()))
     }
 }
 
 impl Drop for ThreadedWriter {
     fn drop(&mut self) {
-        self.batches = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so itself, and there is nobody left to tell.
             let _panicked = thread.join();
@@ -82,21 +82,15 @@ impl Drop for ThreadedWriter {
 }
 
 /// The thread: until nobody can give more, or until the first error.
-fn write_all(
+fn carry_out_all(
     mut log: RocksLog,
-    waiting: &mpsc::Receiver<Batch>,
-    reports: &UnboundedSender<Result<usize, StorageError>>,
+    waiting: &mpsc::Receiver<Job>,
+    reports: &UnboundedSender<Result<Done, StorageError>>,
 ) {
     while let Ok(first) = waiting.recv() {
         let mut group = Group::default();
         let staged = stage_waiting(&mut log, first, waiting, &mut group);
-        let batches = group.batches;
-        let committed = if batches > 0 { log.commit(group) } else { Ok(()) };
-        if committed.is_ok() && batches > 0 {
-            // Nobody listens to a writer that is being dropped, and it goes on writing.
-            let _unheard = reports.send(Ok(batches));
-        }
-        if let Err(error) = committed.and(staged) {
+        if let Err(error) = carry_out(&mut log, group, reports).and(staged) {
             let _unheard = reports.send(Err(error));
             return;
         }
@@ -105,16 +99,38 @@ fn write_all(
 
 fn stage_waiting(
     log: &mut RocksLog,
-    first: Batch,
-    waiting: &mpsc::Receiver<Batch>,
+    first: Job,
+    waiting: &mpsc::Receiver<Job>,
     group: &mut Group,
 ) -> Result<(), StorageError> {
-    log.stage(&first, group)?;
-    while group.bytes() < GROUP_BYTES_MAX {
-        let Ok(batch) = waiting.try_recv() else { break };
-        log.stage(&batch, group)?;
+    let mut next = Some(first);
+    while let Some(job) = next {
+        match job {
+            Job::Write(batch) => log.stage(&batch, group)?,
+            Job::Load(load) => group.readings.push(log.ask(load)),
+        }
+        next = if group.bytes() < GROUP_BYTES_MAX { waiting.try_recv().ok() } else { None };
     }
     Ok(())
+}
+
+/// One sync for all batches of a group, then one report for them, and one for each thing that was read.
+fn carry_out(
+    log: &mut RocksLog,
+    group: Group,
+    reports: &UnboundedSender<Result<Done, StorageError>>,
+) -> Result<(), StorageError> {
+    // Nobody listens to a writer that is being dropped, and it goes on writing.
+    let report = |done| drop(reports.send(Ok(done)));
+    let batches = group.batches;
+    let readings = log.commit(group)?;
+    if batches > 0 {
+        report(Done::Persisted(batches));
+    }
+    for reading in readings {
+        report(Done::Loaded(log.read(&reading)?));
+    }
+    log.give_back()
 }
 
 /// What a simulated power cut does to a server's write-ahead log. A handle: it goes on telling of its store.
@@ -148,6 +164,8 @@ pub(crate) struct SimulatedWriter {
     synced: SyncedWal,
     /// The length of the file after each batch that is not durable.
     lengths: VecDeque<u64>,
+    /// Read, and not told yet.
+    loaded: VecDeque<Loaded>,
     poison: Option<StorageError>,
 }
 
@@ -165,7 +183,8 @@ impl SimulatedWriter {
         let file = file.ok_or_else(none)?;
         let synced = SyncedWal { synced: Arc::new(AtomicU64::new(length(&file)?)), file };
         let sync = SimulatedSync::new(environment, delay);
-        Ok(Self { log, sync, synced, lengths: VecDeque::new(), poison: None })
+        let (lengths, loaded) = (VecDeque::new(), VecDeque::new());
+        Ok(Self { log, sync, synced, lengths, loaded, poison: None })
     }
 
     pub(crate) const fn synced_wal(&self) -> &SyncedWal {
@@ -185,7 +204,20 @@ impl SimulatedWriter {
         }
     }
 
-    pub(crate) async fn persisted(&mut self) -> Result<usize, StorageError> {
+    pub(crate) fn load(&mut self, load: Load) {
+        if self.poison.is_some() {
+            return;
+        }
+        match self.log.read(&self.log.ask(load)) {
+            Ok(loaded) => self.loaded.push_back(loaded),
+            Err(error) => self.poison = Some(error),
+        }
+    }
+
+    pub(crate) async fn done(&mut self) -> Result<Done, StorageError> {
+        if let Some(loaded) = self.loaded.pop_front() {
+            return Ok(Done::Loaded(loaded));
+        }
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
@@ -193,7 +225,7 @@ impl SimulatedWriter {
         if let Some(length) = self.lengths.drain(..count).next_back() {
             self.synced.synced.store(length, Ordering::Relaxed);
         }
-        Ok(count)
+        Ok(Done::Persisted(count))
     }
 
     fn write_now(&mut self, batch: &Batch) -> Result<u64, StorageError> {

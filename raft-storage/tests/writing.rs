@@ -5,14 +5,25 @@ mod common;
 use std::time::Duration;
 
 use common::{PausedClock, delays};
-use raft_core::node::LogStore;
-use raft_core::{Batch, Entry, EntryId, Incarnation, LogIndex, Payload, Term};
+use raft_core::node::{Done, LogStore};
+use raft_core::{
+    Batch, Chunk, Entry, EntryId, Incarnation, Load, LogIndex, Part, Payload, Restored, Snapshot, SnapshotId,
+    Term,
+};
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, StorageError};
 use tokio::time::Instant;
 
+fn id(index: u64) -> EntryId {
+    EntryId::new(Term::new(1), LogIndex::new(index))
+}
+
 fn batch(index: u64) -> Batch {
-    let id = EntryId::new(Term::new(1), LogIndex::new(index));
-    Batch { entries: vec![Entry::new(id, Payload::Noop)], ..Batch::default() }
+    Batch { entries: vec![Entry::new(id(index), Payload::Noop)], ..Batch::default() }
+}
+
+/// How many entries the log has.
+fn length(restored: &Restored) -> u64 {
+    restored.log.len()
 }
 
 fn in_memory(disk: &MemoryDisk) -> Opened<MemoryStore> {
@@ -24,18 +35,19 @@ async fn assert_a_misfit_poisons(mut store: impl LogStore<Error = StorageError>)
     store.write(batch(1));
     store.write(batch(3));
     store.write(batch(2));
-    assert_eq!(store.persisted().await, Ok(1));
-    let misfit = StorageError::Misfit { expected: LogIndex::new(2), found: LogIndex::new(3) };
-    assert_eq!(store.persisted().await, Err(misfit.clone()));
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+    let misfit = StorageError::Misfit { last: id(1), found: id(3) };
+    assert_eq!(store.done().await, Err(misfit.clone()));
     store.write(batch(2));
-    assert_eq!(store.persisted().await, Err(misfit));
+    store.load(Load::Entries { from: LogIndex::new(1), to: LogIndex::new(1), bytes_max: 0 });
+    assert_eq!(store.done().await, Err(misfit));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_leaves_a_gap_poisons_the_store_in_memory() {
     let disk = MemoryDisk::new();
     assert_a_misfit_poisons(in_memory(&disk).store).await;
-    assert_eq!(in_memory(&disk).restored.entries, batch(1).entries);
+    assert_eq!(length(&in_memory(&disk).restored), 1);
 }
 
 /// The delays are 1, 2, 3 ms: the first write is synced alone, the four behind it together.
@@ -44,12 +56,12 @@ async fn assert_writes_share_the_next_sync(mut store: impl LogStore<Error = Stor
     for index in 1..6 {
         store.write(batch(index));
     }
-    assert_eq!(store.persisted().await, Ok(1));
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
     assert_eq!(began.elapsed(), Duration::from_millis(1));
     store.write(batch(6));
-    assert_eq!(store.persisted().await, Ok(4));
+    assert_eq!(store.done().await, Ok(Done::Persisted(4)));
     assert_eq!(began.elapsed(), Duration::from_millis(3));
-    assert_eq!(store.persisted().await, Ok(1));
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
     assert_eq!(began.elapsed(), Duration::from_millis(6));
 }
 
@@ -68,10 +80,26 @@ async fn a_power_cut_leaves_what_was_synced_and_the_batches_that_the_caller_choo
         for index in 1..5 {
             store.write(batch(index));
         }
-        assert_eq!(store.persisted().await, Ok(1));
+        assert_eq!(store.done().await, Ok(Done::Persisted(1)));
         assert_eq!(disk.unsynced(), 3);
         disk.crash(Loss::Unsynced { keep });
-        assert_eq!(in_memory(&disk).restored.entries.len(), left, "keep {keep}");
+        assert_eq!(length(&in_memory(&disk).restored), left, "keep {keep}");
+    }
+}
+
+/// Each row: how many unsynced batches the disk had got to, and how many bytes of snapshots and commands
+/// are lost.
+#[tokio::test(start_paused = true)]
+async fn a_power_cut_tells_how_many_bytes_were_lost() {
+    for (keep, lost) in [(0, 8), (1, 3), (2, 0)] {
+        let disk = MemoryDisk::new();
+        let mut store = in_memory(&disk).store;
+        let snapshot = Snapshot { id: SnapshotId::default(), voters: Vec::new() };
+        let part = Part { snapshot, chunk: Chunk::new(0, "12345".into(), true) };
+        store.write(Batch { parts: vec![part], ..Batch::default() });
+        let command = Entry::new(id(1), Payload::Command("123".into()));
+        store.write(Batch { entries: vec![command], ..Batch::default() });
+        assert_eq!(disk.crash(Loss::Unsynced { keep }), lost, "keep {keep}");
     }
 }
 
@@ -85,7 +113,7 @@ async fn a_store_that_outlives_its_crash_changes_nothing() {
     let Opened { store: mut fresh, .. } = in_memory(&disk);
     fresh.write(batch(1));
     stale.write(batch(2));
-    assert_eq!(stale.persisted().await, Err(StorageError::Superseded));
+    assert_eq!(stale.done().await, Err(StorageError::Superseded));
     assert_eq!(disk.unsynced(), 1);
 }
 
@@ -113,7 +141,7 @@ mod rocks {
         for open in [threaded, simulated] {
             let directory = TempDir::new().unwrap();
             assert_a_misfit_poisons(open(directory.path()).store).await;
-            assert_eq!(open(directory.path()).restored.entries, batch(1).entries);
+            assert_eq!(length(&open(directory.path()).restored), 1);
         }
     }
 
@@ -131,7 +159,7 @@ mod rocks {
             store.write(batch(index));
         }
         drop(store);
-        assert_eq!(threaded(directory.path()).restored.entries.len(), 99);
+        assert_eq!(length(&threaded(directory.path()).restored), 99);
     }
 
     /// A log written in production is the same one in a simulation, and the other way round.
@@ -140,12 +168,9 @@ mod rocks {
         let directory = TempDir::new().unwrap();
         for (index, open) in (1..).zip([threaded, simulated, threaded]) {
             let Opened { mut store, restored, .. } = open(directory.path());
-            assert_eq!(
-                restored.entries,
-                (1..index).flat_map(|index| batch(index).entries).collect::<Vec<_>>()
-            );
+            assert_eq!(restored.log.ids().collect::<Vec<_>>(), (1..index).map(id).collect::<Vec<_>>());
             store.write(batch(index));
-            assert_eq!(store.persisted().await, Ok(1));
+            assert_eq!(store.done().await, Ok(Done::Persisted(1)));
         }
     }
 }
