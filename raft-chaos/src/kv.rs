@@ -6,6 +6,8 @@ use bytes::Bytes;
 use raft_core::LogIndex;
 use serde::{Deserialize, Serialize};
 
+use crate::mix::mix;
+
 /// What a client asks for, as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -46,31 +48,87 @@ pub struct Answer {
 }
 
 /// The map.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map {
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Held>,
+    applied: LogIndex,
+    /// All keys and values, hashed and added up in any order.
+    state: u64,
+}
+
+/// What is held under a key: its value, and the bytes that were carried along with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Held {
+    value: String,
+    ballast: Bytes,
 }
 
 impl Map {
     /// Applies a command that is committed at `index`.
     pub fn apply(&mut self, index: LogIndex, command: Command) -> Answer {
-        let Command { key, action, .. } = command;
+        let Command { key, action, ballast, .. } = command;
         let mut answer = Answer { index, value: None, swapped: None };
+        self.applied = index;
+        let value = self.values.get(&key).map(|held| &held.value);
         match action {
-            Action::Read => answer.value = self.values.get(&key).cloned(),
-            Action::Write(value) => drop(self.values.insert(key, value)),
-            Action::Cas(expected, value) => {
-                let swapped = self.values.get(&key) == expected.as_ref();
+            Action::Read => answer.value = value.cloned(),
+            Action::Write(value) => self.set(key, Some(Held { value, ballast })),
+            Action::Cas(expected, new) => {
+                let swapped = value == expected.as_ref();
                 answer.swapped = Some(swapped);
                 if swapped {
-                    self.values.insert(key, value);
+                    self.set(key, Some(Held { value: new, ballast }));
                 }
             }
-            Action::Delete => drop(self.values.remove(&key)),
-            Action::Append(value) => self.values.entry(key).or_default().push_str(&value),
+            Action::Delete => self.set(key, None),
+            Action::Append(more) => {
+                let value = value.map_or(String::new(), String::clone) + &more;
+                self.set(key, Some(Held { value, ballast }));
+            }
         }
         answer
     }
+
+    /// The last command that was applied.
+    pub const fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// A number that names what all keys hold. Kept up with every command, and computed anew when a
+    /// snapshot is restored.
+    pub const fn state(&self) -> u64 {
+        self.state
+    }
+
+    /// All of it, as bytes.
+    pub fn snapshot(&self) -> Bytes {
+        encode(&(self.applied, &self.values))
+    }
+
+    /// The map that a snapshot was made of.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no snapshot of a map.
+    pub fn restore(snapshot: &[u8]) -> Result<Self, rmp_serde::decode::Error> {
+        let (applied, values): (_, BTreeMap<String, Held>) = decode(snapshot)?;
+        let state = values.iter().map(|(key, held)| hash(key, held)).fold(0, u64::wrapping_add);
+        Ok(Self { values, applied, state })
+    }
+
+    fn set(&mut self, key: String, held: Option<Held>) {
+        let new = held.as_ref().map_or(0, |held| hash(&key, held));
+        let old = self.values.get(&key).map_or(0, |held| hash(&key, held));
+        self.state = self.state.wrapping_sub(old).wrapping_add(new);
+        match held {
+            Some(held) => drop(self.values.insert(key, held)),
+            None => drop(self.values.remove(&key)),
+        }
+    }
+}
+
+fn hash(key: &str, held: &Held) -> u64 {
+    mix(0, (key, held))
 }
 
 /// As bytes.
@@ -116,7 +174,25 @@ mod tests {
             let index = LogIndex::new(at);
             let answer = map.apply(index, command);
             assert_eq!(answer, Answer { index, value: value.map(text), swapped });
-            assert_eq!(map.values.get("x").map(String::as_str), then);
+            assert_eq!(map.values.get("x").map(|held| held.value.as_str()), then);
+            assert_eq!(Map::restore(&map.snapshot()).unwrap(), map, "its state is counted anew");
         }
+    }
+
+    #[test]
+    fn the_state_names_what_all_keys_hold() {
+        let write = |map: &mut Map, key: &str, value: &str| {
+            let action = Action::Write(value.to_owned());
+            let command = Command { operation: 0, key: key.to_owned(), action, ballast: Bytes::new() };
+            map.apply(LogIndex::new(1), command);
+            map.state()
+        };
+        let (mut one, mut two) = (Map::default(), Map::default());
+        write(&mut one, "x", "1");
+        write(&mut two, "y", "2");
+        assert_ne!(one.state(), two.state());
+        assert_eq!(write(&mut one, "y", "2"), write(&mut two, "x", "1"), "in any order");
+        assert_ne!(write(&mut one, "y", "1"), two.state());
+        assert!(Map::restore(b"no map").is_err());
     }
 }

@@ -23,6 +23,7 @@ pub mod cli;
 pub mod history;
 pub mod kv;
 pub mod linearizable;
+mod mix;
 pub mod outcome;
 pub mod plan;
 pub mod recorder;

@@ -59,10 +59,12 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
         millis(&result["ok_gap_ms"]),
     ));
     say(&format!(
-        "cluster   {} entries committed, {} elections, {} restarts",
+        "cluster   {} entries committed, {} elections, {} restarts; {} snapshots taken, {} installed",
         number("committed"),
         number("elections"),
-        number("restarts")
+        number("restarts"),
+        number("snapshots_taken"),
+        number("snapshots_installed")
     ));
     for fault in result["faults"].as_array().into_iter().flatten() {
         say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));

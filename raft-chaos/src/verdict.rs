@@ -207,6 +207,7 @@ impl Found {
                 Limit::RssMb => footprint.rss_mb,
                 Limit::DiskMb => footprint.disk_mb,
                 Limit::OkGapMs => ran.operations.ok_gap_ms,
+                Limit::AppendRejections => ran.append_rejections,
             };
             if !count.holds(number) {
                 self.add(Verdict::Liveness, format!("limits.{}: {number} is not {count}", limit.name()));
@@ -222,6 +223,7 @@ impl Found {
         };
         number("ops_ok", ran.history.counts().all.ok, Some(check.evidence.ops_ok));
         number("elections", ran.elections, check.evidence.elections);
+        number("snapshots_installed", ran.snapshots_installed, check.evidence.snapshots_installed);
         if check.evidence.every_event_fired {
             for event in &ran.unfired {
                 self.add(Verdict::Inconclusive, format!("event {event} never fired"));

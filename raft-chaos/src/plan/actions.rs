@@ -32,13 +32,13 @@ const DEEDS: [(&str, Deed, bool); 14] = [
     ("crash", Deed::Crash, true),
     ("stop", Deed::Stop, true),
     ("pause", Deed::Pause, true),
+    ("snapshot", Deed::Snapshot, true),
     ("link", Deed::Link, false),
     ("clock", Deed::Clock, false),
     ("disk", Deed::Disk, false),
     ("wipe", Deed::Wipe, false),
     ("membership", Deed::Membership, false),
     ("transfer", Deed::Transfer, false),
-    ("snapshot", Deed::Snapshot, false),
     ("isolate-client", Deed::IsolateClient, false),
     ("upgrade", Deed::Upgrade, false),
 ];
@@ -145,7 +145,8 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             }
             None
         }
-        Deed::Wipe | Deed::Snapshot | Deed::Upgrade => {
+        Deed::Snapshot => aim(table).map(|target| Action::Snapshot { target }),
+        Deed::Wipe | Deed::Upgrade => {
             aim(table);
             if deed == Deed::Wipe {
                 table.read("restart_after", Item::range);

@@ -61,6 +61,23 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Whether this server is one that the words mean now.
+    pub fn fits(&self, view: &View, node: NodeId) -> bool {
+        match self {
+            Self::Ids(ids) => ids.contains(&node),
+            Self::Leader => view.leader == Some(node),
+            Self::StaleLeader => view.stale_leaders.contains(&node),
+            Self::Follower => view.followers.contains(&node),
+            Self::Candidate => view.candidates.contains(&node),
+            Self::One | Self::Minority | Self::Majority | Self::MinorityThird => view.running.contains(&node),
+            Self::All => view.nodes.contains(&node),
+            Self::EventNode => view.trigger == Some(node),
+            Self::EventTarget(name) => view.acted_on.get(name).is_some_and(|nodes| nodes.contains(&node)),
+        }
+    }
+}
+
 impl Split {
     /// The links that this cuts now; none if it cuts nothing.
     pub fn draw(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Drawn> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::tree::event_name;
 use super::values;
 use super::walk::{Item, Section};
-use super::{Action, Event, When, actions};
+use super::{Action, Event, When, actions, moments};
 
 /// What must be known to read the targets of an event.
 pub(super) struct Context {
@@ -85,18 +85,6 @@ fn chaos(mut table: Section<'_>, nodes: u64) {
     table.finish();
 }
 
-/// The moments of `when`, and the words of each.
-const MOMENTS: [(&str, &[&str]); 5] = [
-    ("vote", &["granted"]),
-    ("append", &["accepted", "rejected"]),
-    ("snapshot", &["started", "chunk-sent", "chunk-received", "installed"]),
-    (
-        "membership",
-        &["proposed", "committed", "joint-proposed", "joint-committed", "leave-proposed", "leave-committed"],
-    ),
-    ("fsync", &["before", "after"]),
-];
-
 fn when(
     mut table: Section<'_>,
     name: &str,
@@ -131,42 +119,23 @@ fn when(
         leader_elected = item.word(&leaders).is_some();
         context.has_node = true;
     }
-    for (key, words) in MOMENTS {
-        let known = |item: &Item<'_>| {
-            let text = item.text()?;
-            let words: Vec<_> = words.iter().map(|word| (*word, Some(()))).collect();
-            item.word_in(text, &words)
-        };
-        table.unbuilt(key, known);
-        if table.has(key) {
-            moments.push(key);
-            context.has_node = true;
-        }
-    }
-    filters(&mut table, context);
+    let trigger = moments::trigger(&mut table, context, &mut moments);
+    states(&mut table, context);
     if let [first, second, ..] = moments[..] {
         table.wrong(&format!("{first} and {second} are both moments and never meet; leave one of them out"));
     }
     table.finish();
-    When { at, every, times, event, after, leader_elected }
+    When { at, every, times, event, after, leader_elected, trigger }
 }
 
-/// The keys of `when` that bound a moment or a state; none is built.
-fn filters(table: &mut Section<'_>, context: &mut Context) {
+/// The states of `when` that are not built.
+fn states(table: &mut Section<'_>, context: &mut Context) {
     for key in ["term", "commit"] {
         table.unbuilt(key, Item::count);
         context.has_node |= table.has(key);
     }
     table.unbuilt("with", |item| item.parsed(conditions, "conditions, as in \"uncommitted >= 3\""));
     context.has_node |= table.has("with");
-    table.unbuilt("on", |item| super::targets::target(item, context));
-    table.unbuilt("nth", |item| item.integer(1, i64::MAX.unsigned_abs()));
-    if table.has("chunk") && !table.has("snapshot") {
-        table
-            .read("chunk", |item| item.expected::<()>("snapshot = \"chunk-...\" beside it, or leave it out"));
-    } else {
-        table.unbuilt("chunk", |item| item.integer(1, i64::MAX.unsigned_abs()));
-    }
 }
 
 /// `Q OP n`, joined by `and`.

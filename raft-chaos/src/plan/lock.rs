@@ -7,7 +7,9 @@ use std::fmt::{Display, Write};
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
-use super::{Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Route, Storage, Undo, Workload};
+use super::{
+    Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Route, Storage, Trigger, Undo, Workload,
+};
 
 impl Plan {
     /// The plan for this seed, as TOML. Reading it gives this plan, with this seed as its only one.
@@ -15,9 +17,7 @@ impl Plan {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
         lock.line("# Off, because this version cannot do it yet: process mode, swarm, learners and spares,");
-        lock.line(
-            "# pre-vote, read-index and lease reads, snapshots, session retries, [[chaos]] and [budget].",
-        );
+        lock.line("# pre-vote, read-index and lease reads, session retries, [[chaos]] and [budget].");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -93,7 +93,10 @@ impl Lock {
         let (min, max) = cluster.election_timeout;
         self.value("election_timeout", list([min, max].map(|end| quoted(&print_duration(end)))));
         self.value("heartbeat", quoted(&print_duration(cluster.heartbeat)));
-        self.value("snapshot_every", 0);
+        self.value("snapshot_every", cluster.snapshot_every);
+        self.value("snapshot_trailing", cluster.snapshot_trailing);
+        self.value("snapshot_chunk", quoted(&format!("{}B", cluster.snapshot_chunk)));
+        self.value("log_cache", quoted(&format!("{}B", cluster.log_cache)));
         self.value("features", "{ prevote = false, read = \"log\" }");
     }
 
@@ -137,6 +140,7 @@ impl Lock {
         when.extend(event.when.times.map(|times| format!("times = {times}")));
         when.extend(event.when.event.as_ref().map(|name| format!("event = {}", quoted(name))));
         when.extend(event.when.leader_elected.then(|| "leader = \"elected\"".to_owned()));
+        when.extend(event.when.trigger.iter().flat_map(trigger_text));
         self.value("when", format!("{{ {} }}", when.join(", ")));
         self.value("optional", event.optional);
         match &event.action {
@@ -154,6 +158,10 @@ impl Lock {
             }
             Action::Stop { target, undo } => self.on_target("stop", target, "restart_after", undo),
             Action::Pause { target, undo } => self.on_target("pause", target, "for", undo),
+            Action::Snapshot { target } => {
+                self.value("do", quoted("snapshot"));
+                self.value("target", target_text(target));
+            }
         }
     }
 
@@ -227,6 +235,15 @@ fn range_text((min, max): Range) -> String {
         return quoted(&print_duration(min));
     }
     list([min, max].map(|end| quoted(&print_duration(end))))
+}
+
+fn trigger_text(trigger: &Trigger) -> Vec<String> {
+    let (key, word) = trigger.moment.words();
+    let mut text = vec![format!("{key} = {}", quoted(word))];
+    text.extend(trigger.chunk.map(|chunk| format!("chunk = {chunk}")));
+    text.extend(trigger.on.as_ref().map(|on| format!("on = {}", target_text(on))));
+    text.extend(trigger.nth.map(|nth| format!("nth = {nth}")));
+    text
 }
 
 fn target_text(target: &Target) -> String {

@@ -13,6 +13,7 @@ mod draw;
 mod errors;
 mod events;
 mod lock;
+mod moments;
 mod sections;
 mod targets;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use raft_core::NodeId;
 pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
 pub use draw::{Drawn, View};
 pub use errors::{Mistake, PlanErrors};
+pub use moments::{Moment, Trigger};
 pub use targets::{Shape, Split, Target};
 pub use values::{Comparison, Count, Seeds, Share};
 
@@ -100,7 +102,7 @@ pub struct Link {
     pub tail: Option<(Duration, Share)>,
 }
 
-/// The servers (`[cluster]`), with ids from 1. Pre-vote and snapshots are off, reads go through the log.
+/// The servers (`[cluster]`), with ids from 1. Pre-vote is off, reads go through the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How many, 1 to 15.
@@ -111,6 +113,14 @@ pub struct Cluster {
     pub election_timeout: Range,
     /// The leader's interval; at most half the shorter election timeout.
     pub heartbeat: Duration,
+    /// After so many applied entries a server takes a snapshot and compacts its log; 0: only on demand.
+    pub snapshot_every: u64,
+    /// So many entries before a snapshot stay in the log.
+    pub snapshot_trailing: u64,
+    /// Bytes of one piece of a snapshot on its way to a follower; more than zero.
+    pub snapshot_chunk: u64,
+    /// Bytes of entries that a server keeps in memory; older ones are read from its disk.
+    pub log_cache: u64,
 }
 
 impl Cluster {
@@ -226,6 +236,8 @@ pub struct When {
     pub after: Option<Duration>,
     /// While the highest term has a leader; with `event`, one elected since.
     pub leader_elected: bool,
+    /// At this moment inside a server.
+    pub trigger: Option<Trigger>,
 }
 
 /// What an event does.
@@ -255,6 +267,11 @@ pub enum Action {
         target: Target,
         /// How long they are down.
         undo: Undo,
+    },
+    /// Has servers take a snapshot now.
+    Snapshot {
+        /// Which.
+        target: Target,
     },
     /// Keeps servers from doing anything; their clocks go on.
     Pause {

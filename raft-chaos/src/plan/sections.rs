@@ -79,12 +79,20 @@ fn seeds(item: &Item<'_>) -> Option<Seeds> {
 
 /// Keys in use at once: each has a place in memory.
 const LIVE_MAX: u64 = 100_000;
-/// A value and what goes with it have to fit into a frame.
+/// A value, or a piece of a snapshot, has to fit into a frame with what goes with it.
 const VALUE_MAX: u64 = 4 << 20;
 
+/// What a SIZE looks like.
+const SIZE: &str = "a size, as in \"64B\"";
+
 fn value_size(item: &Item<'_>) -> Option<u64> {
-    let size = item.parsed(values::size, "a size, as in \"64B\"")?;
+    let size = item.parsed(values::size, SIZE)?;
     if size <= VALUE_MAX { Some(size) } else { item.expected("at most \"4MiB\"") }
+}
+
+fn chunk_size(item: &Item<'_>) -> Option<u64> {
+    let size = value_size(item)?;
+    if size > 0 { Some(size) } else { item.expected("at least \"1B\"") }
 }
 
 /// The clocks of simulated hosts move in whole milliseconds.
@@ -146,14 +154,27 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
         }
         None => None,
     };
-    table.only("snapshot_every", Item::whole, &0);
+    let snapshot_every = table.read("snapshot_every", Item::whole).unwrap_or(1_000);
+    let snapshot_trailing = table.read("snapshot_trailing", Item::whole).unwrap_or(snapshot_every / 10);
+    let snapshot_chunk = table.read("snapshot_chunk", chunk_size).unwrap_or(256 << 10);
+    let log_cache = table.read("log_cache", |item| item.parsed(values::size, SIZE)).unwrap_or(64 << 20);
     let mut features = table.section("features");
     features.only("prevote", Item::boolean, &false);
     let reads = [("log", Some(())), ("read-index", None), ("lease", None)];
     features.read("read", |item| item.word(&reads));
     features.finish();
     table.finish();
-    (Cluster { voters, storage, election_timeout, heartbeat: heartbeat.unwrap_or(millis(50)) }, nodes)
+    let cluster = Cluster {
+        voters,
+        storage,
+        election_timeout,
+        heartbeat: heartbeat.unwrap_or(millis(50)),
+        snapshot_every,
+        snapshot_trailing,
+        snapshot_chunk,
+        log_cache,
+    };
+    (cluster, nodes)
 }
 
 fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {

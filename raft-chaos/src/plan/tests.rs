@@ -26,7 +26,7 @@ about = "says \"hello\"\nand goes on"
 tags = ["nightly"]
 run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
 sim = { tick = "2ms", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
-cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 0, features = { read = "log" } }
+cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { read = "log" } }
 workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", route = 5 }
 [[event]]
 name = "depose"
@@ -59,12 +59,23 @@ heal = false
 do = "pause"
 target = 3
 [[event]]
+do = "snapshot"
+target = "all"
+[[event]]
+when = { snapshot = "chunk-received", chunk = 2, on = "follower", nth = 3 }
+do = "pause"
+target = "event.node"
+[[event]]
+when = { vote = "granted", event = "depose" }
+do = "crash"
+target = "event.node"
+[[event]]
 do = "heal"
 [check]
 linearizable = { engine = "wgl", timeout = "5s", memory = "1GiB" }
 invariants = ["all", "-conformance"]
 liveness = { leader_within = "9s", commit_within = "8s", ok_ratio_after_heal = 0.5 }
-limits = { elections = "<= 2", ok_gap_ms = "< 900" }
+limits = { elections = "<= 2", ok_gap_ms = "< 900", append_rejections = 0 }
 evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", every_event_fired = false }
 "#;
 

@@ -32,6 +32,8 @@ pub(super) enum Evidence {
     ShutDown(Vec<NodeId>),
     /// How often a server had something to do and did not do it.
     HeldBack(u64),
+    /// Servers whose snapshot stands for more than before.
+    SnapshotTaken(Vec<NodeId>),
     /// Partitions that were ended.
     Healed(usize),
 }
@@ -42,7 +44,10 @@ impl Evidence {
         match self {
             Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
             Self::HeldBack(count) => *count > 0,
-            Self::Killed(nodes) | Self::PowerLost { nodes, .. } | Self::ShutDown(nodes) => !nodes.is_empty(),
+            Self::Killed(nodes)
+            | Self::PowerLost { nodes, .. }
+            | Self::ShutDown(nodes)
+            | Self::SnapshotTaken(nodes) => !nodes.is_empty(),
             Self::Healed(_) => true,
         }
     }

@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_core::{NodeId, Rng, Time};
+use raft_core::{LogIndex, NodeId, Rng, Time};
 use turmoil::Sim;
 
 use super::evidence::{Evidence, Firing};
 use super::machines::{Life, Machines};
 use super::network::Direction;
+use super::schedule::Schedule;
 use super::server::Disk;
 use super::trace::Happening;
-use super::world::World;
+use super::world::{Server, World};
 use crate::plan::{Action, Drawn, Event, Loss, Split, Target, Undo, View};
 
 /// All events of a plan, and the faults that are in force.
 pub(super) struct Faults {
-    events: Vec<State>,
+    schedule: Schedule,
     active: Vec<Active>,
     firings: Vec<Firing>,
     heals: Vec<Time>,
@@ -28,16 +29,6 @@ pub(super) struct Faults {
     from: Time,
     to: Time,
     healed: bool,
-}
-
-/// One event of the plan, so far.
-struct State {
-    plan: Event,
-    fired: u64,
-    first_fired: Option<Time>,
-    /// When a repeating event is due next.
-    due: Time,
-    acted_on: Vec<NodeId>,
 }
 
 /// A fault in force.
@@ -52,6 +43,7 @@ enum Kind {
     Cut { links: BTreeSet<Direction>, met_before: BTreeMap<Direction, u64> },
     Down { lives: Vec<Life>, graceful: bool },
     Paused { lives: Vec<Life>, held_before: u64 },
+    Asked { snapshots_before: Vec<(NodeId, LogIndex)> },
 }
 
 impl Faults {
@@ -63,12 +55,8 @@ impl Faults {
         from: Time,
         duration: Duration,
     ) -> Self {
-        let state = |plan: &Event| {
-            let due = from.after(plan.when.at.unwrap_or_default()).after(plan.when.every.unwrap_or_default());
-            State { plan: plan.clone(), fired: 0, first_fired: None, due, acted_on: Vec::new() }
-        };
         Self {
-            events: plan.iter().map(state).collect(),
+            schedule: Schedule::new(plan, world.clone(), from),
             active: Vec::new(),
             firings: Vec::new(),
             heals: Vec::new(),
@@ -81,13 +69,15 @@ impl Faults {
         }
     }
 
-    /// A moment later: undoes what is due, then fires what is due, in file order; at the end of the
-    /// plan's duration undoes everything but what lasts for ever.
+    /// A moment later: fires what waited for what servers came to meanwhile, undoes what is due, then
+    /// fires what is due, in file order; at the end of the plan's duration undoes everything but what lasts
+    /// for ever.
     pub(super) fn advance(&mut self, now: Time, sim: &mut Sim<'_>) {
         self.restart(sim);
         if self.healed || now < self.from {
             return;
         }
+        self.meet_moments(now, sim);
         let (due, rest) = std::mem::take(&mut self.active)
             .into_iter()
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
@@ -97,13 +87,27 @@ impl Faults {
         if now >= self.to {
             self.healed = true;
             self.note_heal(now);
+            self.world.arm(BTreeSet::new());
             return;
         }
-        for place in 0..self.events.len() {
-            if self.is_due(place, now) {
-                self.fire(place, now, sim);
+        for place in self.schedule.places() {
+            if self.schedule.is_due(place, now) {
+                self.fire(place, now, None, sim);
             }
         }
+        self.world.arm(self.schedule.awaited());
+    }
+
+    /// Fires what waits for the moments that came, each in file order. Whoever was held there goes on then.
+    fn meet_moments(&mut self, now: Time, sim: &mut Sim<'_>) {
+        for came in self.world.moments() {
+            for place in self.schedule.places() {
+                if self.schedule.is_met(place, now, &came) {
+                    self.fire(place, now, Some(came.node), sim);
+                }
+            }
+        }
+        self.world.release();
     }
 
     /// Settles the evidence of what lasts for ever.
@@ -124,49 +128,13 @@ impl Faults {
 
     /// Events that had to fire and did not.
     pub(super) fn unfired(&self) -> Vec<String> {
-        let unfired = self.events.iter().filter(|event| event.fired == 0 && !event.plan.optional);
-        unfired.map(|event| event.plan.name.clone()).collect()
-    }
-
-    /// Whether all that the event's `when` asks for holds. A moment of `every` that passes is gone.
-    fn is_due(&mut self, place: usize, now: Time) -> bool {
-        let other = |name: &String| self.events.iter().find(|event| event.plan.name == *name);
-        let event = &self.events[place];
-        let when = &event.plan.when;
-        let since = match &when.event {
-            Some(name) => other(name).and_then(|event| event.first_fired),
-            None => Some(self.from),
-        };
-        // Faults come before anything else of their instant: a leader of that instant came since.
-        let elected = || {
-            let leader = self.world.leader_of_highest_term();
-            leader.is_some_and(|leader| when.event.is_none() || Some(leader.leads_since) >= since)
-        };
-        let states = since.is_some_and(|since| now >= since.after(when.after.unwrap_or_default()))
-            && now >= self.from.after(when.at.unwrap_or_default())
-            && (!when.leader_elected || elected());
-        let Some(every) = when.every else { return states && event.fired == 0 };
-        let moment = now >= event.due && when.times.is_none_or(|times| event.fired < times);
-        let event = &mut self.events[place];
-        while event.due <= now {
-            event.due = event.due.after(every);
-        }
-        states && moment
-    }
-
-    fn view(&self) -> View {
-        let acted_on: BTreeMap<_, _> =
-            self.events.iter().map(|event| (event.plan.name.clone(), event.acted_on.clone())).collect();
-        let mut view = self.world.view();
-        view.trigger = view.leader;
-        view.acted_on = acted_on;
-        view
+        self.schedule.unfired()
     }
 
     /// Does what the event says, if there is somebody to do it to; otherwise it has not fired.
-    fn fire(&mut self, place: usize, now: Time, sim: &mut Sim<'_>) {
-        let (name, action) = (self.events[place].plan.name.clone(), self.events[place].plan.action.clone());
-        let view = self.view();
+    fn fire(&mut self, place: usize, now: Time, trigger: Option<NodeId>, sim: &mut Sim<'_>) {
+        let Event { name, action, .. } = self.schedule.event(place).clone();
+        let view = self.schedule.view(trigger);
         let started = match &action {
             Action::Partition { split, undo } => {
                 self.partition(&view, split).map(|begun| (begun, Some(*undo)))
@@ -177,12 +145,12 @@ impl Faults {
             }
             Action::Stop { target, undo } => self.stop(&view, target).map(|begun| (begun, Some(*undo))),
             Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
+            Action::Snapshot { target } => {
+                self.snapshot(&view, target).map(|begun| (begun, Some(Undo::Never)))
+            }
         };
         let Some((begun, undo)) = started else { return };
-        let event = &mut self.events[place];
-        event.fired += 1;
-        event.first_fired.get_or_insert(now);
-        event.acted_on = begun.acted_on;
+        self.schedule.fired(place, now, begun.acted_on);
         self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
         self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
         if let (Some(kind), Some(undo)) = (begun.kind, undo) {
@@ -282,6 +250,23 @@ impl Faults {
         })
     }
 
+    fn snapshot(&mut self, view: &View, target: &Target) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let lives = self.machines.running(&nodes);
+        let asked = lives.iter().filter_map(|life| Some((life.node, self.world.server(life.node)?)));
+        let ask = |(node, server): (NodeId, Server)| {
+            server.take_snapshot.notify_one();
+            (node, server.snapshot)
+        };
+        let snapshots_before = asked.map(ask).collect();
+        Some(Begun {
+            does: format!("has {} take snapshots", list(nodes.iter().copied())),
+            evidence: Evidence::SnapshotTaken(Vec::new()),
+            kind: Some(Kind::Asked { snapshots_before }),
+            acted_on: nodes,
+        })
+    }
+
     fn undo(&mut self, now: Time, due: Vec<Active>) {
         for fault in due {
             self.settle(&fault);
@@ -304,6 +289,7 @@ impl Faults {
                     nodes.iter().for_each(|&node| self.world.pause(node, false));
                     format!("resumes {}", list(nodes))
                 }
+                Kind::Asked { .. } => continue,
             };
             let fault = self.firings[fault.firing].event.clone();
             self.world.happened(&Happening::Fault { fault, does });
@@ -315,7 +301,7 @@ impl Faults {
     fn restart(&mut self, sim: &mut Sim<'_>) {
         let kept_down = self.active.iter().filter_map(|fault| match &fault.kind {
             Kind::Down { lives, .. } => Some(lives),
-            Kind::Cut { .. } | Kind::Paused { .. } => None,
+            Kind::Cut { .. } | Kind::Paused { .. } | Kind::Asked { .. } => None,
         });
         let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
         self.machines.restart(&kept_down, sim);
@@ -346,6 +332,12 @@ impl Faults {
             }
             Kind::Down { graceful: false, .. } => return,
             Kind::Paused { lives, held_before } => Evidence::HeldBack(self.held(lives) - held_before),
+            Kind::Asked { snapshots_before } => {
+                let rose = |(node, before): &&(NodeId, LogIndex)| {
+                    self.world.server(*node).is_some_and(|server| server.snapshot > *before)
+                };
+                Evidence::SnapshotTaken(snapshots_before.iter().filter(rose).map(|(node, _)| *node).collect())
+            }
         };
         self.firings[fault.firing].evidence = evidence;
     }

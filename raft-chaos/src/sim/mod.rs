@@ -4,24 +4,31 @@
 //! | --- | --- |
 //! | `server.rs` | a host: node, transport, store, state machine |
 //! | `workload.rs` | the clients, on one host of their own |
-//! | `faults.rs`, `evidence.rs` | the plan's events, and what they are known to have done |
+//! | `schedule.rs`, `moments.rs` | when the plan's events fire |
+//! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
 //! | `machines.rs` | lives of servers, and how they end |
 //! | `network.rs` | the links between the servers |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
+//! | `agreement.rs` | whether the state machines do the same |
+//! | `tally.rs` | what is counted |
 //! | `ran.rs` | what came of it |
 //! | `world.rs` | what all of these know of each other |
 //! | `trace.rs` | everything that happens, hashed and written down |
 //!
 //! Judging what happened is not here.
 
+mod agreement;
 mod environment;
 mod evidence;
 mod faults;
 mod machines;
+mod moments;
 mod network;
 mod progress;
 mod ran;
+mod schedule;
 mod server;
+mod tally;
 mod trace;
 mod workload;
 mod world;
@@ -39,6 +46,7 @@ use faults::Faults;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 use server::{CLIENTS, Disk, Server, host_name};
+use tally::Tally;
 pub use trace::Listener;
 use trace::{Happening, Trace};
 use workload::Clients;
@@ -140,13 +148,26 @@ struct Run<'a> {
     written: usize,
 }
 
+/// What there was at the end of the warm-up.
+struct Warm {
+    leaders: usize,
+    term: Term,
+    tally: Tally,
+    /// What it had to bring and did not.
+    cold: Option<String>,
+}
+
 impl Run<'_> {
     fn play(mut self) -> io::Result<Ran> {
         let run = &self.plan.run;
         self.phase("warm-up");
         self.advance_to(run.warmup)?;
-        let (leaders, term) = (self.world.leaders().len(), self.world.highest_term());
-        let cold = self.cold();
+        let warm = Warm {
+            leaders: self.world.leaders().len(),
+            term: self.world.highest_term(),
+            tally: self.world.tally(),
+            cold: self.cold(),
+        };
         self.phase("faults");
         self.advance_to(run.warmup + run.duration)?;
         self.phase("all is healed");
@@ -161,7 +182,7 @@ impl Run<'_> {
             .owed_since()
             .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
         let event_hash = self.world.trace(|trace| trace.hash());
-        Ok(self.result(cold, leaders, term, healed, owed, event_hash))
+        Ok(self.result(warm, healed, owed, event_hash))
     }
 
     fn phase(&self, phase: &'static str) {
@@ -238,20 +259,12 @@ impl Run<'_> {
         }
     }
 
-    fn result(
-        self,
-        cold: Option<String>,
-        leaders: usize,
-        term: Term,
-        healed: Duration,
-        owed: bool,
-        event_hash: u64,
-    ) -> Ran {
+    fn result(self, warm: Warm, healed: Duration, owed: bool, event_hash: u64) -> Ran {
         let (history, ended) = self.clients.take();
-        let warm = Time::ZERO.after(self.plan.run.warmup);
+        let began = Time::ZERO.after(self.plan.run.warmup);
         let end = Time::ZERO.after(self.sim.elapsed());
         let from = Time::ZERO.after(healed + self.plan.check.liveness.commit_within);
-        let operations = Operations::of(&ended, warm, end, from, owed);
+        let operations = Operations::of(&ended, began, end, from, owed);
         let firing = |firing: &evidence::Firing| Firing {
             event: firing.event.clone(),
             time_ns: firing.time_ns,
@@ -264,6 +277,7 @@ impl Run<'_> {
             sentence: violation.to_string(),
         };
         let servers = self.world.servers();
+        let tally = self.world.tally().since(warm.tally);
         Ran {
             history,
             witness: self.world.witness(),
@@ -272,11 +286,14 @@ impl Run<'_> {
             firings: self.faults.firings().iter().map(firing).collect(),
             unfired: self.faults.unfired(),
             missed: [self.progress.no_leader, self.progress.no_commit].into_iter().flatten().collect(),
-            cold,
+            cold: warm.cold,
             recoveries: self.recoveries,
             operations,
-            elections: (self.world.leaders().len() - leaders) as u64,
-            terms: self.world.highest_term().get() - term.get(),
+            elections: (self.world.leaders().len() - warm.leaders) as u64,
+            terms: self.world.highest_term().get() - warm.term.get(),
+            snapshots_taken: tally.snapshots_taken,
+            snapshots_installed: tally.snapshots_installed,
+            append_rejections: tally.append_rejections,
             committed: self.world.committed().0,
             restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
             event_hash,

@@ -36,6 +36,13 @@ pub struct Ran {
     pub elections: u64,
     /// By how much the highest term rose since then.
     pub terms: u64,
+    /// Snapshots that servers took and that they were sent, and refusals of AppendEntries, counted from
+    /// there too.
+    pub snapshots_taken: u64,
+    /// See [`snapshots_taken`](Self::snapshots_taken).
+    pub snapshots_installed: u64,
+    /// See [`snapshots_taken`](Self::snapshots_taken).
+    pub append_rejections: u64,
     /// The last committed entry.
     pub committed: LogIndex,
     /// How often a server started again.

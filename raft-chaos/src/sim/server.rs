@@ -1,16 +1,18 @@
 //! One server of the simulated cluster: the real node, the real transport, a real store.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{LogStore, Node, NodeError, StateMachine};
+use raft_core::node::{LogStore, Node, NodeError, SnapshotReader, StateMachine};
 use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
 use raft_net::{Inlet, Net, Peers, PeersConfig, TurmoilNet};
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay, SyncedWal};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -114,11 +116,19 @@ impl Server {
         let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
         let mut tasks = JoinSet::new();
         tasks.spawn(raft_net::serve(handle.clone(), clients));
-        let stop = self.world.server(self.id).map(|server| server.stop).unwrap_or_default();
-        tasks.spawn(async move {
-            stop.notified().await;
-            handle.shutdown().await;
-        });
+        if let Some(server) = self.world.server(self.id) {
+            let asked = handle.clone();
+            tasks.spawn(async move {
+                loop {
+                    server.take_snapshot.notified().await;
+                    asked.snapshot().await;
+                }
+            });
+            tasks.spawn(async move {
+                server.stop.notified().await;
+                handle.shutdown().await;
+            });
+        }
         node.run().await
     }
 
@@ -134,6 +144,11 @@ impl Server {
         config.incarnation = incarnation;
         config.election_timeout = self.cluster.election_timeout;
         config.heartbeat = self.cluster.heartbeat;
+        let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        config.snapshot_entries = self.cluster.snapshot_every;
+        config.snapshot_trailing = self.cluster.snapshot_trailing;
+        config.snapshot_chunk_bytes = bytes(self.cluster.snapshot_chunk);
+        config.cache_bytes_max = bytes(self.cluster.log_cache);
         config.seed = seed;
         config.observe = true;
         config.planted = match self.planted {
@@ -209,7 +224,19 @@ impl StateMachine for Machine {
         let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");
         let operation = command.operation;
         let answer = self.map.apply(index, command);
-        self.world.applied(self.id, operation, &answer);
+        self.world.applied(self.id, operation, &answer, self.map.state());
         kv::encode(&answer)
+    }
+
+    async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
+        Ok(Box::pin(io::Cursor::new(self.map.snapshot())))
+    }
+
+    async fn restore(&mut self, mut snapshot: SnapshotReader) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        snapshot.read_to_end(&mut bytes).await?;
+        self.map = Map::restore(&bytes).map_err(io::Error::other)?;
+        self.world.restored(self.id, self.map.applied(), self.map.state());
+        Ok(())
     }
 }

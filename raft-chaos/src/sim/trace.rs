@@ -2,12 +2,13 @@
 //! request.
 
 use std::fmt::Write as _;
-use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use raft_core::{EntryId, Event, NodeId, Rng, RoleName, Term, Time};
+use raft_core::{EntryId, Event, NodeId, RoleName, Term, Time};
 use serde::Serialize;
+
+use crate::mix::mix;
 
 /// Who hears the story: a line, and how far the run is from the end of its warm-up, in seconds.
 pub type Listener = Box<dyn FnMut(f64, &str) + Send>;
@@ -51,6 +52,9 @@ impl Happening {
                 }
             },
             Self::Node { node, event: Event::Stopped { reason } } => write!(text, "{node} stops: {reason}"),
+            Self::Node { node, event: Event::Installed { snapshot, .. } } => {
+                write!(text, "{node} installs a snapshot up to {}", snapshot.last_included)
+            }
             Self::Node { .. } | Self::Operation { .. } => return None,
             Self::Started { node, life: 1, .. } => write!(text, "{node} starts"),
             Self::Started { node, term, last, .. } => {
@@ -132,32 +136,5 @@ impl Trace {
     /// A frame is on its way between two servers: part of the hash, not of the file.
     pub(super) fn message(&mut self, from: NodeId, to: NodeId, kind: &str, bytes: usize, delay: Duration) {
         self.hash = mix(self.hash, (from, to, kind, bytes, delay));
-    }
-}
-
-/// A hash of what came before and of what comes now; the same on every 64-bit little-endian machine.
-pub(super) fn mix(before: u64, now: impl Hash) -> u64 {
-    let mut hasher = Mixer(before);
-    now.hash(&mut hasher);
-    hasher.finish()
-}
-
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = Rng::new(self.0 ^ word).next_u64();
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -2,21 +2,24 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
-use raft_core::{EntryId, Event, LogIndex, NodeId, Restored, RoleName, Term, Time};
+use raft_core::{Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
 use raft_net::Fate;
 use raft_storage::StorageError;
 use tokio::sync::Notify;
 
+use super::agreement::{Agreement, Disagreement};
+use super::moments::{Came, Moments};
 use super::network::{Direction, Network};
+use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use crate::kv::Answer;
-use crate::plan::{Link, View};
+use crate::plan::{Link, Moment, View};
 
 /// A handle on the world. Clones are handles on the same one.
 #[derive(Clone)]
@@ -31,9 +34,9 @@ struct Inner {
     nodes: BTreeMap<NodeId, Server>,
     network: Network,
     figure3: Figure3,
-    states: BTreeMap<LogIndex, (u64, NodeId)>,
-    /// The operation that was applied at each index, as its first server has it.
-    applied: BTreeMap<LogIndex, u64>,
+    agreement: Agreement,
+    moments: Moments,
+    tally: Tally,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
     committed: LogIndex,
@@ -67,9 +70,12 @@ pub(super) struct Server {
     pub(super) life: u64,
     /// The last life that ended with a shutdown in order.
     pub(super) shut_down: u64,
-    state: u64,
+    /// The last entry that its snapshot stands for.
+    pub(super) snapshot: LogIndex,
     /// Asks this life to shut down.
     pub(super) stop: Arc<Notify>,
+    /// Asks this life to take a snapshot.
+    pub(super) take_snapshot: Arc<Notify>,
 }
 
 impl World {
@@ -84,8 +90,9 @@ impl World {
                 leads_since: Time::ZERO,
                 life: 0,
                 shut_down: 0,
-                state: 0,
+                snapshot: LogIndex::ZERO,
                 stop: Arc::new(Notify::new()),
+                take_snapshot: Arc::new(Notify::new()),
             };
             (id, server)
         };
@@ -94,8 +101,9 @@ impl World {
             nodes: nodes.iter().map(server).collect(),
             network: Network::new(latency, seed),
             figure3: Figure3::new(nodes.to_vec()),
-            states: BTreeMap::new(),
-            applied: BTreeMap::new(),
+            agreement: Agreement::default(),
+            moments: Moments::default(),
+            tally: Tally::default(),
             violations: Vec::new(),
             ended: Vec::new(),
             committed: LogIndex::ZERO,
@@ -135,6 +143,7 @@ impl World {
             server.running = true;
             server.life += 1;
             server.stop = Arc::new(Notify::new());
+            server.take_snapshot = Arc::new(Notify::new());
         }
     }
 
@@ -145,10 +154,10 @@ impl World {
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
         }
-        let last = restored.entries.last().map_or(EntryId::ZERO, |entry| entry.id);
-        let term = restored.hard_state.current_term;
+        let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
-            (server.term, server.role, server.state) = (term, RoleName::Follower, 0);
+            (server.term, server.role) = (term, RoleName::Follower);
+            server.snapshot = restored.snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
             let life = server.life;
             inner.trace.push(inner.now, &Happening::Started { node: id, term, last, life });
         }
@@ -196,7 +205,7 @@ impl World {
         self.lock().nodes.clone()
     }
 
-    // --- pauses ---
+    // --- pauses and moments ---
 
     /// Pauses a server once more, or once less. Pauses add up.
     pub(super) fn pause(&self, id: NodeId, on: bool) {
@@ -208,7 +217,23 @@ impl World {
         self.resumed.notify_waiters();
     }
 
-    /// Waits while the server is paused.
+    /// From now on servers are held at these moments.
+    pub(super) fn arm(&self, moments: BTreeSet<Moment>) {
+        self.lock().moments.arm(moments);
+    }
+
+    /// The moments that came since the last time, in order. Their servers are held.
+    pub(super) fn moments(&self) -> Vec<Came> {
+        self.lock().moments.take()
+    }
+
+    /// Whoever is held at a moment goes on.
+    pub(super) fn release(&self) {
+        self.lock().moments.release();
+        self.resumed.notify_waiters();
+    }
+
+    /// Waits while the server is paused, or held at a moment.
     pub(super) async fn while_paused(&self, id: NodeId) {
         while self.is_held(id) {
             self.resumed.notified().await;
@@ -217,7 +242,9 @@ impl World {
 
     fn is_held(&self, id: NodeId) -> bool {
         let inner = &mut *self.lock();
-        let Some(server) = inner.nodes.get_mut(&id).filter(|server| server.paused > 0) else { return false };
+        let Some(server) = inner.nodes.get_mut(&id).filter(|server| server.paused > 0) else {
+            return inner.moments.holds(id);
+        };
         server.held += 1;
         true
     }
@@ -258,8 +285,15 @@ impl World {
         if let Err(broken) = inner.figure3.observe(id, event) {
             inner.break_property(broken);
         }
+        inner.tally.count(event);
+        inner.moments.observe(id, event);
         if let Event::Role { term, to, .. } = event {
             inner.role(id, *term, *to);
+        }
+        if let Event::SnapshotTaken { snapshot, .. } | Event::Installed { snapshot, .. } = event
+            && let Some(server) = inner.nodes.get_mut(&id)
+        {
+            server.snapshot = snapshot.last_included.index;
         }
         if let Event::Committed { to, .. } = event
             && to.index > inner.committed
@@ -269,22 +303,27 @@ impl World {
         inner.trace.push(inner.now, &Happening::Node { node: id, event: event.clone() });
     }
 
-    /// A server applied an operation, with this answer.
-    pub(super) fn applied(&self, id: NodeId, operation: u64, answer: &Answer) {
+    /// A server applied an operation, with this answer; `state` names its state now.
+    pub(super) fn applied(&self, id: NodeId, operation: u64, answer: &Answer, state: u64) {
         let inner = &mut *self.lock();
-        inner.applied.entry(answer.index).or_insert(operation);
-        let Some(server) = inner.nodes.get_mut(&id) else { return };
-        server.state = super::trace::mix(server.state, (operation, answer));
-        let (state, first) = *inner.states.entry(answer.index).or_insert((server.state, id));
-        if state != server.state {
-            let what = format!("their states differ after entry {}", answer.index);
-            inner.violate("state-hash", vec![first, id], what);
-        }
+        let agreed = inner.agreement.applied(id, operation, answer, state);
+        inner.disagree(agreed);
+    }
+
+    /// A server became what a snapshot says: the last operation in it is the one at `index`.
+    pub(super) fn restored(&self, id: NodeId, index: LogIndex, state: u64) {
+        let inner = &mut *self.lock();
+        let agreed = inner.agreement.restored(id, index, state);
+        inner.disagree(agreed);
     }
 
     /// The operations that took effect, in the order of the log.
     pub(super) fn witness(&self) -> Vec<(LogIndex, u64)> {
-        self.lock().applied.iter().map(|(&index, &operation)| (index, operation)).collect()
+        self.lock().agreement.witness()
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.lock().tally
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {
@@ -354,6 +393,12 @@ impl Inner {
     fn break_property(&mut self, broken: Broken) {
         let Broken { property, nodes, what } = broken;
         self.violate(property.name(), nodes, what);
+    }
+
+    fn disagree(&mut self, agreed: Result<(), Disagreement>) {
+        if let Err(Disagreement { nodes, what }) = agreed {
+            self.violate("state-hash", nodes, what);
+        }
     }
 
     fn violate(&mut self, property: &'static str, nodes: Vec<NodeId>, what: String) {

@@ -1,0 +1,32 @@
+//! Hashes that are the same on every 64-bit little-endian machine and in every release.
+
+use std::hash::{Hash, Hasher};
+
+use raft_core::Rng;
+
+/// A hash of what came before and of what comes now.
+pub(crate) fn mix(before: u64, now: impl Hash) -> u64 {
+    let mut hasher = Mixer(before);
+    now.hash(&mut hasher);
+    hasher.finish()
+}
+
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = Rng::new(self.0 ^ word).next_u64();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,96 @@
+//! What the state machines did: in which order operations took effect, and whether all agree on it.
+
+use std::collections::BTreeMap;
+
+use raft_core::{LogIndex, NodeId};
+
+use crate::kv::Answer;
+use crate::mix::mix;
+
+/// Everything that was applied, at its index, as the first server to get there has it.
+#[derive(Default)]
+pub(super) struct Agreement {
+    applied: BTreeMap<LogIndex, Applied>,
+}
+
+struct Applied {
+    operation: u64,
+    /// A hash of the operation and its answer.
+    step: u64,
+    /// A hash of the state after it.
+    state: u64,
+    first: NodeId,
+}
+
+/// Two servers that do not agree, and on what.
+pub(super) struct Disagreement {
+    pub(super) nodes: Vec<NodeId>,
+    pub(super) what: String,
+}
+
+impl Agreement {
+    /// A server applied an operation; `state` is what it has now.
+    pub(super) fn applied(
+        &mut self,
+        node: NodeId,
+        operation: u64,
+        answer: &Answer,
+        state: u64,
+    ) -> Result<(), Disagreement> {
+        let step = mix(operation, answer);
+        let here = Applied { operation, step, state, first: node };
+        let known = self.applied.entry(answer.index).or_insert(here);
+        if (known.step, known.state) == (step, state) {
+            return Ok(());
+        }
+        Err(differ(known.first, node, answer.index))
+    }
+
+    /// A server became what a snapshot says, in which the last operation is the one at `index`.
+    pub(super) fn restored(&self, node: NodeId, index: LogIndex, state: u64) -> Result<(), Disagreement> {
+        match self.applied.get(&index) {
+            Some(known) if known.state != state => Err(differ(known.first, node, index)),
+            None if index > LogIndex::ZERO => {
+                let what = format!("has a snapshot up to an operation at {index}, which nobody has applied");
+                Err(Disagreement { nodes: vec![node], what })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The operations that took effect, in the order of the log.
+    pub(super) fn witness(&self) -> Vec<(LogIndex, u64)> {
+        self.applied.iter().map(|(&index, applied)| (index, applied.operation)).collect()
+    }
+}
+
+fn differ(first: NodeId, node: NodeId, index: LogIndex) -> Disagreement {
+    Disagreement { nodes: vec![first, node], what: format!("their states differ after entry {index}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(index: u64, value: &str) -> Answer {
+        Answer { index: LogIndex::new(index), value: Some(value.to_owned()), swapped: None }
+    }
+
+    /// Each row: what a second server does after a first one applied operation 7 at entry 3 and was in
+    /// state 9, and whether that agrees.
+    #[test]
+    fn whoever_does_something_else_is_named() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        for (operation, value, state, agrees) in
+            [(7, "a", 9, true), (8, "a", 9, false), (7, "b", 9, false), (7, "a", 8, false)]
+        {
+            let mut agreement = Agreement::default();
+            assert!(agreement.applied(one, 7, &answer(3, "a"), 9).is_ok());
+            let second = agreement.applied(two, operation, &answer(3, value), state);
+            assert_eq!(second.err().map(|differ| differ.nodes), (!agrees).then(|| vec![one, two]));
+            let restored = agreement.restored(two, LogIndex::new(3), state);
+            assert_eq!(restored.is_ok(), state == 9);
+            assert!(agreement.restored(two, LogIndex::new(4), 9).is_err(), "nobody was there");
+        }
+    }
+}

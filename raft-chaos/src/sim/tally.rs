@@ -1,0 +1,29 @@
+//! What is counted over a whole run.
+
+use raft_core::Event;
+
+/// How often things happened that are bounded or asked for as evidence.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) snapshots_taken: u64,
+    pub(super) snapshots_installed: u64,
+    /// Refusals of AppendEntries.
+    pub(super) append_rejections: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, event: &Event) {
+        self.snapshots_taken += u64::from(matches!(event, Event::SnapshotTaken { .. }));
+        self.snapshots_installed += u64::from(matches!(event, Event::Installed { .. }));
+        self.append_rejections += u64::from(matches!(event, Event::AppendRejected { .. }));
+    }
+
+    /// What was counted since `earlier`.
+    pub(super) const fn since(self, earlier: Self) -> Self {
+        Self {
+            snapshots_taken: self.snapshots_taken - earlier.snapshots_taken,
+            snapshots_installed: self.snapshots_installed - earlier.snapshots_installed,
+            append_rejections: self.append_rejections - earlier.append_rejections,
+        }
+    }
+}
