@@ -71,9 +71,10 @@ pub enum PlantedBug {
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
 const POLL_NS: u64 = 10_000_000;
 
-/// The first look at the timer at or after `deadline`.
-pub(crate) const fn next_poll(deadline: Time) -> Time {
-    Time::from_nanos(deadline.as_nanos().next_multiple_of(POLL_NS))
+/// The first look at the timer at or after `deadline`, of a server that looks at `phase` and every so often.
+pub(crate) const fn next_poll(deadline: Time, phase: u64) -> Time {
+    let phase = phase % POLL_NS;
+    Time::from_nanos(deadline.as_nanos().saturating_sub(phase).next_multiple_of(POLL_NS) + phase)
 }
 
 /// The same log, but for the term of the last compacted entry.

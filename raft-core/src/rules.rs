@@ -235,7 +235,7 @@ impl Raft {
     pub(crate) fn reset_election_timer(&mut self) {
         self.deadline = self.now.after(self.rng.duration(self.config.election_timeout));
         if planted!(self, FixedTimeout) {
-            self.deadline = next_poll(self.now.after(self.config.election_timeout.0));
+            self.deadline = next_poll(self.now.after(self.config.election_timeout.0), self.config.seed);
         }
     }
 
