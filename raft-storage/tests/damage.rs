@@ -1,9 +1,12 @@
 //! What a store says of a directory that is not what was written.
 #![cfg(feature = "rocksdb")]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::{PausedClock, delays};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
     Batch, Chunk, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot,
@@ -16,6 +19,10 @@ use tempfile::TempDir;
 
 fn open(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
     RocksStore::open(directory, GroupId(0), Incarnation(1))
+}
+
+fn open_simulated(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
+    RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), PausedClock::new(), delays())
 }
 
 fn id(index: u64) -> EntryId {
@@ -150,21 +157,23 @@ async fn an_entry_in_the_place_of_another_is_damage() {
 }
 
 /// What is sound is still read, up to the damage; then nothing any more.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn damage_that_was_read_poisons_the_store() {
     let directory = three_entries().await;
     flip_last_bit(directory.path(), LOG, &entry_key(2));
-    let Opened { mut store, .. } = open(directory.path()).unwrap();
-    let (from, to) = (LogIndex::new(1), LogIndex::new(2));
-    store.load(Load::Entries { from, to, bytes_max: usize::MAX });
-    let loaded = Loaded::Entries { from, entries: vec![entry(1), entry(2)] };
-    assert_eq!(store.done().await, Ok(Done::Loaded(loaded)));
-    store.load(all_entries());
-    assert_eq!(store.done().await, Err(corrupt_entry(3)));
-    store.write(Batch { entries: vec![entry(4)], ..Batch::default() });
-    assert_eq!(store.done().await, Err(corrupt_entry(3)));
-    drop(store);
-    assert_eq!(open(directory.path()).unwrap().restored.log.last(), id(3));
+    for open in [open, open_simulated] {
+        let Opened { mut store, .. } = open(directory.path()).unwrap();
+        let (from, to) = (LogIndex::new(1), LogIndex::new(2));
+        store.load(Load::Entries { from, to, bytes_max: usize::MAX });
+        let loaded = Loaded::Entries { from, entries: vec![entry(1), entry(2)] };
+        assert_eq!(store.done().await, Ok(Done::Loaded(loaded)));
+        store.load(all_entries());
+        assert_eq!(store.done().await, Err(corrupt_entry(3)));
+        store.write(Batch { entries: vec![entry(4)], ..Batch::default() });
+        assert_eq!(store.done().await, Err(corrupt_entry(3)));
+        drop(store);
+        assert_eq!(open(directory.path()).unwrap().restored.log.last(), id(3));
+    }
 }
 
 #[tokio::test]

@@ -162,6 +162,47 @@ mod rocks {
         assert_eq!(length(&threaded(directory.path()).restored), 99);
     }
 
+    /// The last piece of a snapshot, the log that goes with it, and what follows: one record of the
+    /// write-ahead log. Whatever is left of it, before the cut there are three entries and the beginning of
+    /// a snapshot, and after it, that snapshot and one entry.
+    #[tokio::test(start_paused = true)]
+    async fn a_power_cut_at_any_byte_of_an_install_leaves_all_of_it_or_nothing() {
+        let part = |offset, done| {
+            let id = SnapshotId { last_included: id(9), made_by: Incarnation(1) };
+            let snapshot = Snapshot { id, voters: Vec::new() };
+            Part { snapshot, chunk: Chunk::new(offset, "12345".into(), done) }
+        };
+        let install = Batch {
+            truncate: Some(LogIndex::new(1)),
+            parts: vec![part(5, true)],
+            compact: Some(id(9)),
+            ..batch(10)
+        };
+        let directory = TempDir::new().unwrap();
+        let Opened { mut store, .. } = threaded(directory.path());
+        let entries = (1..4).flat_map(|index| batch(index).entries).collect();
+        store.write(Batch { parts: vec![part(0, false)], entries, ..Batch::default() });
+        assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+        drop(store);
+        let old = threaded(directory.path()).restored;
+        assert_eq!((old.log.last(), old.partial.is_some()), (id(3), true));
+
+        let (mut survive, mut lost) = (0, 1);
+        while lost > 0 {
+            let Opened { mut store, restored, .. } = simulated(directory.path());
+            assert_eq!(restored, old, "{survive} bytes were left");
+            store.write(install.clone());
+            let synced = store.synced_wal().unwrap();
+            drop(store);
+            lost = synced.power_cut(|_| survive).unwrap();
+            survive += 1;
+        }
+        let new = simulated(directory.path()).restored;
+        assert!(survive > 100, "{survive}");
+        assert_eq!((new.log.base(), new.log.last()), (id(9), id(10)));
+        assert_eq!((new.snapshot, new.partial), (Some(part(5, true).snapshot), None));
+    }
+
     /// A log written in production is the same one in a simulation, and the other way round.
     #[tokio::test(start_paused = true)]
     async fn both_executors_write_the_same_log() {
