@@ -1,15 +1,18 @@
-//! Three real nodes over TCP, each on RocksDB: they lose their leader, and nothing else. Power cuts and bad
-//! networks are not here.
+//! Three real nodes over TCP, each on RocksDB: they lose their leader, or leave one behind that needs a
+//! snapshot, and lose nothing else. Power cuts and bad networks are not here.
 
 mod servers;
 mod writer;
 
 use std::cell::Cell;
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::{Entry, LogIndex, NodeId, Payload};
+use raft_core::node::{Done, LogStore};
+use raft_core::{Config, Entry, Load, Loaded, LogIndex, NodeId, Payload};
 use raft_net::{Net, TcpNet};
+use raft_storage::Opened;
 use tokio::time::timeout;
 
 use servers::{Applied, Cluster};
@@ -23,12 +26,24 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_loses_its_leader_and_nothing_else() {
     let waiting_for = Cell::new("nothing yet");
-    let in_time = timeout(LIMIT, lose_and_regain_a_leader(&waiting_for)).await;
+    in_time(&waiting_for, lose_and_regain_a_leader(&waiting_for)).await;
+}
+
+/// A follower is away while the others compact past the end of its log. It comes back by a snapshot, in
+/// pieces, and goes on with entries: it ends where the others do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_left_behind_catches_up_by_snapshot() {
+    let waiting_for = Cell::new("nothing yet");
+    in_time(&waiting_for, leave_a_server_behind(&waiting_for)).await;
+}
+
+async fn in_time(waiting_for: &Cell<&'static str>, story: impl Future<Output = ()>) {
+    let in_time = timeout(LIMIT, story).await;
     assert!(in_time.is_ok(), "after {LIMIT:?} it still waits for {}", waiting_for.get());
 }
 
 async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
-    let (mut cluster, mut told) = (Cluster::start().await, Told::default());
+    let (mut cluster, mut told) = (Cluster::start(|_| {}).await, Told::default());
     waiting_for.set("the first leader, and a third of the commands");
     let mut answers = cluster.write("first round");
     while told.acknowledged.len() < COMMANDS {
@@ -70,6 +85,49 @@ async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
     }
 }
 
+async fn leave_a_server_behind(waiting_for: &Cell<&'static str>) {
+    let often = |config: &mut Config| {
+        config.snapshot_entries = 50;
+        config.snapshot_trailing = 10;
+        config.snapshot_chunk_bytes = 1024;
+    };
+    let (mut cluster, mut told) = (Cluster::start(often).await, Told::default());
+    waiting_for.set("the first leader, and all to apply the first commands");
+    told.note_all(cluster.write("first round")).await;
+    cluster.all_have_applied(told.last()).await;
+
+    waiting_for.set("a follower's end");
+    let (_, leader) = cluster.leader.borrow().expect("commands were committed");
+    let away = *cluster.addresses.keys().find(|id| **id != leader).expect("there are three");
+    let applied_before = cluster.crash(away).await;
+    let last = cluster.open(away).restored.log.last().index;
+    waiting_for.set("the others to compact past the end of its log");
+    told.note_all(cluster.write("second round")).await;
+    for life in cluster.lives.values_mut() {
+        life.has_compacted_past(last).await;
+    }
+
+    waiting_for.set("the one that was away, and the snapshot for it");
+    let listener = TcpNet.listen(&cluster.addresses[&away]).await.expect("the address is free");
+    cluster.start_server(away, listener);
+    let life = cluster.lives.get_mut(&away).expect("it has been started");
+    life.has_installed_past(last).await;
+    assert!(life.handle.status().await.is_some_and(|status| status.snapshot_index > last));
+
+    waiting_for.set("all three to apply everything");
+    told.note_all(cluster.write("third round")).await;
+    let applied = cluster.all_have_applied(told.last()).await;
+    told.is_kept_by(&applied);
+    assert!(applied.starts_with(&applied_before), "what was applied before the crash still is");
+
+    waiting_for.set("all three to shut down");
+    for log in shut_down(cluster).await {
+        let commands = commands(&log);
+        assert!(commands.len() < applied.len(), "a snapshot stands for the first ones");
+        assert!(applied.ends_with(&commands), "{:?}", commands.first());
+    }
+}
+
 /// Ends all servers in good order, and returns what is then in their logs.
 async fn shut_down(mut cluster: Cluster) -> Vec<Vec<Entry>> {
     let ids: Vec<NodeId> = cluster.addresses.keys().copied().collect();
@@ -77,7 +135,20 @@ async fn shut_down(mut cluster: Cluster) -> Vec<Vec<Entry>> {
         life.handle.shutdown().await;
         life.node.await.unwrap().unwrap();
     }
-    ids.into_iter().map(|id| cluster.open(id).restored.entries).collect()
+    let mut logs = Vec::new();
+    for id in ids {
+        logs.push(read_log(cluster.open(id)).await);
+    }
+    logs
+}
+
+async fn read_log<S: LogStore>(Opened { mut store, restored, .. }: Opened<S>) -> Vec<Entry> {
+    let (from, to) = (restored.log.base().index.next(), restored.log.last().index);
+    store.load(Load::Entries { from, to, bytes_max: 1024 * 1024 });
+    let Done::Loaded(Loaded::Entries { entries, .. }) = store.done().await.unwrap() else {
+        panic!("nothing but entries was asked for");
+    };
+    entries
 }
 
 fn commands(log: &[Entry]) -> Vec<Applied> {

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use raft_core::node::{Environment, Handle, Node, NodeError, Point, StateMachine, TokioEnvironment};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use raft_core::node::{
+    Environment, Handle, Node, NodeError, Point, SnapshotReader, StateMachine, TokioEnvironment,
+};
 use raft_core::{Config, Event, GroupId, Incarnation, LogIndex, NodeId, Raft, RoleName, Term, Time};
 use raft_net::{Inlet, Net, Peers, PeersConfig, TcpNet, Whole, serve};
 use raft_storage::{Opened, RocksStore, StorageError};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -34,31 +38,72 @@ impl StateMachine for Journal {
         self.0.send_modify(|applied| applied.push((index, command)));
         Bytes::copy_from_slice(&index.get().to_be_bytes())
     }
+
+    /// Of each command its place, its length and itself.
+    async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
+        let mut bytes = BytesMut::new();
+        for (index, command) in self.0.borrow().iter() {
+            bytes.put_u64_le(index.get());
+            bytes.put_u64_le(command.len() as u64);
+            bytes.put_slice(command);
+        }
+        Ok(Box::pin(io::Cursor::new(bytes)))
+    }
+
+    async fn restore(&mut self, mut snapshot: SnapshotReader) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        snapshot.read_to_end(&mut bytes).await?;
+        let (mut bytes, mut applied) = (Bytes::from(bytes), Vec::new());
+        while bytes.has_remaining() {
+            let index = LogIndex::new(bytes.get_u64_le());
+            let length = usize::try_from(bytes.get_u64_le()).map_err(io::Error::other)?;
+            applied.push((index, bytes.split_to(length)));
+        }
+        self.0.send_replace(applied);
+        Ok(())
+    }
 }
 
-/// The real environment, and somebody who listens for new leaders.
+/// What snapshots have made of a server's log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replaced {
+    /// The last entry that its own snapshots have replaced.
+    compacted: LogIndex,
+    /// The last entry that a leader's snapshot has replaced.
+    installed: LogIndex,
+}
+
+/// The real environment, and somebody who listens for new leaders and for snapshots.
 #[derive(Clone)]
-struct Observed(TokioEnvironment, watch::Sender<Leader>);
+struct Observed {
+    clock: TokioEnvironment,
+    leader: watch::Sender<Leader>,
+    replaced: watch::Sender<Replaced>,
+}
 
 impl Environment for Observed {
     fn now(&self) -> Time {
-        self.0.now()
+        self.clock.now()
     }
 
     fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
-        self.0.sleep_until(deadline)
+        self.clock.sleep_until(deadline)
     }
 
     fn point(&self, point: Point) -> impl Future<Output = ()> + Send {
-        self.0.point(point)
+        self.clock.point(point)
     }
 
     fn observe(&self, event: &Event) {
         if let Event::Role { term, to: RoleName::Leader, leader: Some(leader), .. } = *event {
-            self.1.send_if_modified(|last| {
+            self.leader.send_if_modified(|last| {
                 let later = Some((term, leader)).max(*last);
                 std::mem::replace(last, later) != later
             });
+        } else if let Event::Compacted { base } = *event {
+            self.replaced.send_modify(|replaced| replaced.compacted = base.index);
+        } else if let Event::Installed { snapshot, .. } = *event {
+            self.replaced.send_modify(|replaced| replaced.installed = snapshot.last_included.index);
         }
     }
 }
@@ -66,6 +111,8 @@ impl Environment for Observed {
 pub(crate) struct Cluster {
     folder: TempDir,
     clock: TokioEnvironment,
+    /// How the servers are configured other than usually.
+    change: fn(&mut Config),
     pub(crate) leader: watch::Sender<Leader>,
     pub(crate) addresses: BTreeMap<NodeId, String>,
     pub(crate) lives: BTreeMap<NodeId, Life>,
@@ -77,10 +124,23 @@ pub(crate) struct Life {
     pub(crate) handle: Handle,
     clients: JoinHandle<()>,
     applied: watch::Receiver<Vec<Applied>>,
+    replaced: watch::Receiver<Replaced>,
+}
+
+impl Life {
+    /// Waits until its own snapshots have replaced more of its log than the entries up to `index`.
+    pub(crate) async fn has_compacted_past(&mut self, index: LogIndex) {
+        self.replaced.wait_for(|replaced| replaced.compacted > index).await.unwrap();
+    }
+
+    /// Waits until a leader's snapshot has brought it further than the entries up to `index`.
+    pub(crate) async fn has_installed_past(&mut self, index: LogIndex) {
+        self.replaced.wait_for(|replaced| replaced.installed > index).await.unwrap();
+    }
 }
 
 impl Cluster {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(change: fn(&mut Config)) -> Self {
         let (mut listeners, mut addresses) = (Vec::new(), BTreeMap::new());
         for id in (1..=3).map(NodeId::new) {
             let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
@@ -89,7 +149,7 @@ impl Cluster {
         }
         let (folder, leader) = (tempfile::tempdir().unwrap(), watch::Sender::new(None));
         let clock = TokioEnvironment::new();
-        let mut cluster = Self { folder, clock, leader, addresses, lives: BTreeMap::new() };
+        let mut cluster = Self { folder, clock, change, leader, addresses, lives: BTreeMap::new() };
         for (id, listener) in listeners {
             cluster.start_server(id, listener);
         }
@@ -108,6 +168,7 @@ impl Cluster {
         // Long, so that a busy machine seldom holds an election of its own. It would do no harm.
         config.election_timeout = (Duration::from_millis(500), Duration::from_secs(1));
         config.observe = true;
+        (self.change)(&mut config);
         let raft = Raft::new(config, restored, self.clock.now()).unwrap();
 
         let (messages, inbox) = mpsc::channel(1024);
@@ -115,10 +176,11 @@ impl Cluster {
         let config = PeersConfig { incarnation, ..PeersConfig::new(id, self.addresses.clone()) };
         let peers = Peers::start(TcpNet, listener, self.clock, Whole, config, Inlet { messages, requests });
         let (journal, applied) = watch::channel(Vec::new());
-        let environment = Observed(self.clock, self.leader.clone());
+        let (replaced, snapshots) = watch::channel(Replaced::default());
+        let environment = Observed { clock: self.clock, leader: self.leader.clone(), replaced };
         let (node, handle) = Node::new(raft, store, peers, Journal(journal), environment, inbox);
         let clients = tokio::spawn(serve(handle.clone(), clients));
-        let life = Life { node: tokio::spawn(node.run()), handle, clients, applied };
+        let life = Life { node: tokio::spawn(node.run()), handle, clients, applied, replaced: snapshots };
         self.lives.insert(id, life);
     }
 
