@@ -49,6 +49,9 @@ impl Server {
             if !apply.is_empty() {
                 self.raft.step(now, Input::Applied);
             }
+            if write.is_none() && apply.is_empty() && load.is_empty() && self.is_idle() {
+                return sent;
+            }
             match (&mut self.store, write) {
                 (Some(store), Some(write)) => {
                     self.writing.push_back(write.token);
@@ -56,7 +59,6 @@ impl Server {
                 }
                 // Nobody will ask these servers for what they have written.
                 (None, Some(write)) => self.raft.step(now, Input::Persisted(write.token)),
-                (_, None) if apply.is_empty() && load.is_empty() && self.is_idle() => return sent,
                 (_, None) => {}
             }
             for load in load {
