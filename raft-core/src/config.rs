@@ -7,6 +7,9 @@ use crate::message::{Envelope, Message};
 use crate::planted::PlantedBug;
 use crate::types::{ClusterId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
 
+/// The largest piece of a snapshot.
+const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// What a server is told when it is made. [`Raft::new`](crate::Raft::new) checks it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -38,7 +41,8 @@ pub struct Config {
     pub snapshot_entries: u64,
     /// So many entries before a snapshot are left in the log, for followers that are only a little behind.
     pub snapshot_trailing: u64,
-    /// A snapshot is cut into pieces of so many bytes, which are sent one at a time. More than zero.
+    /// A snapshot is cut into pieces of so many bytes, which are sent one at a time. From 1 to 8 MiB, so
+    /// that a piece fits into a frame.
     pub snapshot_chunk_bytes: usize,
     /// Whether the state machine keeps what it has applied through a crash. A durable one is given
     /// only entries that are durable on this server; a volatile one may run ahead of the disk.
@@ -117,8 +121,8 @@ impl Config {
         if self.append_window == 0 {
             return Err(ConfigError::NoWindow);
         }
-        if self.snapshot_chunk_bytes == 0 {
-            return Err(ConfigError::EmptyChunks);
+        if !(1..=CHUNK_BYTES_MAX).contains(&self.snapshot_chunk_bytes) {
+            return Err(ConfigError::ChunkSize { bytes: self.snapshot_chunk_bytes });
         }
         Ok(())
     }
@@ -147,8 +151,11 @@ pub enum ConfigError {
     },
     /// With no message allowed on its way, nothing would ever be replicated.
     NoWindow,
-    /// In pieces of no bytes, no snapshot would ever be sent.
-    EmptyChunks,
+    /// In pieces of this size no snapshot would ever arrive.
+    ChunkSize {
+        /// Bytes of one piece.
+        bytes: usize,
+    },
     /// The log that was restored begins after its first entry, and no snapshot stands for what is missing.
     NoSnapshot {
         /// The last entry that is missing.
@@ -172,7 +179,9 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
-            Self::EmptyChunks => write!(f, "snapshot_chunk_bytes: allow at least one byte in a piece"),
+            Self::ChunkSize { bytes } => {
+                write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")
+            }
             Self::NoSnapshot { index } => {
                 write!(
                     f,

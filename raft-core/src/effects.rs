@@ -62,7 +62,8 @@ pub struct Batch {
     /// makes it whole: then it is the snapshot, and the one before it goes.
     pub parts: Vec<Part>,
     /// The log begins after this entry from now on: what is at or before it goes (§7). Where the log ends
-    /// earlier, it is empty now. The place must be kept with its term.
+    /// earlier, it is empty now. The place must be kept with its term. A whole snapshot, in this batch or
+    /// an earlier one, stands for everything up to there.
     pub compact: Option<EntryId>,
     /// Appended. The first one's index is one past the last that is left, or past `compact`.
     pub entries: Vec<Entry>,

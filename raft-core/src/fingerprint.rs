@@ -37,7 +37,7 @@ impl Raft {
                     match &peer.pace {
                         Pace::Probe { sent } => sent.hash(hasher),
                         Pace::Replicate { in_flight } => in_flight.hash(hasher),
-                        Pace::Snapshot { snapshot, offset, piece, heard: _ } => {
+                        Pace::Snapshot { snapshot, offset, piece, unanswered: _, heard: _ } => {
                             (snapshot, offset, matches!(piece, Piece::Sent { .. })).hash(hasher);
                         }
                     }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::snapshot::SnapshotId;
 use crate::types::{LogIndex, NodeId, Session, Time};
 
+/// How often the patience with a piece of a snapshot doubles.
+const DOUBLINGS_MAX: u32 = 5;
+
 /// What a leader knows of one follower.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
@@ -35,6 +38,8 @@ pub(crate) enum Pace {
         /// Where the piece begins that the follower wants.
         offset: u64,
         piece: Piece,
+        /// How often the piece went out without an answer.
+        unanswered: u32,
         /// When the follower last took one.
         heard: Time,
     },
@@ -121,19 +126,24 @@ impl Progress {
         if matches!(&self.pace, Pace::Snapshot { snapshot, .. } if *snapshot == id) {
             return false;
         }
-        self.pace = Pace::Snapshot { snapshot: id, offset: 0, piece: Piece::Wanted, heard: now };
+        self.pace =
+            Pace::Snapshot { snapshot: id, offset: 0, piece: Piece::Wanted, unanswered: 0, heard: now };
         true
     }
 
     /// Where the piece begins that has to be read from disk now: the next one, or one that went out
-    /// `patience` ago and was not answered.
+    /// `patience` ago and was not answered. The patience doubles each time: on a slow link the piece may
+    /// still be on its way.
     pub(crate) fn wants_chunk(&mut self, now: Time, patience: Duration) -> Option<u64> {
-        let Pace::Snapshot { offset, piece, .. } = &mut self.pace else { return None };
+        let Pace::Snapshot { offset, piece, unanswered, .. } = &mut self.pace else { return None };
         let wanted = match *piece {
             Piece::Wanted => true,
             Piece::Loading => false,
-            Piece::Sent { at } => now.since(at) >= patience,
+            Piece::Sent { at } => now.since(at) >= patience * (1 << (*unanswered).min(DOUBLINGS_MAX)),
         };
+        if wanted && *piece != Piece::Wanted {
+            *unanswered += 1;
+        }
         if wanted {
             *piece = Piece::Loading;
         }
@@ -156,11 +166,11 @@ impl Progress {
     /// The follower has all of the snapshot before `next`. What it said of the piece that is on its way
     /// already is no news.
     pub(crate) fn chunk_received(&mut self, id: SnapshotId, next: u64, now: Time) {
-        if let Pace::Snapshot { snapshot, offset, piece, heard } = &mut self.pace
+        if let Pace::Snapshot { snapshot, offset, piece, unanswered, heard } = &mut self.pace
             && *snapshot == id
             && *offset != next
         {
-            (*offset, *piece, *heard) = (next, Piece::Wanted, now);
+            (*offset, *piece, *unanswered, *heard) = (next, Piece::Wanted, 0, now);
         }
     }
 
@@ -201,6 +211,23 @@ mod tests {
         assert!(!progress.has_room(2));
         progress.accepted(LogIndex::new(1), LogIndex::ZERO);
         assert!(progress.has_room(2));
+    }
+
+    #[test]
+    fn a_piece_is_sent_again_later_and_later() {
+        let id = SnapshotId::default();
+        let second = Duration::from_secs(1);
+        let mut progress = progress(1);
+        assert!(progress.start_snapshot(id, Time::ZERO) && !progress.start_snapshot(id, Time::ZERO));
+        let sent_at: Vec<_> = (0..40)
+            .filter(|&at| {
+                let now = Time::ZERO.after(second * at);
+                progress.wants_chunk(now, second).is_some() && progress.sends_chunk(id, 0, now)
+            })
+            .collect();
+        assert_eq!(sent_at, [0, 1, 3, 7, 15, 31]);
+        progress.chunk_received(id, 9, Time::ZERO.after(second * 40));
+        assert_eq!(progress.wants_chunk(Time::ZERO.after(second * 40), second), Some(9));
     }
 
     /// Late refusals must move nothing (etcd's LogReplicationWithReorderedMessage).

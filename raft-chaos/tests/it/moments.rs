@@ -90,7 +90,8 @@ restart_after = "100ms""#,
     let vote = before.iter().rev().find(granted).expect("a vote was granted");
     let counted = |event: &Value| {
         event["event"] == "vote-counted"
-            && (&event["voter"], &event["term"]) == (&vote["node"], &vote["term"])
+            && (&event["node"], &event["voter"], &event["term"])
+                == (&vote["candidate"], &vote["node"], &vote["term"])
     };
     assert!(!after.iter().any(counted), "{vote} was counted");
     let started = |event: &&Value| event["node"] == vote["node"] && event["life"].is_u64();

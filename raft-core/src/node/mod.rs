@@ -133,6 +133,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// The store failed, the state machine panicked, or the server contradicts the cluster. Nothing has
     /// left the node since.
     pub async fn run(mut self) -> Result<(), NodeError<S::Error>> {
+        // A snapshot that was found on the disk is restored before anything comes in.
+        self.carry_out().await?;
         loop {
             let mut shutdown = Vec::new();
             tokio::select! {
