@@ -87,6 +87,7 @@ mod entry;
 mod event;
 pub mod figure3;
 mod fingerprint;
+mod input;
 mod install_snapshot;
 mod log;
 mod message;
@@ -110,6 +111,7 @@ pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName};
+pub use input::{Input, NotLeader};
 pub use message::{
     AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, RequestVote,
     RequestVoteReply,
@@ -117,7 +119,6 @@ pub use message::{
 pub use outline::LogOutline;
 pub use planted::PlantedBug;
 pub use rng::Rng;
-pub use rules::{Input, NotLeader};
 pub use snapshot::{Chunk, Load, Loaded, Part, Snapshot, SnapshotId};
 pub use state::{HardState, Partial, Raft, Restored};
 pub use stored::Stored;

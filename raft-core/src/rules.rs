@@ -8,13 +8,14 @@ use crate::append_entries;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::{Entry, Payload};
 use crate::event::Event;
+use crate::input::{Input, NotLeader};
 use crate::install_snapshot;
 use crate::log::{Found, Ungiven};
 use crate::message::{Envelope, Message};
 use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
-use crate::snapshot::{Load, Loaded, Snapshot, SnapshotId};
+use crate::snapshot::{Load, Loaded, Snapshot};
 use crate::state::{Health, Raft, Role};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
@@ -23,59 +24,6 @@ const APPLY_BYTES_MAX: usize = 256 * 1024;
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
-
-/// What the world tells a server.
-#[derive(Debug)]
-pub enum Input {
-    /// Nothing but the time.
-    Tick,
-    /// A message came in.
-    Receive(Envelope),
-    /// A write is durable. Tokens come back in the order in which they were given.
-    Persisted(WriteToken),
-    /// A write failed. What the disk holds is unknown, so nothing leaves this server any more.
-    WriteFailed,
-    /// What was handed out in [`Effects::apply`], [`Effects::restore`] or [`Effects::take_snapshot`] is
-    /// done, and the state machine may be given more.
-    Applied,
-    /// What was asked for in [`Effects::load`].
-    Loaded(Loaded),
-    /// The next bytes of the snapshot that was asked for in [`Effects::take_snapshot`].
-    SnapshotTaken {
-        /// Of which snapshot.
-        snapshot: SnapshotId,
-        /// The bytes: as many as are to be sent in one message. Only the last may be none.
-        data: Bytes,
-        /// Whether these are the last.
-        done: bool,
-    },
-    /// The snapshot that was asked for in [`Effects::take_snapshot`] cannot be taken. Another one is due
-    /// when as many entries have been applied again.
-    SnapshotFailed {
-        /// Which.
-        snapshot: SnapshotId,
-        /// Why, in words.
-        reason: String,
-    },
-}
-
-/// Only the leader takes commands, and this server does not lead. The command was not appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotLeader {
-    /// The leader of this server's term, where known.
-    pub leader: Option<NodeId>,
-}
-
-impl std::fmt::Display for NotLeader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.leader {
-            Some(leader) => write!(f, "this server does not lead; ask {leader}"),
-            None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
-        }
-    }
-}
-
-impl std::error::Error for NotLeader {}
 
 impl Raft {
     /// Takes in one input at the moment `now`. Changes memory only; take effects after one input or

@@ -24,8 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Entry;
+use crate::input::{Input, NotLeader};
 use crate::message::Envelope;
-use crate::rules::{Input, NotLeader};
 use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
 use crate::types::{EntryId, LogIndex};
