@@ -24,6 +24,9 @@ pub struct Config {
     /// Silence before an election: drawn afresh each time, evenly, from the shorter to the longer
     /// (§5.2). The shorter is at least twice `heartbeat`.
     pub election_timeout: (Duration, Duration),
+    /// Whether a server asks if it would win an election before it starts one (thesis 9.6): then one that
+    /// cannot win disturbs nobody. Servers with and without may be mixed.
+    pub pre_vote: bool,
     /// How often a leader says that it leads. More than zero.
     pub heartbeat: Duration,
     /// At most this many bytes of payload in one AppendEntries; a single larger entry still goes.
@@ -66,6 +69,7 @@ impl Config {
             incarnation: Incarnation(id.get()),
             voters,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
+            pre_vote: true,
             heartbeat: Duration::from_millis(50),
             append_bytes_max: 256 * 1024,
             append_window: 64,

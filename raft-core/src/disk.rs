@@ -94,9 +94,13 @@ impl Disk {
         }
     }
 
-    /// The write that has to be confirmed before a message may leave: its term must be durable, a vote
+    /// The write that has to be confirmed before a message may leave: none for a term that is only
+    /// proposed; else its term must be durable, a vote
     /// is so with its term, and what an acknowledgement says of the log must be durable too.
     pub(crate) fn write_needed(&self, message: &Message) -> u64 {
+        if message.is_proposal() {
+            return 0;
+        }
         let entries = match message {
             Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
                 self.write_of(*match_index)
@@ -105,7 +109,9 @@ impl Disk {
             Message::InstallSnapshotReply(_) => self.given,
             // A snapshot that a crash can take away may be made anew, with other bytes under the same name.
             Message::InstallSnapshot(_) => self.snapshot_write,
-            Message::RequestVote(_)
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => 0,

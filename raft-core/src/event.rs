@@ -11,6 +11,8 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 pub enum RoleName {
     /// Answers leaders and candidates.
     Follower,
+    /// Asks whether it would win an election (thesis 9.6).
+    PreCandidate,
     /// Collects votes in its own election.
     Candidate,
     /// Replicates.
@@ -21,6 +23,7 @@ impl std::fmt::Display for RoleName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
         })
@@ -31,7 +34,7 @@ impl std::fmt::Display for RoleName {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The server changed its role or its term.
+    /// The server changed its role or its term, or began anew in the same.
     Role {
         /// The term before.
         from_term: Term,
@@ -50,6 +53,13 @@ pub enum Event {
         term: Term,
         /// For whom.
         candidate: NodeId,
+    },
+    /// A server would vote for this one, which was counted.
+    PreVoteCounted {
+        /// In which term: the one that is proposed.
+        term: Term,
+        /// Which; the server itself is one.
+        voter: NodeId,
     },
     /// A vote came in and was counted.
     VoteCounted {

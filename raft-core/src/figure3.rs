@@ -163,6 +163,7 @@ impl Figure3 {
             Event::Installed { snapshot, from } => self.install(node, snapshot.last_included, *from),
             Event::Stopped { reason } => Err(broken(Property::SelfCheck, [node], reason.clone())),
             Event::Voted { .. }
+            | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
             | Event::AppendAccepted { .. }
             | Event::AppendRejected { .. }

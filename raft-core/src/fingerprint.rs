@@ -30,7 +30,9 @@ impl Raft {
         self.role().hash(hasher);
         match &self.role {
             Role::Follower { leader } => leader.hash(hasher),
-            Role::Candidate { session: _, votes } => votes.hash(hasher),
+            Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
+                votes.hash(hasher)
+            }
             Role::Leader { progress } => {
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);

@@ -6,9 +6,11 @@
 //! | RequestVote RPC | [`RequestVote`], [`RequestVoteReply`], `request_vote.rs` |
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
+//! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
-//! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm".
+//! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
+//! thesis is "Consensus: Bridging Theory and Practice".
 //!
 //! # The loop
 //!
@@ -76,7 +78,7 @@
 //!
 //! # What is not here yet
 //!
-//! Pre-vote, membership changes (§6), linearizable reads without a log entry (§8), clients' sessions and
+//! Membership changes (§6), linearizable reads without a log entry (§8), clients' sessions and
 //! leadership transfer.
 
 mod append_entries;
@@ -95,6 +97,7 @@ mod message;
 pub mod node;
 mod outline;
 mod planted;
+mod pre_vote;
 mod progress;
 mod property;
 mod quorum;
@@ -113,8 +116,8 @@ pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName};
 pub use input::{Input, NotLeader};
 pub use message::{
-    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, RequestVote,
-    RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, PreVote,
+    PreVoteReply, RequestVote, RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;

@@ -17,7 +17,8 @@ pub struct Envelope {
     pub incarnation: Incarnation,
     /// Who is to receive.
     pub to: NodeId,
-    /// The sender's current term. It is durable at the sender.
+    /// The sender's current term, which is durable at the sender. Of a pre-vote and of the grant of one: the
+    /// term that is proposed, which is nobody's yet.
     pub term: Term,
     /// The conversation: a request opens it or goes on with it, a reply names the one it answers.
     pub session: Session,
@@ -25,9 +26,13 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// What servers say to each other (Figures 2 and 13).
+/// What servers say to each other (Figures 2 and 13; thesis 9.6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
+    /// A server asks whether it would get a vote.
+    PreVote(PreVote),
+    /// The answer to it.
+    PreVoteReply(PreVoteReply),
     /// A candidate asks for a vote.
     RequestVote(RequestVote),
     /// The answer to it.
@@ -46,6 +51,8 @@ impl Message {
     /// The short name of this kind, as plans and traces use it.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::PreVote(_) => "pre-vote",
+            Self::PreVoteReply(_) => "pre-vote-reply",
             Self::RequestVote(_) => "vote",
             Self::RequestVoteReply(_) => "vote-reply",
             Self::AppendEntries(_) => "append",
@@ -54,6 +61,26 @@ impl Message {
             Self::InstallSnapshotReply(_) => "snapshot-reply",
         }
     }
+
+    /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
+    pub(crate) const fn is_proposal(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::PreVoteReply(PreVoteReply { vote_granted: true }))
+    }
+}
+
+/// Pre-vote (thesis 9.6), arguments. The asker's id and the term that it proposes are in the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PreVote {
+    /// The last entry of the asker's log.
+    pub last_log: EntryId,
+}
+
+/// Pre-vote, results. A grant travels under the term that was proposed, so that nobody takes it for one of
+/// the past; a refusal travels under the voter's own, so that the asker hears of a higher one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PreVoteReply {
+    /// True means the asker would receive the vote. Nothing is promised.
+    pub vote_granted: bool,
 }
 
 /// RequestVote RPC, arguments. The candidate's id and term are in the envelope.

@@ -66,6 +66,9 @@ pub enum PlantedBug {
     /// What a follower's disk had past an installed snapshot stays there.
     #[cfg(feature = "planted-bugs")]
     StaleTail,
+    /// A pre-vote is granted under the voter's own term, which the asker takes for one of the past.
+    #[cfg(feature = "planted-bugs")]
+    PreVoteKeepsLowerTerm,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -88,7 +91,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -103,5 +106,6 @@ impl PlantedBug {
         ("ack-before-sync", Self::AckBeforeSync),
         ("last-included-term-forgotten", Self::LastIncludedTermForgotten),
         ("stale-tail", Self::StaleTail),
+        ("pre-vote-keeps-lower-term", Self::PreVoteKeepsLowerTerm),
     ];
 }

@@ -56,7 +56,9 @@ impl Raft {
         match self.role {
             Role::Leader { .. } if self.health == Health::Sound => Ok(self.append(Payload::Command(command))),
             Role::Leader { .. } => Err(NotLeader { leader: None }),
-            Role::Follower { .. } | Role::Candidate { .. } => Err(NotLeader { leader: self.leader() }),
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                Err(NotLeader { leader: self.leader() })
+            }
         }
     }
 
@@ -93,14 +95,16 @@ impl Raft {
 
     /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else. Then
     /// the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
-    /// becomes a follower (§5.1).
+    /// becomes a follower (§5.1). A term that is only proposed is nobody's yet.
     fn receive(&mut self, envelope: Envelope) {
         let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
         let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
         let sound = match &message {
             Message::AppendEntries(args) => append_entries::is_well_formed(term, args),
             Message::InstallSnapshot(args) => install_snapshot::is_well_formed(term, args),
-            Message::RequestVote(_)
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_) => true,
@@ -109,10 +113,11 @@ impl Raft {
             self.observe(|| Event::StrangerDropped { from });
             return;
         }
-        if term > self.current_term {
+        if term > self.current_term && !message.is_proposal() {
             self.change_role(term, Role::Follower { leader: None });
         }
         match message {
+            Message::PreVote(args) => self.handle_pre_vote(from, term, session, &args),
             Message::RequestVote(args) => {
                 let reply = self.handle_request_vote(from, term, &args);
                 self.send(from, session, Message::RequestVoteReply(reply));
@@ -128,10 +133,12 @@ impl Raft {
                 }
             }
             // A reply of the past answers a question that nobody asks any more.
-            Message::RequestVoteReply(_)
+            Message::PreVoteReply(_)
+            | Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_)
                 if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
+            Message::PreVoteReply(reply) => self.handle_pre_vote_reply(from, session, &reply),
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
             Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
@@ -169,11 +176,13 @@ impl Raft {
                 }
                 self.deadline = self.now.after(self.config.heartbeat);
             }
-            Role::Follower { .. } | Role::Candidate { .. } => {
-                if self.config.voters.binary_search(&self.config.id).is_ok() {
-                    self.start_election();
-                } else {
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                if !self.is_voter(self.config.id) {
                     self.reset_election_timer();
+                } else if self.config.pre_vote {
+                    self.start_pre_vote();
+                } else {
+                    self.start_election();
                 }
             }
         }
@@ -229,7 +238,7 @@ impl Raft {
         let Role::Leader { progress } = &self.role else { return };
         let durable = self.disk.durable().last.index;
         let mut reached: Vec<_> = progress.iter().map(|peer| peer.match_index).collect();
-        if self.config.voters.binary_search(&self.config.id).is_ok() {
+        if self.is_voter(self.config.id) {
             reached.push(durable);
         }
         let n = reached_by_majority(&mut reached);
@@ -317,7 +326,9 @@ impl Raft {
             let early = match &envelope.message {
                 Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
                 Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
-                Message::RequestVote(_)
+                Message::PreVote(_)
+                | Message::PreVoteReply(_)
+                | Message::RequestVote(_)
                 | Message::AppendEntries(_)
                 | Message::InstallSnapshot(_)
                 | Message::InstallSnapshotReply(_) => false,
@@ -328,6 +339,10 @@ impl Raft {
     }
 
     pub(crate) fn send(&mut self, to: NodeId, session: Session, message: Message) {
-        self.outbox.push(self.config.envelope(to, self.current_term, session, message));
+        self.send_under(self.current_term, to, session, message);
+    }
+
+    pub(crate) fn send_under(&mut self, term: Term, to: NodeId, session: Session, message: Message) {
+        self.outbox.push(self.config.envelope(to, term, session, message));
     }
 }

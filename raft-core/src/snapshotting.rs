@@ -190,7 +190,7 @@ impl Raft {
             Role::Leader { progress } => progress
                 .iter()
                 .any(|peer| peer.snapshot_heard().is_some_and(|at| self.now.since(at) < patience)),
-            Role::Follower { .. } | Role::Candidate { .. } => false,
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => false,
         }
     }
 

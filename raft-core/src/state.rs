@@ -84,6 +84,8 @@ pub struct Raft {
 pub(crate) enum Role {
     /// Answers leaders and candidates.
     Follower { leader: Option<NodeId> },
+    /// Asks whether an election would be won; `votes` is sorted.
+    PreCandidate { session: Session, votes: Vec<NodeId> },
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
@@ -161,6 +163,7 @@ impl Raft {
     pub const fn role(&self) -> RoleName {
         match self.role {
             Role::Follower { .. } => RoleName::Follower,
+            Role::PreCandidate { .. } => RoleName::PreCandidate,
             Role::Candidate { .. } => RoleName::Candidate,
             Role::Leader { .. } => RoleName::Leader,
         }
@@ -170,7 +173,7 @@ impl Raft {
     pub const fn leader(&self) -> Option<NodeId> {
         match self.role {
             Role::Follower { leader } => leader,
-            Role::Candidate { .. } => None,
+            Role::PreCandidate { .. } | Role::Candidate { .. } => None,
             Role::Leader { .. } => Some(self.config.id),
         }
     }
@@ -210,6 +213,10 @@ impl Raft {
         let Role::Leader { progress } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
         progress.get_mut(place).filter(|peer| peer.session == session || planted!(self, ReplyOfOldTerm))
+    }
+
+    pub(crate) fn is_voter(&self, server: NodeId) -> bool {
+        self.config.voters.binary_search(&server).is_ok()
     }
 
     pub(crate) fn others(&self) -> Vec<NodeId> {

@@ -43,6 +43,7 @@ fn figure_3_holds_under_misfortune() {
     }
     println!("{sum:?}");
     assert!(sum.crashes > 0 && sum.lost_writes > 0 && sum.cut > 0 && sum.repeated > 0, "{sum:?}");
+    assert!(sum.pre_votes > 0 && sum.elections > 0, "{sum:?}");
     assert!(sum.taken > 0 && sum.pieces > 0 && sum.installed > 0 && sum.loads > 0, "{sum:?}");
 }
 
@@ -79,7 +80,8 @@ fn planted_bugs_are_found() {
             PlantedBug::LeaderTwice => &["election-safety"],
             PlantedBug::AckBeforeSync => &["durable-before-ack"],
             PlantedBug::FixedTimeout | PlantedBug::PrevBelowSnapshot => &["no agreement"],
-            PlantedBug::TimerNotResetBySnapshot
+            PlantedBug::PreVoteKeepsLowerTerm
+            | PlantedBug::TimerNotResetBySnapshot
             | PlantedBug::BackUpByOne
             | PlantedBug::HeartbeatsWithoutEntries
             | PlantedBug::StaleTail => continue,

@@ -20,6 +20,8 @@ const HEALED_MS: u64 = 500;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) committed: usize,
+    /// Pre-votes that were counted, and leaders.
+    pub(crate) pre_votes: usize,
     pub(crate) elections: usize,
     pub(crate) crashes: usize,
     /// Writes that a crash took with it.
@@ -42,6 +44,7 @@ pub(crate) struct Report {
 impl std::ops::AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
         self.committed += other.committed;
+        self.pre_votes += other.pre_votes;
         self.elections += other.elections;
         self.crashes += other.crashes;
         self.lost_writes += other.lost_writes;
@@ -73,6 +76,8 @@ pub(crate) struct World {
     delay_ms: u64,
     /// The longest that a write takes to become durable.
     disk_ms: u64,
+    /// Whether servers differ in how they hold elections, as while they are upgraded one by one.
+    mixed: bool,
     /// A server crashes or starts once in so many milliseconds.
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
@@ -108,6 +113,7 @@ impl World {
             repeat,
             delay_ms,
             disk_ms: 15,
+            mixed: rng.one_in(2),
             crash_one_in,
             append_bytes_max,
             snapshot_entries,
@@ -223,6 +229,7 @@ impl World {
         config.heartbeat = Duration::from_millis(5);
         config.append_bytes_max = self.append_bytes_max;
         config.append_window = 3;
+        config.pre_vote = !self.mixed || self.rng.one_in(2);
         config.seed = self.rng.next_u64();
         config.observe = true;
         config.planted = self.planted;
@@ -313,6 +320,7 @@ impl World {
     }
 
     fn count(&mut self, event: &Event) {
+        self.report.pre_votes += usize::from(matches!(event, Event::PreVoteCounted { .. }));
         self.report.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
         self.report.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
         self.report.installed += usize::from(matches!(event, Event::Installed { .. }));
