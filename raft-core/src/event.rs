@@ -30,6 +30,16 @@ impl std::fmt::Display for RoleName {
     }
 }
 
+/// Why a leader gave way by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepDownReason {
+    /// It did not hear from a majority for an election timeout (thesis 6.2).
+    NoMajority,
+    /// Its disk did not confirm a write for [`Config::disk_patience`](crate::Config::disk_patience).
+    DiskHangs,
+}
+
 /// One change of what Figure 3 talks about. Given out in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -46,6 +56,21 @@ pub enum Event {
         to: RoleName,
         /// The leader of the term, where known.
         leader: Option<NodeId>,
+    },
+    /// A leader gives way by itself; its change of role follows.
+    SteppedDown {
+        /// The term that it led.
+        term: Term,
+        /// Why.
+        reason: StepDownReason,
+    },
+    /// A vote or a pre-vote was not heard, as the server follows a leader that it has just heard, or leads
+    /// (thesis 4.2.3).
+    VoteIgnored {
+        /// Who asked.
+        candidate: NodeId,
+        /// For which term.
+        term: Term,
     },
     /// The server decided whom to vote for (not yet durable, not yet sent).
     Voted {

@@ -29,7 +29,7 @@ impl Raft {
     fn hash_role(&self, hasher: &mut impl Hasher) {
         self.role().hash(hasher);
         match &self.role {
-            Role::Follower { leader } => leader.hash(hasher),
+            Role::Follower { .. } => self.leader().hash(hasher),
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
                 votes.hash(hasher)
             }

@@ -66,10 +66,10 @@ impl Raft {
         if term < self.current_term {
             return Some(InstallSnapshotReply::Received { snapshot: id, offset: 0 });
         }
-        let deadline = self.deadline;
+        let timer = self.timer;
         self.follow(leader)?;
         if planted!(self, TimerNotResetBySnapshot) {
-            self.deadline = deadline;
+            self.timer = timer;
         }
 
         // 6. Where the log has the last included entry, it and what follows are kept: all up to it is
@@ -118,7 +118,7 @@ impl Raft {
     ) {
         let now = self.now;
         let (base, last) = (self.log.base().index, self.log.last().index);
-        let Some(peer) = self.peer(follower, session) else { return };
+        let Some(peer) = self.hear(follower, session) else { return };
         match *reply {
             InstallSnapshotReply::Received { snapshot, offset } => peer.chunk_received(snapshot, offset, now),
             InstallSnapshotReply::Installed { snapshot } if snapshot.last_included.index > last => {

@@ -7,6 +7,7 @@
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
 //! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
+//! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
@@ -82,6 +83,7 @@
 //! leadership transfer.
 
 mod append_entries;
+mod check_quorum;
 mod config;
 mod disk;
 mod effects;
@@ -113,7 +115,7 @@ mod types;
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
-pub use event::{Event, RoleName};
+pub use event::{Event, RoleName, StepDownReason};
 pub use input::{Input, NotLeader};
 pub use message::{
     AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, PreVote,

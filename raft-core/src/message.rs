@@ -62,6 +62,11 @@ impl Message {
         }
     }
 
+    /// Whether a server asks for a vote, or whether it would get one.
+    pub(crate) const fn asks_for_vote(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::RequestVote(_))
+    }
+
     /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
     pub(crate) const fn is_proposal(&self) -> bool {
         matches!(self, Self::PreVote(_) | Self::PreVoteReply(PreVoteReply { vote_granted: true }))

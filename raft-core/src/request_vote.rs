@@ -102,7 +102,7 @@ impl Raft {
         let term = self.current_term;
         if self.role() == RoleName::PreCandidate {
             self.observe(|| Event::PreVoteCounted { term: term.next(), voter });
-            if wins {
+            if wins && self.may_campaign() {
                 self.start_election();
             }
         } else {

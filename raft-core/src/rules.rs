@@ -65,7 +65,9 @@ impl Raft {
     /// Tests the standing rules ("if there exists an N ..."), here and nowhere else, and says what
     /// has to be done about all that came in since the last time.
     pub fn take_effects(&mut self) -> Effects {
-        if self.health == Health::Sound && self.now >= self.deadline {
+        let waits = planted!(self, ClockWaitsForDisk) && self.disk.oldest_given().is_some();
+        if self.health == Health::Sound && !waits {
+            self.step_down();
             self.time_out();
         }
         self.advance_commit_index();
@@ -93,8 +95,8 @@ impl Raft {
         }
     }
 
-    /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else. Then
-    /// the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
+    /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else, and a vote if
+    /// there is a leader to be true to. Then the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
     /// becomes a follower (§5.1). A term that is only proposed is nobody's yet.
     fn receive(&mut self, envelope: Envelope) {
         let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
@@ -111,6 +113,13 @@ impl Raft {
         };
         if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
             self.observe(|| Event::StrangerDropped { from });
+            return;
+        }
+        if message.asks_for_vote() && self.hears_leader() {
+            self.observe(|| Event::VoteIgnored { candidate: from, term });
+            return;
+        }
+        if term < self.current_term && planted!(self, LowerTermUnanswered) {
             return;
         }
         if term > self.current_term && !message.is_proposal() {
@@ -167,17 +176,20 @@ impl Raft {
         self.count_own_vote();
     }
 
-    /// Followers and candidates (§5.2): the election timeout elapsed. Leaders: a heartbeat is due.
+    /// Followers and candidates (§5.2): if the election timeout elapsed. Leaders: if a heartbeat is due.
     fn time_out(&mut self) {
+        if self.now < self.timer {
+            return;
+        }
         match &mut self.role {
             Role::Leader { progress } => {
                 for peer in progress {
                     peer.heartbeat_due = true;
                 }
-                self.deadline = self.now.after(self.config.heartbeat);
+                self.timer = self.now.after(self.config.heartbeat);
             }
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
-                if !self.is_voter(self.config.id) {
+                if !self.may_campaign() {
                     self.reset_election_timer();
                 } else if self.config.pre_vote {
                     self.start_pre_vote();
@@ -190,9 +202,9 @@ impl Raft {
 
     /// Draws a new election timeout, so that split votes are rare and soon resolved (§5.2).
     pub(crate) fn reset_election_timer(&mut self) {
-        self.deadline = self.now.after(self.rng.duration(self.config.election_timeout));
+        self.timer = self.now.after(self.rng.duration(self.config.election_timeout));
         if planted!(self, FixedTimeout) {
-            self.deadline = next_poll(self.now.after(self.config.election_timeout.0));
+            self.timer = next_poll(self.now.after(self.config.election_timeout.0));
         }
     }
 
@@ -218,10 +230,13 @@ impl Raft {
     pub(crate) fn become_leader(&mut self) {
         let next_index = self.log.last().index.next();
         let session = Session(self.rng.next_u64());
-        let progress =
-            self.others().into_iter().map(|peer| Progress::new(peer, session, next_index)).collect();
+        let progress = self
+            .others()
+            .into_iter()
+            .map(|peer| Progress::new(peer, session, next_index, self.now))
+            .collect();
         self.change_role(self.current_term, Role::Leader { progress });
-        self.deadline = self.now.after(self.config.heartbeat);
+        self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
     }
 
@@ -237,15 +252,23 @@ impl Raft {
     fn advance_commit_index(&mut self) {
         let Role::Leader { progress } = &self.role else { return };
         let durable = self.disk.durable().last.index;
-        let mut reached: Vec<_> = progress.iter().map(|peer| peer.match_index).collect();
-        if self.is_voter(self.config.id) {
-            reached.push(durable);
-        }
-        let n = reached_by_majority(&mut reached);
+        let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
         let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
         if of_this_term || planted!(self, CommitByCounting) {
             self.commit_to(n);
         }
+    }
+
+    /// The furthest that a majority of the voters has reached, of whom this leader is one, perhaps.
+    pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
+        &self,
+        progress: &[Progress],
+        by: impl Fn(&Progress) -> T,
+        by_leader: T,
+    ) -> T {
+        let leader = self.is_voter(self.config.id).then_some(by_leader);
+        let mut reached: Vec<_> = progress.iter().map(by).chain(leader).collect();
+        reached_by_majority(&mut reached)
     }
 
     /// The only place where the commit index changes. It never goes back.
@@ -317,7 +340,7 @@ impl Raft {
             return None;
         }
         let whole = batch.parts.iter().any(|part| part.chunk.done);
-        let token = self.disk.give(self.hard_state(), self.log.last(), whole);
+        let token = self.disk.give(self.now, self.hard_state(), self.log.last(), whole);
         Some(Write { batch: Batch { commit_index: self.commit_index, ..batch }, token })
     }
 
@@ -326,9 +349,9 @@ impl Raft {
             let early = match &envelope.message {
                 Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
                 Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
+                Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
                 Message::PreVote(_)
                 | Message::PreVoteReply(_)
-                | Message::RequestVote(_)
                 | Message::AppendEntries(_)
                 | Message::InstallSnapshot(_)
                 | Message::InstallSnapshotReply(_) => false,

@@ -29,25 +29,39 @@
 //! | --- | --- | --- |
 //! | `bytes` | the most that is sent in one message | 256 KiB |
 //! | `trailing` | how many entries are left before a snapshot | 0 |
+//! | `every` | entries after which a snapshot is taken | 100,000 |
 //! | `cache` | how many bytes of payloads are kept in memory | 64 MiB |
 //! | `prevote` | whether there is pre-vote | 1 |
+//! | `quorum` | whether there is check-quorum | 1 |
+//! | `patience` | milliseconds that the disk may take | 1,000 |
 //! | `delay` | milliseconds that a message takes, of the whole cluster | 1 |
 
 mod stage;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use raft_core::PlantedBug;
 
 use stage::Stage;
+
+/// What a script says, and what is said when it is played by servers with a bug, or without.
+fn play(path: &Path, planted: Option<PlantedBug>) -> (String, String) {
+    let written = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let heard = Stage::new(planted).play(&written);
+    (written, heard)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts")
+}
 
 #[test]
 fn scripts_play_as_written() {
     let mut played = 0;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    for file in std::fs::read_dir(folder).unwrap() {
+    for file in std::fs::read_dir(folder()).unwrap() {
         let path = file.unwrap().path();
-        let written = std::fs::read_to_string(&path).unwrap();
-        let heard = Stage::default().play(&written);
+        let (written, heard) = play(&path, None);
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &heard).unwrap();
         } else {
@@ -56,4 +70,63 @@ fn scripts_play_as_written() {
         played += 1;
     }
     assert!(played > 0, "no scripts were found");
+}
+
+/// Each bug, and a script that it cannot play as written: where elections wedge or leaders stay that should
+/// not, seeds see nothing wrong with safety.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_planted_bug_does_not_play_as_written() {
+    for (bug, script) in [
+        // Bugs L1, L2 and L3 of the project's list, and so on.
+        (PlantedBug::VotesDisturbLeaders, "a_leader_that_one_server_cannot_reach_stays"),
+        (PlantedBug::VotesDisturbLeaders, "a_chain_around_a_connected_majority_keeps_or_regains_its_leader"),
+        (PlantedBug::PreVoteKeepsLowerTerm, "a_server_of_a_lower_term_grants_a_pre_vote_that_counts"),
+        (PlantedBug::LowerTermUnanswered, "a_pre_candidate_is_not_stuck_while_servers_are_upgraded"),
+        (
+            PlantedBug::LowerTermUnanswered,
+            "a_candidate_that_nobody_hears_is_freed_by_its_answer_to_the_leader",
+        ),
+        (PlantedBug::QuorumNotChecked, "a_leader_that_hears_from_no_majority_gives_way"),
+        (PlantedBug::ClockWaitsForDisk, "a_leader_whose_disk_hangs_gives_way"),
+        (PlantedBug::HungDiskLeads, "a_leader_whose_disk_hangs_gives_way"),
+        (PlantedBug::AppendJudgedByDurableTerm, "a_candidate_follows_no_older_leader"),
+        (PlantedBug::VoteAskedBeforePersisted, "a_leader_is_elected_and_a_command_committed"),
+        (PlantedBug::TimerNotResetBySnapshot, "a_follower_that_takes_a_long_snapshot_starts_no_election"),
+    ] {
+        let (written, heard) = play(&folder().join(script).with_extension("txt"), Some(bug));
+        assert_ne!(heard, written, "{bug:?}");
+    }
+}
+
+/// Every mixture of servers with and without pre-vote and check-quorum, in troubles that have wedged others:
+/// a term from isolation, a higher term with a shorter log, and links that work in one direction. In the end
+/// there is a leader: for a second nobody looks for one.
+#[test]
+fn no_mixture_of_servers_wedges() {
+    let leads = "timeout n1\nelapse 100";
+    let apart = "disk n1 1 1 2 term=2\ndisk n3 1 1 term=7\n";
+    let troubles = [
+        format!("{leads}\nisolate n3\nelapse 1000\nheal"),
+        format!("{leads}\ncut n1>n3 n2>n3\nelapse 1000\nheal"),
+        format!("{leads}\ncut n2>n1 n3>n1\nelapse 1000\nheal"),
+        format!("{apart}disk n2 1 1 2 term=2"),
+        format!("{apart}isolate n2"),
+    ];
+    for mixture in 0..64_u8 {
+        let is = |bit: u8| mixture >> bit & 1;
+        let options: String = (0..3)
+            .map(|id| format!("crash n{} prevote={} quorum={}\n", id + 1, is(id), is(id + 3)))
+            .collect();
+        for trouble in &troubles {
+            let script = format!(
+                "cluster 3\n{options}{trouble}\nelapse 3000\n----\n\nelapse 1000\nstate n1\nstate n3\n----\n"
+            );
+            let heard = Stage::default().play(&script);
+            let (_, last) = heard.rsplit_once("----\n").unwrap();
+            let mut lines = last.lines().filter(|line| !line.contains("ms: n2"));
+            let calm = |line: &str| !line.contains("ms: ") && !line.contains("candidate");
+            assert!(lines.all(calm), "{heard}");
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, Raft, RoleName, Snapshot, Stored, Time, Write,
+    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, RoleName, Snapshot, Stored,
+    Time, Write,
 };
 
 use crate::words::{describe, describe_entries, describe_write, disk, number};
@@ -15,6 +16,7 @@ type Options = BTreeMap<String, usize>;
 
 #[derive(Default)]
 pub(crate) struct Stage {
+    planted: Option<PlantedBug>,
     servers: Vec<Server>,
     /// What is on its way, and when it arrives by itself.
     network: VecDeque<(u64, Envelope)>,
@@ -43,6 +45,11 @@ struct Server {
 }
 
 impl Stage {
+    /// An empty stage. Whoever appears on it has this bug.
+    pub(crate) fn new(planted: Option<PlantedBug>) -> Self {
+        Self { planted, ..Self::default() }
+    }
+
     /// The script as it should read: comments and commands as they are, and after each `----` what the
     /// servers did because of the commands before it.
     pub(crate) fn play(mut self, script: &str) -> String {
@@ -112,12 +119,27 @@ impl Stage {
     fn cluster(&mut self, size: u64, options: &Options) {
         self.delay = options.get("delay").map_or(1, |&delay| delay as u64);
         for id in 1..=size {
-            let raft = start(id, size, options, &Stored::default());
+            let raft = self.start(id, size, options, &Stored::default());
             let (now, disk, written, in_flight, hangs, state, delivered) = Default::default();
             let options = options.clone();
             let server = Server { raft, options, now, disk, written, in_flight, hangs, state, delivered };
             self.servers.push(server);
         }
+    }
+
+    fn start(&self, id: u64, size: u64, options: &Options, disk: &Stored) -> Raft {
+        let option = |key: &str, default: usize| options.get(key).copied().unwrap_or(default);
+        let mut config = Config::new(NodeId::new(id), (1..=size).map(NodeId::new).collect());
+        config.append_bytes_max = option("bytes", config.append_bytes_max);
+        config.cache_bytes_max = option("cache", config.cache_bytes_max);
+        config.snapshot_trailing = option("trailing", 0) as u64;
+        config.snapshot_entries = option("every", 100_000) as u64;
+        config.pre_vote = option("prevote", 1) == 1;
+        config.check_quorum = option("quorum", 1) == 1;
+        config.disk_patience = Duration::from_millis(option("patience", 1_000) as u64);
+        config.observe = true;
+        config.planted = self.planted;
+        Raft::new(config, disk.restored(), Time::ZERO).unwrap()
     }
 
     fn state(&mut self, id: &str) {
@@ -138,8 +160,10 @@ impl Stage {
 
     fn restart(&mut self, id: &str) {
         let size = self.servers.len() as u64;
+        let (options, disk) = (self.server(id).options.clone(), self.server(id).disk.clone());
+        let raft = self.start(number(id), size, &options, &disk);
         let server = self.server(id);
-        server.raft = start(number(id), size, &server.options, &server.disk);
+        server.raft = raft;
         server.in_flight.clear();
         server.state.clear();
         server.written = server.disk.clone();
@@ -261,24 +285,19 @@ impl Stage {
 
     /// Says what is worth saying while time elapses.
     fn tell(&mut self, id: &str, event: &Event) {
-        if let Event::Role { from, term, to, .. } = event
-            && self.elapsing
+        let what = if let Event::Role { from, term, to, .. } = event
             && (from != to || *to == RoleName::Candidate)
         {
-            writeln!(self.out, "{:>5} ms: {id} is {to} in {term}", self.elapsed).unwrap();
+            format!("is {to} in {term}")
+        } else if let Event::SteppedDown { term, reason } = event {
+            format!("steps down in {term}: {reason:?}")
+        } else {
+            return;
+        };
+        if self.elapsing {
+            writeln!(self.out, "{:>5} ms: {id} {what}", self.elapsed).unwrap();
         }
     }
-}
-
-fn start(id: u64, size: u64, options: &Options, disk: &Stored) -> Raft {
-    let option = |key: &str, default: usize| options.get(key).copied().unwrap_or(default);
-    let mut config = Config::new(NodeId::new(id), (1..=size).map(NodeId::new).collect());
-    config.append_bytes_max = option("bytes", config.append_bytes_max);
-    config.cache_bytes_max = option("cache", config.cache_bytes_max);
-    config.snapshot_trailing = option("trailing", 0) as u64;
-    config.pre_vote = option("prevote", 1) == 1;
-    config.observe = true;
-    Raft::new(config, disk.restored(), Time::ZERO).unwrap()
 }
 
 fn parse(options: &[&str]) -> Options {

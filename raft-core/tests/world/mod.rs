@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use raft_core::figure3::{Broken, Figure3, Property};
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, Rng, RoleName, Time,
+    Config, Effects, Envelope, Event, Input, LogIndex, Message, NodeId, PlantedBug, PreVoteReply, Raft, Rng,
+    RoleName, StepDownReason, Time,
 };
 
 use server::Server;
@@ -15,6 +16,9 @@ use server::Server;
 /// How long things go wrong, and how long the cluster has to agree once they no longer do.
 const MISFORTUNE_MS: u64 = 1_500;
 const HEALED_MS: u64 = 500;
+/// How long a server waits for its disk, and the longest that one hangs.
+const DISK_PATIENCE_MS: u64 = 60;
+const HANG_MS: u64 = 300;
 
 /// What a run did, so that a test can see that it did something.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,10 @@ pub(crate) struct Report {
     /// Pre-votes that were counted, and leaders.
     pub(crate) pre_votes: usize,
     pub(crate) elections: usize,
+    /// Votes that were not heard, and leaders that gave way as they were alone or their disk hung.
+    pub(crate) ignored: usize,
+    pub(crate) alone: usize,
+    pub(crate) hung: usize,
     pub(crate) crashes: usize,
     /// Writes that a crash took with it.
     pub(crate) lost_writes: usize,
@@ -46,6 +54,9 @@ impl std::ops::AddAssign for Report {
         self.committed += other.committed;
         self.pre_votes += other.pre_votes;
         self.elections += other.elections;
+        self.ignored += other.ignored;
+        self.alone += other.alone;
+        self.hung += other.hung;
         self.crashes += other.crashes;
         self.lost_writes += other.lost_writes;
         self.cut += other.cut;
@@ -74,10 +85,12 @@ pub(crate) struct World {
     loss: u64,
     repeat: u64,
     delay_ms: u64,
-    /// The longest that a write takes to become durable.
+    /// The longest that a write takes to become durable; now and then one hangs for much longer.
     disk_ms: u64,
-    /// Whether servers differ in how they hold elections, as while they are upgraded one by one.
-    mixed: bool,
+    hangs: bool,
+    /// One in so many servers starts without pre-vote, and as many without check-quorum: all, some as while
+    /// they are upgraded one by one, or almost none.
+    without_one_in: u64,
     /// A server crashes or starts once in so many milliseconds.
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
@@ -113,7 +126,8 @@ impl World {
             repeat,
             delay_ms,
             disk_ms: 15,
-            mixed: rng.one_in(2),
+            without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
+            hangs: rng.one_in(2),
             crash_one_in,
             append_bytes_max,
             snapshot_entries,
@@ -187,7 +201,10 @@ impl World {
 
     fn heal(&mut self) -> Result<(), Broken> {
         self.cut.clear();
-        (self.loss, self.repeat, self.delay_ms, self.disk_ms) = (0, 0, 1, 1);
+        (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
+        for server in self.servers.values_mut() {
+            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now_ms);
+        }
         for id in self.voters.clone() {
             if self.servers[&id].raft.is_none() {
                 self.start(id)?;
@@ -229,7 +246,9 @@ impl World {
         config.heartbeat = Duration::from_millis(5);
         config.append_bytes_max = self.append_bytes_max;
         config.append_window = 3;
-        config.pre_vote = !self.mixed || self.rng.one_in(2);
+        config.pre_vote = !self.rng.one_in(self.without_one_in);
+        config.check_quorum = !self.rng.one_in(self.without_one_in);
+        config.disk_patience = Duration::from_millis(DISK_PATIENCE_MS);
         config.seed = self.rng.next_u64();
         config.observe = true;
         config.planted = self.planted;
@@ -240,6 +259,7 @@ impl World {
         let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
         let restored = server.disk.restored();
+        server.durable_term = restored.hard_state.current_term;
         self.figure3.started(id, &restored)?;
         server.raft = Some(Raft::new(config, restored, now).unwrap());
         Ok(())
@@ -261,7 +281,7 @@ impl World {
                 return Ok(());
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
-            server.disk.apply(write.batch);
+            server.apply(write.batch);
             self.step(id, Input::Persisted(write.token))?;
         }
     }
@@ -291,7 +311,9 @@ impl World {
         if let Some(write) = write {
             server.written.apply(write.batch.clone());
             let last = server.in_flight.back().map_or(0, |(due, _)| *due);
-            server.in_flight.push_back((last.max(self.now_ms + self.rng.below(self.disk_ms)), write));
+            let hangs = self.hangs && self.rng.one_in(60);
+            let takes = self.rng.below(if hangs { HANG_MS } else { self.disk_ms });
+            server.in_flight.push_back((last.max(self.now_ms + takes), write));
         }
         self.report.loads += load.len();
         for load in load {
@@ -321,6 +343,10 @@ impl World {
 
     fn count(&mut self, event: &Event) {
         self.report.pre_votes += usize::from(matches!(event, Event::PreVoteCounted { .. }));
+        let stepped_down = |why| matches!(event, Event::SteppedDown { reason, .. } if *reason == why);
+        self.report.ignored += usize::from(matches!(event, Event::VoteIgnored { .. }));
+        self.report.alone += usize::from(stepped_down(StepDownReason::NoMajority));
+        self.report.hung += usize::from(stepped_down(StepDownReason::DiskHangs));
         self.report.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
         self.report.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
         self.report.installed += usize::from(matches!(event, Event::Installed { .. }));
@@ -337,6 +363,13 @@ impl World {
     }
 
     fn send(&mut self, envelope: Envelope) {
+        let proposal = matches!(
+            envelope.message,
+            Message::PreVote(_) | Message::PreVoteReply(PreVoteReply { vote_granted: true })
+        );
+        let durable = proposal || envelope.term <= self.servers[&envelope.from].durable_term;
+        // Where a bug is planted, Figure 3 has to find it.
+        assert!(durable || self.planted.is_some(), "a term that is not durable leaves: {envelope:?}");
         if self.cut.contains(&(envelope.from, envelope.to)) {
             self.report.cut += 1;
             return;
