@@ -16,7 +16,7 @@ impl Raft {
     /// Leaders (§5.3): whoever lacks entries is sent them, as far as the follower's window has room;
     /// whoever is due a heartbeat gets one, with entries if there are any to send.
     pub(crate) fn replicate(&mut self) {
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let last = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
         for peer in progress {

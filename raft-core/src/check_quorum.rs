@@ -27,9 +27,9 @@ impl Raft {
         heard && self.config.check_quorum && !planted!(self, VotesDisturbLeaders)
     }
 
-    /// Whether this server may ask for votes. One whose disk hangs could not keep its own.
+    /// Whether this server may ask for votes. One whose disk hangs could not give its own.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.is_voter(self.config.id) && self.disk_hangs_at().is_none_or(|at| self.now < at)
+        self.is_voter(self.config.id) && !self.disk_hangs()
     }
 
     /// When a leader gives way, unless it hears of a follower or of its disk before, and why.
@@ -38,7 +38,7 @@ impl Raft {
     /// then. So is a disk that hangs, though others might make its entries durable without it: commands must
     /// not depend on a disk that may be broken.
     pub(crate) fn steps_down_at(&self) -> Option<(Time, StepDownReason)> {
-        let Role::Leader { progress } = &self.role else { return None };
+        let Role::Leader { progress, .. } = &self.role else { return None };
         let mut due = Vec::new();
         if self.config.check_quorum && !planted!(self, QuorumNotChecked) {
             let heard = self.reached_by_majority(progress, |peer| peer.heard, self.now);
@@ -61,6 +61,11 @@ impl Raft {
             self.observe(|| Event::SteppedDown { term, reason });
             self.change_role(term, Role::Follower { leader: None });
         }
+    }
+
+    /// Whether no vote could be given, as it would not get to the disk.
+    pub(crate) fn disk_hangs(&self) -> bool {
+        self.disk_hangs_at().is_some_and(|at| self.now >= at)
     }
 
     /// When the oldest write that is not confirmed has taken longer than a disk may.

@@ -125,6 +125,7 @@ impl Disk {
             | Message::PreVoteReply(_)
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
+            | Message::TimeoutNow
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => 0,
         };

@@ -72,6 +72,18 @@ pub enum Event {
         /// For which term.
         term: Term,
     },
+    /// A leader begins to hand over leadership (thesis 3.10).
+    TransferStarted {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// A transfer of leadership has ended.
+    TransferEnded {
+        /// Who was to lead; whether it does, its own change of role tells.
+        to: NodeId,
+        /// Whether the server that was to hand over still leads: then the transfer has failed.
+        leads: bool,
+    },
     /// The server decided whom to vote for (not yet durable, not yet sent).
     Voted {
         /// In which term.

@@ -165,6 +165,8 @@ impl Figure3 {
             Event::Voted { .. }
             | Event::SteppedDown { .. }
             | Event::VoteIgnored { .. }
+            | Event::TransferStarted { .. }
+            | Event::TransferEnded { .. }
             | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
             | Event::AppendAccepted { .. }

@@ -33,7 +33,8 @@ impl Raft {
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
                 votes.hash(hasher)
             }
-            Role::Leader { progress } => {
+            Role::Leader { progress, transfer } => {
+                transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
                     match &peer.pace {

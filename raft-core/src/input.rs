@@ -1,4 +1,6 @@
-//! What the world tells a server, and why it may refuse a command.
+//! What the world tells a server, and why it may refuse what it is asked.
+
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -44,20 +46,69 @@ pub enum Input {
     },
 }
 
-/// Only the leader takes commands, and this server does not lead. The command was not appended.
+/// Why a command was not appended. It certainly never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotLeader {
-    /// The leader of this server's term, where known.
-    pub leader: Option<NodeId>,
+pub enum ProposeError {
+    /// Only the leader takes commands, and this server does not lead.
+    NotLeader {
+        /// The leader of this server's term, where known.
+        leader: Option<NodeId>,
+    },
+    /// This server hands over leadership (thesis 3.10), and takes no commands until that has ended.
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
 }
 
-impl std::fmt::Display for NotLeader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.leader {
-            Some(leader) => write!(f, "this server does not lead; ask {leader}"),
-            None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
+impl fmt::Display for ProposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => not_leader(f, *leader),
+            Self::Transferring { to } => {
+                write!(f, "this server is handing over leadership to {to}; ask that one, or later")
+            }
         }
     }
 }
 
-impl std::error::Error for NotLeader {}
+impl std::error::Error for ProposeError {}
+
+/// Why no transfer of leadership was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferError {
+    /// This server does not lead.
+    NotLeader {
+        /// The leader of this server's term, where known.
+        leader: Option<NodeId>,
+    },
+    /// The target does not vote, and so cannot lead.
+    NotVoter,
+    /// This server leads already.
+    ToItself,
+    /// One to another server is under way.
+    UnderWay {
+        /// To which.
+        to: NodeId,
+    },
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => not_leader(f, *leader),
+            Self::NotVoter => write!(f, "the target is not a voter and cannot lead"),
+            Self::ToItself => write!(f, "this server leads already"),
+            Self::UnderWay { to } => write!(f, "this server is handing over leadership to {to}; try later"),
+        }
+    }
+}
+
+impl std::error::Error for TransferError {}
+
+fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
+    match leader {
+        Some(leader) => write!(f, "this server does not lead; ask {leader}"),
+        None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
+    }
+}

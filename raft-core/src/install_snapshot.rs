@@ -15,7 +15,7 @@ impl Raft {
     pub(crate) fn send_snapshots(&mut self) {
         let Some(whole) = self.snapshots.whole() else { return };
         let (snapshot, base) = (whole.id, self.log.base().index);
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let mut started = Vec::new();
         for peer in progress {
             // The one place where it is decided whether a follower gets entries or a snapshot.
@@ -36,7 +36,7 @@ impl Raft {
 
     /// A piece came from disk, or is not there any more, and goes to whoever waits for it.
     pub(crate) fn send_chunk(&mut self, id: SnapshotId, offset: u64, chunk: Option<&Chunk>) {
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let mut sent = Vec::new();
         for peer in progress.iter_mut() {
             if peer.sends_chunk(id, offset, self.now) {

@@ -8,6 +8,7 @@
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
 //! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
 //! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
+//! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
@@ -79,8 +80,7 @@
 //!
 //! # What is not here yet
 //!
-//! Membership changes (§6), linearizable reads without a log entry (§8), clients' sessions and
-//! leadership transfer.
+//! Membership changes (§6), linearizable reads without a log entry (§8) and clients' sessions.
 
 mod append_entries;
 mod check_quorum;
@@ -110,13 +110,14 @@ mod snapshot;
 mod snapshotting;
 mod state;
 mod stored;
+mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
-pub use input::{Input, NotLeader};
+pub use input::{Input, ProposeError, TransferError};
 pub use message::{
     AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, PreVote,
     PreVoteReply, RequestVote, RequestVoteReply,

@@ -26,7 +26,7 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// What servers say to each other (Figures 2 and 13; thesis 9.6).
+/// What servers say to each other (Figures 2 and 13; thesis 9.6, 3.10).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// A server asks whether it would get a vote.
@@ -37,6 +37,8 @@ pub enum Message {
     RequestVote(RequestVote),
     /// The answer to it.
     RequestVoteReply(RequestVoteReply),
+    /// A leader tells whom it hands leadership to that the time to start an election is now (thesis 3.10).
+    TimeoutNow,
     /// A leader replicates entries; without entries it is a heartbeat.
     AppendEntries(AppendEntries),
     /// The answer to it.
@@ -55,6 +57,7 @@ impl Message {
             Self::PreVoteReply(_) => "pre-vote-reply",
             Self::RequestVote(_) => "vote",
             Self::RequestVoteReply(_) => "vote-reply",
+            Self::TimeoutNow => "timeout-now",
             Self::AppendEntries(_) => "append",
             Self::AppendEntriesReply(_) => "append-reply",
             Self::InstallSnapshot(_) => "snapshot",
@@ -62,9 +65,9 @@ impl Message {
         }
     }
 
-    /// Whether a server asks for a vote, or whether it would get one.
-    pub(crate) const fn asks_for_vote(&self) -> bool {
-        matches!(self, Self::PreVote(_) | Self::RequestVote(_))
+    /// Whether a server wants to be elected, or asks whether it would be, without having been told to by the leader.
+    pub(crate) const fn disturbs_leader(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::RequestVote(RequestVote { told_by_leader: false, .. }))
     }
 
     /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
@@ -93,6 +96,9 @@ pub struct PreVoteReply {
 pub struct RequestVote {
     /// The last entry of the candidate's log (lastLogIndex, lastLogTerm).
     pub last_log: EntryId,
+    /// Whether the leader told the candidate to start this election: then it is heard where a leader is
+    /// (thesis 4.2.3).
+    pub told_by_leader: bool,
 }
 
 /// RequestVote RPC, results.

@@ -90,6 +90,9 @@ pub enum PlantedBug {
     /// A candidate asks for votes before its term, its vote and its log are on disk.
     #[cfg(feature = "planted-bugs")]
     VoteAskedBeforePersisted,
+    /// Whoever is told to start an election asks for votes like anybody (thesis 4.2.3 taken too far).
+    #[cfg(feature = "planted-bugs")]
+    TransferVoteNotMarked,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -112,7 +115,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 22] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -135,5 +138,6 @@ impl PlantedBug {
         ("clock-waits-for-disk", Self::ClockWaitsForDisk),
         ("append-judged-by-durable-term", Self::AppendJudgedByDurableTerm),
         ("vote-asked-before-persisted", Self::VoteAskedBeforePersisted),
+        ("transfer-vote-not-marked", Self::TransferVoteNotMarked),
     ];
 }

@@ -27,7 +27,7 @@ impl Raft {
         session: Session,
         args: &PreVote,
     ) {
-        let vote_granted = self.would_vote(asker, proposed, args.last_log);
+        let vote_granted = self.would_vote(asker, proposed, args.last_log) && !self.disk_hangs();
         let term =
             if vote_granted && !planted!(self, PreVoteKeepsLowerTerm) { proposed } else { self.current_term };
         self.send_under(term, asker, session, Message::PreVoteReply(PreVoteReply { vote_granted }));

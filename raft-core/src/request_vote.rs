@@ -11,14 +11,15 @@ impl Raft {
     /// Candidates (§5.2): increment the term, vote for oneself, reset the timer, ask all others.
     ///
     /// The vote for oneself is decided here and counts once it is durable, like anybody's.
-    pub(crate) fn start_election(&mut self) {
+    pub(crate) fn start_election(&mut self, told_by_leader: bool) {
         let session = Session(self.rng.next_u64());
         self.change_role(self.current_term.next(), Role::Candidate { session, votes: Vec::new() });
         self.voted_for = Some(self.config.id);
         self.observe_vote(self.config.id);
         self.reset_election_timer();
         for voter in self.others() {
-            self.send(voter, session, Message::RequestVote(RequestVote { last_log: self.log.last() }));
+            let args = RequestVote { last_log: self.log.last(), told_by_leader };
+            self.send(voter, session, Message::RequestVote(args));
         }
     }
 
@@ -103,7 +104,7 @@ impl Raft {
         if self.role() == RoleName::PreCandidate {
             self.observe(|| Event::PreVoteCounted { term: term.next(), voter });
             if wins && self.may_campaign() {
-                self.start_election();
+                self.start_election(false);
             }
         } else {
             self.observe(|| Event::VoteCounted { term, voter });

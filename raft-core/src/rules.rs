@@ -8,7 +8,7 @@ use crate::append_entries;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::{Entry, Payload};
 use crate::event::Event;
-use crate::input::{Input, NotLeader};
+use crate::input::{Input, ProposeError};
 use crate::install_snapshot;
 use crate::log::{Found, Ungiven};
 use crate::message::{Envelope, Message};
@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
 use crate::snapshot::{Load, Loaded, Snapshot};
 use crate::state::{Health, Raft, Role};
+use crate::transfer::Transfer;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// At most this many bytes of payload are handed out to be applied at once; a no-op counts as one byte.
@@ -51,13 +52,18 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// This server does not lead, and nothing was appended.
-    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, NotLeader> {
+    /// This server does not lead, or is about to lead no longer, and nothing was appended.
+    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, ProposeError> {
         match self.role {
-            Role::Leader { .. } if self.health == Health::Sound => Ok(self.append(Payload::Command(command))),
-            Role::Leader { .. } => Err(NotLeader { leader: None }),
+            Role::Leader { .. } if self.health != Health::Sound => {
+                Err(ProposeError::NotLeader { leader: None })
+            }
+            Role::Leader { transfer: Some(Transfer { to, .. }), .. } => {
+                Err(ProposeError::Transferring { to })
+            }
+            Role::Leader { transfer: None, .. } => Ok(self.append(Payload::Command(command))),
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
-                Err(NotLeader { leader: self.leader() })
+                Err(ProposeError::NotLeader { leader: self.leader() })
             }
         }
     }
@@ -71,6 +77,7 @@ impl Raft {
             self.time_out();
         }
         self.advance_commit_index();
+        self.hand_over();
         self.send_snapshots();
         self.replicate();
         let restore = self.take_restore();
@@ -96,8 +103,8 @@ impl Raft {
     }
 
     /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else, and a vote if
-    /// there is a leader to be true to. Then the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
-    /// becomes a follower (§5.1). A term that is only proposed is nobody's yet.
+    /// there is a leader to be true to. Then the higher-term rule, once, ahead of all else: whoever hears of
+    /// a higher term adopts it and becomes a follower (§5.1). A term that is only proposed is nobody's yet.
     fn receive(&mut self, envelope: Envelope) {
         let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
         let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
@@ -108,6 +115,7 @@ impl Raft {
             | Message::PreVoteReply(_)
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
+            | Message::TimeoutNow
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_) => true,
         };
@@ -115,7 +123,7 @@ impl Raft {
             self.observe(|| Event::StrangerDropped { from });
             return;
         }
-        if message.asks_for_vote() && self.hears_leader() {
+        if message.disturbs_leader() && self.hears_leader() {
             self.observe(|| Event::VoteIgnored { candidate: from, term });
             return;
         }
@@ -125,6 +133,10 @@ impl Raft {
         if term > self.current_term && !message.is_proposal() {
             self.change_role(term, Role::Follower { leader: None });
         }
+        self.handle(from, term, session, message);
+    }
+
+    fn handle(&mut self, from: NodeId, term: Term, session: Session, message: Message) {
         match message {
             Message::PreVote(args) => self.handle_pre_vote(from, term, session, &args),
             Message::RequestVote(args) => {
@@ -136,6 +148,9 @@ impl Raft {
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }
             }
+            // What a leader of the past wants is nobody's wish any more.
+            Message::TimeoutNow if term < self.current_term => {}
+            Message::TimeoutNow => self.handle_timeout_now(),
             Message::InstallSnapshot(args) => {
                 if let Some(reply) = self.handle_install_snapshot(from, term, session, args) {
                     self.send(from, session, Message::InstallSnapshotReply(reply));
@@ -182,9 +197,12 @@ impl Raft {
             return;
         }
         match &mut self.role {
-            Role::Leader { progress } => {
+            Role::Leader { progress, transfer } => {
                 for peer in progress {
                     peer.heartbeat_due = true;
+                }
+                if let Some(transfer) = transfer {
+                    transfer.told = false;
                 }
                 self.timer = self.now.after(self.config.heartbeat);
             }
@@ -194,7 +212,7 @@ impl Raft {
                 } else if self.config.pre_vote {
                     self.start_pre_vote();
                 } else {
-                    self.start_election();
+                    self.start_election(false);
                 }
             }
         }
@@ -210,7 +228,7 @@ impl Raft {
 
     /// The only place where role and term change. With a new term the vote is free again.
     pub(crate) fn change_role(&mut self, term: Term, role: Role) {
-        let (from_term, from) = (self.current_term, self.role());
+        let (from_term, from, transferring) = (self.current_term, self.role(), self.transferring());
         if term > self.current_term {
             self.current_term = term;
             self.voted_for = None;
@@ -223,6 +241,9 @@ impl Raft {
         }
         let (to, leader) = (self.role(), self.leader());
         self.observe(|| Event::Role { from_term, from, term, to, leader });
+        if let Some(to) = transferring {
+            self.observe(|| Event::TransferEnded { to, leads: false });
+        }
     }
 
     /// Leaders (§5.2, §8): announce it at once, with an entry of the new term, which commits what
@@ -235,7 +256,7 @@ impl Raft {
             .into_iter()
             .map(|peer| Progress::new(peer, session, next_index, self.now))
             .collect();
-        self.change_role(self.current_term, Role::Leader { progress });
+        self.change_role(self.current_term, Role::Leader { progress, transfer: None });
         self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
     }
@@ -250,7 +271,7 @@ impl Raft {
     /// Leaders: if there exists an N such that a majority of matchIndex ≥ N, and log\[N\] is of the
     /// current term, N is committed (§5.3, §5.4). The leader counts itself up to what it has on disk.
     fn advance_commit_index(&mut self) {
-        let Role::Leader { progress } = &self.role else { return };
+        let Role::Leader { progress, .. } = &self.role else { return };
         let durable = self.disk.durable().last.index;
         let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
         let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
@@ -352,6 +373,7 @@ impl Raft {
                 Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
                 Message::PreVote(_)
                 | Message::PreVoteReply(_)
+                | Message::TimeoutNow
                 | Message::AppendEntries(_)
                 | Message::InstallSnapshot(_)
                 | Message::InstallSnapshotReply(_) => false,

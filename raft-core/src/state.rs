@@ -13,6 +13,7 @@ use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
+use crate::transfer::Transfer;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
@@ -91,7 +92,7 @@ pub(crate) enum Role {
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress> },
+    Leader { progress: Vec<Progress>, transfer: Option<Transfer> },
 }
 
 /// Whether a server may still speak.
@@ -199,7 +200,9 @@ impl Raft {
     /// When this server wants to be told the time next, with [`Input::Tick`](crate::Input::Tick).
     /// Nothing needs to be asked before that, and any input may move it.
     pub fn deadline(&self) -> Time {
-        self.steps_down_at().map_or(self.timer, |(at, _)| self.timer.min(at))
+        let steps_down_at = self.steps_down_at().map(|(at, _)| at);
+        let transfer_ends_at = self.transfer().map(|transfer| transfer.until);
+        [steps_down_at, transfer_ends_at].into_iter().flatten().fold(self.timer, Time::min)
     }
 
     /// The last entry that a whole snapshot of this server stands for (§7); 0 if there is none.
@@ -214,7 +217,7 @@ impl Raft {
     /// A follower has answered: what this leader knows of it; none if the two are not in this conversation.
     pub(crate) fn hear(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
         let now = self.now;
-        let Role::Leader { progress } = &mut self.role else { return None };
+        let Role::Leader { progress, .. } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
         let peer = progress.get_mut(place)?;
         if peer.session != session && !planted!(self, ReplyOfOldTerm) {

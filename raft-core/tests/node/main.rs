@@ -2,6 +2,7 @@
 #![cfg(feature = "tokio")]
 
 mod snapshots;
+mod transfer;
 mod world;
 
 use std::convert::Infallible;
@@ -55,6 +56,10 @@ fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
 }
 
 impl Cluster {
+    fn id(place: usize) -> NodeId {
+        NodeId::new(place as u64 + 1)
+    }
+
     /// Proposes until a leader takes it; where each node sends one to.
     async fn propose(&self, command: &'static str) -> (usize, Bytes) {
         loop {

@@ -11,6 +11,7 @@
 //! | `drop n1 [from n2]` | all that is on its way to n1 is lost |
 //! | `persist n1 [1]` | its writes are durable (only the first) |
 //! | `propose n1 x` | a client asks n1 to apply x |
+//! | `transfer n1 n2` | n1 is asked to hand leadership over to n2 |
 //! | `snapshot n1` | it takes a snapshot, in pieces of 4 bytes |
 //! | `crash n1 [option=1 ...]` | n1 loses what is not durable and starts again, with these options from now on |
 //! | `state n1` | n1 says what it is |
@@ -92,6 +93,7 @@ fn a_planted_bug_does_not_play_as_written() {
         (PlantedBug::HungDiskLeads, "a_leader_whose_disk_hangs_gives_way"),
         (PlantedBug::AppendJudgedByDurableTerm, "a_candidate_follows_no_older_leader"),
         (PlantedBug::VoteAskedBeforePersisted, "a_leader_is_elected_and_a_command_committed"),
+        (PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
         (PlantedBug::TimerNotResetBySnapshot, "a_follower_that_takes_a_long_snapshot_starts_no_election"),
     ] {
         let (written, heard) = play(&folder().join(script).with_extension("txt"), Some(bug));

@@ -97,6 +97,13 @@ impl Stage {
                 Ok(_) => self.step(id, Input::Tick),
                 Err(refused) => writeln!(self.out, "{id} refuses: {refused}").unwrap(),
             },
+            ["transfer", id, to] => {
+                let to = NodeId::new(number(to));
+                match self.server(id).raft.transfer_leadership(to) {
+                    Ok(()) => self.step(id, Input::Tick),
+                    Err(refused) => writeln!(self.out, "{id} refuses: {refused}").unwrap(),
+                }
+            }
             ["crash", id, ref options @ ..] => {
                 self.server(id).options.append(&mut parse(options));
                 self.restart(id);
@@ -285,6 +292,10 @@ impl Stage {
 
     /// Says what is worth saying while time elapses.
     fn tell(&mut self, id: &str, event: &Event) {
+        if let Event::TransferEnded { to, leads } = event {
+            let how = if *leads { "leads on" } else { "leads no longer" };
+            writeln!(self.out, "{id} was to hand over to {to} and {how}").unwrap();
+        }
         let what = if let Event::Role { from, term, to, .. } = event
             && (from != to || *to == RoleName::Candidate)
         {

@@ -75,7 +75,11 @@ pub(crate) fn describe(envelope: &Envelope) -> String {
     let said = match message {
         Message::PreVote(args) => format!("PreVote last={}", args.last_log),
         Message::PreVoteReply(reply) => format!("pre-vote granted={}", reply.vote_granted),
-        Message::RequestVote(args) => format!("RequestVote last={}", args.last_log),
+        Message::RequestVote(args) => {
+            let told = if args.told_by_leader { " told by the leader" } else { "" };
+            format!("RequestVote last={}{told}", args.last_log)
+        }
+        Message::TimeoutNow => "TimeoutNow".into(),
         Message::RequestVoteReply(reply) => format!("vote granted={}", reply.vote_granted),
         Message::AppendEntries(args) => {
             let entries = describe_entries(&args.entries);

@@ -1,5 +1,6 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
+mod report;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,10 +8,11 @@ use std::time::Duration;
 
 use raft_core::figure3::{Broken, Figure3, Property};
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, Message, NodeId, PlantedBug, PreVoteReply, Raft, Rng,
-    RoleName, StepDownReason, Time,
+    Config, Effects, Envelope, Input, LogIndex, Message, NodeId, PlantedBug, PreVoteReply, ProposeError,
+    Raft, Rng, RoleName, Time,
 };
 
+pub(crate) use report::Report;
 use server::Server;
 
 /// How long things go wrong, and how long the cluster has to agree once they no longer do.
@@ -19,57 +21,6 @@ const HEALED_MS: u64 = 500;
 /// How long a server waits for its disk, and the longest that one hangs.
 const DISK_PATIENCE_MS: u64 = 60;
 const HANG_MS: u64 = 300;
-
-/// What a run did, so that a test can see that it did something.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) committed: usize,
-    /// Pre-votes that were counted, and leaders.
-    pub(crate) pre_votes: usize,
-    pub(crate) elections: usize,
-    /// Votes that were not heard, and leaders that gave way as they were alone or their disk hung.
-    pub(crate) ignored: usize,
-    pub(crate) alone: usize,
-    pub(crate) hung: usize,
-    pub(crate) crashes: usize,
-    /// Writes that a crash took with it.
-    pub(crate) lost_writes: usize,
-    pub(crate) cut: usize,
-    pub(crate) lost: usize,
-    pub(crate) repeated: usize,
-    /// Snapshots taken, pieces of them that arrived, and snapshots installed.
-    pub(crate) taken: usize,
-    pub(crate) pieces: usize,
-    pub(crate) installed: usize,
-    /// Requests to read what was no longer in memory.
-    pub(crate) loads: usize,
-    /// Whether all servers agreed in the end.
-    pub(crate) recovered: bool,
-    /// All servers' fingerprints in the end, one after the other.
-    pub(crate) fingerprint: u64,
-}
-
-impl std::ops::AddAssign for Report {
-    fn add_assign(&mut self, other: Self) {
-        self.committed += other.committed;
-        self.pre_votes += other.pre_votes;
-        self.elections += other.elections;
-        self.ignored += other.ignored;
-        self.alone += other.alone;
-        self.hung += other.hung;
-        self.crashes += other.crashes;
-        self.lost_writes += other.lost_writes;
-        self.cut += other.cut;
-        self.lost += other.lost;
-        self.repeated += other.repeated;
-        self.taken += other.taken;
-        self.pieces += other.pieces;
-        self.installed += other.installed;
-        self.loads += other.loads;
-        self.recovered |= other.recovered;
-        self.fingerprint ^= other.fingerprint;
-    }
-}
 
 pub(crate) struct World {
     rng: Rng,
@@ -151,6 +102,9 @@ impl World {
         }
         while self.now_ms < MISFORTUNE_MS {
             self.misfortune()?;
+            if self.rng.one_in(40) {
+                self.transfer();
+            }
             self.advance(300)?;
         }
         self.heal()?;
@@ -232,11 +186,21 @@ impl World {
         Ok(())
     }
 
+    /// A server is asked to let another lead. What comes of it, events tell.
+    fn transfer(&mut self) {
+        let from = self.rng.pick(&self.voters).and_then(|id| self.servers.get_mut(id));
+        let raft = from.and_then(|server| server.raft.as_mut());
+        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.voters)) {
+            let _refused = raft.transfer_leadership(to);
+        }
+    }
+
     fn propose(&mut self, id: NodeId) {
         let command = format!("{}", self.now_ms).into();
         let Some(raft) = &mut self.servers.get_mut(&id).unwrap().raft else { return };
         if raft.role() == RoleName::Leader {
-            raft.propose(command).unwrap();
+            let expected = raft.transferring().map(|to| ProposeError::Transferring { to });
+            assert_eq!(raft.propose(command).err(), expected);
         }
     }
 
@@ -331,7 +295,7 @@ impl World {
         let (applied, state) = (server.machine.applied, server.machine.state);
         self.check_state(id, applied, state)?;
         for event in &events {
-            self.count(event);
+            self.report.count(event);
             self.figure3.observe(id, event)?;
         }
         assert!(violation.is_none() || !events.is_empty(), "a violation is an event too");
@@ -339,17 +303,6 @@ impl World {
             self.send(envelope);
         }
         Ok(())
-    }
-
-    fn count(&mut self, event: &Event) {
-        self.report.pre_votes += usize::from(matches!(event, Event::PreVoteCounted { .. }));
-        let stepped_down = |why| matches!(event, Event::SteppedDown { reason, .. } if *reason == why);
-        self.report.ignored += usize::from(matches!(event, Event::VoteIgnored { .. }));
-        self.report.alone += usize::from(stepped_down(StepDownReason::NoMajority));
-        self.report.hung += usize::from(stepped_down(StepDownReason::DiskHangs));
-        self.report.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
-        self.report.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
-        self.report.installed += usize::from(matches!(event, Event::Installed { .. }));
     }
 
     /// State machines that have applied as much are in the same state.
