@@ -4,12 +4,12 @@
 use crate::event::{Event, StepDownReason};
 use crate::planted::planted;
 use crate::state::{Raft, Role};
-use crate::types::Time;
+use crate::types::{NodeId, Time};
 
 /// A leader that its followers follow; when it was heard last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
-    pub(crate) leader: crate::NodeId,
+    pub(crate) leader: NodeId,
     pub(crate) at: Time,
 }
 
@@ -39,17 +39,12 @@ impl Raft {
     /// not depend on a disk that may be broken.
     pub(crate) fn steps_down_at(&self) -> Option<(Time, StepDownReason)> {
         let Role::Leader { progress, .. } = &self.role else { return None };
-        let mut due = Vec::new();
-        if self.config.check_quorum && !planted!(self, QuorumNotChecked) {
+        let quorum = (self.config.check_quorum && !planted!(self, QuorumNotChecked)).then(|| {
             let heard = self.reached_by_majority(progress, |peer| peer.heard, self.now);
-            due.push((heard.after(self.config.election_timeout.1), StepDownReason::NoMajority));
-        }
-        if let Some(at) = self.disk_hangs_at()
-            && !planted!(self, HungDiskLeads)
-        {
-            due.push((at, StepDownReason::DiskHangs));
-        }
-        due.into_iter().min()
+            (heard.after(self.config.election_timeout.1), StepDownReason::NoMajority)
+        });
+        let disk = self.disk_hangs_at().filter(|_| !planted!(self, HungDiskLeads));
+        quorum.into_iter().chain(disk.map(|at| (at, StepDownReason::DiskHangs))).min()
     }
 
     /// The only place where a leader gives way without having heard of a higher term.

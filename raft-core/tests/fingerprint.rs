@@ -50,6 +50,8 @@ fn another_state_has_another_name() {
     let mut names = vec![raft.fingerprint()];
     raft.propose("x".into()).unwrap();
     names.push(raft.fingerprint());
+    raft.transfer_leadership(NodeId::new(3)).unwrap();
+    names.push(raft.fingerprint());
     let write = raft.take_effects().write.unwrap();
     names.push(raft.fingerprint());
     raft.step(Time::ZERO, Input::Persisted(write.token));

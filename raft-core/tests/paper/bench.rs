@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Batch, ClusterId, Config, Effects, Entry, EntryId, Envelope, Event,
-    GroupId, HardState, Incarnation, Input, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply, Raft,
-    RequestVote, RequestVoteReply, RoleName, Session, Stored, Term, Time, Write,
+    AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Effects, Entry, EntryId, Envelope,
+    Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex, Message, NodeId, Payload,
+    PreVote, PreVoteReply, Raft, RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId,
+    Stored, Term, Time, Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
@@ -176,4 +177,11 @@ pub(crate) const fn pre_vote(last_log: EntryId) -> Message {
 pub(crate) const fn heartbeat() -> Message {
     let entries = Vec::new();
     Message::AppendEntries(AppendEntries { prev_log: EntryId::ZERO, entries, leader_commit: LogIndex::ZERO })
+}
+
+/// The only piece of a snapshot of one entry.
+pub(crate) fn snapshot() -> Message {
+    let id = SnapshotId { last_included: id(1, 1), made_by: Incarnation(2) };
+    let snapshot = Snapshot { id, voters: Vec::new() };
+    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(0, "x".into(), true) })
 }

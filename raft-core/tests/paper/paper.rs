@@ -7,7 +7,7 @@ use raft_core::{
     RequestVote, RequestVoteReply, RoleName, SnapshotId,
 };
 
-use crate::bench::{Bench, ME, config, heartbeat, id, pre_vote, vote};
+use crate::bench::{Bench, ME, config, heartbeat, id, pre_vote, snapshot, vote};
 
 /// As the paper has it, without pre-vote and check-quorum.
 fn plain(size: u64) -> Config {
@@ -56,6 +56,7 @@ fn a_request_of_a_stale_term_is_rejected_under_ones_own() {
         (vote(id(9, 9)), "vote-reply"),
         (pre_vote(id(9, 9)), "pre-vote-reply"),
         (heartbeat(), "append-reply"),
+        (snapshot(), "snapshot-reply"),
     ] {
         for (role, config) in roles() {
             let mut bench = Bench::in_role(config, role, 4);

@@ -56,6 +56,18 @@ fn a_pre_vote_changes_neither_term_nor_vote_nor_timer() {
     }
 }
 
+/// A pre-candidate that votes for another was too slow: what it was granted before starts no election.
+#[test]
+fn a_pre_candidate_that_votes_for_another_waits() {
+    let mut bench = Bench::in_role(config(3), RoleName::PreCandidate, 4);
+    bench.time_out();
+    let asked = std::mem::take(&mut bench.said);
+    bench.hear(2, 4, vote(EntryId::ZERO));
+    assert_eq!(bench.take_said(), [(2, 4, "vote-reply")]);
+    bench.answer(&asked[1], true);
+    assert_eq!(bench.is(), (RoleName::Follower, 4));
+}
+
 /// Each row: the voter's term and vote, the term that is proposed, and the answer with its term. A grant
 /// carries the proposed term, a refusal the voter's own.
 #[test]
@@ -249,6 +261,7 @@ fn a_transfer_that_makes_no_sense_is_refused_and_one_ends_with_its_reign() {
     let under_way = TransferError::UnderWay { to: target };
     assert_eq!(bench.raft.transfer_leadership(other), Err(under_way));
     bench.hear(3, 2, heartbeat());
+    assert!(bench.events.contains(&Event::TransferStarted { to: target }));
     assert!(bench.events.contains(&Event::TransferEnded { to: target, leads: false }));
     assert_eq!(bench.raft.transferring(), None);
     let not_leader = TransferError::NotLeader { leader: Some(other) };

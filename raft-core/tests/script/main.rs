@@ -73,31 +73,71 @@ fn scripts_play_as_written() {
     assert!(played > 0, "no scripts were found");
 }
 
-/// Each bug, and a script that it cannot play as written: where elections wedge or leaders stay that should
-/// not, seeds see nothing wrong with safety.
+/// Each row: what has happened to others, the bug that does it, and a script that it cannot play as written.
+/// Seeds see nothing wrong with safety where elections wedge or a leader stays that should not.
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn a_planted_bug_does_not_play_as_written() {
-    for (bug, script) in [
-        // Bugs L1, L2 and L3 of the project's list, and so on.
-        (PlantedBug::VotesDisturbLeaders, "a_leader_that_one_server_cannot_reach_stays"),
-        (PlantedBug::VotesDisturbLeaders, "a_chain_around_a_connected_majority_keeps_or_regains_its_leader"),
-        (PlantedBug::PreVoteKeepsLowerTerm, "a_server_of_a_lower_term_grants_a_pre_vote_that_counts"),
-        (PlantedBug::LowerTermUnanswered, "a_pre_candidate_is_not_stuck_while_servers_are_upgraded"),
+    for (seen_at, bug, script) in [
         (
+            "Cloudflare 2020, behind a switch that half failed",
+            PlantedBug::VotesDisturbLeaders,
+            "a_leader_that_one_server_cannot_reach_stays",
+        ),
+        (
+            "Raft on partial links, a term that goes round",
+            PlantedBug::VotesDisturbLeaders,
+            "a_chain_around_a_connected_majority_keeps_or_regains_its_leader",
+        ),
+        (
+            "Raft on partial links, and CockroachDB #104042: a leader that hears nobody",
+            PlantedBug::QuorumNotChecked,
+            "a_leader_that_hears_from_no_majority_gives_way",
+        ),
+        (
+            "etcd #8243, canonical/raft #279, Redpanda #2071: a grant that does not count",
+            PlantedBug::PreVoteKeepsLowerTerm,
+            "a_server_of_a_lower_term_grants_a_pre_vote_that_counts",
+        ),
+        (
+            "etcd #8501: an upgrade that wedges",
+            PlantedBug::LowerTermUnanswered,
+            "a_pre_candidate_is_not_stuck_while_servers_are_upgraded",
+        ),
+        (
+            "etcd: a candidate that nobody may hear",
             PlantedBug::LowerTermUnanswered,
             "a_candidate_that_nobody_hears_is_freed_by_its_answer_to_the_leader",
         ),
-        (PlantedBug::QuorumNotChecked, "a_leader_that_hears_from_no_majority_gives_way"),
-        (PlantedBug::ClockWaitsForDisk, "a_leader_whose_disk_hangs_gives_way"),
-        (PlantedBug::HungDiskLeads, "a_leader_whose_disk_hangs_gives_way"),
-        (PlantedBug::AppendJudgedByDurableTerm, "a_candidate_follows_no_older_leader"),
-        (PlantedBug::VoteAskedBeforePersisted, "a_leader_is_elected_and_a_command_committed"),
-        (PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
-        (PlantedBug::TimerNotResetBySnapshot, "a_follower_that_takes_a_long_snapshot_starts_no_election"),
+        (
+            "etcd #13527: a clock behind a disk",
+            PlantedBug::ClockWaitsForDisk,
+            "a_leader_whose_disk_hangs_gives_way",
+        ),
+        (
+            "hashicorp/raft #503, Consul #22064: a leader without a disk",
+            PlantedBug::HungDiskLeads,
+            "a_leader_whose_disk_hangs_gives_way",
+        ),
+        (
+            "NebulaGraph #685: a candidate that follows",
+            PlantedBug::AppendJudgedByDurableTerm,
+            "a_candidate_follows_no_older_leader",
+        ),
+        (
+            "canonical/raft a54636b: a log that is not on disk gets votes",
+            PlantedBug::VoteAskedBeforePersisted,
+            "a_leader_is_elected_and_a_command_committed",
+        ),
+        (
+            "canonical/raft 4fbd3c0: a candidate in the middle of a snapshot",
+            PlantedBug::TimerNotResetBySnapshot,
+            "a_follower_that_takes_a_long_snapshot_starts_no_election",
+        ),
+        ("a transfer that nobody hears", PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
     ] {
         let (written, heard) = play(&folder().join(script).with_extension("txt"), Some(bug));
-        assert_ne!(heard, written, "{bug:?}");
+        assert_ne!(heard, written, "{seen_at}");
     }
 }
 
