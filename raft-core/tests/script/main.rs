@@ -154,6 +154,7 @@ fn no_mixture_of_servers_wedges() {
         format!("{leads}\ncut n2>n1 n3>n1\nelapse 1000\nheal"),
         format!("{apart}disk n2 1 1 2 term=2"),
         format!("{apart}isolate n2"),
+        "disk n1 1 3 term=3\ndisk n3 1 term=1\nisolate n2".into(),
     ];
     for mixture in 0..64_u8 {
         let is = |bit: u8| mixture >> bit & 1;
