@@ -1,5 +1,6 @@
 //! Figure 2, box "AppendEntries RPC": both sides.
 
+use crate::check_quorum::Heard;
 use crate::effects::Violation;
 use crate::entry::Entry;
 use crate::event::Event;
@@ -15,7 +16,7 @@ impl Raft {
     /// Leaders (§5.3): whoever lacks entries is sent them, as far as the follower's window has room;
     /// whoever is due a heartbeat gets one, with entries if there are any to send.
     pub(crate) fn replicate(&mut self) {
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let last = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
         for peer in progress {
@@ -65,7 +66,9 @@ impl Raft {
         mut args: AppendEntries,
     ) -> Option<AppendEntriesReply> {
         // 1. A leader of the past is told so (§5.1).
-        if term < self.current_term {
+        let durable = self.disk.durable().hard_state.current_term;
+        let known = if planted!(self, AppendJudgedByDurableTerm) { durable } else { self.current_term };
+        if term < known {
             return Some(self.reject(leader, args.prev_log));
         }
         self.follow(leader)?;
@@ -123,7 +126,7 @@ impl Raft {
             // hint, so all entries of a term in between are skipped at once.
             AppendEntriesReply::Rejected { hint, .. } => self.log.shared_with(hint),
         };
-        let Some(peer) = self.peer(follower, session) else { return };
+        let Some(peer) = self.hear(follower, session) else { return };
         match *reply {
             AppendEntriesReply::Accepted { match_index } if match_index > last => {
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
@@ -139,14 +142,15 @@ impl Raft {
 
     /// Whoever sends entries of the current term leads it; a candidate gives way (§5.2).
     pub(crate) fn follow(&mut self, leader: NodeId) -> Option<()> {
+        let heard = Heard { leader, at: self.now };
         match self.leader() {
             Some(known) if known != leader => {
                 let term = self.current_term;
                 self.violate(Violation::TwoLeaders { term, known, other: leader });
                 return None;
             }
-            Some(_) => {}
-            None => self.change_role(self.current_term, Role::Follower { leader: Some(leader) }),
+            Some(_) => self.role = Role::Follower { leader: Some(heard) },
+            None => self.change_role(self.current_term, Role::Follower { leader: Some(heard) }),
         }
         self.reset_election_timer();
         Some(())

@@ -27,6 +27,16 @@ pub struct Config {
     /// Silence before an election: drawn afresh each time, evenly, from the shorter to the longer
     /// (§5.2). The shorter is at least twice `heartbeat`.
     pub election_timeout: (Duration, Duration),
+    /// Whether a server asks if it would win an election before it starts one (thesis 9.6): then one that
+    /// cannot win disturbs nobody. Servers with and without may be mixed.
+    pub pre_vote: bool,
+    /// Whether a leader that does not hear from a majority for an election timeout gives way (thesis 6.2),
+    /// and a server that has heard its leader within the shortest one hears no votes (thesis 4.2.3).
+    /// Servers with and without may be mixed.
+    pub check_quorum: bool,
+    /// How long the disk may take for a write, from when it is given until it is confirmed. With a slower one
+    /// a leader gives way, and a server asks for no votes. More than zero; a few election timeouts.
+    pub disk_patience: Duration,
     /// How often a leader says that it leads. More than zero.
     pub heartbeat: Duration,
     /// At most this many bytes of payload in one AppendEntries; a single larger entry still goes.
@@ -57,7 +67,7 @@ pub struct Config {
 
 impl Config {
     /// The usual values for the server `id` of a cluster of `voters`: election timeouts of 150 to
-    /// 300 ms, heartbeats every 50 ms, at most 256 KiB a message and 64 messages on their way; 64 MiB of
+    /// 300 ms, heartbeats every 50 ms, a second for the disk, at most 256 KiB a message and 64 messages on their way; 64 MiB of
     /// entries in memory, a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
     /// before it.
     pub fn new(id: NodeId, mut voters: Vec<NodeId>) -> Self {
@@ -70,6 +80,9 @@ impl Config {
             incarnation: Incarnation(id.get()),
             voters,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
+            pre_vote: true,
+            check_quorum: true,
+            disk_patience: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
             append_bytes_max: 256 * 1024,
             append_window: 64,
@@ -118,6 +131,9 @@ impl Config {
         if longest < shortest {
             return Err(ConfigError::TimeoutsBackward { shortest, longest });
         }
+        if self.disk_patience.is_zero() {
+            return Err(ConfigError::NoPatience);
+        }
         if self.append_window == 0 {
             return Err(ConfigError::NoWindow);
         }
@@ -149,6 +165,8 @@ pub enum ConfigError {
         /// What was given as the longest.
         longest: Duration,
     },
+    /// With no time for its disk, no server would ever lead.
+    NoPatience,
     /// With no message allowed on its way, nothing would ever be replicated.
     NoWindow,
     /// In pieces of this size no snapshot would ever arrive.
@@ -178,6 +196,7 @@ impl fmt::Display for ConfigError {
                     "election_timeout: the longest, {longest:?}, is shorter than the shortest, {shortest:?}"
                 )
             }
+            Self::NoPatience => write!(f, "disk_patience: allow the disk some time"),
             Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
             Self::ChunkSize { bytes } => {
                 write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use crate::effects::WriteToken;
 use crate::message::{AppendEntriesReply, Envelope, Message};
 use crate::state::HardState;
-use crate::types::{EntryId, LogIndex, Term};
+use crate::types::{EntryId, LogIndex, Term, Time};
 
 /// The disk as the core knows it. Writes are numbered from 1 in the order in which they are given, and
 /// are confirmed in that order.
@@ -39,6 +39,7 @@ pub(crate) struct Durable {
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     sequence: u64,
+    given_at: Time,
     confirms: Durable,
 }
 
@@ -57,8 +58,19 @@ impl Disk {
         (hard_state != self.hard_state_given).then_some(hard_state)
     }
 
+    /// When the oldest of the writes was given that are not confirmed.
+    pub(crate) fn oldest_given(&self) -> Option<Time> {
+        self.in_flight.front().map(|write| write.given_at)
+    }
+
     /// A write is given: with it, hard state and log end are these, and a snapshot is whole, perhaps.
-    pub(crate) fn give(&mut self, hard_state: HardState, last: EntryId, snapshot: bool) -> WriteToken {
+    pub(crate) fn give(
+        &mut self,
+        now: Time,
+        hard_state: HardState,
+        last: EntryId,
+        snapshot: bool,
+    ) -> WriteToken {
         self.given += 1;
         if snapshot {
             self.snapshot_write = self.given;
@@ -68,7 +80,7 @@ impl Disk {
             self.hard_state_write = self.given;
         }
         let confirms = Durable { hard_state, last };
-        self.in_flight.push_back(InFlight { sequence: self.given, confirms });
+        self.in_flight.push_back(InFlight { sequence: self.given, given_at: now, confirms });
         WriteToken { sequence: self.given }
     }
 
@@ -94,9 +106,13 @@ impl Disk {
         }
     }
 
-    /// The write that has to be confirmed before a message may leave: its term must be durable, a vote
+    /// The write that has to be confirmed before a message may leave: none for a term that is only
+    /// proposed; else its term must be durable, a vote
     /// is so with its term, and what an acknowledgement says of the log must be durable too.
     pub(crate) fn write_needed(&self, message: &Message) -> u64 {
+        if message.is_proposal() {
+            return 0;
+        }
         let entries = match message {
             Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
                 self.write_of(*match_index)
@@ -105,8 +121,11 @@ impl Disk {
             Message::InstallSnapshotReply(_) => self.given,
             // A snapshot that a crash can take away may be made anew, with other bytes under the same name.
             Message::InstallSnapshot(_) => self.snapshot_write,
-            Message::RequestVote(_)
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
+            | Message::TimeoutNow
             | Message::AppendEntries(_)
             | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => 0,
         };
@@ -169,9 +188,9 @@ mod tests {
     #[test]
     fn a_write_confirms_nothing_of_what_was_truncated_meanwhile() {
         let mut disk = Disk::default();
-        let first = disk.give(HardState::default(), id(1, 8), false);
+        let first = disk.give(Time::ZERO, HardState::default(), id(1, 8), false);
         disk.truncate(id(1, 4));
-        let second = disk.give(HardState::default(), id(2, 6), false);
+        let second = disk.give(Time::ZERO, HardState::default(), id(2, 6), false);
         assert!(disk.confirm(&first));
         assert_eq!(disk.durable().last, id(1, 4));
         assert_eq!(disk.write_of(LogIndex::new(5)), 2);
@@ -189,8 +208,8 @@ mod tests {
     #[test]
     fn a_token_out_of_order_is_refused() {
         let mut disk = Disk::default();
-        let _first = disk.give(HardState::default(), id(1, 1), false);
-        let second = disk.give(HardState::default(), id(1, 2), false);
+        let _first = disk.give(Time::ZERO, HardState::default(), id(1, 1), false);
+        let second = disk.give(Time::ZERO, HardState::default(), id(1, 2), false);
         assert!(!disk.confirm(&second));
     }
 }

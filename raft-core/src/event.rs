@@ -11,6 +11,8 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 pub enum RoleName {
     /// Answers leaders and candidates.
     Follower,
+    /// Asks whether it would win an election (thesis 9.6).
+    PreCandidate,
     /// Collects votes in its own election.
     Candidate,
     /// Replicates.
@@ -21,17 +23,28 @@ impl std::fmt::Display for RoleName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
             Self::Candidate => "candidate",
             Self::Leader => "leader",
         })
     }
 }
 
+/// Why a leader gave way by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepDownReason {
+    /// It did not hear from a majority for an election timeout (thesis 6.2).
+    NoMajority,
+    /// Its disk did not confirm a write for [`Config::disk_patience`](crate::Config::disk_patience).
+    DiskHangs,
+}
+
 /// One change of what Figure 3 talks about. Given out in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// The server changed its role or its term.
+    /// The server changed its role or its term, or began anew in the same.
     Role {
         /// The term before.
         from_term: Term,
@@ -44,12 +57,46 @@ pub enum Event {
         /// The leader of the term, where known.
         leader: Option<NodeId>,
     },
+    /// A leader gives way by itself; its change of role follows.
+    SteppedDown {
+        /// The term that it led.
+        term: Term,
+        /// Why.
+        reason: StepDownReason,
+    },
+    /// A vote or a pre-vote was not heard, as the server follows a leader that it has just heard, or leads
+    /// (thesis 4.2.3).
+    VoteIgnored {
+        /// Who asked.
+        candidate: NodeId,
+        /// For which term.
+        term: Term,
+    },
+    /// A leader begins to hand over leadership (thesis 3.10).
+    TransferStarted {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// A transfer of leadership has ended.
+    TransferEnded {
+        /// Who was to lead; whether it does, its own change of role tells.
+        to: NodeId,
+        /// Whether the server that was to hand over still leads: then the transfer has failed.
+        leads: bool,
+    },
     /// The server decided whom to vote for (not yet durable, not yet sent).
     Voted {
         /// In which term.
         term: Term,
         /// For whom.
         candidate: NodeId,
+    },
+    /// A server would vote for this one, which was counted.
+    PreVoteCounted {
+        /// In which term: the one that is proposed.
+        term: Term,
+        /// Which; the server itself is one.
+        voter: NodeId,
     },
     /// A vote came in and was counted.
     VoteCounted {

@@ -163,6 +163,11 @@ impl Figure3 {
             Event::Installed { snapshot, from } => self.install(node, snapshot.last_included, *from),
             Event::Stopped { reason } => Err(broken(Property::SelfCheck, [node], reason.clone())),
             Event::Voted { .. }
+            | Event::SteppedDown { .. }
+            | Event::VoteIgnored { .. }
+            | Event::TransferStarted { .. }
+            | Event::TransferEnded { .. }
+            | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
             | Event::AppendAccepted { .. }
             | Event::AppendRejected { .. }
@@ -195,21 +200,23 @@ impl Figure3 {
             let what = format!("goes back from {} to {term}", server.term);
             return Err(broken(Property::Monotonic, [node], what));
         }
-        if server.leads && term == server.term && to == RoleName::Leader {
-            let what = format!("is elected twice in {term}");
-            return Err(broken(Property::ElectionSafety, [node], what));
-        }
         server.term = term;
         server.leads = to == RoleName::Leader;
         if !server.leads {
             return Ok(());
         }
-        let first = *self.leaders.entry(term).or_insert(node);
-        if first != node {
-            let what = format!("both lead {term}");
-            return Err(broken(Property::ElectionSafety, [first, node], what));
+        match self.leaders.insert(term, node) {
+            // One that gave way does not lead the same term again.
+            Some(first) if first == node => {
+                let what = format!("is elected twice in {term}");
+                Err(broken(Property::ElectionSafety, [node], what))
+            }
+            Some(first) => {
+                let what = format!("both lead {term}");
+                Err(broken(Property::ElectionSafety, [first, node], what))
+            }
+            None => self.has_all_committed(node),
         }
-        self.has_all_committed(node)
     }
 
     /// Leader Completeness, for one leader: it has all that was committed in earlier terms. A leader that

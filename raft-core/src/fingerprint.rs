@@ -29,9 +29,12 @@ impl Raft {
     fn hash_role(&self, hasher: &mut impl Hasher) {
         self.role().hash(hasher);
         match &self.role {
-            Role::Follower { leader } => leader.hash(hasher),
-            Role::Candidate { session: _, votes } => votes.hash(hasher),
-            Role::Leader { progress } => {
+            Role::Follower { .. } => self.leader().hash(hasher),
+            Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
+                votes.hash(hasher)
+            }
+            Role::Leader { progress, transfer } => {
+                transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
                     match &peer.pace {

@@ -15,7 +15,7 @@ impl Raft {
     pub(crate) fn send_snapshots(&mut self) {
         let Some(whole) = self.snapshots.whole() else { return };
         let (snapshot, base) = (whole.id, self.log.base().index);
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let mut started = Vec::new();
         for peer in progress {
             // The one place where it is decided whether a follower gets entries or a snapshot.
@@ -36,7 +36,7 @@ impl Raft {
 
     /// A piece came from disk, or is not there any more, and goes to whoever waits for it.
     pub(crate) fn send_chunk(&mut self, id: SnapshotId, offset: u64, chunk: Option<&Chunk>) {
-        let Role::Leader { progress } = &mut self.role else { return };
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let mut sent = Vec::new();
         for peer in progress.iter_mut() {
             if peer.sends_chunk(id, offset, self.now) {
@@ -66,10 +66,10 @@ impl Raft {
         if term < self.current_term {
             return Some(InstallSnapshotReply::Received { snapshot: id, offset: 0 });
         }
-        let deadline = self.deadline;
+        let timer = self.timer;
         self.follow(leader)?;
         if planted!(self, TimerNotResetBySnapshot) {
-            self.deadline = deadline;
+            self.timer = timer;
         }
 
         // 6. Where the log has the last included entry, it and what follows are kept: all up to it is
@@ -118,7 +118,7 @@ impl Raft {
     ) {
         let now = self.now;
         let (base, last) = (self.log.base().index, self.log.last().index);
-        let Some(peer) = self.peer(follower, session) else { return };
+        let Some(peer) = self.hear(follower, session) else { return };
         match *reply {
             InstallSnapshotReply::Received { snapshot, offset } => peer.chunk_received(snapshot, offset, now),
             InstallSnapshotReply::Installed { snapshot } if snapshot.last_included.index > last => {

@@ -6,9 +6,13 @@
 //! | RequestVote RPC | [`RequestVote`], [`RequestVoteReply`], `request_vote.rs` |
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
+//! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
+//! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
+//! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
-//! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm".
+//! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
+//! thesis is "Consensus: Bridging Theory and Practice".
 //!
 //! # The loop
 //!
@@ -76,10 +80,10 @@
 //!
 //! # What is not here yet
 //!
-//! Pre-vote, membership changes (§6), linearizable reads without a log entry (§8), clients' sessions and
-//! leadership transfer.
+//! Membership changes (§6), linearizable reads without a log entry (§8) and clients' sessions.
 
 mod append_entries;
+mod check_quorum;
 mod config;
 mod disk;
 mod effects;
@@ -87,6 +91,7 @@ mod entry;
 mod event;
 pub mod figure3;
 mod fingerprint;
+mod input;
 mod install_snapshot;
 mod log;
 mod message;
@@ -94,6 +99,7 @@ mod message;
 pub mod node;
 mod outline;
 mod planted;
+mod pre_vote;
 mod progress;
 mod property;
 mod quorum;
@@ -104,20 +110,21 @@ mod snapshot;
 mod snapshotting;
 mod state;
 mod stored;
+mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
-pub use event::{Event, RoleName};
+pub use event::{Event, RoleName, StepDownReason};
+pub use input::{Input, ProposeError, TransferError};
 pub use message::{
-    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, RequestVote,
-    RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, PreVote,
+    PreVoteReply, RequestVote, RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;
 pub use rng::Rng;
-pub use rules::{Input, NotLeader};
 pub use snapshot::{Chunk, Load, Loaded, Part, Snapshot, SnapshotId};
 pub use state::{HardState, Partial, Raft, Restored};
 pub use stored::Stored;

@@ -17,7 +17,8 @@ pub struct Envelope {
     pub incarnation: Incarnation,
     /// Who is to receive.
     pub to: NodeId,
-    /// The sender's current term. It is durable at the sender.
+    /// The sender's current term, which is durable at the sender. Of a pre-vote and of the grant of one: the
+    /// term that is proposed, which is nobody's yet.
     pub term: Term,
     /// The conversation: a request opens it or goes on with it, a reply names the one it answers.
     pub session: Session,
@@ -25,13 +26,19 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// What servers say to each other (Figures 2 and 13).
+/// What servers say to each other (Figures 2 and 13; thesis 9.6, 3.10).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
+    /// A server asks whether it would get a vote.
+    PreVote(PreVote),
+    /// The answer to it.
+    PreVoteReply(PreVoteReply),
     /// A candidate asks for a vote.
     RequestVote(RequestVote),
     /// The answer to it.
     RequestVoteReply(RequestVoteReply),
+    /// A leader tells whom it hands leadership to that the time to start an election is now (thesis 3.10).
+    TimeoutNow,
     /// A leader replicates entries; without entries it is a heartbeat.
     AppendEntries(AppendEntries),
     /// The answer to it.
@@ -46,14 +53,42 @@ impl Message {
     /// The short name of this kind, as plans and traces use it.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::PreVote(_) => "pre-vote",
+            Self::PreVoteReply(_) => "pre-vote-reply",
             Self::RequestVote(_) => "vote",
             Self::RequestVoteReply(_) => "vote-reply",
+            Self::TimeoutNow => "timeout-now",
             Self::AppendEntries(_) => "append",
             Self::AppendEntriesReply(_) => "append-reply",
             Self::InstallSnapshot(_) => "snapshot",
             Self::InstallSnapshotReply(_) => "snapshot-reply",
         }
     }
+
+    /// Whether a server wants to be elected, or asks whether it would be, without having been told to by the leader.
+    pub(crate) const fn disturbs_leader(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::RequestVote(RequestVote { told_by_leader: false, .. }))
+    }
+
+    /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
+    pub(crate) const fn is_proposal(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::PreVoteReply(PreVoteReply { vote_granted: true }))
+    }
+}
+
+/// Pre-vote (thesis 9.6), arguments. The asker's id and the term that it proposes are in the envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PreVote {
+    /// The last entry of the asker's log.
+    pub last_log: EntryId,
+}
+
+/// Pre-vote, results. A grant travels under the term that was proposed, so that nobody takes it for one of
+/// the past; a refusal travels under the voter's own, so that the asker hears of a higher one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PreVoteReply {
+    /// True means the asker would receive the vote. Nothing is promised.
+    pub vote_granted: bool,
 }
 
 /// RequestVote RPC, arguments. The candidate's id and term are in the envelope.
@@ -61,6 +96,9 @@ impl Message {
 pub struct RequestVote {
     /// The last entry of the candidate's log (lastLogIndex, lastLogTerm).
     pub last_log: EntryId,
+    /// Whether the leader told the candidate to start this election: then it is heard where a leader is
+    /// (thesis 4.2.3).
+    pub told_by_leader: bool,
 }
 
 /// RequestVote RPC, results.

@@ -66,6 +66,33 @@ pub enum PlantedBug {
     /// What a follower's disk had past an installed snapshot stays there.
     #[cfg(feature = "planted-bugs")]
     StaleTail,
+    /// A pre-vote is granted under the voter's own term, which the asker takes for one of the past.
+    #[cfg(feature = "planted-bugs")]
+    PreVoteKeepsLowerTerm,
+    /// Whoever is in a higher term says nothing to one in a lower (thesis 6.2 and 9.6 left out by half).
+    #[cfg(feature = "planted-bugs")]
+    LowerTermUnanswered,
+    /// A vote deposes a leader that everybody hears (thesis 4.2.3 left out).
+    #[cfg(feature = "planted-bugs")]
+    VotesDisturbLeaders,
+    /// A leader that hears nobody leads on (thesis 6.2 left out).
+    #[cfg(feature = "planted-bugs")]
+    QuorumNotChecked,
+    /// A leader whose disk hangs leads on.
+    #[cfg(feature = "planted-bugs")]
+    HungDiskLeads,
+    /// While a write is on its way to the disk nobody looks at the clock.
+    #[cfg(feature = "planted-bugs")]
+    ClockWaitsForDisk,
+    /// A candidate judges what a leader sends by the term that it has on disk.
+    #[cfg(feature = "planted-bugs")]
+    AppendJudgedByDurableTerm,
+    /// A candidate asks for votes before its term, its vote and its log are on disk.
+    #[cfg(feature = "planted-bugs")]
+    VoteAskedBeforePersisted,
+    /// Whoever is told to start an election asks for votes like anybody (thesis 4.2.3 taken too far).
+    #[cfg(feature = "planted-bugs")]
+    TransferVoteNotMarked,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -89,7 +116,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -104,5 +131,14 @@ impl PlantedBug {
         ("ack-before-sync", Self::AckBeforeSync),
         ("last-included-term-forgotten", Self::LastIncludedTermForgotten),
         ("stale-tail", Self::StaleTail),
+        ("pre-vote-keeps-lower-term", Self::PreVoteKeepsLowerTerm),
+        ("lower-term-unanswered", Self::LowerTermUnanswered),
+        ("votes-disturb-leaders", Self::VotesDisturbLeaders),
+        ("quorum-not-checked", Self::QuorumNotChecked),
+        ("hung-disk-leads", Self::HungDiskLeads),
+        ("clock-waits-for-disk", Self::ClockWaitsForDisk),
+        ("append-judged-by-durable-term", Self::AppendJudgedByDurableTerm),
+        ("vote-asked-before-persisted", Self::VoteAskedBeforePersisted),
+        ("transfer-vote-not-marked", Self::TransferVoteNotMarked),
     ];
 }

@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     pub(crate) match_index: LogIndex,
     /// Whether a heartbeat has to go out even if there is nothing new to say.
     pub(crate) heartbeat_due: bool,
+    /// When it last answered, or when the leader's reign began.
+    pub(crate) heard: Time,
     pub(crate) pace: Pace,
 }
 
@@ -55,13 +57,14 @@ pub(crate) enum Piece {
 
 impl Progress {
     /// A follower of whom a new leader knows nothing: nextIndex is one past the leader's last entry.
-    pub(crate) const fn new(follower: NodeId, session: Session, next_index: LogIndex) -> Self {
+    pub(crate) const fn new(follower: NodeId, session: Session, next_index: LogIndex, now: Time) -> Self {
         Self {
             follower,
             session,
             next_index,
             match_index: LogIndex::ZERO,
             heartbeat_due: true,
+            heard: now,
             pace: Pace::Probe { sent: false },
         }
     }
@@ -188,7 +191,7 @@ mod tests {
     use super::*;
 
     fn progress(next: u64) -> Progress {
-        Progress::new(NodeId::new(2), Session(1), LogIndex::new(next))
+        Progress::new(NodeId::new(2), Session(1), LogIndex::new(next), Time::ZERO)
     }
 
     #[test]

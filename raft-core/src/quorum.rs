@@ -1,16 +1,14 @@
 //! Majorities.
 
-use crate::types::LogIndex;
-
 /// How many of `voters` servers are a majority (§5.2): any two majorities share a server.
 pub(crate) const fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
-/// The highest index that a majority has reached, where `reached` has one index for each voter.
-pub(crate) fn reached_by_majority(reached: &mut [LogIndex]) -> LogIndex {
+/// The furthest that a majority has reached, where `reached` has how far for each voter.
+pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(reached: &mut [T]) -> T {
     reached.sort_unstable_by(|a, b| b.cmp(a));
-    reached.get(majority(reached.len()) - 1).copied().unwrap_or(LogIndex::ZERO)
+    reached.get(majority(reached.len()) - 1).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -29,8 +27,7 @@ mod tests {
             (&[5, 5, 1, 1], 1),
             (&[9, 7, 5, 3, 1], 5),
         ] {
-            let mut reached: Vec<_> = reached.iter().copied().map(LogIndex::new).collect();
-            assert_eq!(reached_by_majority(&mut reached), LogIndex::new(expected));
+            assert_eq!(reached_by_majority(&mut reached.to_vec()), expected);
         }
     }
 

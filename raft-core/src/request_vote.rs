@@ -1,25 +1,37 @@
-//! Figure 2, box "RequestVote RPC": both sides.
+//! Figure 2, box "RequestVote RPC": both sides, and what pre-vote shares with it.
 
-use crate::event::Event;
+use crate::event::{Event, RoleName};
 use crate::message::{Message, RequestVote, RequestVoteReply};
 use crate::planted::planted;
 use crate::quorum::majority;
 use crate::state::{Raft, Role};
-use crate::types::{NodeId, Session, Term};
+use crate::types::{EntryId, NodeId, Session, Term};
 
 impl Raft {
     /// Candidates (§5.2): increment the term, vote for oneself, reset the timer, ask all others.
     ///
     /// The vote for oneself is decided here and counts once it is durable, like anybody's.
-    pub(crate) fn start_election(&mut self) {
+    pub(crate) fn start_election(&mut self, told_by_leader: bool) {
         let session = Session(self.rng.next_u64());
         self.change_role(self.current_term.next(), Role::Candidate { session, votes: Vec::new() });
         self.voted_for = Some(self.config.id);
         self.observe_vote(self.config.id);
         self.reset_election_timer();
         for voter in self.others() {
-            self.send(voter, session, Message::RequestVote(RequestVote { last_log: self.log.last() }));
+            let args = RequestVote { last_log: self.log.last(), told_by_leader };
+            self.send(voter, session, Message::RequestVote(args));
         }
+    }
+
+    /// Whether this server votes for a candidate of `term`, or would if there were one.
+    pub(crate) fn would_vote(&self, candidate: NodeId, term: Term, last_log: EntryId) -> bool {
+        // 1. A candidate of the past gets no vote (§5.1).
+        // 2. One vote a term, first come first served (§5.2), and only for a log that is at least as
+        //    up-to-date as this one (§5.4.1).
+        let given_to = if term > self.current_term { None } else { self.voted_for };
+        let vote_is_free = given_to.is_none_or(|given_to| given_to == candidate);
+        let up_to_date = last_log >= self.log.last() || planted!(self, VoteWithoutLogCheck);
+        term >= self.current_term && vote_is_free && up_to_date
     }
 
     /// Receiver implementation.
@@ -29,20 +41,15 @@ impl Raft {
         term: Term,
         args: &RequestVote,
     ) -> RequestVoteReply {
-        // 1. A candidate of the past gets no vote (§5.1).
-        if term < self.current_term {
-            return RequestVoteReply { vote_granted: false };
-        }
-
-        // 2. One vote a term, first come first served (§5.2), and only for a log that is at least as
-        //    up-to-date as this one (§5.4.1).
-        let vote_is_free = self.voted_for.is_none_or(|given_to| given_to == candidate);
-        let up_to_date = args.last_log >= self.log.last() || planted!(self, VoteWithoutLogCheck);
-        let vote_granted = vote_is_free && up_to_date;
+        let vote_granted = self.would_vote(candidate, term, args.last_log);
         if vote_granted {
             if self.voted_for.is_none() {
                 self.voted_for = Some(candidate);
                 self.observe_vote(candidate);
+            }
+            if self.role() == RoleName::PreCandidate {
+                // Somebody was quicker.
+                self.change_role(self.current_term, Role::Follower { leader: None });
             }
             self.reset_election_timer();
         }
@@ -63,21 +70,26 @@ impl Raft {
                 self.count_vote(voter);
             }
             Role::Leader { .. } if reply.vote_granted && planted!(self, LeaderTwice) => self.become_leader(),
-            Role::Candidate { .. } | Role::Follower { .. } | Role::Leader { .. } => {}
+            Role::Candidate { .. }
+            | Role::PreCandidate { .. }
+            | Role::Follower { .. }
+            | Role::Leader { .. } => {}
         }
     }
 
     /// The disk has the server's own vote.
     pub(crate) fn count_own_vote(&mut self) {
-        if matches!(self.role, Role::Candidate { .. }) && self.disk.durable().hard_state == self.hard_state()
-        {
+        if self.role() == RoleName::Candidate && self.disk.durable().hard_state == self.hard_state() {
             self.count_vote(self.config.id);
         }
     }
 
-    fn count_vote(&mut self, voter: NodeId) {
-        let is_voter = self.config.voters.binary_search(&voter).is_ok();
-        let Role::Candidate { votes, .. } = &mut self.role else { return };
+    /// Each voter counts once. Whoever would win starts an election; whoever wins leads.
+    pub(crate) fn count_vote(&mut self, voter: NodeId) {
+        let is_voter = self.is_voter(voter);
+        let (Role::PreCandidate { votes, .. } | Role::Candidate { votes, .. }) = &mut self.role else {
+            return;
+        };
         let place = match votes.binary_search(&voter) {
             Err(place) => place,
             Ok(place) if planted!(self, VoteCountedTwice) => place,
@@ -87,11 +99,18 @@ impl Raft {
             return;
         }
         votes.insert(place, voter);
-        let elected = votes.len() >= majority(self.config.voters.len());
+        let wins = votes.len() >= majority(self.config.voters.len());
         let term = self.current_term;
-        self.observe(|| Event::VoteCounted { term, voter });
-        if elected {
-            self.become_leader();
+        if self.role() == RoleName::PreCandidate {
+            self.observe(|| Event::PreVoteCounted { term: term.next(), voter });
+            if wins && self.may_campaign() {
+                self.start_election(false);
+            }
+        } else {
+            self.observe(|| Event::VoteCounted { term, voter });
+            if wins {
+                self.become_leader();
+            }
         }
     }
 

@@ -8,14 +8,16 @@ use crate::append_entries;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::{Entry, Payload};
 use crate::event::Event;
+use crate::input::{Input, ProposeError};
 use crate::install_snapshot;
 use crate::log::{Found, Ungiven};
 use crate::message::{Envelope, Message};
 use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::quorum::reached_by_majority;
-use crate::snapshot::{Load, Loaded, Snapshot, SnapshotId};
+use crate::snapshot::{Load, Loaded, Snapshot};
 use crate::state::{Health, Raft, Role};
+use crate::transfer::Transfer;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// At most this many bytes of payload are handed out to be applied at once; a no-op counts as one byte.
@@ -23,59 +25,6 @@ const APPLY_BYTES_MAX: usize = 256 * 1024;
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
-
-/// What the world tells a server.
-#[derive(Debug)]
-pub enum Input {
-    /// Nothing but the time.
-    Tick,
-    /// A message came in.
-    Receive(Envelope),
-    /// A write is durable. Tokens come back in the order in which they were given.
-    Persisted(WriteToken),
-    /// A write failed. What the disk holds is unknown, so nothing leaves this server any more.
-    WriteFailed,
-    /// What was handed out in [`Effects::apply`], [`Effects::restore`] or [`Effects::take_snapshot`] is
-    /// done, and the state machine may be given more.
-    Applied,
-    /// What was asked for in [`Effects::load`].
-    Loaded(Loaded),
-    /// The next bytes of the snapshot that was asked for in [`Effects::take_snapshot`].
-    SnapshotTaken {
-        /// Of which snapshot.
-        snapshot: SnapshotId,
-        /// The bytes: as many as are to be sent in one message. Only the last may be none.
-        data: Bytes,
-        /// Whether these are the last.
-        done: bool,
-    },
-    /// The snapshot that was asked for in [`Effects::take_snapshot`] cannot be taken. Another one is due
-    /// when as many entries have been applied again.
-    SnapshotFailed {
-        /// Which.
-        snapshot: SnapshotId,
-        /// Why, in words.
-        reason: String,
-    },
-}
-
-/// Only the leader takes commands, and this server does not lead. The command was not appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotLeader {
-    /// The leader of this server's term, where known.
-    pub leader: Option<NodeId>,
-}
-
-impl std::fmt::Display for NotLeader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.leader {
-            Some(leader) => write!(f, "this server does not lead; ask {leader}"),
-            None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
-        }
-    }
-}
-
-impl std::error::Error for NotLeader {}
 
 impl Raft {
     /// Takes in one input at the moment `now`. Changes memory only; take effects after one input or
@@ -103,22 +52,32 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// This server does not lead, and nothing was appended.
-    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, NotLeader> {
+    /// This server does not lead, or is about to lead no longer, and nothing was appended.
+    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, ProposeError> {
         match self.role {
-            Role::Leader { .. } if self.health == Health::Sound => Ok(self.append(Payload::Command(command))),
-            Role::Leader { .. } => Err(NotLeader { leader: None }),
-            Role::Follower { .. } | Role::Candidate { .. } => Err(NotLeader { leader: self.leader() }),
+            Role::Leader { .. } if self.health != Health::Sound => {
+                Err(ProposeError::NotLeader { leader: None })
+            }
+            Role::Leader { transfer: Some(Transfer { to, .. }), .. } => {
+                Err(ProposeError::Transferring { to })
+            }
+            Role::Leader { transfer: None, .. } => Ok(self.append(Payload::Command(command))),
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                Err(ProposeError::NotLeader { leader: self.leader() })
+            }
         }
     }
 
     /// Tests the standing rules ("if there exists an N ..."), here and nowhere else, and says what
     /// has to be done about all that came in since the last time.
     pub fn take_effects(&mut self) -> Effects {
-        if self.health == Health::Sound && self.now >= self.deadline {
+        let waits = planted!(self, ClockWaitsForDisk) && self.disk.oldest_given().is_some();
+        if self.health == Health::Sound && !waits {
+            self.step_down();
             self.time_out();
         }
         self.advance_commit_index();
+        self.hand_over();
         self.send_snapshots();
         self.replicate();
         let restore = self.take_restore();
@@ -143,17 +102,20 @@ impl Raft {
         }
     }
 
-    /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else. Then
-    /// the higher-term rule, once, ahead of all else: whoever hears of a higher term adopts it and
-    /// becomes a follower (§5.1).
+    /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else, and a vote if
+    /// there is a leader to be true to. Then the higher-term rule, once, ahead of all else: whoever hears of
+    /// a higher term adopts it and becomes a follower (§5.1). A term that is only proposed is nobody's yet.
     fn receive(&mut self, envelope: Envelope) {
         let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
         let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
         let sound = match &message {
             Message::AppendEntries(args) => append_entries::is_well_formed(term, args),
             Message::InstallSnapshot(args) => install_snapshot::is_well_formed(term, args),
-            Message::RequestVote(_)
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
+            | Message::TimeoutNow
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_) => true,
         };
@@ -161,10 +123,22 @@ impl Raft {
             self.observe(|| Event::StrangerDropped { from });
             return;
         }
-        if term > self.current_term {
+        if message.disturbs_leader() && self.hears_leader() {
+            self.observe(|| Event::VoteIgnored { candidate: from, term });
+            return;
+        }
+        if term < self.current_term && planted!(self, LowerTermUnanswered) {
+            return;
+        }
+        if term > self.current_term && !message.is_proposal() {
             self.change_role(term, Role::Follower { leader: None });
         }
+        self.handle(from, term, session, message);
+    }
+
+    fn handle(&mut self, from: NodeId, term: Term, session: Session, message: Message) {
         match message {
+            Message::PreVote(args) => self.handle_pre_vote(from, term, session, &args),
             Message::RequestVote(args) => {
                 let reply = self.handle_request_vote(from, term, &args);
                 self.send(from, session, Message::RequestVoteReply(reply));
@@ -174,16 +148,21 @@ impl Raft {
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }
             }
+            // What a leader of the past wants is nobody's wish any more.
+            Message::TimeoutNow if term < self.current_term => {}
+            Message::TimeoutNow => self.handle_timeout_now(),
             Message::InstallSnapshot(args) => {
                 if let Some(reply) = self.handle_install_snapshot(from, term, session, args) {
                     self.send(from, session, Message::InstallSnapshotReply(reply));
                 }
             }
             // A reply of the past answers a question that nobody asks any more.
-            Message::RequestVoteReply(_)
+            Message::PreVoteReply(_)
+            | Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_)
                 if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
+            Message::PreVoteReply(reply) => self.handle_pre_vote_reply(from, session, &reply),
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
             Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
@@ -212,20 +191,28 @@ impl Raft {
         self.count_own_vote();
     }
 
-    /// Followers and candidates (§5.2): the election timeout elapsed. Leaders: a heartbeat is due.
+    /// Followers and candidates (§5.2): if the election timeout elapsed. Leaders: if a heartbeat is due.
     fn time_out(&mut self) {
+        if self.now < self.timer {
+            return;
+        }
         match &mut self.role {
-            Role::Leader { progress } => {
+            Role::Leader { progress, transfer } => {
                 for peer in progress {
                     peer.heartbeat_due = true;
                 }
-                self.deadline = self.now.after(self.config.heartbeat);
+                if let Some(transfer) = transfer {
+                    transfer.told = false;
+                }
+                self.timer = self.now.after(self.config.heartbeat);
             }
-            Role::Follower { .. } | Role::Candidate { .. } => {
-                if self.config.voters.binary_search(&self.config.id).is_ok() {
-                    self.start_election();
-                } else {
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                if !self.may_campaign() {
                     self.reset_election_timer();
+                } else if self.config.pre_vote {
+                    self.start_pre_vote();
+                } else {
+                    self.start_election(false);
                 }
             }
         }
@@ -233,15 +220,15 @@ impl Raft {
 
     /// Draws a new election timeout, so that split votes are rare and soon resolved (§5.2).
     pub(crate) fn reset_election_timer(&mut self) {
-        self.deadline = self.now.after(self.rng.duration(self.config.election_timeout));
+        self.timer = self.now.after(self.rng.duration(self.config.election_timeout));
         if planted!(self, FixedTimeout) {
-            self.deadline = next_poll(self.now.after(self.config.election_timeout.0), self.config.seed);
+            self.timer = next_poll(self.now.after(self.config.election_timeout.0), self.config.seed);
         }
     }
 
     /// The only place where role and term change. With a new term the vote is free again.
     pub(crate) fn change_role(&mut self, term: Term, role: Role) {
-        let (from_term, from) = (self.current_term, self.role());
+        let (from_term, from, transferring) = (self.current_term, self.role(), self.transferring());
         if term > self.current_term {
             self.current_term = term;
             self.voted_for = None;
@@ -254,6 +241,9 @@ impl Raft {
         }
         let (to, leader) = (self.role(), self.leader());
         self.observe(|| Event::Role { from_term, from, term, to, leader });
+        if let Some(to) = transferring {
+            self.observe(|| Event::TransferEnded { to, leads: false });
+        }
     }
 
     /// Leaders (§5.2, §8): announce it at once, with an entry of the new term, which commits what
@@ -261,10 +251,13 @@ impl Raft {
     pub(crate) fn become_leader(&mut self) {
         let next_index = self.log.last().index.next();
         let session = Session(self.rng.next_u64());
-        let progress =
-            self.others().into_iter().map(|peer| Progress::new(peer, session, next_index)).collect();
-        self.change_role(self.current_term, Role::Leader { progress });
-        self.deadline = self.now.after(self.config.heartbeat);
+        let progress = self
+            .others()
+            .into_iter()
+            .map(|peer| Progress::new(peer, session, next_index, self.now))
+            .collect();
+        self.change_role(self.current_term, Role::Leader { progress, transfer: None });
+        self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
     }
 
@@ -278,17 +271,25 @@ impl Raft {
     /// Leaders: if there exists an N such that a majority of matchIndex ≥ N, and log\[N\] is of the
     /// current term, N is committed (§5.3, §5.4). The leader counts itself up to what it has on disk.
     fn advance_commit_index(&mut self) {
-        let Role::Leader { progress } = &self.role else { return };
+        let Role::Leader { progress, .. } = &self.role else { return };
         let durable = self.disk.durable().last.index;
-        let mut reached: Vec<_> = progress.iter().map(|peer| peer.match_index).collect();
-        if self.config.voters.binary_search(&self.config.id).is_ok() {
-            reached.push(durable);
-        }
-        let n = reached_by_majority(&mut reached);
+        let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
         let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
         if of_this_term || planted!(self, CommitByCounting) {
             self.commit_to(n);
         }
+    }
+
+    /// The furthest that a majority of the voters has reached, of whom this leader is one, perhaps.
+    pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
+        &self,
+        progress: &[Progress],
+        by: impl Fn(&Progress) -> T,
+        by_leader: T,
+    ) -> T {
+        let leader = self.is_voter(self.config.id).then_some(by_leader);
+        let mut reached: Vec<_> = progress.iter().map(by).chain(leader).collect();
+        reached_by_majority(&mut reached)
     }
 
     /// The only place where the commit index changes. It never goes back.
@@ -360,7 +361,7 @@ impl Raft {
             return None;
         }
         let whole = batch.parts.iter().any(|part| part.chunk.done);
-        let token = self.disk.give(self.hard_state(), self.log.last(), whole);
+        let token = self.disk.give(self.now, self.hard_state(), self.log.last(), whole);
         Some(Write { batch: Batch { commit_index: self.commit_index, ..batch }, token })
     }
 
@@ -369,7 +370,10 @@ impl Raft {
             let early = match &envelope.message {
                 Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
                 Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
-                Message::RequestVote(_)
+                Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
+                Message::PreVote(_)
+                | Message::PreVoteReply(_)
+                | Message::TimeoutNow
                 | Message::AppendEntries(_)
                 | Message::InstallSnapshot(_)
                 | Message::InstallSnapshotReply(_) => false,
@@ -380,6 +384,10 @@ impl Raft {
     }
 
     pub(crate) fn send(&mut self, to: NodeId, session: Session, message: Message) {
-        self.outbox.push(self.config.envelope(to, self.current_term, session, message));
+        self.send_under(self.current_term, to, session, message);
+    }
+
+    pub(crate) fn send_under(&mut self, term: Term, to: NodeId, session: Session, message: Message) {
+        self.outbox.push(self.config.envelope(to, term, session, message));
     }
 }

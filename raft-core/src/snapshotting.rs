@@ -187,10 +187,10 @@ impl Raft {
         // A piece may take many heartbeats on a slow link.
         let patience = self.config.election_timeout.1 * 10;
         match &self.role {
-            Role::Leader { progress } => progress
+            Role::Leader { progress, .. } => progress
                 .iter()
                 .any(|peer| peer.snapshot_heard().is_some_and(|at| self.now.since(at) < patience)),
-            Role::Follower { .. } | Role::Candidate { .. } => false,
+            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => false,
         }
     }
 

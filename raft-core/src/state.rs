@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check_quorum::Heard;
 use crate::config::{Config, ConfigError};
 use crate::disk::Disk;
 use crate::effects::Violation;
@@ -14,6 +15,7 @@ use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
+use crate::transfer::Transfer;
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
@@ -69,7 +71,8 @@ pub struct Raft {
 
     // What the figure leaves to the reader: time, disk, and what is to be said.
     pub(crate) now: Time,
-    pub(crate) deadline: Time,
+    /// When the election timeout elapses or the next heartbeat is due.
+    pub(crate) timer: Time,
     pub(crate) rng: Rng,
     pub(crate) disk: Disk,
     /// Whether the state machine is busy, so that no more work is handed out.
@@ -85,11 +88,13 @@ pub struct Raft {
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Answers leaders and candidates.
-    Follower { leader: Option<NodeId> },
+    Follower { leader: Option<Heard> },
+    /// Asks whether an election would be won; `votes` is sorted.
+    PreCandidate { session: Session, votes: Vec<NodeId> },
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress> },
+    Leader { progress: Vec<Progress>, transfer: Option<Transfer> },
 }
 
 /// Whether a server may still speak.
@@ -129,7 +134,7 @@ impl Raft {
             last_applied: LogIndex::ZERO,
             role: Role::Follower { leader: None },
             now,
-            deadline: now,
+            timer: now,
             applying: false,
             snapshots: Snapshots::restored(snapshot, partial),
             loads: Loads::default(),
@@ -163,6 +168,7 @@ impl Raft {
     pub const fn role(&self) -> RoleName {
         match self.role {
             Role::Follower { .. } => RoleName::Follower,
+            Role::PreCandidate { .. } => RoleName::PreCandidate,
             Role::Candidate { .. } => RoleName::Candidate,
             Role::Leader { .. } => RoleName::Leader,
         }
@@ -171,8 +177,9 @@ impl Raft {
     /// The leader of the current term, where known.
     pub const fn leader(&self) -> Option<NodeId> {
         match self.role {
-            Role::Follower { leader } => leader,
-            Role::Candidate { .. } => None,
+            Role::Follower { leader: Some(heard) } => Some(heard.leader),
+            Role::Follower { leader: None } => None,
+            Role::PreCandidate { .. } | Role::Candidate { .. } => None,
             Role::Leader { .. } => Some(self.config.id),
         }
     }
@@ -194,8 +201,10 @@ impl Raft {
 
     /// When this server wants to be told the time next, with [`Input::Tick`](crate::Input::Tick).
     /// Nothing needs to be asked before that, and any input may move it.
-    pub const fn deadline(&self) -> Time {
-        self.deadline
+    pub fn deadline(&self) -> Time {
+        let steps_down_at = self.steps_down_at().map(|(at, _)| at);
+        let transfer_ends_at = self.transfer().map(|transfer| transfer.until);
+        [steps_down_at, transfer_ends_at].into_iter().flatten().fold(self.timer, Time::min)
     }
 
     /// The last entry that a whole snapshot of this server stands for (§7); 0 if there is none.
@@ -207,11 +216,21 @@ impl Raft {
         HardState { current_term: self.current_term, voted_for: self.voted_for }
     }
 
-    /// What this leader knows of a follower; none if the two are not in this conversation.
-    pub(crate) fn peer(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
-        let Role::Leader { progress } = &mut self.role else { return None };
+    /// A follower has answered: what this leader knows of it; none if the two are not in this conversation.
+    pub(crate) fn hear(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
+        let now = self.now;
+        let Role::Leader { progress, .. } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
-        progress.get_mut(place).filter(|peer| peer.session == session || planted!(self, ReplyOfOldTerm))
+        let peer = progress.get_mut(place)?;
+        if peer.session != session && !planted!(self, ReplyOfOldTerm) {
+            return None;
+        }
+        peer.heard = now;
+        Some(peer)
+    }
+
+    pub(crate) fn is_voter(&self, server: NodeId) -> bool {
+        self.config.voters.binary_search(&server).is_ok()
     }
 
     pub(crate) fn others(&self) -> Vec<NodeId> {

@@ -20,6 +20,11 @@ fn lead(term: u64) -> Event {
     Event::Role { from_term: term, from: role, term, to: RoleName::Leader, leader: None }
 }
 
+fn follow(term: u64) -> Event {
+    let (from, term) = (RoleName::Leader, Term::new(term));
+    Event::Role { from_term: term, from, term, to: RoleName::Follower, leader: None }
+}
+
 fn append(term: u64, index: u64) -> Event {
     Event::Appended { id: id(term, index), checksum: 1 }
 }
@@ -111,6 +116,7 @@ fn every_property_can_break() {
     for (property, story) in [
         (Property::ElectionSafety, vec![(1, lead(1)), (2, lead(1))]),
         (Property::ElectionSafety, vec![(1, lead(1)), (1, lead(1))]),
+        (Property::ElectionSafety, vec![(1, lead(1)), (1, follow(1)), (1, lead(1))]),
         (Property::LeaderAppendOnly, vec![(1, append(1, 1)), (1, lead(2)), (1, gone.clone())]),
         (Property::LogMatching, vec![(1, append(1, 1)), (1, append(2, 2)), (2, append(2, 2))]),
         (Property::LeaderCompleteness, then(agreed(), &[(1, commit(0, 1, 1)), (3, lead(2))])),

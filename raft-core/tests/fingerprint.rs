@@ -14,10 +14,12 @@ fn leader(seed: u64) -> Raft {
     };
     let (mut candidate, mut voter) = (start(1), start(2));
     let due = candidate.deadline();
-    let requests = exchange(&mut candidate, due, vec![]);
-    let to_voter = requests.into_iter().filter(|envelope| envelope.to == voter.id()).collect();
-    let votes = exchange(&mut voter, Time::ZERO.after(Duration::from_millis(seed)), to_voter);
-    exchange(&mut candidate, due, votes);
+    let mut asks = exchange(&mut candidate, due, vec![]);
+    while candidate.role() != RoleName::Leader {
+        let to_voter = asks.into_iter().filter(|envelope| envelope.to == voter.id()).collect();
+        let votes = exchange(&mut voter, Time::ZERO.after(Duration::from_millis(seed)), to_voter);
+        asks = exchange(&mut candidate, due, votes);
+    }
     candidate
 }
 
@@ -47,6 +49,8 @@ fn another_state_has_another_name() {
     let mut raft = leader(1);
     let mut names = vec![raft.fingerprint()];
     raft.propose("x".into()).unwrap();
+    names.push(raft.fingerprint());
+    raft.transfer_leadership(NodeId::new(3)).unwrap();
     names.push(raft.fingerprint());
     let write = raft.take_effects().write.unwrap();
     names.push(raft.fingerprint());

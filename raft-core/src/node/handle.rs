@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::RoleName;
+use crate::input::TransferError;
 use crate::state::Raft;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -40,6 +41,11 @@ pub enum Refusal {
         /// Who does, where known.
         leader: Option<NodeId>,
     },
+    /// This server is handing over leadership. Ask the next leader, or later.
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
     /// Too much is waiting at this server. Try later.
     Overloaded,
     /// The node has stopped.
@@ -53,11 +59,41 @@ impl fmt::Display for Refusal {
             Self::NotLeader { leader: None } => {
                 write!(f, "not the leader, and none is known: try another server")
             }
+            Self::Transferring { to } => write!(f, "handing over leadership: ask {to}, or later"),
             Self::Overloaded => write!(f, "overloaded: try later"),
             Self::Stopped => write!(f, "stopped: try another server"),
         }
     }
 }
+
+/// Why leadership did not go where it was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTransferred {
+    /// It was not begun.
+    Refused(TransferError),
+    /// It was begun, and this server leads now: the one that was to hand over, or another.
+    Elsewhere {
+        /// Which.
+        leader: NodeId,
+    },
+    /// Too much is waiting at this server, and nothing was begun.
+    Overloaded,
+    /// The node has stopped. Leadership may still go there, if it was begun.
+    Stopped,
+}
+
+impl fmt::Display for NotTransferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => why.fmt(f),
+            Self::Elsewhere { leader } => write!(f, "leadership was not handed over: {leader} leads"),
+            Self::Overloaded => write!(f, "overloaded: try later"),
+            Self::Stopped => write!(f, "stopped: try another server"),
+        }
+    }
+}
+
+impl std::error::Error for NotTransferred {}
 
 /// What a node is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +133,7 @@ pub(super) enum Request {
     Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
     Status { reply: oneshot::Sender<Status> },
     Snapshot,
+    Transfer { to: NodeId, reply: oneshot::Sender<Result<(), NotTransferred>> },
     Shutdown { done: oneshot::Sender<()> },
 }
 
@@ -130,6 +167,23 @@ impl Handle {
     pub async fn snapshot(&self) {
         // A node that has stopped takes none.
         drop(self.requests.send(Request::Snapshot).await);
+    }
+
+    /// Hands leadership over to another voter (thesis 3.10), and waits until a leader is known again. No
+    /// commands are taken meanwhile; what was proposed before is not lost by it.
+    ///
+    /// May wait as long as there is no leader; whoever gives up by dropping the future takes nothing back.
+    ///
+    /// # Errors
+    ///
+    /// The target does not lead.
+    pub async fn transfer(&self, to: NodeId) -> Result<(), NotTransferred> {
+        let (reply, transferred) = oneshot::channel();
+        match self.requests.try_send(Request::Transfer { to, reply }) {
+            Ok(()) => transferred.await.unwrap_or(Err(NotTransferred::Stopped)),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(NotTransferred::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(NotTransferred::Stopped),
+        }
     }
 
     /// Makes durable what was begun, closes the store and ends the node. Returns when that is done, or

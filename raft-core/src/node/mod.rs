@@ -24,16 +24,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Entry;
+use crate::input::{Input, ProposeError};
 use crate::message::Envelope;
-use crate::rules::{Input, NotLeader};
 use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
-use crate::types::{EntryId, LogIndex};
+use crate::types::{EntryId, LogIndex, NodeId};
 
 use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::TokioEnvironment;
 use handle::Request;
-pub use handle::{Handle, Outcome, Refusal, Status};
+pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
@@ -59,6 +59,8 @@ pub struct Node<S: LogStore, T, E> {
     reading: VecDeque<Reading>,
     /// Who waits for which entry.
     waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+    /// Who waits for leadership to go where.
+    transfers: Vec<(NodeId, oneshot::Sender<Result<(), NotTransferred>>)>,
 }
 
 /// Who waits for something that is being read from the store.
@@ -108,7 +110,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         raft.has_applied(machine.durable_applied());
         let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
-        let (writing, reading, waiting) = Default::default();
+        let (writing, reading, waiting, transfers) = Default::default();
         let node = Self {
             raft,
             store,
@@ -121,6 +123,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             writing,
             reading,
             waiting,
+            transfers,
         };
         (node, Handle::new(sender))
     }
@@ -220,11 +223,22 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             Request::Propose { command, reply } => match self.raft.propose(command) {
                 Ok(id) => drop(self.waiting.insert(id, reply)),
                 // An asker who has gone away need not be told.
-                Err(NotLeader { leader }) => {
+                Err(ProposeError::NotLeader { leader }) => {
                     drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+                }
+                Err(ProposeError::Transferring { to }) => {
+                    drop(reply.send(Outcome::NotApplied(Refusal::Transferring { to })));
                 }
             },
             Request::Snapshot => self.raft.ask_for_snapshot(),
+            Request::Transfer { to, reply } => {
+                // It has an election timeout from now on.
+                self.step(Input::Tick);
+                match self.raft.transfer_leadership(to) {
+                    Ok(()) => self.transfers.push((to, reply)),
+                    Err(refused) => drop(reply.send(Err(NotTransferred::Refused(refused)))),
+                }
+            }
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
             Request::Shutdown { done } => return Some(done),
         }
@@ -238,6 +252,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         for event in &events {
             self.environment.observe(event);
         }
+        self.tell_of_transfers();
         if let Some(violation) = violation {
             return Err(NodeError::Violation(violation));
         }
@@ -269,6 +284,19 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.applier.give(work);
         }
         Ok(())
+    }
+
+    /// A transfer is over when none is under way and a leader is known.
+    fn tell_of_transfers(&mut self) {
+        if self.raft.transferring().is_none()
+            && let Some(leader) = self.raft.leader()
+        {
+            for (to, asker) in self.transfers.drain(..) {
+                let gone_there =
+                    if leader == to { Ok(()) } else { Err(NotTransferred::Elsewhere { leader }) };
+                let _gone_away = asker.send(gone_there);
+            }
+        }
     }
 
     fn with_waiters(&mut self, entries: Vec<Entry>) -> Vec<Committed> {

@@ -2,6 +2,7 @@
 #![cfg(feature = "tokio")]
 
 mod snapshots;
+mod transfer;
 mod world;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ struct Cluster {
     handles: Vec<Handle>,
     tasks: Vec<JoinHandle<Result<(), NodeError<Infallible>>>>,
     cut_off: Arc<AtomicU64>,
+    hung: Arc<AtomicU64>,
 }
 
 fn raft(id: NodeId, voters: &[NodeId]) -> Raft {
@@ -44,17 +46,23 @@ fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
         inboxes.push(inbox);
     }
     let environment = TokioEnvironment::new();
-    let start = |(&id, inbox)| {
-        let (store, machine) = (QuickStore::default(), Counter { trouble, ..Counter::default() });
+    let hung = Arc::new(AtomicU64::new(0));
+    let start = |(&id, inbox): (&NodeId, _)| {
+        let store = QuickStore::of(id, hung.clone());
+        let machine = Counter { trouble, ..Counter::default() };
         let (node, handle) =
             Node::new(raft(id, &voters), store, channels.clone(), machine, environment, inbox);
         (handle, tokio::spawn(node.run()))
     };
     let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();
-    Cluster { handles, tasks, cut_off: channels.cut_off }
+    Cluster { handles, tasks, cut_off: channels.cut_off, hung }
 }
 
 impl Cluster {
+    fn id(place: usize) -> NodeId {
+        NodeId::new(place as u64 + 1)
+    }
+
     /// Proposes until a leader takes it; where each node sends one to.
     async fn propose(&self, command: &'static str) -> (usize, Bytes) {
         loop {
@@ -81,6 +89,22 @@ async fn three_nodes_commit_lose_their_leader_and_go_on() {
     assert_eq!(answer, "2");
     let term = cluster.handles[second].status().await.unwrap().current_term;
     assert!(term.get() >= 2);
+}
+
+/// Its entries leave in parallel with its disk, and the others commit what they have of them.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_disk_hangs_gives_way_and_the_others_go_on() {
+    let cluster = cluster(3);
+    let (old, _) = cluster.propose("a").await;
+    cluster.hung.store(Cluster::id(old).get(), Ordering::Relaxed);
+    let handle = cluster.handles[old].clone();
+    let ask = tokio::spawn(async move { handle.propose("b".into()).await });
+    let outcome = tokio::time::timeout(Duration::from_secs(60), ask).await.unwrap().unwrap();
+    assert!(matches!(outcome, Outcome::Applied { .. }), "{outcome:?}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (new, answer) = cluster.propose("c").await;
+    assert_ne!(new, old);
+    assert_eq!(answer, "3");
 }
 
 #[tokio::test(start_paused = true)]

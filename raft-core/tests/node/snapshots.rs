@@ -4,10 +4,6 @@ use super::*;
 use raft_core::{Batch, Entry, EntryId, LogIndex, Payload, Term};
 
 impl Cluster {
-    fn id(place: usize) -> NodeId {
-        NodeId::new(place as u64 + 1)
-    }
-
     /// Cuts one node off, or nobody.
     fn cut_off(&self, place: Option<usize>) {
         self.cut_off.store(place.map_or(0, |place| Self::id(place).get()), Ordering::Relaxed);

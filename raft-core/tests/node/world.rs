@@ -15,12 +15,22 @@ use raft_core::{Batch, Envelope, Load, Loaded, LogIndex, NodeId, Stored};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-/// A disk that takes no time.
+/// A disk that takes no time, unless it hangs.
 #[derive(Default)]
 pub(crate) struct QuickStore {
     pub(crate) stored: Stored,
+    /// Whose disk this is, and whose hangs; 0 is nobody's.
+    id: u64,
+    hung: Arc<AtomicU64>,
     written: usize,
     loaded: VecDeque<Loaded>,
+}
+
+impl QuickStore {
+    /// The disk of this server.
+    pub(crate) fn of(id: NodeId, hung: Arc<AtomicU64>) -> Self {
+        Self { id: id.get(), hung, ..Self::default() }
+    }
 }
 
 #[async_trait]
@@ -37,6 +47,9 @@ impl LogStore for QuickStore {
     }
 
     async fn done(&mut self) -> Result<Done, Infallible> {
+        if self.id > 0 && self.hung.load(Ordering::Relaxed) == self.id {
+            pending::<()>().await;
+        }
         if self.written > 0 {
             return Ok(Done::Persisted(std::mem::take(&mut self.written)));
         }

@@ -1,5 +1,6 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
+mod report;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,55 +8,19 @@ use std::time::Duration;
 
 use raft_core::figure3::{Broken, Figure3, Property};
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, Rng, RoleName, Time,
+    Config, Effects, Envelope, Input, LogIndex, Message, NodeId, PlantedBug, PreVoteReply, ProposeError,
+    Raft, Rng, RoleName, Time,
 };
 
+pub(crate) use report::Report;
 use server::Server;
 
 /// How long things go wrong, and how long the cluster has to agree once they no longer do.
 const MISFORTUNE_MS: u64 = 1_500;
 const HEALED_MS: u64 = 500;
-
-/// What a run did, so that a test can see that it did something.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) committed: usize,
-    pub(crate) elections: usize,
-    pub(crate) crashes: usize,
-    /// Writes that a crash took with it.
-    pub(crate) lost_writes: usize,
-    pub(crate) cut: usize,
-    pub(crate) lost: usize,
-    pub(crate) repeated: usize,
-    /// Snapshots taken, pieces of them that arrived, and snapshots installed.
-    pub(crate) taken: usize,
-    pub(crate) pieces: usize,
-    pub(crate) installed: usize,
-    /// Requests to read what was no longer in memory.
-    pub(crate) loads: usize,
-    /// Whether all servers agreed in the end.
-    pub(crate) recovered: bool,
-    /// All servers' fingerprints in the end, one after the other.
-    pub(crate) fingerprint: u64,
-}
-
-impl std::ops::AddAssign for Report {
-    fn add_assign(&mut self, other: Self) {
-        self.committed += other.committed;
-        self.elections += other.elections;
-        self.crashes += other.crashes;
-        self.lost_writes += other.lost_writes;
-        self.cut += other.cut;
-        self.lost += other.lost;
-        self.repeated += other.repeated;
-        self.taken += other.taken;
-        self.pieces += other.pieces;
-        self.installed += other.installed;
-        self.loads += other.loads;
-        self.recovered |= other.recovered;
-        self.fingerprint ^= other.fingerprint;
-    }
-}
+/// How long a server waits for its disk, and the longest that one hangs.
+const DISK_PATIENCE_MS: u64 = 60;
+const HANG_MS: u64 = 300;
 
 pub(crate) struct World {
     rng: Rng,
@@ -71,8 +36,12 @@ pub(crate) struct World {
     loss: u64,
     repeat: u64,
     delay_ms: u64,
-    /// The longest that a write takes to become durable.
+    /// The longest that a write takes to become durable; now and then one hangs for much longer.
     disk_ms: u64,
+    hangs: bool,
+    /// One in so many servers starts without pre-vote, and as many without check-quorum: all, some as while
+    /// they are upgraded one by one, or almost none.
+    without_one_in: u64,
     /// A server crashes or starts once in so many milliseconds.
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
@@ -108,6 +77,8 @@ impl World {
             repeat,
             delay_ms,
             disk_ms: 15,
+            without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
+            hangs: rng.one_in(2),
             crash_one_in,
             append_bytes_max,
             snapshot_entries,
@@ -131,6 +102,9 @@ impl World {
         }
         while self.now_ms < MISFORTUNE_MS {
             self.misfortune()?;
+            if self.rng.one_in(40) {
+                self.transfer();
+            }
             self.advance(300)?;
         }
         self.heal()?;
@@ -181,7 +155,10 @@ impl World {
 
     fn heal(&mut self) -> Result<(), Broken> {
         self.cut.clear();
-        (self.loss, self.repeat, self.delay_ms, self.disk_ms) = (0, 0, 1, 1);
+        (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
+        for server in self.servers.values_mut() {
+            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now_ms);
+        }
         for id in self.voters.clone() {
             if self.servers[&id].raft.is_none() {
                 self.start(id)?;
@@ -209,11 +186,21 @@ impl World {
         Ok(())
     }
 
+    /// A server is asked to let another lead. What comes of it, events tell.
+    fn transfer(&mut self) {
+        let from = self.rng.pick(&self.voters).and_then(|id| self.servers.get_mut(id));
+        let raft = from.and_then(|server| server.raft.as_mut());
+        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.voters)) {
+            let _refused = raft.transfer_leadership(to);
+        }
+    }
+
     fn propose(&mut self, id: NodeId) {
         let command = format!("{}", self.now_ms).into();
         let Some(raft) = &mut self.servers.get_mut(&id).unwrap().raft else { return };
         if raft.role() == RoleName::Leader {
-            raft.propose(command).unwrap();
+            let expected = raft.transferring().map(|to| ProposeError::Transferring { to });
+            assert_eq!(raft.propose(command).err(), expected);
         }
     }
 
@@ -223,6 +210,9 @@ impl World {
         config.heartbeat = Duration::from_millis(5);
         config.append_bytes_max = self.append_bytes_max;
         config.append_window = 3;
+        config.pre_vote = !self.rng.one_in(self.without_one_in);
+        config.check_quorum = !self.rng.one_in(self.without_one_in);
+        config.disk_patience = Duration::from_millis(DISK_PATIENCE_MS);
         config.seed = self.rng.next_u64();
         config.observe = true;
         config.planted = self.planted;
@@ -233,6 +223,7 @@ impl World {
         let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
         let restored = server.disk.restored();
+        server.durable_term = restored.hard_state.current_term;
         self.figure3.started(id, &restored)?;
         server.raft = Some(Raft::new(config, restored, now).unwrap());
         Ok(())
@@ -254,7 +245,7 @@ impl World {
                 return Ok(());
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
-            server.disk.apply(write.batch);
+            server.apply(write.batch);
             self.step(id, Input::Persisted(write.token))?;
         }
     }
@@ -284,7 +275,9 @@ impl World {
         if let Some(write) = write {
             server.written.apply(write.batch.clone());
             let last = server.in_flight.back().map_or(0, |(due, _)| *due);
-            server.in_flight.push_back((last.max(self.now_ms + self.rng.below(self.disk_ms)), write));
+            let hangs = self.hangs && self.rng.one_in(60);
+            let takes = self.rng.below(if hangs { HANG_MS } else { self.disk_ms });
+            server.in_flight.push_back((last.max(self.now_ms + takes), write));
         }
         self.report.loads += load.len();
         for load in load {
@@ -302,7 +295,7 @@ impl World {
         let (applied, state) = (server.machine.applied, server.machine.state);
         self.check_state(id, applied, state)?;
         for event in &events {
-            self.count(event);
+            self.report.count(event);
             self.figure3.observe(id, event)?;
         }
         assert!(violation.is_none() || !events.is_empty(), "a violation is an event too");
@@ -310,12 +303,6 @@ impl World {
             self.send(envelope);
         }
         Ok(())
-    }
-
-    fn count(&mut self, event: &Event) {
-        self.report.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
-        self.report.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
-        self.report.installed += usize::from(matches!(event, Event::Installed { .. }));
     }
 
     /// State machines that have applied as much are in the same state.
@@ -329,6 +316,13 @@ impl World {
     }
 
     fn send(&mut self, envelope: Envelope) {
+        let proposal = matches!(
+            envelope.message,
+            Message::PreVote(_) | Message::PreVoteReply(PreVoteReply { vote_granted: true })
+        );
+        let durable = proposal || envelope.term <= self.servers[&envelope.from].durable_term;
+        // Where a bug is planted, Figure 3 has to find it.
+        assert!(durable || self.planted.is_some(), "a term that is not durable leaves: {envelope:?}");
         if self.cut.contains(&(envelope.from, envelope.to)) {
             self.report.cut += 1;
             return;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raft_core::{Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, SnapshotId, Stored, Write};
+use raft_core::{Batch, Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, SnapshotId, Stored, Term, Write};
 
 /// Small, so that every snapshot has several pieces.
 pub(super) const CHUNK_BYTES: usize = 5;
@@ -13,6 +13,8 @@ pub(super) struct Server {
     pub(super) raft: Option<Raft>,
     /// What no crash takes away.
     pub(super) disk: Stored,
+    /// The term in it.
+    pub(super) durable_term: Term,
     /// What was written, durable or not.
     pub(super) written: Stored,
     /// Writes on their way to the disk, and when they will be durable.
@@ -23,6 +25,12 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// A write gets to the disk.
+    pub(super) fn apply(&mut self, batch: Batch) {
+        self.durable_term = batch.hard_state.map_or(self.durable_term, |durable| durable.current_term);
+        self.disk.apply(batch);
+    }
+
     /// The process ends, and of the writes on their way only the first few reach the disk.
     pub(super) fn crash(&mut self, survive: usize) {
         for (_, write) in self.in_flight.drain(..).take(survive) {

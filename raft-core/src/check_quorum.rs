@@ -1,0 +1,70 @@
+//! When a leader gives way by itself, and when nobody may depose it: check-quorum (thesis 6.2) and its other
+//! half, the stickiness of leaders (thesis 4.2.3). And what a disk that hangs means for both.
+
+use crate::event::{Event, StepDownReason};
+use crate::planted::planted;
+use crate::state::{Raft, Role};
+use crate::types::{NodeId, Time};
+
+/// A leader that its followers follow; when it was heard last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) leader: NodeId,
+    pub(crate) at: Time,
+}
+
+impl Raft {
+    /// Whether a leader was heard within the minimum election timeout; one that leads hears itself. Then
+    /// votes and pre-votes are not heard, and their terms are not adopted (thesis 4.2.3).
+    pub(crate) fn hears_leader(&self) -> bool {
+        let heard = match &self.role {
+            Role::Follower { leader: Some(heard) } => {
+                self.now.since(heard.at) < self.config.election_timeout.0
+            }
+            Role::Leader { .. } => true,
+            Role::Follower { leader: None } | Role::PreCandidate { .. } | Role::Candidate { .. } => false,
+        };
+        heard && self.config.check_quorum && !planted!(self, VotesDisturbLeaders)
+    }
+
+    /// Whether this server may ask for votes. One whose disk hangs could not give its own.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.is_voter(self.config.id) && !self.disk_hangs()
+    }
+
+    /// When a leader gives way, unless it hears of a follower or of its disk before, and why.
+    ///
+    /// An election timeout without a majority is enough (thesis 6.2): the others may have another leader by
+    /// then. So is a disk that hangs, though others might make its entries durable without it: commands must
+    /// not depend on a disk that may be broken.
+    pub(crate) fn steps_down_at(&self) -> Option<(Time, StepDownReason)> {
+        let Role::Leader { progress, .. } = &self.role else { return None };
+        let quorum = (self.config.check_quorum && !planted!(self, QuorumNotChecked)).then(|| {
+            let heard = self.reached_by_majority(progress, |peer| peer.heard, self.now);
+            (heard.after(self.config.election_timeout.1), StepDownReason::NoMajority)
+        });
+        let disk = self.disk_hangs_at().filter(|_| !planted!(self, HungDiskLeads));
+        quorum.into_iter().chain(disk.map(|at| (at, StepDownReason::DiskHangs))).min()
+    }
+
+    /// The only place where a leader gives way without having heard of a higher term.
+    pub(crate) fn step_down(&mut self) {
+        if let Some((at, reason)) = self.steps_down_at()
+            && self.now >= at
+        {
+            let term = self.current_term;
+            self.observe(|| Event::SteppedDown { term, reason });
+            self.change_role(term, Role::Follower { leader: None });
+        }
+    }
+
+    /// Whether no vote could be given, as it would not get to the disk.
+    pub(crate) fn disk_hangs(&self) -> bool {
+        self.disk_hangs_at().is_some_and(|at| self.now >= at)
+    }
+
+    /// When the oldest write that is not confirmed has taken longer than a disk may.
+    fn disk_hangs_at(&self) -> Option<Time> {
+        self.disk.oldest_given().map(|given| given.after(self.config.disk_patience))
+    }
+}

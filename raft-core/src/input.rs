@@ -1,0 +1,114 @@
+//! What the world tells a server, and why it may refuse what it is asked.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+#[cfg(doc)]
+use crate::effects::Effects;
+use crate::effects::WriteToken;
+use crate::message::Envelope;
+use crate::snapshot::{Loaded, SnapshotId};
+use crate::types::NodeId;
+
+/// What the world tells a server.
+#[derive(Debug)]
+pub enum Input {
+    /// Nothing but the time.
+    Tick,
+    /// A message came in.
+    Receive(Envelope),
+    /// A write is durable. Tokens come back in the order in which they were given.
+    Persisted(WriteToken),
+    /// A write failed. What the disk holds is unknown, so nothing leaves this server any more.
+    WriteFailed,
+    /// What was handed out in [`Effects::apply`], [`Effects::restore`] or [`Effects::take_snapshot`] is
+    /// done, and the state machine may be given more.
+    Applied,
+    /// What was asked for in [`Effects::load`].
+    Loaded(Loaded),
+    /// The next bytes of the snapshot that was asked for in [`Effects::take_snapshot`].
+    SnapshotTaken {
+        /// Of which snapshot.
+        snapshot: SnapshotId,
+        /// The bytes: as many as are to be sent in one message. Only the last may be none.
+        data: Bytes,
+        /// Whether these are the last.
+        done: bool,
+    },
+    /// The snapshot that was asked for in [`Effects::take_snapshot`] cannot be taken. Another one is due
+    /// when as many entries have been applied again.
+    SnapshotFailed {
+        /// Which.
+        snapshot: SnapshotId,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Why a command was not appended. It certainly never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// Only the leader takes commands, and this server does not lead.
+    NotLeader {
+        /// The leader of this server's term, where known.
+        leader: Option<NodeId>,
+    },
+    /// This server hands over leadership (thesis 3.10), and takes no commands until that has ended.
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
+}
+
+impl fmt::Display for ProposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => not_leader(f, *leader),
+            Self::Transferring { to } => {
+                write!(f, "this server is handing over leadership to {to}; ask that one, or later")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ProposeError {}
+
+/// Why no transfer of leadership was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferError {
+    /// This server does not lead.
+    NotLeader {
+        /// The leader of this server's term, where known.
+        leader: Option<NodeId>,
+    },
+    /// The target does not vote, and so cannot lead.
+    NotVoter,
+    /// This server leads already.
+    ToItself,
+    /// One to another server is under way.
+    UnderWay {
+        /// To which.
+        to: NodeId,
+    },
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => not_leader(f, *leader),
+            Self::NotVoter => write!(f, "the target is not a voter and cannot lead"),
+            Self::ToItself => write!(f, "this server leads already"),
+            Self::UnderWay { to } => write!(f, "this server is handing over leadership to {to}; try later"),
+        }
+    }
+}
+
+impl std::error::Error for TransferError {}
+
+fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
+    match leader {
+        Some(leader) => write!(f, "this server does not lead; ask {leader}"),
+        None => write!(f, "this server does not lead and knows no leader; ask another, or later"),
+    }
+}

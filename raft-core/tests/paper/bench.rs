@@ -1,0 +1,187 @@
+//! One server, and a test that is all the others.
+
+use std::time::Duration;
+
+use raft_core::{
+    AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Effects, Entry, EntryId, Envelope,
+    Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex, Message, NodeId, Payload,
+    PreVote, PreVoteReply, Raft, RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId,
+    Stored, Term, Time, Write,
+};
+
+pub(crate) const ME: NodeId = NodeId::new(1);
+
+/// The server n1 of a cluster, with a disk that takes no time unless it hangs.
+pub(crate) struct Bench {
+    pub(crate) raft: Raft,
+    pub(crate) now: Time,
+    /// What it has said and nobody has taken.
+    pub(crate) said: Vec<Envelope>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) hangs: bool,
+    /// Writes that hang.
+    pub(crate) hung: Vec<Write>,
+    /// How many writes there were.
+    pub(crate) writes: usize,
+}
+
+/// The usual configuration of n1 among so many voters.
+pub(crate) fn config(size: u64) -> Config {
+    let config = Config::new(ME, (1..=size).map(NodeId::new).collect());
+    Config { observe: true, ..config }
+}
+
+impl Bench {
+    /// Starts with an empty disk.
+    pub(crate) fn new(config: Config) -> Self {
+        Self::with_log(config, &[], 0)
+    }
+
+    /// Starts with entries of these terms, in this term.
+    pub(crate) fn with_log(config: Config, terms: &[u64], term: u64) -> Self {
+        let mut disk = Stored::default();
+        let hard_state = Some(HardState { current_term: Term::new(term), voted_for: None });
+        let entry = |(&term, index)| Entry::new(id(term, index), Payload::Noop);
+        let entries = terms.iter().zip(1..).map(entry).collect();
+        disk.apply(Batch { hard_state, entries, ..Batch::default() });
+        let raft = Raft::new(config, disk.restored(), Time::ZERO).unwrap();
+        let (said, events, hung) = Default::default();
+        Self { raft, now: Time::ZERO, said, events, hangs: false, hung, writes: 0 }
+    }
+
+    /// Starts in this term and becomes this, with no more than it takes: a candidate in the next term, a
+    /// leader in this one.
+    pub(crate) fn in_role(config: Config, role: RoleName, term: u64) -> Self {
+        let mut bench = Self::with_log(config, &[], if role == RoleName::Leader { term - 1 } else { term });
+        if role != RoleName::Follower {
+            bench.time_out();
+        }
+        if role == RoleName::Leader {
+            bench.is_elected();
+        }
+        bench.said.clear();
+        bench
+    }
+
+    /// The others vote until it leads.
+    pub(crate) fn is_elected(&mut self) {
+        while self.raft.role() != RoleName::Leader {
+            if self.said.is_empty() {
+                self.time_out();
+            }
+            for asked in std::mem::take(&mut self.said) {
+                self.answer(&asked, true);
+            }
+        }
+        self.said.clear();
+    }
+
+    /// Whoever was asked for a vote or a pre-vote answers.
+    pub(crate) fn answer(&mut self, asked: &Envelope, vote_granted: bool) {
+        let (term, reply) = if matches!(asked.message, Message::PreVote(_)) {
+            // A refusal comes under the voter's own term, which is that of the asker here.
+            let term = asked.term.get() - u64::from(!vote_granted);
+            (term, Message::PreVoteReply(PreVoteReply { vote_granted }))
+        } else {
+            (asked.term.get(), Message::RequestVoteReply(RequestVoteReply { vote_granted }))
+        };
+        let reply = Envelope { session: asked.session, ..envelope(asked.to.get(), term, reply) };
+        self.step(Input::Receive(reply));
+    }
+
+    /// A follower acknowledges all that the last message to it brought.
+    pub(crate) fn acknowledge(&mut self, follower: u64) {
+        let to = |said: &&Envelope| said.to == NodeId::new(follower);
+        let append = self.said.iter().rev().filter(to).find_map(|said| {
+            if let Message::AppendEntries(args) = &said.message { Some((said.session, args)) } else { None }
+        });
+        let (session, args) = append.expect("something was sent to it");
+        let match_index = args.entries.last().map_or(args.prev_log.index, |last| last.id.index);
+        let reply = Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index });
+        let reply = envelope(follower, self.raft.current_term().get(), reply);
+        self.step(Input::Receive(Envelope { session, ..reply }));
+    }
+
+    pub(crate) fn hear(&mut self, from: u64, term: u64, message: Message) {
+        self.step(Input::Receive(envelope(from, term, message)));
+    }
+
+    /// So much time passes at once.
+    pub(crate) fn wait(&mut self, duration: Duration) {
+        self.now = self.now.after(duration);
+        self.step(Input::Tick);
+    }
+
+    /// Its deadline comes.
+    pub(crate) fn time_out(&mut self) {
+        self.now = self.now.max(self.raft.deadline());
+        self.step(Input::Tick);
+    }
+
+    pub(crate) fn step(&mut self, input: Input) {
+        self.raft.step(self.now, input);
+        loop {
+            let Effects { write, send, apply, events, .. } = self.raft.take_effects();
+            self.said.extend(send);
+            self.events.extend(events);
+            self.writes += usize::from(write.is_some());
+            match write {
+                Some(write) if self.hangs => self.hung.push(write),
+                Some(write) => self.raft.step(self.now, Input::Persisted(write.token)),
+                None if apply.is_empty() => return,
+                None => {}
+            }
+            if !apply.is_empty() {
+                self.raft.step(self.now, Input::Applied);
+            }
+        }
+    }
+
+    /// What it said, in short: to whom, under which term, and of which kind.
+    pub(crate) fn take_said(&mut self) -> Vec<(u64, u64, &'static str)> {
+        let short = |said: Envelope| (said.to.get(), said.term.get(), said.message.kind());
+        std::mem::take(&mut self.said).into_iter().map(short).collect()
+    }
+
+    /// Role and term.
+    pub(crate) fn is(&self) -> (RoleName, u64) {
+        (self.raft.role(), self.raft.current_term().get())
+    }
+}
+
+pub(crate) fn id(term: u64, index: u64) -> EntryId {
+    EntryId::new(Term::new(term), LogIndex::new(index))
+}
+
+pub(crate) fn envelope(from: u64, term: u64, message: Message) -> Envelope {
+    Envelope {
+        cluster: ClusterId(1),
+        group: GroupId(0),
+        from: NodeId::new(from),
+        incarnation: Incarnation(from),
+        to: ME,
+        term: Term::new(term),
+        session: Session(7),
+        message,
+    }
+}
+
+pub(crate) const fn vote(last_log: EntryId) -> Message {
+    Message::RequestVote(RequestVote { last_log, told_by_leader: false })
+}
+
+pub(crate) const fn pre_vote(last_log: EntryId) -> Message {
+    Message::PreVote(PreVote { last_log })
+}
+
+pub(crate) const fn heartbeat() -> Message {
+    let entries = Vec::new();
+    Message::AppendEntries(AppendEntries { prev_log: EntryId::ZERO, entries, leader_commit: LogIndex::ZERO })
+}
+
+/// The only piece of a snapshot of one entry.
+pub(crate) fn snapshot() -> Message {
+    let id = SnapshotId { last_included: id(1, 1), made_by: Incarnation(2) };
+    let snapshot = Snapshot { id, voters: Vec::new() };
+    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(0, "x".into(), true) })
+}

@@ -1,0 +1,111 @@
+//! Scripts in words: how servers are named, and how what they do is told.
+
+use std::fmt::Write as _;
+
+use raft_core::{
+    AppendEntriesReply, Batch, Chunk, Entry, EntryId, Envelope, HardState, InstallSnapshotReply, LogIndex,
+    Message, NodeId, Payload, Term, Write,
+};
+
+pub(crate) fn number(id: &str) -> u64 {
+    id.strip_prefix('n').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no server: {id}"))
+}
+
+pub(crate) fn disk(content: &[&str]) -> Batch {
+    let mut hard_state = HardState::default();
+    let mut disk = Batch::default();
+    for word in content {
+        if let Some(term) = word.strip_prefix("term=") {
+            hard_state.current_term = Term::new(term.parse().unwrap());
+        } else if let Some(vote) = word.strip_prefix("vote=") {
+            hard_state.voted_for = Some(NodeId::new(number(vote)));
+        } else {
+            let id =
+                EntryId::new(Term::new(word.parse().unwrap()), LogIndex::new(disk.entries.len() as u64 + 1));
+            disk.entries.push(Entry::new(id, Payload::Noop));
+        }
+    }
+    let last = disk.entries.last().map_or(Term::default(), |entry| entry.id.term);
+    hard_state.current_term = hard_state.current_term.max(last);
+    Batch { hard_state: Some(hard_state), ..disk }
+}
+
+pub(crate) fn describe_write(write: &Write) -> String {
+    let mut text = String::new();
+    if let Some(HardState { current_term, voted_for }) = write.batch.hard_state {
+        let vote = voted_for.map_or("nobody".into(), |vote| vote.to_string());
+        write!(text, " {current_term} vote={vote}").unwrap();
+    }
+    if let Some(from) = write.batch.truncate {
+        write!(text, " truncate from {from}").unwrap();
+    }
+    for part in &write.batch.parts {
+        let last_included = part.snapshot.id.last_included;
+        write!(text, " piece of {last_included}: {}", describe_chunk(&part.chunk)).unwrap();
+    }
+    if let Some(base) = write.batch.compact {
+        write!(text, " compact {base}").unwrap();
+    }
+    if !write.batch.entries.is_empty() {
+        write!(text, " append{}", describe_entries(&write.batch.entries)).unwrap();
+    }
+    text
+}
+
+pub(crate) fn describe_entries(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    for entry in entries {
+        match &entry.payload {
+            Payload::Noop => write!(text, " {}", entry.id).unwrap(),
+            Payload::Command(command) => {
+                write!(text, " {}={}", entry.id, String::from_utf8_lossy(command)).unwrap();
+            }
+        }
+    }
+    text
+}
+
+pub(crate) fn describe_chunk(chunk: &Chunk) -> String {
+    let done = if chunk.done { " done" } else { "" };
+    format!("{}..{} {:?}{done}", chunk.offset, chunk.end(), String::from_utf8_lossy(&chunk.data))
+}
+
+pub(crate) fn describe(envelope: &Envelope) -> String {
+    let Envelope { from, to, term, message, .. } = envelope;
+    let said = match message {
+        Message::PreVote(args) => format!("PreVote last={}", args.last_log),
+        Message::PreVoteReply(reply) => format!("pre-vote granted={}", reply.vote_granted),
+        Message::RequestVote(args) => {
+            let told = if args.told_by_leader { " told by the leader" } else { "" };
+            format!("RequestVote last={}{told}", args.last_log)
+        }
+        Message::TimeoutNow => "TimeoutNow".into(),
+        Message::RequestVoteReply(reply) => format!("vote granted={}", reply.vote_granted),
+        Message::AppendEntries(args) => {
+            let entries = describe_entries(&args.entries);
+            format!(
+                "AppendEntries prev={} commit={} [{}]",
+                args.prev_log,
+                args.leader_commit,
+                entries.trim_start()
+            )
+        }
+        Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
+            format!("accepted match={match_index}")
+        }
+        Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint }) => {
+            format!("rejected refused={refused} hint={hint}")
+        }
+        Message::InstallSnapshot(args) => {
+            let last_included = args.snapshot.id.last_included;
+            format!("InstallSnapshot {last_included} {}", describe_chunk(&args.chunk))
+        }
+        Message::InstallSnapshotReply(InstallSnapshotReply::Received { snapshot, offset }) => {
+            format!("received {} to {offset}", snapshot.last_included)
+        }
+        Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) => {
+            format!("installed {}", snapshot.last_included)
+        }
+    };
+    format!("{from} -> {to} {term} {said}")
+}

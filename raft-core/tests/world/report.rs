@@ -1,0 +1,75 @@
+//! What a run did.
+
+use raft_core::{Event, StepDownReason};
+
+/// What a run did, so that a test can see that it did something.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) committed: usize,
+    /// Pre-votes that were counted, and leaders.
+    pub(crate) pre_votes: usize,
+    pub(crate) elections: usize,
+    /// Votes that were not heard, and leaders that gave way as they were alone or their disk hung.
+    pub(crate) ignored: usize,
+    pub(crate) alone: usize,
+    pub(crate) hung: usize,
+    /// Transfers of leadership after which the old leader led no longer, or still did.
+    pub(crate) handed_over: usize,
+    pub(crate) kept: usize,
+    pub(crate) crashes: usize,
+    /// Writes that a crash took with it.
+    pub(crate) lost_writes: usize,
+    pub(crate) cut: usize,
+    pub(crate) lost: usize,
+    pub(crate) repeated: usize,
+    /// Snapshots taken, pieces of them that arrived, and snapshots installed.
+    pub(crate) taken: usize,
+    pub(crate) pieces: usize,
+    pub(crate) installed: usize,
+    /// Requests to read what was no longer in memory.
+    pub(crate) loads: usize,
+    /// Whether all servers agreed in the end.
+    pub(crate) recovered: bool,
+    /// All servers' fingerprints in the end, one after the other.
+    pub(crate) fingerprint: u64,
+}
+
+impl std::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.committed += other.committed;
+        self.pre_votes += other.pre_votes;
+        self.elections += other.elections;
+        self.ignored += other.ignored;
+        self.alone += other.alone;
+        self.hung += other.hung;
+        self.handed_over += other.handed_over;
+        self.kept += other.kept;
+        self.crashes += other.crashes;
+        self.lost_writes += other.lost_writes;
+        self.cut += other.cut;
+        self.lost += other.lost;
+        self.repeated += other.repeated;
+        self.taken += other.taken;
+        self.pieces += other.pieces;
+        self.installed += other.installed;
+        self.loads += other.loads;
+        self.recovered |= other.recovered;
+        self.fingerprint ^= other.fingerprint;
+    }
+}
+
+impl Report {
+    /// Counts what happened.
+    pub(super) fn count(&mut self, event: &Event) {
+        self.pre_votes += usize::from(matches!(event, Event::PreVoteCounted { .. }));
+        let stepped_down = |why| matches!(event, Event::SteppedDown { reason, .. } if *reason == why);
+        self.ignored += usize::from(matches!(event, Event::VoteIgnored { .. }));
+        self.alone += usize::from(stepped_down(StepDownReason::NoMajority));
+        self.hung += usize::from(stepped_down(StepDownReason::DiskHangs));
+        self.handed_over += usize::from(matches!(event, Event::TransferEnded { leads: false, .. }));
+        self.kept += usize::from(matches!(event, Event::TransferEnded { leads: true, .. }));
+        self.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
+        self.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
+        self.installed += usize::from(matches!(event, Event::Installed { .. }));
+    }
+}
