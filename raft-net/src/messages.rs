@@ -4,7 +4,7 @@
 //!
 //! | Number | Message | Header |
 //! | --- | --- | --- |
-//! | 1 | RequestVote | `[last_log.term, last_log.index]` |
+//! | 1 | RequestVote | `[last_log.term, last_log.index, told_by_leader]`, the last one 0 or 1 |
 //! | 2 | RequestVoteReply | `[vote_granted]`, 0 or 1 |
 //! | 3 | AppendEntries | `[prev_log.term, prev_log.index, leader_commit, entries]`, then for each entry, from `prev_log.index + 1`, `[term, 0 for a no-op or 1 for a command, bytes, checksum]` |
 //! | 4 | AppendEntriesReply, accepted | `[match_index]` |
@@ -12,6 +12,9 @@
 //! | 6 | InstallSnapshot | `[last_included.term, last_included.index, made_by, offset, done, bytes, checksum, voters]`, `done` 0 or 1, then for each voter `[id]` |
 //! | 7 | InstallSnapshotReply, received | `[last_included.term, last_included.index, made_by, offset]` |
 //! | 8 | InstallSnapshotReply, installed | `[last_included.term, last_included.index, made_by]` |
+//! | 9 | PreVote | `[last_log.term, last_log.index]` |
+//! | 10 | PreVoteReply | `[vote_granted]`, 0 or 1 |
+//! | 11 | TimeoutNow | none |
 //!
 //! Payloads are the commands of an AppendEntries, and the bytes of an InstallSnapshot's piece.
 
@@ -20,8 +23,8 @@ use std::io;
 use bytes::BytesMut;
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, RequestVote, RequestVoteReply,
-    Session, Snapshot, SnapshotId, Term,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply, RequestVote,
+    RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 
 use crate::error::NetError;
@@ -35,6 +38,9 @@ const APPEND_REJECTED: u8 = 5;
 const INSTALL_SNAPSHOT: u8 = 6;
 const SNAPSHOT_RECEIVED: u8 = 7;
 const SNAPSHOT_INSTALLED: u8 = 8;
+const PRE_VOTE: u8 = 9;
+const PRE_VOTE_REPLY: u8 = 10;
+const TIMEOUT_NOW: u8 = 11;
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
@@ -50,10 +56,13 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
     let Envelope { cluster, group, from, incarnation, to, term, session, message } = envelope;
     numbers.put((cluster, group, from, incarnation, to, term, session, number(message)))?;
     match message {
-        Message::RequestVote(RequestVote { last_log }) => numbers.put((last_log.term, last_log.index)),
-        Message::RequestVoteReply(RequestVoteReply { vote_granted }) => {
-            numbers.put((u8::from(*vote_granted),))
+        Message::RequestVote(RequestVote { last_log, told_by_leader }) => {
+            numbers.put((last_log.term, last_log.index, u8::from(*told_by_leader)))
         }
+        Message::PreVote(PreVote { last_log }) => numbers.put((last_log.term, last_log.index)),
+        Message::RequestVoteReply(RequestVoteReply { vote_granted })
+        | Message::PreVoteReply(PreVoteReply { vote_granted }) => numbers.put((u8::from(*vote_granted),)),
+        Message::TimeoutNow => Ok(()),
         Message::AppendEntries(append) => write_append(append, numbers),
         Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
             numbers.put((match_index,))
@@ -83,6 +92,9 @@ const fn number(message: &Message) -> u8 {
         Message::InstallSnapshot(_) => INSTALL_SNAPSHOT,
         Message::InstallSnapshotReply(InstallSnapshotReply::Received { .. }) => SNAPSHOT_RECEIVED,
         Message::InstallSnapshotReply(InstallSnapshotReply::Installed { .. }) => SNAPSHOT_INSTALLED,
+        Message::PreVote(_) => PRE_VOTE,
+        Message::PreVoteReply(_) => PRE_VOTE_REPLY,
+        Message::TimeoutNow => TIMEOUT_NOW,
     }
 }
 
@@ -124,8 +136,11 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
         Message::InstallSnapshot(install) => out.extend_from_slice(&install.chunk.data),
         Message::RequestVote(_)
         | Message::RequestVoteReply(_)
+        | Message::PreVote(_)
+        | Message::PreVoteReply(_)
         | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_) => {}
+        | Message::InstallSnapshotReply(_)
+        | Message::TimeoutNow => {}
     }
 }
 
@@ -144,14 +159,20 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
     let term = Term::new(reader.check(term)?);
     let message = match number {
         REQUEST_VOTE => {
+            let (term, index, told) = reader.take()?;
+            let last_log = reader.entry_id(term, index)?;
+            let told_by_leader = reader.flag(told, "a candidate was neither told to stand nor not")?;
+            Message::RequestVote(RequestVote { last_log, told_by_leader })
+        }
+        PRE_VOTE => {
             let (term, index) = reader.take()?;
-            Message::RequestVote(RequestVote { last_log: reader.entry_id(term, index)? })
+            Message::PreVote(PreVote { last_log: reader.entry_id(term, index)? })
         }
         REQUEST_VOTE_REPLY => {
-            let (granted,) = reader.take()?;
-            let vote_granted = reader.flag(granted, "a vote is neither granted nor refused")?;
-            Message::RequestVoteReply(RequestVoteReply { vote_granted })
+            Message::RequestVoteReply(RequestVoteReply { vote_granted: read_vote(reader)? })
         }
+        PRE_VOTE_REPLY => Message::PreVoteReply(PreVoteReply { vote_granted: read_vote(reader)? }),
+        TIMEOUT_NOW => Message::TimeoutNow,
         APPEND_ENTRIES => Message::AppendEntries(read_append(reader)?),
         APPEND_ACCEPTED => {
             let (index,) = reader.take()?;
@@ -179,6 +200,11 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
         _ => return Err(reader.malformed("there is no message of this number")),
     };
     Ok(Envelope { cluster, group, from, incarnation, to, term, session, message })
+}
+
+fn read_vote(reader: &mut Reader<'_>) -> Result<bool, NetError> {
+    let (granted,) = reader.take()?;
+    reader.flag(granted, "a vote is neither granted nor refused")
 }
 
 fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {

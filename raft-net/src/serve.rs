@@ -29,6 +29,8 @@ fn outcome(outcome: node::Outcome) -> Outcome {
         node::Outcome::NotApplied(refusal) => {
             let leader_hint = match refusal {
                 Refusal::NotLeader { leader } => leader,
+                // The next leader, most likely.
+                Refusal::Transferring { to } => Some(to),
                 Refusal::Overloaded | Refusal::Stopped => None,
             };
             Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
