@@ -23,8 +23,8 @@ use std::io;
 use bytes::BytesMut;
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply, RequestVote,
-    RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply,
+    RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 
 use crate::error::NetError;

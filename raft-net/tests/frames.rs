@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, RequestVote, RequestVoteReply,
-    Session, Snapshot, SnapshotId, Term,
+    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply,
+    RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
     FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION, Party,
@@ -72,9 +72,18 @@ fn golden() -> Vec<(Frame, &'static str)> {
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),
         (
-            message(Message::RequestVote(RequestVote { last_log: id(4, 9) })),
-            "4df4dd3d12000000120000000105 98070201cd012c0305ce0001117001920409 ",
+            message(Message::RequestVote(RequestVote { last_log: id(4, 9), told_by_leader: true })),
+            "c9f6d25a13000000130000000105 98070201cd012c0305ce000111700193040901 ",
         ),
+        (
+            message(Message::PreVote(PreVote { last_log: id(4, 9) })),
+            "ab9799cb12000000120000000105 98070201cd012c0305ce0001117009920409 ",
+        ),
+        (
+            message(Message::PreVoteReply(PreVoteReply { vote_granted: false })),
+            "5f990b0811000000110000000105 98070201cd012c0305ce000111700a9100 ",
+        ),
+        (message(Message::TimeoutNow), "013dea9b0f0000000f0000000105 98070201cd012c0305ce000111700b "),
         (
             message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true })),
             "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
@@ -213,10 +222,14 @@ fn what_makes_no_sense_is_refused_in_words() {
         (7, vec![0x94, 1, 3, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),
-        (5, envelope(9, &[]), b"", "there is no message of this number"),
+        (5, envelope(12, &[]), b"", "there is no message of this number"),
         (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
         (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
-        (5, envelope(1, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(1, &[&[0x93][..], &TOO_LARGE, &[1, 0]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(1, &[0x93, 1, 1, 2]), b"", "a candidate was neither told to stand nor not"),
+        (5, envelope(9, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(10, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
+        (5, envelope(11, &[0x90]), b"", "bytes are left over"),
         (5, envelope(3, &[0x94, 0, 0, 0, 0xce, 0xff, 0xff, 0xff, 0xff]), b"", "more entries are announced"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]), b"x", "neither a no-op nor a command"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 2, 0]), b"x", "a payload is longer than the frame"),

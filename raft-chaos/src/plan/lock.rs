@@ -17,7 +17,7 @@ impl Plan {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
         lock.line("# Off, because this version cannot do it yet: process mode, swarm, learners and spares,");
-        lock.line("# pre-vote, read-index and lease reads, session retries, [[chaos]] and [budget].");
+        lock.line("# read-index and lease reads, session retries, [[chaos]] and [budget].");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -97,7 +97,7 @@ impl Lock {
         self.value("snapshot_trailing", cluster.snapshot_trailing);
         self.value("snapshot_chunk", quoted(&format!("{}B", cluster.snapshot_chunk)));
         self.value("log_cache", quoted(&format!("{}B", cluster.log_cache)));
-        self.value("features", "{ prevote = false, read = \"log\" }");
+        self.value("features", format!("{{ prevote = {}, read = \"log\" }}", cluster.prevote));
     }
 
     fn workload(&mut self, workload: &Workload) {

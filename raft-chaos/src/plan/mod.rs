@@ -102,7 +102,7 @@ pub struct Link {
     pub tail: Option<(Duration, Share)>,
 }
 
-/// The servers (`[cluster]`), with ids from 1. Pre-vote is off, reads go through the log.
+/// The servers (`[cluster]`), with ids from 1. Reads go through the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How many, 1 to 15.
@@ -121,6 +121,8 @@ pub struct Cluster {
     pub snapshot_chunk: u64,
     /// Bytes of entries that a server keeps in memory; older ones are read from its disk.
     pub log_cache: u64,
+    /// Whether a server asks before an election whether it would win it.
+    pub prevote: bool,
 }
 
 impl Cluster {

@@ -58,7 +58,12 @@ impl Moment {
             Event::ChunkReceived { .. } => Some(Self::ChunkReceived),
             Event::Installed { .. } => Some(Self::SnapshotInstalled),
             Event::Role { .. }
+            | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
+            | Event::VoteIgnored { .. }
+            | Event::SteppedDown { .. }
+            | Event::TransferStarted { .. }
+            | Event::TransferEnded { .. }
             | Event::Appended { .. }
             | Event::Truncated { .. }
             | Event::Durable { .. }

@@ -159,7 +159,7 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
     let snapshot_chunk = table.read("snapshot_chunk", chunk_size).unwrap_or(256 << 10);
     let log_cache = table.read("log_cache", |item| item.parsed(values::size, SIZE)).unwrap_or(64 << 20);
     let mut features = table.section("features");
-    features.only("prevote", Item::boolean, &false);
+    let prevote = features.read("prevote", Item::boolean).unwrap_or(true);
     let reads = [("log", Some(())), ("read-index", None), ("lease", None)];
     features.read("read", |item| item.word(&reads));
     features.finish();
@@ -173,6 +173,7 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
         snapshot_trailing,
         snapshot_chunk,
         log_cache,
+        prevote,
     };
     (cluster, nodes)
 }

@@ -144,6 +144,8 @@ impl Server {
         config.incarnation = incarnation;
         config.election_timeout = self.cluster.election_timeout;
         config.heartbeat = self.cluster.heartbeat;
+        config.pre_vote = self.cluster.prevote;
+        config.disk_patience = self.cluster.election_timeout.1 * 4;
         let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         config.snapshot_entries = self.cluster.snapshot_every;
         config.snapshot_trailing = self.cluster.snapshot_trailing;

@@ -42,15 +42,12 @@ impl Happening {
     fn story(&self) -> Option<String> {
         let mut text = String::new();
         let written = match self {
-            Self::Node { node, event: Event::Role { term, from, to, .. } } => match (from, to) {
-                (_, RoleName::Leader) => write!(text, "{node} leads in {term}"),
-                (RoleName::Leader, RoleName::Follower | RoleName::Candidate) => {
-                    write!(text, "{node} gives way in {term}")
-                }
-                (RoleName::Follower | RoleName::Candidate, RoleName::Follower | RoleName::Candidate) => {
-                    return None;
-                }
-            },
+            Self::Node { node, event: Event::Role { term, to: RoleName::Leader, .. } } => {
+                write!(text, "{node} leads in {term}")
+            }
+            Self::Node { node, event: Event::Role { term, from: RoleName::Leader, .. } } => {
+                write!(text, "{node} gives way in {term}")
+            }
             Self::Node { node, event: Event::Stopped { reason } } => write!(text, "{node} stops: {reason}"),
             Self::Node { node, event: Event::Installed { snapshot, .. } } => {
                 write!(text, "{node} installs a snapshot up to {}", snapshot.last_included)

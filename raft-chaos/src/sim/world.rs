@@ -372,7 +372,7 @@ impl World {
             leader: leader.map(|(&id, _)| id),
             stale_leaders: ids(RoleName::Leader).into_iter().filter(stale).collect(),
             followers: ids(RoleName::Follower),
-            candidates: ids(RoleName::Candidate),
+            candidates: [ids(RoleName::PreCandidate), ids(RoleName::Candidate)].concat(),
             trigger: None,
             acted_on: BTreeMap::new(),
         }
