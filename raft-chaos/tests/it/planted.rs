@@ -1,47 +1,43 @@
 //! Bugs that are planted are found, and a panic is not swallowed.
 
-use serde_json::Value;
-
 use crate::tool::{Tool, shipped};
 
-/// Each row: a bug, the plan that finds it, seeds of which one does, the verdict, and what is said.
-const FOUND: [(&str, &str, &str, &str, &str); 10] = [
-    ("fixed-timeout", "seven-minus-three", "1..2", "liveness", "without a leader"),
-    ("timer-not-reset-by-snapshot", "lagging-follower", "0..1", "liveness", "limits.elections"),
-    ("back-up-by-one", "old-leader-with-a-long-tail", "1..2", "liveness", "limits.append_rejections"),
-    ("prev-below-snapshot", "lagging-follower", "1..2", "liveness", "committed nothing"),
-    ("heartbeats-without-entries", "flicker", "1..2", "liveness", "limits.ok_gap_ms"),
-    ("ack-before-sync", "crash-loop", "0..1", "safety", "durable-before-ack broken"),
-    ("last-included-term-forgotten", "empty-logs", "2..3", "liveness", "committed nothing"),
-    ("stale-tail", "crash-loop", "8..9", "crash", "does not join on to a log"),
-    ("vote-before-persisted", "amnesia", "5..6", "safety", "election-safety broken on n"),
-    ("vote-without-log-check", "crash-loop", "0..12", "safety", "leader-completeness broken on n"),
+/// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
+const FOUND: [(&str, &str, u64, &str, &str); 10] = [
+    ("fixed-timeout", "seven-minus-three", 7, "liveness", "without a leader"),
+    ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
+    ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
+    ("prev-below-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
+    ("heartbeats-without-entries", "flicker", 0, "liveness", "limits.ok_gap_ms"),
+    ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
+    ("last-included-term-forgotten", "empty-logs", 0, "liveness", "committed nothing"),
+    ("stale-tail", "crash-loop", 2, "crash", "does not join on to a log"),
+    ("vote-before-persisted", "amnesia", 0, "safety", "election-safety broken on n"),
+    ("vote-without-log-check", "crash-loop", 0, "safety", "leader-completeness broken on n"),
 ];
+
+/// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.
+const WITHOUT_PREVOTE: &str = "timer-not-reset-by-snapshot";
 
 /// What is found is found again, in a process of its own, and the same run without the bug is sound.
 #[test]
 fn planted_bugs_are_found_and_named() {
-    for (bug, plan, seeds, verdict, what) in FOUND {
+    for (bug, plan, seed, verdict, what) in FOUND {
         let tool = Tool::new();
         let plan = shipped(&format!("{plan}.toml"));
-        let set = ["--set", "cluster.storage=memory", "--set", "sim.recheck=0"];
-        let run =
-            |seeds: &str, more: &[&str]| tool.run(&plan, &[&["--seeds", seeds], &set[..], more].concat());
-        let (_, results) = run(seeds, &["--plant", bug]);
-        let found = results.iter().find(|result| result["verdict"] == verdict);
-        let found = found.unwrap_or_else(|| panic!("{bug}: {results:?}"));
-        let said = |result: &Value| result["reasons"].to_string().contains(what);
-        assert!(said(found), "{bug}: {}", found["reasons"]);
-        let seed = found["seed"].as_u64().unwrap();
-        let seed = format!("{seed}..{}", seed + 1);
-        let (code, again) = run(&seed, &["--plant", bug]);
-        assert_eq!((code, &again[0]["event_hash"]), (exit_code(found), &found["event_hash"]), "{bug}");
-        assert_eq!(run(&seed, &[]).0, 0, "{bug}: without it all is well");
+        let prevote = format!("cluster.features.prevote={}", bug != WITHOUT_PREVOTE);
+        let seed = seed.to_string();
+        let set =
+            ["--seed", &seed, "--set", "cluster.storage=memory", "--set", "sim.recheck=0", "--set", &prevote];
+        let run = |more: &[&str]| tool.run(&plan, &[&set, more].concat());
+        let (code, found) = run(&["--plant", bug]);
+        let found = &found[0];
+        assert_eq!(found["verdict"], verdict, "{bug}: {}", found["reasons"]);
+        assert!(found["reasons"].to_string().contains(what), "{bug}: {}", found["reasons"]);
+        let (again_code, again) = run(&["--plant", bug]);
+        assert_eq!((again_code, &again[0]["event_hash"]), (code, &found["event_hash"]), "{bug}");
+        assert_eq!(run(&[]).0, 0, "{bug}: without it all is well");
     }
-}
-
-fn exit_code(result: &Value) -> i32 {
-    i32::try_from(result["exit_code"].as_i64().unwrap()).unwrap()
 }
 
 #[test]
