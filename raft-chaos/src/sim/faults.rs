@@ -12,8 +12,9 @@ use super::machines::{Life, Machines};
 use super::network::Direction;
 use super::schedule::Schedule;
 use super::server::Disk;
+use super::servers::Server;
 use super::trace::Happening;
-use super::world::{Server, World};
+use super::world::World;
 use crate::plan::{Action, Drawn, Event, Loss, Split, Target, Undo, View};
 
 /// All events of a plan, and the faults that are in force.

@@ -12,7 +12,7 @@
 //! | `agreement.rs` | whether the state machines do the same |
 //! | `tally.rs` | what is counted |
 //! | `ran.rs` | what came of it |
-//! | `world.rs` | what all of these know of each other |
+//! | `world.rs`, `servers.rs` | what all of these know of each other |
 //! | `trace.rs` | everything that happens, hashed and written down |
 //!
 //! Judging what happened is not here.
@@ -28,8 +28,10 @@ mod progress;
 mod ran;
 mod schedule;
 mod server;
+mod servers;
 mod tally;
 mod trace;
+mod violation;
 mod workload;
 mod world;
 
@@ -271,7 +273,7 @@ impl Run<'_> {
             evidence: serde_json::to_value(&firing.evidence).unwrap_or_default(),
             had_effect: firing.evidence.had_effect(),
         };
-        let violation = |violation: &world::Violation| Violation {
+        let violation = |violation: &violation::Violation| Violation {
             time_ns: violation.at.as_nanos(),
             property: violation.property,
             sentence: violation.to_string(),

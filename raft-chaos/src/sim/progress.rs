@@ -8,7 +8,8 @@ use std::time::Duration;
 use raft_core::{NodeId, RoleName, Time};
 
 use super::network::Network;
-use super::world::{Server, World};
+use super::servers::Server;
+use super::world::World;
 use crate::plan::Liveness;
 
 /// What is owed, and what was missed.

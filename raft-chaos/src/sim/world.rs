@@ -3,7 +3,6 @@
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_core::figure3::{Broken, Figure3};
@@ -16,8 +15,10 @@ use tokio::sync::Notify;
 use super::agreement::{Agreement, Disagreement};
 use super::moments::{Came, Moments};
 use super::network::{Direction, Network};
+use super::servers::{self, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
+use super::violation::Violation;
 use crate::kv::Answer;
 use crate::plan::{Link, Moment, View};
 
@@ -46,59 +47,11 @@ struct Inner {
     trace: Trace,
 }
 
-/// An invariant that was broken.
-#[derive(Clone, Debug)]
-pub(super) struct Violation {
-    pub(super) at: Time,
-    /// Its name in a plan.
-    pub(super) property: &'static str,
-    pub(super) nodes: Vec<NodeId>,
-    pub(super) what: String,
-}
-
-/// One server as the world sees it.
-#[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) running: bool,
-    pub(super) paused: u32,
-    /// How often it had something to do and was paused.
-    pub(super) held: u64,
-    pub(super) term: Term,
-    pub(super) role: RoleName,
-    pub(super) leads_since: Time,
-    /// Which of its lives this is, from 1.
-    pub(super) life: u64,
-    /// The last life that ended with a shutdown in order.
-    pub(super) shut_down: u64,
-    /// The last entry that its snapshot stands for.
-    pub(super) snapshot: LogIndex,
-    /// Asks this life to shut down.
-    pub(super) stop: Arc<Notify>,
-    /// Asks this life to take a snapshot.
-    pub(super) take_snapshot: Arc<Notify>,
-}
-
 impl World {
     pub(super) fn new(nodes: &[NodeId], latency: Link, seed: u64, trace: Trace) -> Self {
-        let server = |&id| {
-            let server = Server {
-                running: false,
-                paused: 0,
-                held: 0,
-                term: Term::default(),
-                role: RoleName::Follower,
-                leads_since: Time::ZERO,
-                life: 0,
-                shut_down: 0,
-                snapshot: LogIndex::ZERO,
-                stop: Arc::new(Notify::new()),
-                take_snapshot: Arc::new(Notify::new()),
-            };
-            (id, server)
-        };
         let inner = Inner {
             now: Time::ZERO,
-            nodes: nodes.iter().map(server).collect(),
+            nodes: nodes.iter().map(|&id| (id, Server::new())).collect(),
             network: Network::new(latency, seed),
             figure3: Figure3::new(nodes.to_vec()),
             agreement: Agreement::default(),
@@ -360,22 +313,7 @@ impl World {
 
     /// The cluster as targets see it.
     pub(super) fn view(&self) -> View {
-        let inner = self.lock();
-        let running = || inner.nodes.iter().filter(|(_, server)| server.running);
-        let of = |role| running().filter(move |(_, server)| server.role == role);
-        let ids = |role| of(role).map(|(&id, _)| id).collect::<Vec<_>>();
-        let leader = of(RoleName::Leader).max_by_key(|(_, server)| server.term);
-        let stale = |id: &NodeId| Some(*id) != leader.map(|(&id, _)| id);
-        View {
-            nodes: inner.nodes.keys().copied().collect(),
-            running: running().map(|(&id, _)| id).collect(),
-            leader: leader.map(|(&id, _)| id),
-            stale_leaders: ids(RoleName::Leader).into_iter().filter(stale).collect(),
-            followers: ids(RoleName::Follower),
-            candidates: [ids(RoleName::PreCandidate), ids(RoleName::Candidate)].concat(),
-            trigger: None,
-            acted_on: BTreeMap::new(),
-        }
+        servers::view(&self.lock().nodes)
     }
 }
 
@@ -405,13 +343,5 @@ impl Inner {
         let violation = Violation { at: self.now, property, nodes, what };
         self.trace.push(self.now, &Happening::Broken { what: violation.to_string() });
         self.violations.push(violation);
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} broken on", self.property)?;
-        self.nodes.iter().try_for_each(|node| write!(f, " {node}"))?;
-        write!(f, ": {}", self.what)
     }
 }

@@ -1,0 +1,69 @@
+//! The servers as the world sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raft_core::{LogIndex, NodeId, RoleName, Term, Time};
+use tokio::sync::Notify;
+
+use crate::plan::View;
+
+/// One server as the world sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) running: bool,
+    pub(super) paused: u32,
+    /// How often it had something to do and was paused.
+    pub(super) held: u64,
+    pub(super) term: Term,
+    pub(super) role: RoleName,
+    pub(super) leads_since: Time,
+    /// Which of its lives this is, from 1.
+    pub(super) life: u64,
+    /// The last life that ended with a shutdown in order.
+    pub(super) shut_down: u64,
+    /// The last entry that its snapshot stands for.
+    pub(super) snapshot: LogIndex,
+    /// Asks this life to shut down.
+    pub(super) stop: Arc<Notify>,
+    /// Asks this life to take a snapshot.
+    pub(super) take_snapshot: Arc<Notify>,
+}
+
+impl Server {
+    /// One that has not started yet.
+    pub(super) fn new() -> Self {
+        Self {
+            running: false,
+            paused: 0,
+            held: 0,
+            term: Term::default(),
+            role: RoleName::Follower,
+            leads_since: Time::ZERO,
+            life: 0,
+            shut_down: 0,
+            snapshot: LogIndex::ZERO,
+            stop: Arc::new(Notify::new()),
+            take_snapshot: Arc::new(Notify::new()),
+        }
+    }
+}
+
+/// The cluster as targets see it.
+pub(super) fn view(nodes: &BTreeMap<NodeId, Server>) -> View {
+    let running = || nodes.iter().filter(|(_, server)| server.running);
+    let of = |role| running().filter(move |(_, server)| server.role == role);
+    let ids = |role| of(role).map(|(&id, _)| id).collect::<Vec<_>>();
+    let leader = of(RoleName::Leader).max_by_key(|(_, server)| server.term);
+    let stale = |id: &NodeId| Some(*id) != leader.map(|(&id, _)| id);
+    View {
+        nodes: nodes.keys().copied().collect(),
+        running: running().map(|(&id, _)| id).collect(),
+        leader: leader.map(|(&id, _)| id),
+        stale_leaders: ids(RoleName::Leader).into_iter().filter(stale).collect(),
+        followers: ids(RoleName::Follower),
+        candidates: [ids(RoleName::PreCandidate), ids(RoleName::Candidate)].concat(),
+        trigger: None,
+        acted_on: BTreeMap::new(),
+    }
+}
