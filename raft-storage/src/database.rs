@@ -122,9 +122,13 @@ fn options(mode: Mode) -> Result<Options, StorageError> {
     // What the crate has no setter for. No resuming after an error in the background: what was lost then
     // stays lost. A flush while the log is recovered: what a killed process left unsynced is made
     // durable before anybody acknowledges it.
-    let mut options = Options::default()
-        .get_options_from_string("max_bgerror_resume_count=0;avoid_flush_during_recovery=false")
-        .map_err(refused("setting options"))?;
+    let mut text = "max_bgerror_resume_count=0;avoid_flush_during_recovery=false".to_owned();
+    if mode == Mode::Simulated {
+        // Room for a whole memtable in each new WAL: a simulation opens many, and on a file system in memory
+        // that room is memory.
+        text.push_str(";allow_fallocate=false");
+    }
+    let mut options = Options::default().get_options_from_string(text).map_err(refused("setting options"))?;
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_paranoid_checks(true);
