@@ -17,7 +17,7 @@ pub(super) struct Firing {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Evidence {
-    /// Messages of the protocol that met the cut, by direction.
+    /// Messages of the protocol, and hellos of new connections, that met the cut, by direction.
     MessagesCut(BTreeMap<String, u64>),
     /// Servers that ran, and then did not.
     Killed(Vec<NodeId>),

@@ -21,7 +21,7 @@ pub(super) struct Network {
 struct Cut {
     /// Cuts add up: a direction is whole when none is left on it.
     depth: u32,
-    /// How many messages of the protocol met a cut.
+    /// How many messages of the protocol met a cut, and how many hellos: whoever dials wants to talk.
     met: u64,
 }
 
@@ -43,7 +43,7 @@ impl Network {
         self.cuts.iter().filter(|(_, cut)| cut.depth > 0).map(|(&direction, _)| direction).collect()
     }
 
-    /// How many messages of the protocol have met a cut so far, on each of these.
+    /// How many messages and hellos have met a cut so far, on each of these.
     pub(super) fn met(&self, directions: &BTreeSet<Direction>) -> BTreeMap<Direction, u64> {
         directions.iter().map(|link| (*link, self.cuts.get(link).map_or(0, |cut| cut.met))).collect()
     }
@@ -56,7 +56,7 @@ impl Network {
         let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
         match self.cuts.get_mut(&(from, to)) {
             Some(cut) if cut.depth > 0 && (back || !upkeep) => {
-                cut.met += u64::from(!upkeep);
+                cut.met += u64::from(!upkeep || kind == "hello");
                 true
             }
             Some(_) | None => false,
