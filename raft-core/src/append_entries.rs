@@ -131,7 +131,11 @@ impl Raft {
             AppendEntriesReply::Accepted { match_index } if match_index > last => {
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
             }
-            AppendEntriesReply::Accepted { match_index } => peer.accepted(match_index, base),
+            AppendEntriesReply::Accepted { match_index } => {
+                if peer.accepted(match_index, base) {
+                    self.observe(|| Event::MatchCounted { follower, match_index });
+                }
+            }
             AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
                     peer.refused(refused.index, shared);
