@@ -142,6 +142,8 @@ pub enum Event {
     AppendRejected {
         /// The leader.
         leader: NodeId,
+        /// Of which term: an old one, or the server's own.
+        term: Term,
         /// What did not join on.
         refused: EntryId,
     },
