@@ -69,7 +69,7 @@ impl Raft {
         let durable = self.disk.durable().hard_state.current_term;
         let known = if planted!(self, AppendJudgedByDurableTerm) { durable } else { self.current_term };
         if term < known {
-            return Some(self.reject(leader, args.prev_log));
+            return Some(self.reject(leader, term, args.prev_log));
         }
         self.follow(leader)?;
 
@@ -85,7 +85,7 @@ impl Raft {
                 return None;
             }
         } else if !self.log.contains(args.prev_log) {
-            return Some(self.reject(leader, args.prev_log));
+            return Some(self.reject(leader, term, args.prev_log));
         }
 
         // 3. Where an entry here conflicts with a new one, it and all after it go (§5.3).
@@ -131,7 +131,11 @@ impl Raft {
             AppendEntriesReply::Accepted { match_index } if match_index > last => {
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
             }
-            AppendEntriesReply::Accepted { match_index } => peer.accepted(match_index, base),
+            AppendEntriesReply::Accepted { match_index } => {
+                if peer.accepted(match_index, base) {
+                    self.observe(|| Event::MatchCounted { follower, match_index });
+                }
+            }
             AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
                     peer.refused(refused.index, shared);
@@ -156,8 +160,8 @@ impl Raft {
         Some(())
     }
 
-    fn reject(&mut self, leader: NodeId, refused: EntryId) -> AppendEntriesReply {
-        self.observe(|| Event::AppendRejected { leader, refused });
+    fn reject(&mut self, leader: NodeId, term: Term, refused: EntryId) -> AppendEntriesReply {
+        self.observe(|| Event::AppendRejected { leader, term, refused });
         AppendEntriesReply::Rejected { refused, hint: self.log.outline().last_no_later_than(refused) }
     }
 

@@ -77,6 +77,11 @@ pub enum Event {
         /// Who is to lead.
         to: NodeId,
     },
+    /// A leader tells the server that is to lead, and that has the whole log, to start an election.
+    TimeoutNowSent {
+        /// Who is to lead.
+        to: NodeId,
+    },
     /// A transfer of leadership has ended.
     TransferEnded {
         /// Who was to lead; whether it does, its own change of role tells.
@@ -105,6 +110,13 @@ pub enum Event {
         /// From whom; the server's own vote counts once it is durable.
         voter: NodeId,
     },
+    /// The server would vote for this one, and says so. It has promised nothing.
+    PreVoteGranted {
+        /// In which term: the one that is proposed.
+        term: Term,
+        /// Who asked.
+        candidate: NodeId,
+    },
     /// An entry was appended to the log in memory.
     Appended {
         /// Which.
@@ -112,7 +124,7 @@ pub enum Event {
         /// Its checksum.
         checksum: u32,
     },
-    /// The entry at `from` and all that follow it left the log in memory.
+    /// The entry at `from` and all that follow it left the log in memory, as a leader contradicts it.
     Truncated {
         /// The first that went.
         from: LogIndex,
@@ -130,8 +142,17 @@ pub enum Event {
     AppendRejected {
         /// The leader.
         leader: NodeId,
+        /// Of which term: an old one, or the server's own.
+        term: Term,
         /// What did not join on.
         refused: EntryId,
+    },
+    /// A follower's acknowledgement came in and was counted: it says more than the leader knew.
+    MatchCounted {
+        /// The follower.
+        follower: NodeId,
+        /// The last index that agrees, and is durable there.
+        match_index: LogIndex,
     },
     /// Hard state and log are durable up to here.
     Durable {
@@ -203,7 +224,15 @@ pub enum Event {
         /// Where in it.
         offset: u64,
     },
-    /// A follower has received a snapshot, and it stands for all of its log now; not yet durable.
+    /// A follower has all that a leader's snapshot stands for; the reply waits for the disk.
+    SnapshotNotNeeded {
+        /// The leader.
+        leader: NodeId,
+        /// Which.
+        snapshot: SnapshotId,
+    },
+    /// A follower has received a snapshot, and it stands for all of its log now; not yet durable. Whatever
+    /// the log had is gone.
     Installed {
         /// Which.
         snapshot: SnapshotId,

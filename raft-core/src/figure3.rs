@@ -167,10 +167,14 @@ impl Figure3 {
             | Event::VoteIgnored { .. }
             | Event::TransferStarted { .. }
             | Event::TransferEnded { .. }
+            | Event::TimeoutNowSent { .. }
+            | Event::PreVoteGranted { .. }
             | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
             | Event::AppendAccepted { .. }
             | Event::AppendRejected { .. }
+            | Event::MatchCounted { .. }
+            | Event::SnapshotNotNeeded { .. }
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed { .. }
             | Event::SnapshotStarted { .. }
@@ -337,6 +341,7 @@ impl Figure3 {
             return Err(broken(Property::Monotonic, [node], what));
         }
         server.log.clear();
+        server.durable = server.durable.min(server.base);
         (server.base, server.commit) = (last_included.index, last_included.index);
         Ok(())
     }

@@ -76,6 +76,7 @@ impl Raft {
         //    committed, and the state machine gets there by itself.
         if id.last_included.index <= self.commit_index || self.log.contains(id.last_included) {
             self.commit_to(id.last_included.index);
+            self.observe(|| Event::SnapshotNotNeeded { leader, snapshot: id });
             return Some(InstallSnapshotReply::Installed { snapshot: id });
         }
 
@@ -99,9 +100,7 @@ impl Raft {
     /// 5., 7. and 8. The snapshot is whole: the log goes, and the state machine becomes what it says once
     /// that is durable.
     fn install(&mut self, snapshot: &Snapshot) {
-        let base = self.log.base();
-        self.disk.truncate(base);
-        self.observe(|| Event::Truncated { from: base.index.next(), last: base });
+        self.disk.truncate(self.log.base());
         self.log.reset(snapshot.id.last_included);
         let from = self.commit_index;
         self.commit_index = snapshot.index();
@@ -125,7 +124,12 @@ impl Raft {
                 let match_index = snapshot.last_included.index;
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
             }
-            InstallSnapshotReply::Installed { snapshot } => peer.accepted(snapshot.last_included.index, base),
+            InstallSnapshotReply::Installed { snapshot } => {
+                let match_index = snapshot.last_included.index;
+                if peer.accepted(match_index, base) {
+                    self.observe(|| Event::MatchCounted { follower, match_index });
+                }
+            }
         }
     }
 }

@@ -85,6 +85,7 @@
 mod append_entries;
 mod check_quorum;
 mod config;
+pub mod conformance;
 mod disk;
 mod effects;
 mod entry;

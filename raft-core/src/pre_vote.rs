@@ -1,6 +1,7 @@
 //! Pre-vote (thesis 9.6): a server starts an election only if it has heard that it would win one. So one
 //! that was cut off comes back without a higher term, and disturbs nobody.
 
+use crate::event::Event;
 use crate::message::{Message, PreVote, PreVoteReply};
 use crate::planted::planted;
 use crate::state::{Raft, Role};
@@ -28,6 +29,9 @@ impl Raft {
         args: &PreVote,
     ) {
         let vote_granted = self.would_vote(asker, proposed, args.last_log) && !self.disk_hangs();
+        if vote_granted {
+            self.observe(|| Event::PreVoteGranted { term: proposed, candidate: asker });
+        }
         let term =
             if vote_granted && !planted!(self, PreVoteKeepsLowerTerm) { proposed } else { self.current_term };
         self.send_under(term, asker, session, Message::PreVoteReply(PreVoteReply { vote_granted }));

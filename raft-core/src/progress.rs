@@ -91,8 +91,10 @@ impl Progress {
         }
     }
 
-    /// The follower agrees up to `match_index`; the leader's log begins after `base`.
-    pub(crate) fn accepted(&mut self, match_index: LogIndex, base: LogIndex) {
+    /// The follower agrees up to `match_index`; the leader's log begins after `base`. Whether that is more
+    /// than was known.
+    pub(crate) fn accepted(&mut self, match_index: LogIndex, base: LogIndex) -> bool {
+        let is_more = match_index > self.match_index;
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         match &mut self.pace {
@@ -107,6 +109,7 @@ impl Progress {
                 }
             }
         }
+        is_more
     }
 
     /// Whether a refusal of what came after `refused` is news: one that was overtaken is not.

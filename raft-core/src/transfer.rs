@@ -84,6 +84,7 @@ impl Raft {
             transfer.told = true;
             let session = peer.session;
             self.send(to, session, Message::TimeoutNow);
+            self.observe(|| Event::TimeoutNowSent { to });
         }
     }
 

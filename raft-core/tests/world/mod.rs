@@ -1,17 +1,18 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
+mod judges;
 mod report;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_core::figure3::{Broken, Figure3, Property};
 use raft_core::{
-    Config, Effects, Envelope, Input, LogIndex, Message, NodeId, PlantedBug, PreVoteReply, ProposeError,
-    Raft, Rng, RoleName, Time,
+    Config, Effects, Envelope, Input, Message, NodeId, PlantedBug, PreVoteReply, ProposeError, Raft, Rng,
+    RoleName, Time,
 };
 
+pub(crate) use judges::{Judges, Wrong};
 pub(crate) use report::Report;
 use server::Server;
 
@@ -42,6 +43,10 @@ pub(crate) struct World {
     /// One in so many servers starts without pre-vote, and as many without check-quorum: all, some as while
     /// they are upgraded one by one, or almost none.
     without_one_in: u64,
+    /// Whether servers may take in several things before they act on any, as a busy node does.
+    batches: bool,
+    /// Whether state machines keep what they have applied through a crash.
+    durable_machines: bool,
     /// A server crashes or starts once in so many milliseconds.
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
@@ -50,14 +55,12 @@ pub(crate) struct World {
     snapshot_entries: u64,
     snapshot_trailing: u64,
     cache_bytes_max: usize,
-    figure3: Figure3,
-    /// The state that the state machines had at each index, by the first that got there.
-    states: BTreeMap<LogIndex, (u64, NodeId)>,
+    judges: Judges,
     report: Report,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, planted: Option<PlantedBug>) -> Self {
+    pub(crate) fn new(seed: u64, planted: Option<PlantedBug>, judges: fn(&[NodeId]) -> Judges) -> Self {
         let mut rng = Rng::new(seed);
         let size = [3, 3, 5][usize::try_from(rng.below(3)).unwrap()];
         let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
@@ -79,13 +82,14 @@ impl World {
             disk_ms: 15,
             without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
             hangs: rng.one_in(2),
+            batches: rng.one_in(2),
+            durable_machines: rng.one_in(3),
             crash_one_in,
             append_bytes_max,
             snapshot_entries,
             snapshot_trailing,
             cache_bytes_max,
-            states: BTreeMap::new(),
-            figure3: Figure3::new(voters.clone()),
+            judges: judges(&voters),
             report: Report::default(),
             voters,
             rng,
@@ -96,7 +100,7 @@ impl World {
         world
     }
 
-    pub(crate) fn run(mut self) -> Result<Report, Broken> {
+    pub(crate) fn run(mut self) -> Result<Report, Wrong> {
         for id in self.voters.clone() {
             self.start(id)?;
         }
@@ -111,8 +115,6 @@ impl World {
         while self.now_ms < MISFORTUNE_MS + HEALED_MS {
             self.advance(1_000)?;
         }
-        self.report.committed = self.figure3.committed();
-        self.report.elections = self.figure3.leaders().len();
         let mut applied = self.servers.values().map(|server| server.machine.applied.get());
         let first = applied.next().unwrap_or(0);
         self.report.recovered = first > 0 && applied.all(|applied| applied.abs_diff(first) <= 20);
@@ -127,7 +129,7 @@ impl World {
     }
 
     /// Now and then a server, often a leader, crashes, starts again, or is cut off.
-    fn misfortune(&mut self) -> Result<(), Broken> {
+    fn misfortune(&mut self) -> Result<(), Wrong> {
         let leads = |id: &&NodeId| {
             let raft = self.servers[*id].raft.as_ref();
             raft.is_some_and(|raft| raft.role() == RoleName::Leader)
@@ -153,7 +155,7 @@ impl World {
         Ok(())
     }
 
-    fn heal(&mut self) -> Result<(), Broken> {
+    fn heal(&mut self) -> Result<(), Wrong> {
         self.cut.clear();
         (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
         for server in self.servers.values_mut() {
@@ -168,12 +170,12 @@ impl World {
     }
 
     /// One millisecond: what arrives by now, what is durable by now, and what is due.
-    fn advance(&mut self, propose_one_in: u64) -> Result<(), Broken> {
+    fn advance(&mut self, propose_one_in: u64) -> Result<(), Wrong> {
         self.now_ms += 1;
         let later = self.network.split_off(&(self.now_ms + 1, 0));
         for envelope in std::mem::replace(&mut self.network, later).into_values() {
             let to = envelope.to;
-            self.step(to, Input::Receive(envelope))?;
+            self.take_in(to, Input::Receive(envelope))?;
         }
         for id in self.voters.clone() {
             self.persist(id)?;
@@ -204,7 +206,7 @@ impl World {
         }
     }
 
-    fn start(&mut self, id: NodeId) -> Result<(), Broken> {
+    fn start(&mut self, id: NodeId) -> Result<(), Wrong> {
         let mut config = Config::new(id, self.voters.clone());
         config.election_timeout = (Duration::from_millis(12), Duration::from_millis(30));
         config.heartbeat = Duration::from_millis(5);
@@ -215,6 +217,7 @@ impl World {
         config.disk_patience = Duration::from_millis(DISK_PATIENCE_MS);
         config.seed = self.rng.next_u64();
         config.observe = true;
+        config.durable_state_machine = self.durable_machines;
         config.planted = self.planted;
         config.snapshot_entries = self.snapshot_entries;
         config.snapshot_trailing = self.snapshot_trailing;
@@ -224,8 +227,9 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         let restored = server.disk.restored();
         server.durable_term = restored.hard_state.current_term;
-        self.figure3.started(id, &restored)?;
-        server.raft = Some(Raft::new(config, restored, now).unwrap());
+        self.judges.started(id, &restored)?;
+        let raft = server.raft.insert(Raft::new(config, restored, now).unwrap());
+        raft.has_applied(server.machine.applied);
         Ok(())
     }
 
@@ -235,10 +239,10 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
         self.report.lost_writes += server.in_flight.len() - survive;
-        server.crash(survive);
+        server.crash(survive, self.durable_machines);
     }
 
-    fn persist(&mut self, id: NodeId) -> Result<(), Broken> {
+    fn persist(&mut self, id: NodeId) -> Result<(), Wrong> {
         loop {
             let server = self.servers.get_mut(&id).unwrap();
             if server.in_flight.front().is_none_or(|(due, _)| *due > self.now_ms) {
@@ -246,12 +250,12 @@ impl World {
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
             server.apply(write.batch);
-            self.step(id, Input::Persisted(write.token))?;
+            self.take_in(id, Input::Persisted(write.token))?;
         }
     }
 
     /// What was read from disk comes, and the next piece of a snapshot that is being taken.
-    fn read(&mut self, id: NodeId) -> Result<(), Broken> {
+    fn read(&mut self, id: NodeId) -> Result<(), Wrong> {
         let server = self.servers.get_mut(&id).unwrap();
         let is_due = server.reading.front().is_some_and(|(due, _)| *due <= self.now_ms);
         let loaded = if is_due { server.reading.pop_front() } else { None };
@@ -262,7 +266,19 @@ impl World {
         piece.map_or(Ok(()), |piece| self.step(id, piece))
     }
 
-    fn step(&mut self, id: NodeId, input: Input) -> Result<(), Broken> {
+    /// An input, and what comes of it at once, or of it and of what comes next together.
+    fn take_in(&mut self, id: NodeId, input: Input) -> Result<(), Wrong> {
+        if !self.batches || self.rng.one_in(2) {
+            return self.step(id, input);
+        }
+        let now = self.now();
+        if let Some(raft) = self.servers.get_mut(&id).and_then(|server| server.raft.as_mut()) {
+            raft.step(now, input);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, id: NodeId, input: Input) -> Result<(), Wrong> {
         let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
         let Some(raft) = &mut server.raft else { return Ok(()) };
@@ -293,10 +309,10 @@ impl World {
         }
         server.machine.apply(&apply);
         let (applied, state) = (server.machine.applied, server.machine.state);
-        self.check_state(id, applied, state)?;
+        self.judges.state(id, applied, state)?;
         for event in &events {
             self.report.count(event);
-            self.figure3.observe(id, event)?;
+            self.judges.observe(id, event)?;
         }
         assert!(violation.is_none() || !events.is_empty(), "a violation is an event too");
         for envelope in send {
@@ -305,23 +321,13 @@ impl World {
         Ok(())
     }
 
-    /// State machines that have applied as much are in the same state.
-    fn check_state(&mut self, id: NodeId, applied: LogIndex, state: u64) -> Result<(), Broken> {
-        let (known, first) = *self.states.entry(applied).or_insert((state, id));
-        if known == state {
-            return Ok(());
-        }
-        let what = format!("their states differ after entry {applied}");
-        Err(Broken { property: Property::StateMachine, nodes: vec![first, id], what })
-    }
-
     fn send(&mut self, envelope: Envelope) {
         let proposal = matches!(
             envelope.message,
             Message::PreVote(_) | Message::PreVoteReply(PreVoteReply { vote_granted: true })
         );
         let durable = proposal || envelope.term <= self.servers[&envelope.from].durable_term;
-        // Where a bug is planted, Figure 3 has to find it.
+        // Where a bug is planted, the judges have to find it.
         assert!(durable || self.planted.is_some(), "a term that is not durable leaves: {envelope:?}");
         if self.cut.contains(&(envelope.from, envelope.to)) {
             self.report.cut += 1;

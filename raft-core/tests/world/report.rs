@@ -1,12 +1,13 @@
 //! What a run did.
 
-use raft_core::{Event, StepDownReason};
+use raft_core::{Event, RoleName, StepDownReason};
 
 /// What a run did, so that a test can see that it did something.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
-    pub(crate) committed: usize,
-    /// Pre-votes that were counted, and leaders.
+    /// The last entry that was committed.
+    pub(crate) committed: u64,
+    /// Pre-votes that were counted, and leaders that were elected.
     pub(crate) pre_votes: usize,
     pub(crate) elections: usize,
     /// Votes that were not heard, and leaders that gave way as they were alone or their disk hung.
@@ -61,6 +62,10 @@ impl std::ops::AddAssign for Report {
 impl Report {
     /// Counts what happened.
     pub(super) fn count(&mut self, event: &Event) {
+        if let Event::Committed { to, .. } = event {
+            self.committed = self.committed.max(to.index.get());
+        }
+        self.elections += usize::from(matches!(event, Event::Role { to: RoleName::Leader, .. }));
         self.pre_votes += usize::from(matches!(event, Event::PreVoteCounted { .. }));
         let stepped_down = |why| matches!(event, Event::SteppedDown { reason, .. } if *reason == why);
         self.ignored += usize::from(matches!(event, Event::VoteIgnored { .. }));

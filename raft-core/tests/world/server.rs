@@ -31,15 +31,16 @@ impl Server {
         self.disk.apply(batch);
     }
 
-    /// The process ends, and of the writes on their way only the first few reach the disk.
-    pub(super) fn crash(&mut self, survive: usize) {
+    /// The process ends, and of the writes on their way only the first few reach the disk. What the state
+    /// machine has applied, its own disk keeps or nobody does.
+    pub(super) fn crash(&mut self, survive: usize, machine_survives: bool) {
         for (_, write) in self.in_flight.drain(..).take(survive) {
             self.disk.apply(write.batch);
         }
         self.written = self.disk.clone();
         self.raft = None;
         self.reading.clear();
-        self.machine = Machine::default();
+        self.machine = if machine_survives { self.machine.restarted() } else { Machine::default() };
     }
 }
 
@@ -53,6 +54,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// The same state, with nothing under way.
+    fn restarted(&self) -> Self {
+        Self { applied: self.applied, state: self.state, taking: None }
+    }
+
     pub(super) fn apply(&mut self, entries: &[Entry]) {
         for entry in entries {
             assert_eq!(entry.id.index, self.applied.next(), "applied in order, each once");

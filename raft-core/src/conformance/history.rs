@@ -1,0 +1,86 @@
+//! What leaders have made. Every entry is made once, by the leader of its term, behind all that the leader has.
+//! So all logs are paths of one tree, and whoever knows the last entry of a log knows the log.
+
+use std::collections::BTreeMap;
+
+use crate::types::{EntryId, LogIndex, NodeId, Term};
+
+/// The tree: of each term that had a leader, what that has made; and the values in it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    reigns: BTreeMap<Term, Reign>,
+    checksums: BTreeMap<EntryId, u32>,
+}
+
+/// What the leader of a term has made, and committed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reign {
+    pub(super) leader: NodeId,
+    /// The end of its log when it was elected.
+    pub(super) elected_with: EntryId,
+    /// The end of its log now, or when it led last.
+    pub(super) log: EntryId,
+    pub(super) commit_index: LogIndex,
+}
+
+impl History {
+    pub(super) fn begin(&mut self, term: Term, reign: Reign) {
+        self.reigns.insert(term, reign);
+    }
+
+    pub(super) fn reign(&self, term: Term) -> Option<&Reign> {
+        self.reigns.get(&term)
+    }
+
+    /// A leader appends an entry of its term.
+    pub(super) fn make(&mut self, id: EntryId, checksum: u32) {
+        if let Some(reign) = self.reigns.get_mut(&id.term) {
+            reign.log = id;
+        }
+        self.checksums.insert(id, checksum);
+    }
+
+    /// A leader has committed this far.
+    pub(super) fn commit(&mut self, term: Term, index: LogIndex) {
+        if let Some(reign) = self.reigns.get_mut(&term) {
+            reign.commit_index = index;
+        }
+    }
+
+    /// Whether this entry was made, with this value.
+    pub(super) fn is(&self, id: EntryId, checksum: u32) -> bool {
+        self.checksums.get(&id) == Some(&checksum)
+    }
+
+    /// Whether this entry was made. There is always what lies before the first one.
+    pub(super) fn has(&self, id: EntryId) -> bool {
+        id == EntryId::ZERO || self.checksums.contains_key(&id)
+    }
+
+    /// The entry before one that was made.
+    pub(super) fn before(&self, id: EntryId) -> Option<EntryId> {
+        let reign = self.reigns.get(&id.term).filter(|_| self.checksums.contains_key(&id))?;
+        let index = id.index.prev();
+        Some(if index == reign.elected_with.index { reign.elected_with } else { EntryId { index, ..id } })
+    }
+
+    /// The entry at `index` of the log that ends with `log`.
+    pub(super) fn at(&self, log: EntryId, index: LogIndex) -> Option<EntryId> {
+        if index > log.index {
+            return None;
+        }
+        let mut term = log.term;
+        while let Some(reign) = self.reigns.get(&term) {
+            if index > reign.elected_with.index {
+                return Some(EntryId { term, index });
+            }
+            term = reign.elected_with.term;
+        }
+        (index == LogIndex::ZERO).then_some(EntryId::ZERO)
+    }
+
+    /// Whether the log that ends with `log` has this very entry.
+    pub(super) fn contains(&self, log: EntryId, id: EntryId) -> bool {
+        self.at(log, id.index) == Some(id)
+    }
+}
