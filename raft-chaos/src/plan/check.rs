@@ -71,6 +71,8 @@ pub enum Invariant {
     StateHash,
     /// No task panics.
     NoPanic,
+    /// Every step is one that the specification of Raft allows.
+    Conformance,
 }
 
 /// The words for invariants; those without a value are known and not built.
@@ -88,7 +90,7 @@ pub(super) const INVARIANTS: [(&str, Option<Invariant>); 14] = [
     ("exactly-once", None),
     ("no-panic", Some(Invariant::NoPanic)),
     ("acked-present", None),
-    ("conformance", None),
+    ("conformance", Some(Invariant::Conformance)),
 ];
 
 impl Invariant {

@@ -62,7 +62,11 @@ impl Moment {
             | Event::VoteCounted { .. }
             | Event::VoteIgnored { .. }
             | Event::SteppedDown { .. }
+            | Event::PreVoteGranted { .. }
+            | Event::MatchCounted { .. }
+            | Event::SnapshotNotNeeded { .. }
             | Event::TransferStarted { .. }
+            | Event::TimeoutNowSent { .. }
             | Event::TransferEnded { .. }
             | Event::Appended { .. }
             | Event::Truncated { .. }

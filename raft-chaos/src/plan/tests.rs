@@ -145,7 +145,7 @@ fn the_smallest_plan_has_every_default() {
     assert_eq!((plan.cluster.voters, plan.cluster.storage), (3, Storage::Rocksdb));
     assert_eq!(plan.workload.kind, Kind::Register);
     assert_eq!(plan.workload.mix, [(Operation::Read, 1), (Operation::Write, 1), (Operation::Cas, 1)]);
-    assert_eq!(plan.check.invariants.len(), 10);
+    assert_eq!(plan.check.invariants.len(), 11);
     let [event] = plan.events.as_slice() else { panic!("one event") };
     let three = Duration::from_secs(3);
     assert_eq!((event.name.as_str(), event.when.at), ("event-1", Some(three)));

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use raft_core::conformance::{Refused, Specification};
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
 use raft_core::{Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
@@ -35,6 +36,7 @@ struct Inner {
     nodes: BTreeMap<NodeId, Server>,
     network: Network,
     figure3: Figure3,
+    specification: Specification,
     agreement: Agreement,
     moments: Moments,
     tally: Tally,
@@ -54,6 +56,7 @@ impl World {
             nodes: nodes.iter().map(|&id| (id, Server::new())).collect(),
             network: Network::new(latency, seed),
             figure3: Figure3::new(nodes.to_vec()),
+            specification: Specification::new(nodes.to_vec()),
             agreement: Agreement::default(),
             moments: Moments::default(),
             tally: Tally::default(),
@@ -106,6 +109,9 @@ impl World {
         inner.version += 1;
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
+        }
+        if let Err(refused) = inner.specification.started(id, restored) {
+            inner.refuse(&refused);
         }
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
@@ -238,6 +244,9 @@ impl World {
         if let Err(broken) = inner.figure3.observe(id, event) {
             inner.break_property(broken);
         }
+        if let Err(refused) = inner.specification.observe(id, event) {
+            inner.refuse(&refused);
+        }
         inner.tally.count(event);
         inner.moments.observe(id, event);
         if let Event::Role { term, to, .. } = event {
@@ -331,6 +340,10 @@ impl Inner {
     fn break_property(&mut self, broken: Broken) {
         let Broken { property, nodes, what } = broken;
         self.violate(property.name(), nodes, what);
+    }
+
+    fn refuse(&mut self, refused: &Refused) {
+        self.violate("conformance", vec![refused.node], refused.to_string());
     }
 
     fn disagree(&mut self, agreed: Result<(), Disagreement>) {
