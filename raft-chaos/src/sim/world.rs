@@ -36,7 +36,8 @@ struct Inner {
     nodes: BTreeMap<NodeId, Server>,
     network: Network,
     figure3: Figure3,
-    specification: Specification,
+    /// None once it has refused a step: what follows stands on that.
+    specification: Option<Specification>,
     agreement: Agreement,
     moments: Moments,
     tally: Tally,
@@ -56,7 +57,7 @@ impl World {
             nodes: nodes.iter().map(|&id| (id, Server::new())).collect(),
             network: Network::new(latency, seed),
             figure3: Figure3::new(nodes.to_vec()),
-            specification: Specification::new(nodes.to_vec()),
+            specification: Some(Specification::new(nodes.to_vec())),
             agreement: Agreement::default(),
             moments: Moments::default(),
             tally: Tally::default(),
@@ -110,9 +111,7 @@ impl World {
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
         }
-        if let Err(refused) = inner.specification.started(id, restored) {
-            inner.refuse(&refused);
-        }
+        inner.specify(|specification| specification.started(id, restored));
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.term, server.role) = (term, RoleName::Follower);
@@ -244,9 +243,7 @@ impl World {
         if let Err(broken) = inner.figure3.observe(id, event) {
             inner.break_property(broken);
         }
-        if let Err(refused) = inner.specification.observe(id, event) {
-            inner.refuse(&refused);
-        }
+        inner.specify(|specification| specification.observe(id, event));
         inner.tally.count(event);
         inner.moments.observe(id, event);
         if let Event::Role { term, to, .. } = event {
@@ -342,8 +339,11 @@ impl Inner {
         self.violate(property.name(), nodes, what);
     }
 
-    fn refuse(&mut self, refused: &Refused) {
-        self.violate("conformance", vec![refused.node], refused.to_string());
+    fn specify(&mut self, step: impl FnOnce(&mut Specification) -> Result<(), Refused>) {
+        if let Some(Err(refused)) = self.specification.as_mut().map(step) {
+            self.specification = None;
+            self.violate("conformance", vec![refused.node], refused.to_string());
+        }
     }
 
     fn disagree(&mut self, agreed: Result<(), Disagreement>) {

@@ -10,7 +10,7 @@ const FOUND: [(&str, &str, u64, &str, &str); 10] = [
     ("prev-below-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
     ("heartbeats-without-entries", "flicker", 0, "liveness", "limits.ok_gap_ms"),
     ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
-    ("last-included-term-forgotten", "empty-logs", 0, "liveness", "committed nothing"),
+    ("last-included-term-forgotten", "empty-logs", 0, "safety", "conformance broken"),
     ("stale-tail", "crash-loop", 2, "crash", "does not join on to a log"),
     ("vote-before-persisted", "amnesia", 0, "safety", "election-safety broken on n"),
     ("vote-without-log-check", "crash-loop", 0, "safety", "leader-completeness broken on n"),
