@@ -19,6 +19,7 @@ impl Raft {
         let Role::Leader { progress, .. } = &mut self.role else { return };
         let last = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
+        let window = (self.config.append_window, self.config.append_window_bytes);
         for peer in progress {
             if planted!(self, PrevBelowSnapshot) {
                 peer.next_index = peer.next_index.max(self.log.base().index.next());
@@ -28,8 +29,7 @@ impl Raft {
             }
             loop {
                 let bare = peer.heartbeat_due && planted!(self, HeartbeatsWithoutEntries);
-                let lacks_entries =
-                    !bare && peer.next_index <= last && peer.has_room(self.config.append_window);
+                let lacks_entries = !bare && peer.next_index <= last && peer.has_room(window);
                 let found = lacks_entries.then(|| self.log.entries(peer.next_index, last, bytes_max));
                 let entries = match found {
                     Some(Found::Here(entries)) => entries,
@@ -45,7 +45,8 @@ impl Raft {
                 // Before the snapshot there is nothing to join on to: then it says only who leads.
                 let prev_index = if bare { peer.match_index } else { peer.next_index.prev() };
                 let prev_log = self.log.id_at(prev_index).unwrap_or(EntryId::ZERO);
-                peer.sent(entries.last().map(|entry| entry.id.index));
+                let bytes = entries.iter().map(|entry| entry.payload.bytes().len()).sum();
+                peer.sent(entries.last().map(|entry| entry.id.index), bytes);
                 let args = AppendEntries { prev_log, entries, leader_commit: self.commit_index };
                 let message = Message::AppendEntries(args);
                 self.outbox.push(self.config.envelope(

@@ -43,6 +43,12 @@ pub struct Config {
     pub append_bytes_max: usize,
     /// At most this many AppendEntries with entries on their way to one follower.
     pub append_window: usize,
+    /// While so many bytes of entries are on their way to one follower, no more are sent to it: it is never
+    /// sent more than one message beyond them. More than zero.
+    pub append_window_bytes: usize,
+    /// At most this many bytes of commands of its reign wait in a leader to be committed, as they lie in
+    /// memory; it refuses what would be more. A single larger one is taken if nothing else waits.
+    pub uncommitted_bytes_max: usize,
     /// At most this many bytes of entries are kept in memory, the newest ones; older ones are read from the
     /// log store when they are needed.
     pub cache_bytes_max: usize,
@@ -67,8 +73,8 @@ pub struct Config {
 
 impl Config {
     /// The usual values for the server `id` of a cluster of `voters`: election timeouts of 150 to
-    /// 300 ms, heartbeats every 50 ms, a second for the disk, at most 256 KiB a message and 64 messages on their way; 64 MiB of
-    /// entries in memory, a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
+    /// 300 ms, heartbeats every 50 ms, a second for the disk, at most 256 KiB a message, and 64 messages and 16 MiB on their way;
+    /// 64 MiB of commands that are not committed, and 64 MiB of entries in memory; a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
     /// before it.
     pub fn new(id: NodeId, mut voters: Vec<NodeId>) -> Self {
         voters.sort_unstable();
@@ -86,6 +92,8 @@ impl Config {
             heartbeat: Duration::from_millis(50),
             append_bytes_max: 256 * 1024,
             append_window: 64,
+            append_window_bytes: 16 * 1024 * 1024,
+            uncommitted_bytes_max: 64 * 1024 * 1024,
             cache_bytes_max: 64 * 1024 * 1024,
             snapshot_entries: 100_000,
             snapshot_trailing: 10_000,
@@ -134,7 +142,7 @@ impl Config {
         if self.disk_patience.is_zero() {
             return Err(ConfigError::NoPatience);
         }
-        if self.append_window == 0 {
+        if self.append_window == 0 || self.append_window_bytes == 0 {
             return Err(ConfigError::NoWindow);
         }
         if !(1..=CHUNK_BYTES_MAX).contains(&self.snapshot_chunk_bytes) {
@@ -167,7 +175,7 @@ pub enum ConfigError {
     },
     /// With no time for its disk, no server would ever lead.
     NoPatience,
-    /// With no message allowed on its way, nothing would ever be replicated.
+    /// With no message or no byte allowed on its way, nothing would ever be replicated.
     NoWindow,
     /// In pieces of this size no snapshot would ever arrive.
     ChunkSize {
@@ -197,7 +205,7 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::NoPatience => write!(f, "disk_patience: allow the disk some time"),
-            Self::NoWindow => write!(f, "append_window: allow at least one message on its way"),
+            Self::NoWindow => write!(f, "append_window, append_window_bytes: allow something on its way"),
             Self::ChunkSize { bytes } => {
                 write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")
             }

@@ -1,5 +1,7 @@
 //! An entry of the log, with the checksum that stays with it from proposal to apply.
 
+use std::mem;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,11 @@ impl Payload {
             Self::Noop => &[],
             Self::Command(command) => command,
         }
+    }
+
+    /// What an entry with it takes in memory, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        mem::size_of::<Entry>() + self.bytes().len()
     }
 
     const fn tag(&self) -> u8 {

@@ -33,13 +33,16 @@ impl Raft {
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
                 votes.hash(hasher)
             }
-            Role::Leader { progress, transfer } => {
+            Role::Leader { progress, transfer, uncommitted: _ } => {
                 transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
                     match &peer.pace {
                         Pace::Probe { sent } => sent.hash(hasher),
-                        Pace::Replicate { in_flight } => in_flight.hash(hasher),
+                        Pace::Replicate { in_flight } => {
+                            hasher.write_usize(in_flight.lasts().len());
+                            in_flight.lasts().for_each(|last| last.hash(hasher));
+                        }
                         Pace::Snapshot { snapshot, offset, piece, unanswered: _, heard: _ } => {
                             (snapshot, offset, matches!(piece, Piece::Sent { .. })).hash(hasher);
                         }

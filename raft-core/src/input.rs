@@ -59,6 +59,8 @@ pub enum ProposeError {
         /// Who is to lead.
         to: NodeId,
     },
+    /// Too much is waiting to be committed. Try later.
+    Overloaded,
 }
 
 impl fmt::Display for ProposeError {
@@ -68,6 +70,7 @@ impl fmt::Display for ProposeError {
             Self::Transferring { to } => {
                 write!(f, "this server is handing over leadership to {to}; ask that one, or later")
             }
+            Self::Overloaded => write!(f, "too much is waiting to be committed; try later"),
         }
     }
 }

@@ -83,6 +83,7 @@
 //! Membership changes (§6), linearizable reads without a log entry (§8) and clients' sessions.
 
 mod append_entries;
+mod apply;
 mod check_quorum;
 mod config;
 pub mod conformance;
@@ -103,6 +104,7 @@ mod planted;
 mod pre_vote;
 mod progress;
 mod property;
+mod propose;
 mod quorum;
 mod request_vote;
 mod rng;

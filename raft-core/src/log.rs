@@ -4,7 +4,6 @@
 //! The only place that turns an index into a position in memory.
 
 use std::collections::VecDeque;
-use std::mem;
 
 use crate::entry::{Entry, Payload};
 use crate::outline::LogOutline;
@@ -109,7 +108,7 @@ impl Log {
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         self.outline.truncate(from);
         while self.newest.back().is_some_and(|entry| entry.id.index >= from) {
-            self.newest_bytes -= self.newest.pop_back().map_or(0, |entry| weight(&entry));
+            self.newest_bytes -= self.newest.pop_back().map_or(0, |entry| entry.payload.weight());
         }
         self.loaded.clear();
         if from <= self.given {
@@ -122,7 +121,7 @@ impl Log {
     pub(crate) fn compact(&mut self, base: EntryId) {
         self.outline.compact(base);
         while self.newest.front().is_some_and(|entry| entry.id.index <= base.index) {
-            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| weight(&entry));
+            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| entry.payload.weight());
         }
         self.compacted = Some(base);
     }
@@ -177,7 +176,7 @@ impl Log {
         while self.newest_bytes > bytes_max
             && self.newest.front().is_some_and(|oldest| oldest.id.index <= self.given)
         {
-            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| weight(&entry));
+            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| entry.payload.weight());
         }
     }
 
@@ -203,7 +202,7 @@ impl Log {
     fn push(&mut self, entry: Entry) {
         // What does not follow is refused before it gets here.
         if self.outline.append(entry.id) {
-            self.newest_bytes += weight(&entry);
+            self.newest_bytes += entry.payload.weight();
             self.newest.push_back(entry);
         }
     }
@@ -215,11 +214,6 @@ pub(crate) struct Ungiven {
     pub(crate) truncate: Option<LogIndex>,
     pub(crate) compact: Option<EntryId>,
     pub(crate) entries: Vec<Entry>,
-}
-
-/// What an entry takes in memory, in bytes.
-fn weight(entry: &Entry) -> usize {
-    mem::size_of::<Entry>() + entry.payload.bytes().len()
 }
 
 fn holds(row: &[Entry], index: LogIndex) -> bool {
@@ -291,7 +285,7 @@ mod tests {
         log.forget(0);
         assert_eq!(ids(&log.entries(LogIndex::new(1), LogIndex::new(9), 9)), [1, 2, 3, 4]);
         let entries = log.take_ungiven().entries;
-        log.forget(2 * weight(&entries[0]));
+        log.forget(2 * entries[0].payload.weight());
         assert_eq!(ids(&log.entries(LogIndex::new(3), LogIndex::new(9), 9)), [3, 4]);
         let on_disk = Found::OnDisk { to: LogIndex::new(2) };
         assert_eq!(log.entries(LogIndex::new(1), LogIndex::new(9), 9), on_disk);

@@ -31,9 +31,8 @@ pub(crate) struct Progress {
 pub(crate) enum Pace {
     /// Where the logs agree is not known: one message, then its answer or a heartbeat.
     Probe { sent: bool },
-    /// The follower takes what is sent: messages follow each other without waiting. The last index of
-    /// each message on its way, in order.
-    Replicate { in_flight: VecDeque<LogIndex> },
+    /// The follower takes what is sent: messages follow each other without waiting.
+    Replicate { in_flight: InFlight },
     /// The follower lacks what was compacted: it is sent a snapshot, piece by piece (§7).
     Snapshot {
         snapshot: SnapshotId,
@@ -45,6 +44,34 @@ pub(crate) enum Pace {
         /// When the follower last took one.
         heard: Time,
     },
+}
+
+/// The messages with entries that are on their way, in order: the last index of each, and its size.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InFlight {
+    messages: VecDeque<(LogIndex, usize)>,
+    bytes: usize,
+}
+
+impl InFlight {
+    fn sent(&mut self, last: LogIndex, bytes: usize) {
+        self.messages.push_back((last, bytes));
+        self.bytes += bytes;
+    }
+
+    fn accepted(&mut self, match_index: LogIndex) {
+        while let Some(&(last, bytes)) = self.messages.front()
+            && last <= match_index
+        {
+            self.messages.pop_front();
+            self.bytes -= bytes;
+        }
+    }
+
+    /// The last index of each message.
+    pub(crate) fn lasts(&self) -> impl ExactSizeIterator<Item = LogIndex> {
+        self.messages.iter().map(|&(last, _)| last)
+    }
 }
 
 /// What has become of the piece that a follower wants.
@@ -69,22 +96,22 @@ impl Progress {
         }
     }
 
-    /// Whether entries may be sent now.
-    pub(crate) fn has_room(&self, window: usize) -> bool {
+    /// Whether entries may be sent now, with a window of so many messages and bytes.
+    pub(crate) fn has_room(&self, (messages, bytes): (usize, usize)) -> bool {
         match &self.pace {
             Pace::Probe { sent } => !sent || self.heartbeat_due,
-            Pace::Replicate { in_flight } => in_flight.len() < window,
+            Pace::Replicate { in_flight } => in_flight.messages.len() < messages && in_flight.bytes < bytes,
             Pace::Snapshot { .. } => false,
         }
     }
 
-    /// A message went out, with the entries up to `last` if it had any.
-    pub(crate) fn sent(&mut self, last: Option<LogIndex>) {
+    /// A message went out, with so many bytes of entries up to `last` if it had any.
+    pub(crate) fn sent(&mut self, last: Option<LogIndex>, bytes: usize) {
         self.heartbeat_due = false;
         match (&mut self.pace, last) {
             (Pace::Probe { sent }, _) => *sent = true,
             (Pace::Replicate { in_flight }, Some(last)) => {
-                in_flight.push_back(last);
+                in_flight.sent(last, bytes);
                 self.next_index = last.next();
             }
             (Pace::Replicate { .. }, None) | (Pace::Snapshot { .. }, _) => {}
@@ -101,13 +128,9 @@ impl Progress {
             // An answer to a heartbeat says nothing about the snapshot.
             Pace::Snapshot { .. } if match_index < base => {}
             Pace::Probe { .. } | Pace::Snapshot { .. } => {
-                self.pace = Pace::Replicate { in_flight: VecDeque::new() };
+                self.pace = Pace::Replicate { in_flight: InFlight::default() };
             }
-            Pace::Replicate { in_flight } => {
-                while in_flight.front().is_some_and(|&last| last <= match_index) {
-                    in_flight.pop_front();
-                }
-            }
+            Pace::Replicate { in_flight } => in_flight.accepted(match_index),
         }
         is_more
     }
@@ -200,23 +223,24 @@ mod tests {
     #[test]
     fn a_probe_waits_for_its_answer_or_a_heartbeat() {
         let mut progress = progress(5);
-        assert!(progress.has_room(9));
-        progress.sent(Some(LogIndex::new(7)));
-        assert!(!progress.has_room(9));
+        assert!(progress.has_room((9, 9)));
+        progress.sent(Some(LogIndex::new(7)), 5);
+        assert!(!progress.has_room((9, 9)));
         assert_eq!(progress.next_index, LogIndex::new(5));
         progress.heartbeat_due = true;
-        assert!(progress.has_room(9));
+        assert!(progress.has_room((9, 9)));
     }
 
     #[test]
     fn replication_stops_at_the_window() {
         let mut progress = progress(1);
         progress.accepted(LogIndex::ZERO, LogIndex::ZERO);
-        progress.sent(Some(LogIndex::new(1)));
-        progress.sent(Some(LogIndex::new(2)));
-        assert!(!progress.has_room(2));
+        progress.sent(Some(LogIndex::new(1)), 5);
+        progress.sent(Some(LogIndex::new(2)), 5);
+        assert!(!progress.has_room((2, 99)));
         progress.accepted(LogIndex::new(1), LogIndex::ZERO);
-        assert!(progress.has_room(2));
+        assert!(progress.has_room((2, 99)));
+        assert!(progress.has_room((2, 6)) && !progress.has_room((2, 5)));
     }
 
     #[test]
@@ -243,7 +267,7 @@ mod tests {
         assert!(progress.is_news(LogIndex::new(4)) && !progress.is_news(LogIndex::new(3)));
         progress.accepted(LogIndex::new(6), LogIndex::ZERO);
         assert!(!progress.is_news(LogIndex::new(6)));
-        progress.sent(Some(LogIndex::new(9)));
+        progress.sent(Some(LogIndex::new(9)), 5);
         assert!(progress.is_news(LogIndex::new(7)));
         progress.refused(LogIndex::new(7), LogIndex::new(2));
         assert_eq!(progress.next_index, LogIndex::new(7));

@@ -2,26 +2,21 @@
 
 use std::mem;
 
-use bytes::Bytes;
-
 use crate::append_entries;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
-use crate::entry::{Entry, Payload};
+use crate::entry::Payload;
 use crate::event::Event;
-use crate::input::{Input, ProposeError};
+use crate::input::Input;
 use crate::install_snapshot;
-use crate::log::{Found, Ungiven};
+use crate::log::Ungiven;
 use crate::message::{Envelope, Message};
 use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
+use crate::propose::Uncommitted;
 use crate::quorum::reached_by_majority;
-use crate::snapshot::{Load, Loaded, Snapshot};
+use crate::snapshot::Loaded;
 use crate::state::{Health, Raft, Role};
-use crate::transfer::Transfer;
-use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
-
-/// At most this many bytes of payload are handed out to be applied at once; a no-op counts as one byte.
-const APPLY_BYTES_MAX: usize = 256 * 1024;
+use crate::types::{LogIndex, NodeId, Session, Term, Time};
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
@@ -43,28 +38,6 @@ impl Raft {
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::SnapshotTaken { snapshot, data, done } => self.snapshot_taken(snapshot, data, done),
             Input::SnapshotFailed { snapshot, reason } => self.snapshot_failed(snapshot, reason),
-        }
-    }
-
-    /// Appends a client's command to the leader's log (§5.3). It is committed when an entry with the id
-    /// returned is handed out in [`Effects::apply`], and certainly lost when one with the same index
-    /// and another term is. Until then nobody knows.
-    ///
-    /// # Errors
-    ///
-    /// This server does not lead, or is about to lead no longer, and nothing was appended.
-    pub fn propose(&mut self, command: Bytes) -> Result<EntryId, ProposeError> {
-        match self.role {
-            Role::Leader { .. } if self.health != Health::Sound => {
-                Err(ProposeError::NotLeader { leader: None })
-            }
-            Role::Leader { transfer: Some(Transfer { to, .. }), .. } => {
-                Err(ProposeError::Transferring { to })
-            }
-            Role::Leader { transfer: None, .. } => Ok(self.append(Payload::Command(command))),
-            Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
-                Err(ProposeError::NotLeader { leader: self.leader() })
-            }
         }
     }
 
@@ -197,7 +170,7 @@ impl Raft {
             return;
         }
         match &mut self.role {
-            Role::Leader { progress, transfer } => {
+            Role::Leader { progress, transfer, .. } => {
                 for peer in progress {
                     peer.heartbeat_due = true;
                 }
@@ -256,16 +229,10 @@ impl Raft {
             .into_iter()
             .map(|peer| Progress::new(peer, session, next_index, self.now))
             .collect();
-        self.change_role(self.current_term, Role::Leader { progress, transfer: None });
+        let uncommitted = Uncommitted::default();
+        self.change_role(self.current_term, Role::Leader { progress, transfer: None, uncommitted });
         self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
-    }
-
-    fn append(&mut self, payload: Payload) -> EntryId {
-        let id = self.log.append(self.current_term, payload);
-        let checksum = self.log.last_checksum();
-        self.observe(|| Event::Appended { id, checksum });
-        id
     }
 
     /// Leaders: if there exists an N such that a majority of matchIndex ≥ N, and log\[N\] is of the
@@ -300,52 +267,11 @@ impl Raft {
         {
             self.commit_index = index;
             self.snapshots.committed(index);
+            if let Role::Leader { uncommitted, .. } = &mut self.role {
+                uncommitted.committed(index);
+            }
             self.observe(|| Event::Committed { from, to });
         }
-    }
-
-    /// All servers: if commitIndex > lastApplied, apply (§5.3). One batch at a time.
-    fn take_committed(&mut self) -> Vec<Entry> {
-        let durable = self.disk.durable().last.index;
-        let limit = if self.config.durable_state_machine {
-            self.commit_index.min(durable)
-        } else {
-            self.commit_index
-        };
-        if self.applying || self.snapshots.restore || self.last_applied >= limit {
-            return Vec::new();
-        }
-        let (from, bytes_max) = (self.last_applied.next(), APPLY_BYTES_MAX);
-        let entries = match self.log.entries(from, limit, bytes_max) {
-            Found::Here(entries) => entries,
-            Found::OnDisk { to } => {
-                self.loads.ask(Load::Entries { from, to, bytes_max });
-                return Vec::new();
-            }
-        };
-        if let Some(damaged) = entries.iter().find(|entry| !entry.is_intact()) {
-            self.violate(Violation::EntryDamaged { index: damaged.id.index });
-            return Vec::new();
-        }
-        self.applying = true;
-        self.last_applied = entries.last().map_or(self.last_applied, |entry| entry.id.index);
-        let to = self.last_applied;
-        self.observe(|| Event::Applying { to });
-        entries
-    }
-
-    /// §7: the state machine becomes what a snapshot says, once no crash can take the snapshot away.
-    fn take_restore(&mut self) -> Option<Snapshot> {
-        let durable = self.disk.durable().last.index;
-        let whole = self.snapshots.whole().filter(|whole| whole.index() <= durable)?.clone();
-        if self.applying || !self.snapshots.restore {
-            return None;
-        }
-        self.applying = true;
-        self.snapshots.restore = false;
-        self.last_applied = whole.index();
-        self.observe(|| Event::Restoring { snapshot: whole.id });
-        Some(whole)
     }
 
     /// All that disk does not have yet, as one write.

@@ -12,6 +12,7 @@ use crate::message::Envelope;
 use crate::outline::LogOutline;
 use crate::planted::{planted, without_base_term};
 use crate::progress::Progress;
+use crate::propose::Uncommitted;
 use crate::rng::Rng;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
@@ -94,7 +95,7 @@ pub(crate) enum Role {
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress>, transfer: Option<Transfer> },
+    Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted },
 }
 
 /// Whether a server may still speak.

@@ -69,7 +69,7 @@ impl Raft {
     /// that may be lost. Late or repeated it harms nobody: the term in it is one of the past then.
     pub(crate) fn hand_over(&mut self) {
         let last = self.log.last().index;
-        let Role::Leader { progress, transfer: under_way } = &mut self.role else { return };
+        let Role::Leader { progress, transfer: under_way, .. } = &mut self.role else { return };
         let Some(transfer) = under_way else { return };
         let to = transfer.to;
         if self.now >= transfer.until {

@@ -229,6 +229,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 Err(ProposeError::Transferring { to }) => {
                     drop(reply.send(Outcome::NotApplied(Refusal::Transferring { to })));
                 }
+                Err(ProposeError::Overloaded) => {
+                    drop(reply.send(Outcome::NotApplied(Refusal::Overloaded)));
+                }
             },
             Request::Snapshot => self.raft.ask_for_snapshot(),
             Request::Transfer { to, reply } => {

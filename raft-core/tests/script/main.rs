@@ -29,6 +29,8 @@
 //! | option | is | usually |
 //! | --- | --- | --- |
 //! | `bytes` | the most that is sent in one message | 256 KiB |
+//! | `window` | the bytes after which no more is sent to a follower that has not answered | 16 MiB |
+//! | `uncommitted` | the most bytes of commands that wait to be committed | 64 MiB |
 //! | `trailing` | how many entries are left before a snapshot | 0 |
 //! | `every` | entries after which a snapshot is taken | 100,000 |
 //! | `cache` | how many bytes of payloads are kept in memory | 64 MiB |

@@ -138,6 +138,8 @@ impl Stage {
         let option = |key: &str, default: usize| options.get(key).copied().unwrap_or(default);
         let mut config = Config::new(NodeId::new(id), (1..=size).map(NodeId::new).collect());
         config.append_bytes_max = option("bytes", config.append_bytes_max);
+        config.append_window_bytes = option("window", config.append_window_bytes);
+        config.uncommitted_bytes_max = option("uncommitted", config.uncommitted_bytes_max);
         config.cache_bytes_max = option("cache", config.cache_bytes_max);
         config.snapshot_trailing = option("trailing", 0) as u64;
         config.snapshot_entries = option("every", 100_000) as u64;
