@@ -127,7 +127,11 @@ impl Disk {
             | Message::RequestVoteReply(_)
             | Message::TimeoutNow
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. }) => 0,
+            | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. })
+            | Message::Confirm(_)
+            | Message::ConfirmReply(_)
+            | Message::ReadIndex
+            | Message::ReadIndexReply(_) => 0,
         };
         entries.max(self.hard_state_write)
     }

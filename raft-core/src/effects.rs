@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::message::Envelope;
 use crate::snapshot::{Load, Part, Snapshot};
 use crate::state::HardState;
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{EntryId, LogIndex, NodeId, ReadId, Term};
 
 /// What has to be done now. Nothing in it waits for anything else in it: what must wait for the disk
 /// is held back inside the core until [`Input::Persisted`](crate::Input::Persisted) has come, so
@@ -33,10 +33,38 @@ pub struct Effects {
     /// To be read from the log store, after the writes that were given before, and given back by
     /// [`Input::Loaded`](crate::Input::Loaded).
     pub load: Vec<Load>,
+    /// What became of reads ([`Input::Read`](crate::Input::Read)), each told once.
+    pub reads: Vec<Read>,
     /// What happened, for observers. Empty unless [`Config::observe`](crate::Config::observe) is set.
     pub events: Vec<Event>,
     /// A contradiction that only a broken server or disk can cause. The node must stop.
     pub violation: Option<Violation>,
+}
+
+/// What became of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Read {
+    /// Which.
+    pub id: ReadId,
+    /// What.
+    pub outcome: ReadOutcome,
+}
+
+/// The two ends of a read: there is no third, as a read that was not answered has changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadOutcome {
+    /// To be answered by the state machine, when what it was given by these effects ([`Effects::apply`],
+    /// [`Effects::restore`]) and earlier ones is done. Later does no harm. The answer has all that was committed
+    /// when the read came in, and so all that any client had been told of.
+    Ready {
+        /// The state is at least as new as this.
+        read_index: LogIndex,
+    },
+    /// Not to be answered: nobody has confirmed that the leader led. It may be asked again.
+    NotLeader {
+        /// Who leads, where known.
+        leader: Option<NodeId>,
+    },
 }
 
 /// One atomic write, and the token that says so when it is durable.

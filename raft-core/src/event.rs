@@ -249,4 +249,9 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A leader knows that it led after reads had come in (thesis 6.4).
+    ReadsConfirmed {
+        /// What was committed by then is at or before this.
+        read_index: LogIndex,
+    },
 }

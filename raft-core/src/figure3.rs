@@ -180,7 +180,8 @@ impl Figure3 {
             | Event::SnapshotStarted { .. }
             | Event::ChunkSent { .. }
             | Event::ChunkReceived { .. }
-            | Event::StrangerDropped { .. } => Ok(()),
+            | Event::StrangerDropped { .. }
+            | Event::ReadsConfirmed { .. } => Ok(()),
         }
     }
 

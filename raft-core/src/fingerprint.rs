@@ -22,6 +22,7 @@ impl Raft {
         self.outbox
             .iter()
             .for_each(|envelope| (envelope.to, envelope.term, &envelope.message).hash(&mut hasher));
+        self.reads.hash_state(&mut hasher);
         (self.health == Health::Sound).hash(&mut hasher);
         hasher.finish()
     }
@@ -37,6 +38,9 @@ impl Raft {
                 transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
+                    if self.reads.under_way.is_some() {
+                        (peer.confirmed >= self.reads.round).hash(hasher);
+                    }
                     match &peer.pace {
                         Pace::Probe { sent } => sent.hash(hasher),
                         Pace::Replicate { in_flight } => {

@@ -9,7 +9,7 @@ use crate::effects::Effects;
 use crate::effects::WriteToken;
 use crate::message::Envelope;
 use crate::snapshot::{Loaded, SnapshotId};
-use crate::types::NodeId;
+use crate::types::{NodeId, ReadId};
 
 /// What the world tells a server.
 #[derive(Debug)]
@@ -25,6 +25,9 @@ pub enum Input {
     /// What was handed out in [`Effects::apply`], [`Effects::restore`] or [`Effects::take_snapshot`] is
     /// done, and the state machine may be given more.
     Applied,
+    /// A client wants to read (thesis 6.4), from the leader or from a follower. What becomes of it is in
+    /// [`Effects::reads`].
+    Read(ReadId),
     /// What was asked for in [`Effects::load`].
     Loaded(Loaded),
     /// The next bytes of the snapshot that was asked for in [`Effects::take_snapshot`].

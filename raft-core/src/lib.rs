@@ -8,6 +8,7 @@
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
 //! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
 //! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
+//! | Reads without a log entry (thesis 6.4) | [`Input::Read`], [`Effects::reads`], [`Confirm`], `read_index.rs`, `reads.rs` |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
@@ -80,7 +81,7 @@
 //!
 //! # What is not here yet
 //!
-//! Membership changes (§6), linearizable reads without a log entry (§8) and clients' sessions.
+//! Membership changes (§6) and clients' sessions.
 
 mod append_entries;
 mod apply;
@@ -106,6 +107,8 @@ mod progress;
 mod property;
 mod propose;
 mod quorum;
+mod read_index;
+mod reads;
 mod request_vote;
 mod rng;
 mod rules;
@@ -117,13 +120,13 @@ mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
-pub use effects::{Batch, Effects, Violation, Write, WriteToken};
+pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use input::{Input, ProposeError, TransferError};
 pub use message::{
-    AppendEntries, AppendEntriesReply, Envelope, InstallSnapshot, InstallSnapshotReply, Message, PreVote,
-    PreVoteReply, RequestVote, RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,
+    InstallSnapshotReply, Message, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;
@@ -131,4 +134,4 @@ pub use rng::Rng;
 pub use snapshot::{Chunk, Load, Loaded, Part, Snapshot, SnapshotId};
 pub use state::{HardState, Partial, Raft, Restored};
 pub use stored::Stored;
-pub use types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term, Time};
+pub use types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, ReadId, Session, Term, Time};

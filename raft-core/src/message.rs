@@ -26,7 +26,7 @@ pub struct Envelope {
     pub message: Message,
 }
 
-/// What servers say to each other (Figures 2 and 13; thesis 9.6, 3.10).
+/// What servers say to each other (Figures 2 and 13; thesis 9.6, 3.10, 6.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// A server asks whether it would get a vote.
@@ -47,6 +47,14 @@ pub enum Message {
     InstallSnapshot(InstallSnapshot),
     /// The answer to it.
     InstallSnapshotReply(InstallSnapshotReply),
+    /// A leader asks whether it is still followed: the round of heartbeats of thesis 6.4.
+    Confirm(Confirm),
+    /// The answer to it.
+    ConfirmReply(ConfirmReply),
+    /// A follower asks for what a read has to see (thesis 6.4). The session is the question's own.
+    ReadIndex,
+    /// The answer to it.
+    ReadIndexReply(ReadIndexReply),
 }
 
 impl Message {
@@ -62,6 +70,10 @@ impl Message {
             Self::AppendEntriesReply(_) => "append-reply",
             Self::InstallSnapshot(_) => "snapshot",
             Self::InstallSnapshotReply(_) => "snapshot-reply",
+            Self::Confirm(_) => "confirm",
+            Self::ConfirmReply(_) => "confirm-reply",
+            Self::ReadIndex => "read-index",
+            Self::ReadIndexReply(_) => "read-index-reply",
         }
     }
 
@@ -161,4 +173,28 @@ pub enum InstallSnapshotReply {
         /// Which.
         snapshot: SnapshotId,
     },
+}
+
+/// A round of heartbeats for reads (thesis 6.4), arguments. The leader's id and term are in the envelope; the
+/// session is that of its AppendEntries. It resets the election timer, and says nothing of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Confirm {
+    /// Counts up from 1 in each life of the leader. Sent again under the same number.
+    pub round: u64,
+}
+
+/// A round of heartbeats for reads, results: the follower followed this leader when the round got to it. From a
+/// higher term, by its envelope, it says the contrary.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConfirmReply {
+    /// The round that is answered. One that the leader has not begun counts for nothing.
+    pub round: u64,
+}
+
+/// The answer to a follower that wants to read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReadIndexReply {
+    /// The last entry that was committed when the question came in, or a later one; none from a server that
+    /// does not lead.
+    pub read_index: Option<EntryId>,
 }

@@ -93,6 +93,21 @@ pub enum PlantedBug {
     /// Whoever is told to start an election asks for votes like anybody (thesis 4.2.3 taken too far).
     #[cfg(feature = "planted-bugs")]
     TransferVoteNotMarked,
+    /// A leader answers reads from what it has, and asks nobody (thesis 6.4 left out).
+    #[cfg(feature = "planted-bugs")]
+    ReadNotConfirmed,
+    /// A leader answers reads before it has committed anything in its term (thesis 6.4, step 1 left out).
+    #[cfg(feature = "planted-bugs")]
+    ReadBeforeCommitInTerm,
+    /// Whatever round a follower acknowledges, it is taken for the last one.
+    #[cfg(feature = "planted-bugs")]
+    ReadConfirmedByLateReply,
+    /// A follower's questions all have the same name.
+    #[cfg(feature = "planted-bugs")]
+    ReadSessionReused,
+    /// A leader looks at what it has committed, and answers with what it has applied.
+    #[cfg(feature = "planted-bugs")]
+    ReadIndexNotChecked,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -116,7 +131,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 23] = [
+    pub const ALL: [(&'static str, Self); 28] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -140,5 +155,10 @@ impl PlantedBug {
         ("append-judged-by-durable-term", Self::AppendJudgedByDurableTerm),
         ("vote-asked-before-persisted", Self::VoteAskedBeforePersisted),
         ("transfer-vote-not-marked", Self::TransferVoteNotMarked),
+        ("read-not-confirmed", Self::ReadNotConfirmed),
+        ("read-before-commit-in-term", Self::ReadBeforeCommitInTerm),
+        ("read-confirmed-by-late-reply", Self::ReadConfirmedByLateReply),
+        ("read-session-reused", Self::ReadSessionReused),
+        ("read-index-not-checked", Self::ReadIndexNotChecked),
     ];
 }

@@ -23,6 +23,8 @@ pub(crate) struct Progress {
     pub(crate) heartbeat_due: bool,
     /// When it last answered, or when the leader's reign began.
     pub(crate) heard: Time,
+    /// The last round of heartbeats for reads that it has acknowledged (thesis 6.4).
+    pub(crate) confirmed: u64,
     pub(crate) pace: Pace,
 }
 
@@ -92,6 +94,7 @@ impl Progress {
             match_index: LogIndex::ZERO,
             heartbeat_due: true,
             heard: now,
+            confirmed: 0,
             pace: Pace::Probe { sent: false },
         }
     }

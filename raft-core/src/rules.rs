@@ -14,6 +14,7 @@ use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::quorum::reached_by_majority;
+use crate::read_index;
 use crate::snapshot::Loaded;
 use crate::state::{Health, Raft, Role};
 use crate::types::{LogIndex, NodeId, Session, Term, Time};
@@ -35,6 +36,7 @@ impl Raft {
             Input::Persisted(token) => self.persisted(&token),
             Input::WriteFailed => self.health = Health::Stopped,
             Input::Applied => self.applying = false,
+            Input::Read(id) => self.read(id),
             Input::Loaded(loaded) => self.loaded(loaded),
             Input::SnapshotTaken { snapshot, data, done } => self.snapshot_taken(snapshot, data, done),
             Input::SnapshotFailed { snapshot, reason } => self.snapshot_failed(snapshot, reason),
@@ -51,11 +53,13 @@ impl Raft {
         }
         self.advance_commit_index();
         self.hand_over();
+        self.serve_reads();
         self.send_snapshots();
         self.replicate();
         let restore = self.take_restore();
         let take_snapshot = self.take_snapshot();
         let apply = self.take_committed();
+        let reads = self.reads.take_answered(self.last_applied);
         let write = self.take_write();
         self.queue_messages();
         self.log.forget(self.config.cache_bytes_max);
@@ -64,7 +68,7 @@ impl Raft {
         match &self.health {
             Health::Sound => {
                 let (send, load) = (self.disk.release(), self.loads.take_new());
-                Effects { write, send, apply, restore, take_snapshot, load, events, violation: None }
+                Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation: None }
             }
             Health::Stopped => Effects { events, ..Effects::default() },
             Health::Violated(violation) => {
@@ -90,7 +94,11 @@ impl Raft {
             | Message::RequestVoteReply(_)
             | Message::TimeoutNow
             | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshotReply(_) => true,
+            | Message::InstallSnapshotReply(_)
+            | Message::Confirm(_)
+            | Message::ConfirmReply(_)
+            | Message::ReadIndex => true,
+            Message::ReadIndexReply(reply) => read_index::is_well_formed(term, reply),
         };
         if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
             self.observe(|| Event::StrangerDropped { from });
@@ -129,16 +137,22 @@ impl Raft {
                     self.send(from, session, Message::InstallSnapshotReply(reply));
                 }
             }
+            Message::Confirm(args) => self.handle_confirm(from, term, session, &args),
+            Message::ReadIndex => self.handle_read_index(from, session),
             // A reply of the past answers a question that nobody asks any more.
             Message::PreVoteReply(_)
             | Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
             | Message::InstallSnapshotReply(_)
+            | Message::ConfirmReply(_)
+            | Message::ReadIndexReply(_)
                 if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
             Message::PreVoteReply(reply) => self.handle_pre_vote_reply(from, session, &reply),
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
             Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
+            Message::ConfirmReply(reply) => self.handle_confirm_reply(from, session, &reply),
+            Message::ReadIndexReply(reply) => self.handle_read_index_reply(session, &reply),
         }
     }
 
@@ -178,6 +192,7 @@ impl Raft {
                     transfer.told = false;
                 }
                 self.timer = self.now.after(self.config.heartbeat);
+                self.send_round();
             }
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
                 if !self.may_campaign() {
@@ -214,6 +229,7 @@ impl Raft {
         }
         let (to, leader) = (self.role(), self.leader());
         self.observe(|| Event::Role { from_term, from, term, to, leader });
+        self.refuse_reads();
         if let Some(to) = transferring {
             self.observe(|| Event::TransferEnded { to, leads: false });
         }
@@ -302,7 +318,11 @@ impl Raft {
                 | Message::TimeoutNow
                 | Message::AppendEntries(_)
                 | Message::InstallSnapshot(_)
-                | Message::InstallSnapshotReply(_) => false,
+                | Message::InstallSnapshotReply(_)
+                | Message::Confirm(_)
+                | Message::ConfirmReply(_)
+                | Message::ReadIndex
+                | Message::ReadIndexReply(_) => false,
             };
             let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
             self.disk.hold(needed, envelope);

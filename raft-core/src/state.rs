@@ -13,6 +13,7 @@ use crate::outline::LogOutline;
 use crate::planted::{planted, without_base_term};
 use crate::progress::Progress;
 use crate::propose::Uncommitted;
+use crate::reads::Reads;
 use crate::rng::Rng;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
@@ -80,6 +81,7 @@ pub struct Raft {
     pub(crate) applying: bool,
     pub(crate) snapshots: Snapshots,
     pub(crate) loads: Loads,
+    pub(crate) reads: Reads,
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
     pub(crate) health: Health,
@@ -139,6 +141,7 @@ impl Raft {
             applying: false,
             snapshots: Snapshots::restored(snapshot, partial),
             loads: Loads::default(),
+            reads: Reads::default(),
             outbox: Vec::new(),
             events: Vec::new(),
             health: Health::Sound,
@@ -205,7 +208,8 @@ impl Raft {
     pub fn deadline(&self) -> Time {
         let steps_down_at = self.steps_down_at().map(|(at, _)| at);
         let transfer_ends_at = self.transfer().map(|transfer| transfer.until);
-        [steps_down_at, transfer_ends_at].into_iter().flatten().fold(self.timer, Time::min)
+        let asks_at = self.reads.deadline(&self.config);
+        [steps_down_at, transfer_ends_at, asks_at].into_iter().flatten().fold(self.timer, Time::min)
     }
 
     /// The last entry that a whole snapshot of this server stands for (§7); 0 if there is none.

@@ -114,6 +114,11 @@ pub struct Incarnation(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Session(pub u64);
 
+/// A read, as whoever asks for it names it: of two that wait at once each needs a name of its own. It never
+/// leaves the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadId(pub u64);
+
 /// A moment, in nanoseconds since an origin that the driver chooses. Never goes back within a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
@@ -153,7 +158,7 @@ macro_rules! display_number {
         }
     )*};
 }
-display_number!(Term: "t", LogIndex: "", NodeId: "n", ClusterId: "cluster ", GroupId: "group ", Incarnation: "incarnation ");
+display_number!(Term: "t", LogIndex: "", NodeId: "n", ClusterId: "cluster ", GroupId: "group ", Incarnation: "incarnation ", ReadId: "read ");
 
 /// Prints `7@t3`.
 impl fmt::Display for EntryId {

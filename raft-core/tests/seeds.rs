@@ -43,6 +43,7 @@ fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() 
     assert!(sum.crashes > 0 && sum.lost_writes > 0 && sum.cut > 0 && sum.repeated > 0, "{sum:?}");
     assert!(sum.pre_votes > 0 && sum.ignored > 0 && sum.alone > 0 && sum.hung > 0, "{sum:?}");
     assert!(sum.handed_over > 0 && sum.kept > 0, "{sum:?}");
+    assert!(sum.reads > 0 && sum.follower_reads > 0 && sum.refused_reads > 0, "{sum:?}");
     assert!(sum.taken > 0 && sum.pieces > 0 && sum.installed > 0 && sum.loads > 0, "{sum:?}");
 }
 
@@ -81,6 +82,11 @@ fn planted_bugs_are_found() {
             PlantedBug::FixedTimeout | PlantedBug::PrevBelowSnapshot => &["no agreement"],
             PlantedBug::LowerTermUnanswered => &["no agreement"],
             PlantedBug::AppendJudgedByDurableTerm => &["self-check"],
+            PlantedBug::ReadNotConfirmed
+            | PlantedBug::ReadBeforeCommitInTerm
+            | PlantedBug::ReadConfirmedByLateReply
+            | PlantedBug::ReadSessionReused
+            | PlantedBug::ReadIndexNotChecked => &["stale-read"],
             // `tests/script` finds these.
             PlantedBug::PreVoteKeepsLowerTerm
             | PlantedBug::VotesDisturbLeaders
@@ -124,6 +130,7 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         PlantedBug::LastIncludedTermForgotten => {
             &["HandlePreVoteRequest", "HandleRequestVoteRequest", "HandleAppendEntriesRequest", "Stop"]
         }
+        PlantedBug::ReadBeforeCommitInTerm | PlantedBug::ReadIndexNotChecked => &["ReadIndex"],
         // What it leaves on a disk shows at a restart, but seldom: `tests/conformance` has it.
         PlantedBug::StaleTail
         | PlantedBug::FixedTimeout
@@ -137,7 +144,10 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::QuorumNotChecked
         | PlantedBug::HungDiskLeads
         | PlantedBug::ClockWaitsForDisk
-        | PlantedBug::TransferVoteNotMarked => &[],
+        | PlantedBug::TransferVoteNotMarked
+        | PlantedBug::ReadNotConfirmed
+        | PlantedBug::ReadConfirmedByLateReply
+        | PlantedBug::ReadSessionReused => &[],
     }
 }
 

@@ -1,4 +1,4 @@
-//! Snapshots (§7) and leadership transfer (thesis 3.10).
+//! Snapshots (§7), leadership transfer (thesis 3.10), and what a leader may tell those who read (thesis 6.4).
 
 use super::{Action, Judged, Step};
 use crate::event::RoleName;
@@ -70,6 +70,20 @@ impl Step<'_> {
         self.server.accepted = last.index;
         self.server.snapshots.insert(snapshot);
         Ok(())
+    }
+
+    /// Who else may lead by then, and has committed more, no event tells: reads themselves must be looked at.
+    pub(super) fn confirm_reads(&mut self, read_index: LogIndex) -> Judged {
+        self.action = Action::ReadIndex;
+        self.needs_leader()?;
+        let committed = self.server.commit_index;
+        let what = || format!("lets reads see {read_index}, and has committed {committed}");
+        self.needs(read_index <= committed, what)?;
+        let term = self.history.at(self.server.log, read_index).map(|id| id.term);
+        let current = self.server.current_term;
+        self.needs(term == Some(current), || {
+            format!("lets reads see {read_index}, which is not of {current}")
+        })
     }
 
     pub(super) fn start_transfer(&mut self, to: NodeId) -> Judged {

@@ -15,6 +15,7 @@
 //! | AdvanceCommitIndex | commit | it leads, and a quorum agrees on an entry of its term |
 //! | *PreVote, HandlePreVoteRequest, HandlePreVoteResponse* | ask, grant and count pre-votes (thesis 9.6) | as with votes, but nothing is kept |
 //! | *StepDown* | lead no longer (thesis 6.2) | it leads |
+//! | *ReadIndex* | let reads see what is committed up to there (thesis 6.4) | it leads, and has committed it, of its own term |
 //! | *TransferLeadership, TimeoutNow* | hand over leadership (thesis 3.10) | it leads; whom it tells has its whole log |
 //! | *Persist* | know what is durable | it is what it has in memory |
 //! | *Apply* | apply | it is committed, and comes next |
@@ -193,6 +194,7 @@ impl Specification {
             Event::TransferStarted { to } => step.start_transfer(*to),
             Event::TimeoutNowSent { to } => step.tell_to_time_out(*to),
             Event::TransferEnded { to, leads } => step.end_transfer(*to, *leads),
+            Event::ReadsConfirmed { read_index } => step.confirm_reads(*read_index),
             Event::Stopped { reason } => step.stop(reason),
             // DropMessage, and what changes nothing.
             Event::VoteIgnored { .. }

@@ -55,6 +55,8 @@ actions! {
     HandlePreVoteResponse,
     /// A leader gives way by itself.
     StepDown,
+    /// A leader tells what those who read have to see.
+    ReadIndex,
     /// A leader begins or ends to hand over leadership.
     TransferLeadership,
     /// A leader tells whom it hands leadership to that the time has come.

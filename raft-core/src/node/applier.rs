@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::queries::Query;
 use super::{Outcome, SnapshotReader, StateMachine};
 use crate::entry::{Entry, Payload};
 use crate::snapshot::{Chunk, Snapshot, SnapshotId};
@@ -25,12 +26,15 @@ pub(super) enum Work {
     Apply(Vec<Committed>),
     Restore(Snapshot),
     Take(Snapshot),
+    Answer(Vec<Query>),
 }
 
 /// What the task has to say.
 pub(super) enum News {
     /// The work is done.
     Applied,
+    /// The queries are answered.
+    Answered,
     /// The state machine could not become what a snapshot says.
     RestoreFailed(io::Error),
     /// A piece of the snapshot is wanted, to become what it says.
@@ -43,7 +47,8 @@ pub(super) enum Piece {
     Failed { snapshot: SnapshotId, reason: String },
 }
 
-/// The door to the task. The core hands out one piece of work at a time, so the queue has room for it.
+/// The door to the task. The core hands out one piece of work at a time and the node one batch of queries, so
+/// the queue has room for both.
 pub(super) struct Applier {
     work: mpsc::Sender<Work>,
     news: mpsc::Receiver<News>,
@@ -53,7 +58,7 @@ pub(super) struct Applier {
 impl Applier {
     /// With it comes where the snapshots that are taken come out.
     pub(super) fn start<M: StateMachine>(machine: M, chunk_bytes: usize) -> (Self, mpsc::Receiver<Piece>) {
-        let (work, inbox) = mpsc::channel(1);
+        let (work, inbox) = mpsc::channel(2);
         let (sender, news) = mpsc::channel(1);
         let (pieces_sender, pieces) = mpsc::channel(1);
         let task = Task { machine, news: sender, pieces: pieces_sender, chunk_bytes, pumps: JoinSet::new() };
@@ -97,6 +102,7 @@ impl<M: StateMachine> Task<M> {
             let news = match work {
                 Work::Apply(entries) => self.apply(entries).await,
                 Work::Take(snapshot) => self.take(snapshot.id).await,
+                Work::Answer(queries) => self.answer(queries).await,
                 Work::Restore(snapshot) => match self.restore(snapshot.id).await {
                     Ok(()) => News::Applied,
                     Err(error) => News::RestoreFailed(error),
@@ -119,6 +125,16 @@ impl<M: StateMachine> Task<M> {
             }
         }
         News::Applied
+    }
+
+    async fn answer(&mut self, queries: Vec<Query>) -> News {
+        for Query { query, reply } in queries {
+            // Whoever has gone away need not be told.
+            if !reply.is_closed() {
+                drop(reply.send(Ok(self.machine.query(query).await)));
+            }
+        }
+        News::Answered
     }
 
     /// Holds the state fast, and lets its bytes be read beside all else.

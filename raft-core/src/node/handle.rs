@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::queries::Query;
 use crate::event::RoleName;
 use crate::input::TransferError;
 use crate::state::Raft;
@@ -33,10 +34,11 @@ pub enum Outcome {
     Unknown,
 }
 
-/// Why a command was certainly not applied.
+/// Why a command was certainly not applied, or a query not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// This server does not lead, or no longer led before the command was committed.
+    /// This server does not lead, or no longer led before the command was committed; or nobody has confirmed to
+    /// it, or to the leader that it follows, that it leads.
     NotLeader {
         /// Who does, where known.
         leader: Option<NodeId>,
@@ -65,6 +67,8 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+impl std::error::Error for Refusal {}
 
 /// Why leadership did not go where it was to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +135,7 @@ impl Status {
 #[derive(Debug)]
 pub(super) enum Request {
     Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
+    Read(Query),
     Status { reply: oneshot::Sender<Status> },
     Snapshot,
     Transfer { to: NodeId, reply: oneshot::Sender<Result<(), NotTransferred>> },
@@ -152,6 +157,24 @@ impl Handle {
             Ok(()) => outcome.await.unwrap_or(Outcome::Unknown),
             Err(mpsc::error::TrySendError::Full(_)) => Outcome::NotApplied(Refusal::Overloaded),
             Err(mpsc::error::TrySendError::Closed(_)) => Outcome::NotApplied(Refusal::Stopped),
+        }
+    }
+
+    /// Asks the state machine, through the leader or a follower (thesis 6.4). The answer has all that was committed
+    /// when this was called: what any client of any node had been told of. Writes nothing.
+    ///
+    /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future, and
+    /// nothing has happened.
+    ///
+    /// # Errors
+    ///
+    /// The query was not answered. It may be asked again, here or elsewhere.
+    pub async fn read(&self, query: Bytes) -> Result<Bytes, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        match self.requests.try_send(Request::Read(Query { query, reply })) {
+            Ok(()) => answer.await.unwrap_or(Err(Refusal::Stopped)),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Refusal::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Refusal::Stopped),
         }
     }
 

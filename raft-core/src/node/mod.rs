@@ -14,6 +14,7 @@ mod applier;
 mod environment;
 mod handle;
 mod ports;
+mod queries;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -35,6 +36,7 @@ pub use environment::TokioEnvironment;
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
+use queries::Queries;
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
 const REQUESTS_MAX: usize = 1024;
@@ -59,6 +61,8 @@ pub struct Node<S: LogStore, T, E> {
     reading: VecDeque<Reading>,
     /// Who waits for which entry.
     waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+    /// Who waits to read.
+    queries: Queries,
     /// Who waits for leadership to go where.
     transfers: Vec<(NodeId, oneshot::Sender<Result<(), NotTransferred>>)>,
 }
@@ -110,7 +114,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         raft.has_applied(machine.durable_applied());
         let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
-        let (writing, reading, waiting, transfers) = Default::default();
+        let (writing, reading, waiting, queries, transfers) = Default::default();
         let node = Self {
             raft,
             store,
@@ -123,6 +127,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             writing,
             reading,
             waiting,
+            queries,
             transfers,
         };
         (node, Handle::new(sender))
@@ -201,6 +206,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
         match news {
             News::Applied => self.step(Input::Applied),
+            News::Answered => self.queries.answered(),
             News::RestoreFailed(error) => return Err(NodeError::Restore(error)),
             News::Wanted { snapshot, offset, reply } => {
                 self.reading.push_back(Reading::StateMachine(reply));
@@ -233,6 +239,11 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                     drop(reply.send(Outcome::NotApplied(Refusal::Overloaded)));
                 }
             },
+            Request::Read(query) => {
+                if let Some(id) = self.queries.wait(query) {
+                    self.step(Input::Read(id));
+                }
+            }
             Request::Snapshot => self.raft.ask_for_snapshot(),
             Request::Transfer { to, reply } => {
                 // It has an election timeout from now on.
@@ -250,7 +261,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
 
     /// Does what the core asks for. None of it has to wait for another part of it.
     async fn carry_out(&mut self) -> Result<(), NodeError<S::Error>> {
-        let Effects { write, send, apply, restore, take_snapshot, load, events, violation } =
+        let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } =
             self.raft.take_effects();
         for event in &events {
             self.environment.observe(event);
@@ -285,6 +296,11 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             }
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(work);
+        }
+        self.queries.hear(reads);
+        if let Some(queries) = self.queries.next() {
+            self.environment.point(Point::BeforeApply).await;
+            self.applier.give(Work::Answer(queries));
         }
         Ok(())
     }

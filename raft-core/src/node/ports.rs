@@ -66,6 +66,11 @@ pub trait StateMachine: Send + 'static {
     /// the same result on every server.
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes;
 
+    /// Answers a query from the state as it is now, which has all that was committed when the query was asked
+    /// ([`Handle::read`](super::Handle::read)). Must change nothing that `apply` and `snapshot` would show. What
+    /// is to be applied waits meanwhile.
+    async fn query(&mut self, query: Bytes) -> Bytes;
+
     /// The state as it is now, to be read at leisure: what is applied meanwhile must not show in it. Nothing
     /// is applied until this returns, so it should do no more than it takes to hold the state fast (a
     /// copy, a checkpoint); the reading goes on beside the node's work.
@@ -123,7 +128,7 @@ pub enum Point {
     BeforeWrite,
     /// A message is about to be given to the transport.
     BeforeSend,
-    /// The state machine is about to be given work: entries, a snapshot to become or to take.
+    /// The state machine is about to be given work: entries, a snapshot to become or to take, queries.
     BeforeApply,
     /// The transport has received a message and is about to hand it to the node.
     Received,

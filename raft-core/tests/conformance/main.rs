@@ -250,6 +250,26 @@ const EXTENSIONS: &[Row] = &[
         "3 durable 1 - 1, 1 matches 3 1",
         "1 matches 3 1",
     ),
+    (
+        Action::ReadIndex,
+        &[ASKED, GRANTED, ELECTED, REPLICATED],
+        "1 matches 2 1, 1 commits 0 1@1, 1 confirms 1",
+        "1 confirms 1",
+    ),
+    (
+        Action::ReadIndex,
+        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED],
+        "2 commits 0 1@1, 1 confirms 1",
+        "2 commits 0 1@1, 2 confirms 1",
+    ),
+    // What a new leader has committed is not of its own term.
+    (
+        Action::ReadIndex,
+        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED, "2 commits 0 1@1", FORKED],
+        "3 follows 2 2, 3 appends 1@1, 3 appends 2@2, 3 accepts 2 2, 3 durable 2 2 2, 2 durable 2 2 2, \
+         2 matches 3 2, 2 commits 1 2@2, 2 confirms 2",
+        "2 confirms 1",
+    ),
     (Action::TransferLeadership, &[ASKED, GRANTED, ELECTED], "1 transfers 2", "2 transfers 1"),
     (
         Action::TransferLeadership,

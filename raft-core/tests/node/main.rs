@@ -1,6 +1,7 @@
 //! Nodes on tokio's paused clock, with channels for a network: what the loop does with the core's effects.
 #![cfg(feature = "tokio")]
 
+mod reads;
 mod snapshots;
 mod transfer;
 mod world;
@@ -38,6 +39,10 @@ fn cluster(size: u64) -> Cluster {
 }
 
 fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
+    cluster_of(size, trouble, |_| {})
+}
+
+fn cluster_of(size: u64, trouble: Trouble, configure: fn(&mut Config)) -> Cluster {
     let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
     let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
     for &id in &voters {
@@ -50,8 +55,10 @@ fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
     let start = |(&id, inbox): (&NodeId, _)| {
         let store = QuickStore::of(id, hung.clone());
         let machine = Counter { trouble, ..Counter::default() };
-        let (node, handle) =
-            Node::new(raft(id, &voters), store, channels.clone(), machine, environment, inbox);
+        let mut config = config(id, &voters);
+        configure(&mut config);
+        let raft = Raft::new(config, Restored::default(), Time::ZERO).unwrap();
+        let (node, handle) = Node::new(raft, store, channels.clone(), machine, environment, inbox);
         (handle, tokio::spawn(node.run()))
     };
     let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();

@@ -144,6 +144,11 @@ impl StateMachine for Counter {
         Bytes::from(self.count.to_string())
     }
 
+    /// How many commands it has applied.
+    async fn query(&mut self, _: Bytes) -> Bytes {
+        Bytes::from(self.count.to_string())
+    }
+
     async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
         let count = self.count.to_string().into_bytes();
         match self.trouble {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Effects, Entry, EntryId, Envelope,
-    Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex, Message, NodeId, Payload,
-    PreVote, PreVoteReply, Raft, RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId,
-    Stored, Term, Time, Write,
+    AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
+    Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
+    Message, NodeId, Payload, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome, RequestVote,
+    RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
@@ -18,6 +18,10 @@ pub(crate) struct Bench {
     /// What it has said and nobody has taken.
     pub(crate) said: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
+    /// What became of reads.
+    pub(crate) reads: Vec<Read>,
+    /// Whether the state machine does not get done with what it was given.
+    pub(crate) busy: bool,
     pub(crate) hangs: bool,
     /// Writes that hang.
     pub(crate) hung: Vec<Write>,
@@ -45,8 +49,8 @@ impl Bench {
         let entries = terms.iter().zip(1..).map(entry).collect();
         disk.apply(Batch { hard_state, entries, ..Batch::default() });
         let raft = Raft::new(config, disk.restored(), Time::ZERO).unwrap();
-        let (said, events, hung) = Default::default();
-        Self { raft, now: Time::ZERO, said, events, hangs: false, hung, writes: 0 }
+        let (said, events, reads, hung) = Default::default();
+        Self { raft, now: Time::ZERO, said, events, reads, busy: false, hangs: false, hung, writes: 0 }
     }
 
     /// Starts in this term and becomes this, with no more than it takes: a candidate in the next term, a
@@ -102,6 +106,36 @@ impl Bench {
         self.step(Input::Receive(Envelope { session, ..reply }));
     }
 
+    /// The last message of a kind that it sent to this server; none if it has not.
+    pub(crate) fn last_said(&self, to: u64, kind: &str) -> Option<&Envelope> {
+        self.said.iter().rev().find(|said| said.to == NodeId::new(to) && said.message.kind() == kind)
+    }
+
+    /// A follower acknowledges the last round of heartbeats for reads that it was sent.
+    pub(crate) fn confirm(&mut self, follower: u64) {
+        let asked = self.last_said(follower, "confirm").expect("it was asked").clone();
+        let Message::Confirm(Confirm { round }) = asked.message else { return };
+        let reply = envelope(follower, asked.term.get(), Message::ConfirmReply(ConfirmReply { round }));
+        self.step(Input::Receive(Envelope { session: asked.session, ..reply }));
+    }
+
+    /// A client asks for a read.
+    pub(crate) fn read(&mut self, name: u64) {
+        self.step(Input::Read(ReadId(name)));
+    }
+
+    /// What became of reads since the last time: the read index, or none of one that was refused.
+    pub(crate) fn take_reads(&mut self) -> Vec<(u64, Option<u64>)> {
+        let short = |read: Read| {
+            let index = match read.outcome {
+                ReadOutcome::Ready { read_index } => Some(read_index.get()),
+                ReadOutcome::NotLeader { .. } => None,
+            };
+            (read.id.0, index)
+        };
+        std::mem::take(&mut self.reads).into_iter().map(short).collect()
+    }
+
     pub(crate) fn hear(&mut self, from: u64, term: u64, message: Message) {
         self.step(Input::Receive(envelope(from, term, message)));
     }
@@ -121,17 +155,18 @@ impl Bench {
     pub(crate) fn step(&mut self, input: Input) {
         self.raft.step(self.now, input);
         loop {
-            let Effects { write, send, apply, events, .. } = self.raft.take_effects();
+            let Effects { write, send, apply, reads, events, .. } = self.raft.take_effects();
+            self.reads.extend(reads);
             self.said.extend(send);
             self.events.extend(events);
             self.writes += usize::from(write.is_some());
             match write {
                 Some(write) if self.hangs => self.hung.push(write),
                 Some(write) => self.raft.step(self.now, Input::Persisted(write.token)),
-                None if apply.is_empty() => return,
+                None if apply.is_empty() || self.busy => return,
                 None => {}
             }
-            if !apply.is_empty() {
+            if !apply.is_empty() && !self.busy {
                 self.raft.step(self.now, Input::Applied);
             }
         }

@@ -1,5 +1,6 @@
-//! Sentences of the paper and of the thesis, each a test with its name: those about elections.
+//! Sentences of the paper and of the thesis, each a test with its name: those about elections and reads.
 
 mod bench;
 mod paper;
+mod reads;
 mod thesis;

@@ -11,6 +11,8 @@
 //! | `drop n1 [from n2]` | all that is on its way to n1 is lost |
 //! | `persist n1 [1]` | its writes are durable (only the first) |
 //! | `propose n1 x` | a client asks n1 to apply x |
+//! | `read n1 7` | a client asks n1 for a read, which it names 7 |
+//! | `wait n1 100` | 100 ms pass on n1's clock, at which it looks when something comes in |
 //! | `transfer n1 n2` | n1 is asked to hand leadership over to n2 |
 //! | `snapshot n1` | it takes a snapshot, in pieces of 4 bytes |
 //! | `crash n1 [option=1 ...]` | n1 loses what is not durable and starts again, with these options from now on |
@@ -135,6 +137,31 @@ fn a_planted_bug_does_not_play_as_written() {
             "canonical/raft 4fbd3c0: a candidate in the middle of a snapshot",
             PlantedBug::TimerNotResetBySnapshot,
             "a_follower_that_takes_a_long_snapshot_starts_no_election",
+        ),
+        (
+            "etcd 0.4.1 and Consul 2014: reads from a deposed leader's state (R1)",
+            PlantedBug::ReadNotConfirmed,
+            "a_deposed_leader_answers_no_read",
+        ),
+        (
+            "etcd #21423: a question that has the name of an earlier one (R2)",
+            PlantedBug::ReadSessionReused,
+            "a_follower_reads_through_its_leader",
+        ),
+        (
+            "etcd-io/raft #397: late acknowledgements confirm a newer read (R3)",
+            PlantedBug::ReadConfirmedByLateReply,
+            "a_read_is_confirmed_by_a_round_that_began_after_it_came_in",
+        ),
+        (
+            "etcd #7331: a new leader that does not know what is committed (R4)",
+            PlantedBug::ReadBeforeCommitInTerm,
+            "a_new_leader_answers_no_read_before_it_has_committed_in_its_term",
+        ),
+        (
+            "TiKV #9239: one index is checked and another is answered with (R5)",
+            PlantedBug::ReadIndexNotChecked,
+            "a_read_index_is_what_was_checked",
         ),
         ("a transfer that nobody hears", PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
     ] {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, RoleName, Snapshot, Stored,
-    Time, Write,
+    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, Read, ReadId, ReadOutcome,
+    RoleName, Snapshot, Stored, Time, Write,
 };
 
 use crate::words::{describe, describe_entries, describe_write, disk, number};
@@ -97,6 +97,11 @@ impl Stage {
                 Ok(_) => self.step(id, Input::Tick),
                 Err(refused) => writeln!(self.out, "{id} refuses: {refused}").unwrap(),
             },
+            ["read", id, name] => self.step(id, Input::Read(ReadId(name.parse().unwrap()))),
+            ["wait", id, ms] => {
+                let server = self.server(id);
+                server.now = server.now.after(Duration::from_millis(ms.parse().unwrap()));
+            }
             ["transfer", id, to] => {
                 let to = NodeId::new(number(to));
                 match self.server(id).raft.transfer_leadership(to) {
@@ -239,7 +244,7 @@ impl Stage {
         let now = self.server(id).now;
         self.server(id).raft.step(now, input);
         let effects = self.server(id).raft.take_effects();
-        let Effects { write, send, apply, restore, take_snapshot, load, violation, events } = effects;
+        let Effects { write, send, apply, restore, take_snapshot, load, reads, violation, events } = effects;
         events.iter().for_each(|event| self.tell(id, event));
         if let Some(write) = write {
             self.say(format_args!("{id} writes{}", describe_write(&write)));
@@ -260,6 +265,17 @@ impl Stage {
             server.state = chunks.map(|chunk| String::from_utf8_lossy(&chunk.data)).collect();
             self.say(format_args!("{id} becomes the snapshot {}", snapshot.last_included));
             self.step(id, Input::Applied);
+        }
+        for Read { id: read, outcome } in reads {
+            match outcome {
+                ReadOutcome::Ready { read_index } => {
+                    writeln!(self.out, "{id} answers {read} at {read_index}").unwrap()
+                }
+                ReadOutcome::NotLeader { leader } => {
+                    let ask = leader.map_or("nobody".into(), |leader| leader.to_string());
+                    writeln!(self.out, "{id} refuses {read}: ask {ask}").unwrap();
+                }
+            }
         }
         if let Some(violation) = violation {
             writeln!(self.out, "{id} STOPS: {violation}").unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use raft_core::{
     AppendEntriesReply, Batch, Chunk, Entry, EntryId, Envelope, HardState, InstallSnapshotReply, LogIndex,
-    Message, NodeId, Payload, Term, Write,
+    Message, NodeId, Payload, ReadIndexReply, Term, Write,
 };
 
 pub(crate) fn number(id: &str) -> u64 {
@@ -106,6 +106,11 @@ pub(crate) fn describe(envelope: &Envelope) -> String {
         Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) => {
             format!("installed {}", snapshot.last_included)
         }
+        Message::Confirm(args) => format!("Confirm round={}", args.round),
+        Message::ConfirmReply(reply) => format!("confirmed round={}", reply.round),
+        Message::ReadIndex => "ReadIndex".into(),
+        Message::ReadIndexReply(ReadIndexReply { read_index: Some(id) }) => format!("read-index {id}"),
+        Message::ReadIndexReply(ReadIndexReply { read_index: None }) => "read-index from another".into(),
     };
     format!("{from} -> {to} {term} {said}")
 }

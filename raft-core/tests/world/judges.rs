@@ -14,6 +14,8 @@ pub(crate) enum Wrong {
     Broken(Broken),
     /// The specification does not allow a step.
     Refused(Refused),
+    /// A read was answered from a state that lacks what a client knew before it asked.
+    StaleRead { by: NodeId, known: LogIndex, seen: LogIndex },
 }
 
 impl Wrong {
@@ -23,6 +25,7 @@ impl Wrong {
         match self {
             Self::Broken(broken) => broken.property.name(),
             Self::Refused(refused) => refused.action.name(),
+            Self::StaleRead { .. } => "stale-read",
         }
     }
 }
@@ -32,6 +35,9 @@ impl fmt::Display for Wrong {
         match self {
             Self::Broken(broken) => broken.fmt(f),
             Self::Refused(refused) => refused.fmt(f),
+            Self::StaleRead { by, known, seen } => {
+                write!(f, "stale read on {by}: it saw up to {seen}, and a client knew of {known}")
+            }
         }
     }
 }
@@ -49,7 +55,7 @@ impl Judges {
         Self { specification: Self::specification(voters).specification, ..Self::figure3(voters) }
     }
 
-    /// Figure 3, and whether the states of the state machines agree.
+    /// Figure 3, whether the states of the state machines agree, and whether reads see them.
     pub(crate) fn figure3(voters: &[NodeId]) -> Self {
         let figure3 = Some(Figure3::new(voters.to_vec()));
         Self { figure3, specification: None, states: BTreeMap::new() }
@@ -79,6 +85,14 @@ impl Judges {
             specification.observe(node, event).map_err(Wrong::Refused)?;
         }
         Ok(())
+    }
+
+    /// A read was answered from this state, and a client knew of that entry before it asked.
+    pub(super) fn read(&mut self, by: NodeId, known: LogIndex, seen: LogIndex) -> Result<(), Wrong> {
+        if seen >= known || self.figure3.is_none() {
+            return Ok(());
+        }
+        Err(Wrong::StaleRead { by, known, seen })
     }
 
     /// State machines that have applied as much are in the same state.

@@ -1,6 +1,8 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
 mod judges;
+mod misfortune;
+mod reads;
 mod report;
 mod server;
 
@@ -9,16 +11,19 @@ use std::time::Duration;
 
 use raft_core::{
     Config, Effects, Envelope, Input, Message, NodeId, PlantedBug, PreVoteReply, ProposeError, Raft, Rng,
-    RoleName, Time,
+    RoleName,
 };
 
 pub(crate) use judges::{Judges, Wrong};
+use reads::Readers;
 pub(crate) use report::Report;
 use server::Server;
 
 /// How long things go wrong, and how long the cluster has to agree once they no longer do.
 const MISFORTUNE_MS: u64 = 1_500;
 const HEALED_MS: u64 = 500;
+/// In the last of them nobody begins to read.
+const LAST_MS: u64 = 100;
 /// How long a server waits for its disk, and the longest that one hangs.
 const DISK_PATIENCE_MS: u64 = 60;
 const HANG_MS: u64 = 300;
@@ -56,6 +61,7 @@ pub(crate) struct World {
     snapshot_trailing: u64,
     cache_bytes_max: usize,
     judges: Judges,
+    readers: Readers,
     report: Report,
 }
 
@@ -65,9 +71,12 @@ impl World {
         let size = [3, 3, 5][usize::try_from(rng.below(3)).unwrap()];
         let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
         let (loss, repeat, delay_ms) = (rng.below(200), rng.below(200), 1 + rng.below(12));
-        let (crash_one_in, append_bytes_max) = (8 + rng.below(80), if rng.one_in(2) { 1 } else { 20 });
+        let calm = [1, 1, 10][usize::try_from(rng.below(3)).unwrap()];
+        let (crash_one_in, append_bytes_max) =
+            (calm * (8 + rng.below(80)), if rng.one_in(2) { 1 } else { 20 });
         let (snapshot_entries, snapshot_trailing) =
             ([0, 3, 10, 40][pick(&mut rng)], [0, 0, 2, 20][pick(&mut rng)]);
+        let disk_ms = if rng.one_in(2) { 2 } else { 15 };
         let cache_bytes_max = [0, 300, 300, 1 << 20][pick(&mut rng)];
         let mut world = Self {
             planted,
@@ -79,7 +88,7 @@ impl World {
             loss,
             repeat,
             delay_ms,
-            disk_ms: 15,
+            disk_ms,
             without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
             hangs: rng.one_in(2),
             batches: rng.one_in(2),
@@ -90,6 +99,7 @@ impl World {
             snapshot_trailing,
             cache_bytes_max,
             judges: judges(&voters),
+            readers: Readers::default(),
             report: Report::default(),
             voters,
             rng,
@@ -109,75 +119,49 @@ impl World {
             if self.rng.one_in(40) {
                 self.transfer();
             }
+            if self.rng.one_in(8) {
+                self.read_anywhere()?;
+            }
             self.advance(300)?;
         }
         self.heal()?;
         while self.now_ms < MISFORTUNE_MS + HEALED_MS {
+            if self.rng.one_in(8) && self.now_ms < MISFORTUNE_MS + HEALED_MS - LAST_MS {
+                self.read_anywhere()?;
+            }
             self.advance(1_000)?;
         }
         let mut applied = self.servers.values().map(|server| server.machine.applied.get());
         let first = applied.next().unwrap_or(0);
-        self.report.recovered = first > 0 && applied.all(|applied| applied.abs_diff(first) <= 20);
+        let agree = first > 0 && applied.all(|applied| applied.abs_diff(first) <= 20);
+        self.report.recovered = agree && self.readers.are_done();
         for raft in self.servers.values().filter_map(|server| server.raft.as_ref()) {
             self.report.fingerprint = self.report.fingerprint.rotate_left(1) ^ raft.fingerprint();
         }
         Ok(self.report)
     }
 
-    fn now(&self) -> Time {
-        Time::from_nanos(self.now_ms * 1_000_000)
-    }
-
-    /// Now and then a server, often a leader, crashes, starts again, or is cut off.
-    fn misfortune(&mut self) -> Result<(), Wrong> {
-        let leads = |id: &&NodeId| {
-            let raft = self.servers[*id].raft.as_ref();
-            raft.is_some_and(|raft| raft.role() == RoleName::Leader)
-        };
-        let leader = self.voters.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
-        let Some(id) = leader.or_else(|| self.rng.pick(&self.voters).copied()) else { return Ok(()) };
-        if self.rng.one_in(self.crash_one_in) {
-            let up = self.servers[&id].raft.is_some();
-            if up { self.crash(id) } else { self.start(id)? }
-        }
-        if self.rng.one_in(80) {
-            self.cut.clear();
-            for &other in self.voters.iter().filter(|&&other| other != id) {
-                // Off altogether, in one direction only, or from one other server.
-                if self.rng.one_in(2) {
-                    self.cut.insert((id, other));
-                }
-                if self.rng.one_in(2) {
-                    self.cut.insert((other, id));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn heal(&mut self) -> Result<(), Wrong> {
-        self.cut.clear();
-        (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
-        for server in self.servers.values_mut() {
-            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now_ms);
-        }
-        for id in self.voters.clone() {
-            if self.servers[&id].raft.is_none() {
-                self.start(id)?;
-            }
-        }
-        Ok(())
-    }
-
     /// One millisecond: what arrives by now, what is durable by now, and what is due.
     fn advance(&mut self, propose_one_in: u64) -> Result<(), Wrong> {
         self.now_ms += 1;
+        for server in self.servers.values_mut() {
+            server.clock = server.clock.after(Duration::from_millis(1));
+        }
+        self.wake()?;
         let later = self.network.split_off(&(self.now_ms + 1, 0));
         for envelope in std::mem::replace(&mut self.network, later).into_values() {
             let to = envelope.to;
+            if self.is_paused(to) {
+                self.sent += 1;
+                self.network.insert((self.servers[&to].paused_until, self.sent), envelope);
+                continue;
+            }
             self.take_in(to, Input::Receive(envelope))?;
         }
         for id in self.voters.clone() {
+            if self.is_paused(id) {
+                continue;
+            }
             self.persist(id)?;
             self.read(id)?;
             if self.rng.below(propose_one_in) < 30 {
@@ -188,13 +172,8 @@ impl World {
         Ok(())
     }
 
-    /// A server is asked to let another lead. What comes of it, events tell.
-    fn transfer(&mut self) {
-        let from = self.rng.pick(&self.voters).and_then(|id| self.servers.get_mut(id));
-        let raft = from.and_then(|server| server.raft.as_mut());
-        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.voters)) {
-            let _refused = raft.transfer_leadership(to);
-        }
+    fn server(&mut self, id: NodeId) -> &mut Server {
+        self.servers.get_mut(&id).unwrap()
     }
 
     fn propose(&mut self, id: NodeId) {
@@ -223,23 +202,14 @@ impl World {
         config.snapshot_trailing = self.snapshot_trailing;
         config.snapshot_chunk_bytes = server::CHUNK_BYTES;
         config.cache_bytes_max = self.cache_bytes_max;
-        let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
+        let now = server.clock;
         let restored = server.disk.restored();
         server.durable_term = restored.hard_state.current_term;
         self.judges.started(id, &restored)?;
         let raft = server.raft.insert(Raft::new(config, restored, now).unwrap());
         raft.has_applied(server.machine.applied);
         Ok(())
-    }
-
-    /// The power goes: of the writes on their way none or the first few have reached the disk.
-    fn crash(&mut self, id: NodeId) {
-        self.report.crashes += 1;
-        let server = self.servers.get_mut(&id).unwrap();
-        let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
-        self.report.lost_writes += server.in_flight.len() - survive;
-        server.crash(survive, self.durable_machines);
     }
 
     fn persist(&mut self, id: NodeId) -> Result<(), Wrong> {
@@ -271,19 +241,19 @@ impl World {
         if !self.batches || self.rng.one_in(2) {
             return self.step(id, input);
         }
-        let now = self.now();
-        if let Some(raft) = self.servers.get_mut(&id).and_then(|server| server.raft.as_mut()) {
-            raft.step(now, input);
+        let server = self.server(id);
+        if let Some(raft) = &mut server.raft {
+            raft.step(server.clock, input);
         }
         Ok(())
     }
 
     fn step(&mut self, id: NodeId, input: Input) -> Result<(), Wrong> {
-        let now = self.now();
         let server = self.servers.get_mut(&id).unwrap();
+        let now = server.clock;
         let Some(raft) = &mut server.raft else { return Ok(()) };
         raft.step(now, input);
-        let Effects { write, send, apply, restore, take_snapshot, load, events, violation } =
+        let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } =
             raft.take_effects();
         if !apply.is_empty() || restore.is_some() || take_snapshot.is_some() {
             raft.step(now, Input::Applied);
@@ -310,6 +280,7 @@ impl World {
         server.machine.apply(&apply);
         let (applied, state) = (server.machine.applied, server.machine.state);
         self.judges.state(id, applied, state)?;
+        self.readers.learn(applied);
         for event in &events {
             self.report.count(event);
             self.judges.observe(id, event)?;
@@ -318,7 +289,7 @@ impl World {
         for envelope in send {
             self.send(envelope);
         }
-        Ok(())
+        self.hear(id, reads, applied)
     }
 
     fn send(&mut self, envelope: Envelope) {

@@ -18,6 +18,7 @@ pub(crate) struct Report {
     pub(crate) handed_over: usize,
     pub(crate) kept: usize,
     pub(crate) crashes: usize,
+    pub(crate) pauses: usize,
     /// Writes that a crash took with it.
     pub(crate) lost_writes: usize,
     pub(crate) cut: usize,
@@ -29,7 +30,11 @@ pub(crate) struct Report {
     pub(crate) installed: usize,
     /// Requests to read what was no longer in memory.
     pub(crate) loads: usize,
-    /// Whether all servers agreed in the end.
+    /// Reads that the leader answered, that another server did, and that nobody did.
+    pub(crate) reads: usize,
+    pub(crate) follower_reads: usize,
+    pub(crate) refused_reads: usize,
+    /// Whether all servers agreed in the end, and all reads were answered or refused.
     pub(crate) recovered: bool,
     /// All servers' fingerprints in the end, one after the other.
     pub(crate) fingerprint: u64,
@@ -46,6 +51,7 @@ impl std::ops::AddAssign for Report {
         self.handed_over += other.handed_over;
         self.kept += other.kept;
         self.crashes += other.crashes;
+        self.pauses += other.pauses;
         self.lost_writes += other.lost_writes;
         self.cut += other.cut;
         self.lost += other.lost;
@@ -54,6 +60,9 @@ impl std::ops::AddAssign for Report {
         self.pieces += other.pieces;
         self.installed += other.installed;
         self.loads += other.loads;
+        self.reads += other.reads;
+        self.follower_reads += other.follower_reads;
+        self.refused_reads += other.refused_reads;
         self.recovered |= other.recovered;
         self.fingerprint ^= other.fingerprint;
     }

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use raft_core::{Batch, Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, SnapshotId, Stored, Term, Write};
+use raft_core::{
+    Batch, Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, RoleName, SnapshotId, Stored, Term, Time, Write,
+};
 
 /// Small, so that every snapshot has several pieces.
 pub(super) const CHUNK_BYTES: usize = 5;
@@ -22,9 +24,17 @@ pub(super) struct Server {
     /// What was read from the disk, and when it will be known.
     pub(super) reading: VecDeque<(u64, Loaded)>,
     pub(super) machine: Machine,
+    /// The time on its clock.
+    pub(super) clock: Time,
+    /// Until when the process is held fast.
+    pub(super) paused_until: u64,
 }
 
 impl Server {
+    pub(super) fn leads(&self) -> bool {
+        self.raft.as_ref().is_some_and(|raft| raft.role() == RoleName::Leader)
+    }
+
     /// A write gets to the disk.
     pub(super) fn apply(&mut self, batch: Batch) {
         self.durable_term = batch.hard_state.map_or(self.durable_term, |durable| durable.current_term);
@@ -40,6 +50,7 @@ impl Server {
         self.written = self.disk.clone();
         self.raft = None;
         self.reading.clear();
+        self.paused_until = 0;
         self.machine = if machine_survives { self.machine.restarted() } else { Machine::default() };
     }
 }

@@ -1,0 +1,89 @@
+//! What goes wrong in a world, and how it is healed.
+
+use raft_core::NodeId;
+
+use super::{World, Wrong};
+
+/// The longest that a server is held fast.
+const PAUSE_MS: u64 = 150;
+
+impl World {
+    /// Now and then a server, often a leader, crashes, starts again, is held fast, or is cut off.
+    pub(super) fn misfortune(&mut self) -> Result<(), Wrong> {
+        let leads = |id: &&NodeId| self.servers[*id].leads();
+        let leader = self.voters.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
+        let Some(id) = leader.or_else(|| self.rng.pick(&self.voters).copied()) else { return Ok(()) };
+        if self.rng.one_in(self.crash_one_in) {
+            let up = self.servers[&id].raft.is_some();
+            if up { self.crash(id) } else { self.start(id)? }
+        }
+        if self.rng.one_in(100) {
+            self.report.pauses += 1;
+            self.server(id).paused_until = self.now_ms + self.rng.below(PAUSE_MS);
+        }
+        if self.rng.one_in(80) {
+            self.cut_off(id);
+        }
+        Ok(())
+    }
+
+    /// Off altogether, in one direction only, or from one other server.
+    fn cut_off(&mut self, id: NodeId) {
+        self.cut.clear();
+        let altogether = self.rng.one_in(2);
+        for other in self.voters.clone().into_iter().filter(|&other| other != id) {
+            if altogether || self.rng.one_in(2) {
+                self.cut.insert((id, other));
+            }
+            if altogether || self.rng.one_in(2) {
+                self.cut.insert((other, id));
+            }
+        }
+    }
+
+    /// The power goes: of the writes on their way none or the first few have reached the disk.
+    pub(super) fn crash(&mut self, id: NodeId) {
+        self.report.crashes += 1;
+        self.readers.forget(id);
+        let server = self.servers.get_mut(&id).unwrap();
+        let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
+        self.report.lost_writes += server.in_flight.len() - survive;
+        server.crash(survive, self.durable_machines);
+    }
+
+    /// A server that is held fast does not know it: it goes on as if nothing had been.
+    pub(super) fn is_paused(&self, id: NodeId) -> bool {
+        self.servers[&id].paused_until > self.now_ms
+    }
+
+    /// Whoever is no longer held fast is asked for a read, before it has looked at the clock.
+    pub(super) fn wake(&mut self) -> Result<(), Wrong> {
+        let wakes = |id: &NodeId| self.servers[id].paused_until == self.now_ms;
+        let woken: Vec<_> = self.voters.iter().copied().filter(wakes).collect();
+        woken.into_iter().try_for_each(|id| self.ask(id))
+    }
+
+    pub(super) fn heal(&mut self) -> Result<(), Wrong> {
+        self.cut.clear();
+        (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
+        for server in self.servers.values_mut() {
+            server.paused_until = 0;
+            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now_ms);
+        }
+        for id in self.voters.clone() {
+            if self.servers[&id].raft.is_none() {
+                self.start(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A server is asked to let another lead. What comes of it, events tell.
+    pub(super) fn transfer(&mut self) {
+        let from = self.rng.pick(&self.voters).and_then(|id| self.servers.get_mut(id));
+        let raft = from.and_then(|server| server.raft.as_mut());
+        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.voters)) {
+            let _refused = raft.transfer_leadership(to);
+        }
+    }
+}
