@@ -157,6 +157,7 @@ impl Raft {
             Some(_) => self.role = Role::Follower { leader: Some(heard) },
             None => self.change_role(self.current_term, Role::Follower { leader: Some(heard) }),
         }
+        self.followed = self.now;
         self.reset_election_timer();
         Some(())
     }

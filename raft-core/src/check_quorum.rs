@@ -15,14 +15,17 @@ pub(crate) struct Heard {
 
 impl Raft {
     /// Whether a leader was heard within the minimum election timeout; one that leads hears itself. Then
-    /// votes and pre-votes are not heard, and their terms are not adopted (thesis 4.2.3).
+    /// votes and pre-votes are not heard, and their terms are not adopted (thesis 4.2.3). With leases (thesis
+    /// 6.4.1) a leader relies on it, so neither a new term nor a restart makes a server forget.
     pub(crate) fn hears_leader(&self) -> bool {
+        let lately = |at| self.now.since(at) < self.config.election_timeout.0;
+        let promised = self.config.read_lease_ppm.is_some() && !planted!(self, PromiseForgotten);
         let heard = match &self.role {
-            Role::Follower { leader: Some(heard) } => {
-                self.now.since(heard.at) < self.config.election_timeout.0
-            }
+            Role::Follower { leader: Some(heard) } => lately(heard.at),
             Role::Leader { .. } => true,
-            Role::Follower { leader: None } | Role::PreCandidate { .. } | Role::Candidate { .. } => false,
+            Role::Follower { leader: None } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                promised && lately(self.followed)
+            }
         };
         heard && self.config.check_quorum && !planted!(self, VotesDisturbLeaders)
     }

@@ -34,6 +34,11 @@ pub struct Config {
     /// and a server that has heard its leader within the shortest one hears no votes (thesis 4.2.3).
     /// Servers with and without may be mixed.
     pub check_quorum: bool,
+    /// Whether a leader answers reads by lease (thesis 6.4.1), and then by how much one server's clock may run
+    /// faster than another's at most, in millionths. None, as usual: each read takes a round of heartbeats. All
+    /// servers take the same, with check-quorum and the same shortest election timeout; a server hears no votes
+    /// for that long after it starts. A clock that stops, or goes beyond what is stated, makes stale answers.
+    pub read_lease_ppm: Option<u32>,
     /// How long the disk may take for a write, from when it is given until it is confirmed. With a slower one
     /// a leader gives way, and a server asks for no votes. More than zero; a few election timeouts.
     pub disk_patience: Duration,
@@ -63,7 +68,8 @@ pub struct Config {
     /// Whether the state machine keeps what it has applied through a crash. A durable one is given
     /// only entries that are durable on this server; a volatile one may run ahead of the disk.
     pub durable_state_machine: bool,
-    /// The seed of the election timeouts and sessions. Servers of one cluster take different ones.
+    /// The seed of the election timeouts and sessions. Servers of one cluster take different ones, and a server
+    /// another one in each life: an answer to what it asked in an earlier one must not be taken for another.
     pub seed: u64,
     /// Whether [`Effects::events`](crate::Effects::events) is filled.
     pub observe: bool,
@@ -88,6 +94,7 @@ impl Config {
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
             pre_vote: true,
             check_quorum: true,
+            read_lease_ppm: None,
             disk_patience: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
             append_bytes_max: 256 * 1024,
@@ -139,6 +146,9 @@ impl Config {
         if longest < shortest {
             return Err(ConfigError::TimeoutsBackward { shortest, longest });
         }
+        if self.read_lease_ppm.is_some() && !self.check_quorum {
+            return Err(ConfigError::LeaseWithoutCheckQuorum);
+        }
         if self.disk_patience.is_zero() {
             return Err(ConfigError::NoPatience);
         }
@@ -173,6 +183,8 @@ pub enum ConfigError {
         /// What was given as the longest.
         longest: Duration,
     },
+    /// Without check-quorum nobody keeps what a lease rests on.
+    LeaseWithoutCheckQuorum,
     /// With no time for its disk, no server would ever lead.
     NoPatience,
     /// With no message or no byte allowed on its way, nothing would ever be replicated.
@@ -204,6 +216,7 @@ impl fmt::Display for ConfigError {
                     "election_timeout: the longest, {longest:?}, is shorter than the shortest, {shortest:?}"
                 )
             }
+            Self::LeaseWithoutCheckQuorum => write!(f, "read_lease_ppm: leases need check_quorum"),
             Self::NoPatience => write!(f, "disk_patience: allow the disk some time"),
             Self::NoWindow => write!(f, "append_window, append_window_bytes: allow something on its way"),
             Self::ChunkSize { bytes } => {

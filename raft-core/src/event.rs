@@ -253,5 +253,7 @@ pub enum Event {
     ReadsConfirmed {
         /// What was committed by then is at or before this.
         read_index: LogIndex,
+        /// Whether by lease: nobody was asked (thesis 6.4.1).
+        by_lease: bool,
     },
 }

@@ -34,7 +34,10 @@ impl Raft {
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
                 votes.hash(hasher)
             }
-            Role::Leader { progress, transfer, uncommitted: _ } => {
+            Role::Leader { progress, transfer, uncommitted: _, lease } => {
+                if self.config.read_lease_ppm.is_some() {
+                    lease.given_up.hash(hasher);
+                }
                 transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
                 for peer in progress {
                     (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);

@@ -9,6 +9,7 @@
 //! | Pre-vote (thesis 9.6) | [`PreVote`], [`PreVoteReply`], `pre_vote.rs` |
 //! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
 //! | Reads without a log entry (thesis 6.4) | [`Input::Read`], [`Effects::reads`], [`Confirm`], `read_index.rs`, `reads.rs` |
+//! | Leases on reads (thesis 6.4.1) | [`Config::read_lease_ppm`], `lease.rs` |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
@@ -96,6 +97,7 @@ pub mod figure3;
 mod fingerprint;
 mod input;
 mod install_snapshot;
+mod lease;
 mod log;
 mod message;
 #[cfg(feature = "tokio")]

@@ -108,6 +108,18 @@ pub enum PlantedBug {
     /// A leader looks at what it has committed, and answers with what it has applied.
     #[cfg(feature = "planted-bugs")]
     ReadIndexNotChecked,
+    /// A lease is as long as the shortest election timeout, whatever the clocks (thesis 6.4.1 left out by half).
+    #[cfg(feature = "planted-bugs")]
+    LeaseNotShortened,
+    /// A lease goes on while leadership is handed over.
+    #[cfg(feature = "planted-bugs")]
+    LeaseThroughTransfer,
+    /// A lease is judged by a time from before the read came in.
+    #[cfg(feature = "planted-bugs")]
+    LeaseJudgedEarly,
+    /// A restart or a new term makes a server forget which leader it has just acknowledged.
+    #[cfg(feature = "planted-bugs")]
+    PromiseForgotten,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -131,7 +143,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 28] = [
+    pub const ALL: [(&'static str, Self); 32] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -160,5 +172,9 @@ impl PlantedBug {
         ("read-confirmed-by-late-reply", Self::ReadConfirmedByLateReply),
         ("read-session-reused", Self::ReadSessionReused),
         ("read-index-not-checked", Self::ReadIndexNotChecked),
+        ("lease-not-shortened", Self::LeaseNotShortened),
+        ("lease-through-transfer", Self::LeaseThroughTransfer),
+        ("lease-judged-early", Self::LeaseJudgedEarly),
+        ("promise-forgotten", Self::PromiseForgotten),
     ];
 }

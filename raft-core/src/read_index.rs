@@ -10,6 +10,8 @@
 //! after a read came in says anything about it. So a round has a number, and a question a session, and late or
 //! repeated answers are known by them; neither is used twice.
 
+use std::mem;
+
 use crate::event::Event;
 use crate::message::{Confirm, ConfirmReply, Message, ReadIndexReply};
 use crate::planted::planted;
@@ -33,6 +35,7 @@ impl Raft {
         match self.role {
             Role::Leader { .. } => {
                 self.end_round();
+                self.serve_by_lease();
                 self.begin_round();
                 // A majority of one needs nobody.
                 self.end_round();
@@ -46,12 +49,25 @@ impl Raft {
     /// until it has done so." It "saves its current commit index in a local variable readIndex", and "issues a new
     /// round of heartbeats".
     fn begin_round(&mut self) {
-        if self.reads.under_way.is_some() || !self.reads.are_waiting() {
+        let Role::Leader { lease, .. } = &mut self.role else { return };
+        let wanted = mem::take(&mut lease.renew) || self.reads.are_waiting();
+        if self.reads.under_way.is_some() || !wanted {
             return;
         }
         if let Some(read_index) = self.read_index() {
-            self.reads.begin_round(UnderWay::Confirming { read_index });
+            self.reads.begin_round(UnderWay::Confirming { read_index, since: self.now });
             self.send_round();
+        }
+    }
+
+    /// Leaders: with a lease nobody has to be asked (thesis 6.4.1).
+    fn serve_by_lease(&mut self) {
+        if self.reads.are_waiting()
+            && let Some(read_index) = self.read_index()
+            && self.holds_lease()
+        {
+            let askers = self.reads.take_waiting();
+            self.confirm(askers, read_index, true);
         }
     }
 
@@ -81,19 +97,22 @@ impl Raft {
     /// before the round began.
     fn end_round(&mut self) {
         let Role::Leader { progress, .. } = &self.role else { return };
-        let Some(UnderWay::Confirming { read_index }) = self.reads.under_way else { return };
+        let Some(UnderWay::Confirming { read_index, since }) = self.reads.under_way else { return };
         let round = self.reads.round;
         let confirmed = self.reached_by_majority(progress, |peer| peer.confirmed, round) >= round;
         if confirmed || planted!(self, ReadNotConfirmed) {
+            if let Role::Leader { lease, .. } = &mut self.role {
+                lease.acknowledged(since);
+            }
             let askers = self.reads.end_round();
-            self.confirm(askers, read_index);
+            self.confirm(askers, read_index, false);
         }
     }
 
     /// What was committed when these reads came in is at or before `read_index`.
-    fn confirm(&mut self, askers: Vec<Asker>, read_index: EntryId) {
+    fn confirm(&mut self, askers: Vec<Asker>, read_index: EntryId, by_lease: bool) {
         if !askers.is_empty() {
-            self.observe(|| Event::ReadsConfirmed { read_index: read_index.index });
+            self.observe(|| Event::ReadsConfirmed { read_index: read_index.index, by_lease });
         }
         for asker in askers {
             match asker {

@@ -41,8 +41,8 @@ pub(crate) enum Asker {
 /// The round that was begun last and has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum UnderWay {
-    /// A leader asks its followers. What was committed when it began to.
-    Confirming { read_index: EntryId },
+    /// A leader asks its followers, since then. What was committed when it began to.
+    Confirming { read_index: EntryId, since: Time },
     /// A follower asks its leader, since then, and has sent the question last then.
     Asking { session: Session, since: Time, sent: Time },
 }
@@ -123,7 +123,7 @@ impl Reads {
             }
             (read.round <= self.round).hash(hasher);
         }
-        if let Some(UnderWay::Confirming { read_index }) = self.under_way {
+        if let Some(UnderWay::Confirming { read_index, .. }) = self.under_way {
             read_index.hash(hasher);
         }
         self.confirmed.iter().for_each(|confirmed| confirmed.hash(hasher));

@@ -8,6 +8,7 @@ use crate::entry::Payload;
 use crate::event::Event;
 use crate::input::Input;
 use crate::install_snapshot;
+use crate::lease::Lease;
 use crate::log::Ungiven;
 use crate::message::{Envelope, Message};
 use crate::planted::{next_poll, planted};
@@ -23,13 +24,14 @@ use crate::types::{LogIndex, NodeId, Session, Term, Time};
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 
 impl Raft {
-    /// Takes in one input at the moment `now`. Changes memory only; take effects after one input or
-    /// after many. A `now` before an earlier one counts as the earlier one.
+    /// Takes in one input at the moment `now`, which is read after the input has come in. Changes memory only;
+    /// take effects after one input or after many. A `now` before an earlier one counts as the earlier one.
     pub fn step(&mut self, now: Time, input: Input) {
         if self.health != Health::Sound {
             return;
         }
-        self.now = self.now.max(now);
+        let early = matches!(input, Input::Read(_)) && planted!(self, LeaseJudgedEarly);
+        self.now = if early { self.now } else { self.now.max(now) };
         match input {
             Input::Tick => {}
             Input::Receive(envelope) => self.receive(envelope),
@@ -184,13 +186,14 @@ impl Raft {
             return;
         }
         match &mut self.role {
-            Role::Leader { progress, transfer, .. } => {
+            Role::Leader { progress, transfer, lease, .. } => {
                 for peer in progress {
                     peer.heartbeat_due = true;
                 }
                 if let Some(transfer) = transfer {
                     transfer.told = false;
                 }
+                lease.heartbeat();
                 self.timer = self.now.after(self.config.heartbeat);
                 self.send_round();
             }
@@ -245,8 +248,8 @@ impl Raft {
             .into_iter()
             .map(|peer| Progress::new(peer, session, next_index, self.now))
             .collect();
-        let uncommitted = Uncommitted::default();
-        self.change_role(self.current_term, Role::Leader { progress, transfer: None, uncommitted });
+        let (uncommitted, lease) = (Uncommitted::default(), Lease::default());
+        self.change_role(self.current_term, Role::Leader { progress, transfer: None, uncommitted, lease });
         self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
     }

@@ -7,6 +7,7 @@ use crate::config::{Config, ConfigError};
 use crate::disk::Disk;
 use crate::effects::Violation;
 use crate::event::{Event, RoleName};
+use crate::lease::Lease;
 use crate::log::Log;
 use crate::message::Envelope;
 use crate::outline::LogOutline;
@@ -75,6 +76,8 @@ pub struct Raft {
     pub(crate) now: Time,
     /// When the election timeout elapses or the next heartbeat is due.
     pub(crate) timer: Time,
+    /// When this server last followed a leader, or started.
+    pub(crate) followed: Time,
     pub(crate) rng: Rng,
     pub(crate) disk: Disk,
     /// Whether the state machine is busy, so that no more work is handed out.
@@ -97,7 +100,7 @@ pub(crate) enum Role {
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted },
+    Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted, lease: Lease },
 }
 
 /// Whether a server may still speak.
@@ -138,6 +141,7 @@ impl Raft {
             role: Role::Follower { leader: None },
             now,
             timer: now,
+            followed: now,
             applying: false,
             snapshots: Snapshots::restored(snapshot, partial),
             loads: Loads::default(),

@@ -32,8 +32,8 @@ impl Raft {
     pub fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
         let (leader, is_voter) = (self.leader(), self.is_voter(to));
         let until = self.now.after(self.config.election_timeout.1);
-        let transfer = match &mut self.role {
-            Role::Leader { transfer, .. } if self.health == Health::Sound => transfer,
+        let (transfer, lease) = match &mut self.role {
+            Role::Leader { transfer, lease, .. } if self.health == Health::Sound => (transfer, lease),
             Role::Leader { .. } => return Err(TransferError::NotLeader { leader: None }),
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
                 return Err(TransferError::NotLeader { leader });
@@ -50,6 +50,7 @@ impl Raft {
             Some(under_way) => Err(TransferError::UnderWay { to: under_way.to }),
             None => {
                 *transfer = Some(Transfer { to, until, told: false });
+                lease.given_up = true;
                 self.observe(|| Event::TransferStarted { to });
                 Ok(())
             }

@@ -43,7 +43,7 @@ fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() 
     assert!(sum.crashes > 0 && sum.lost_writes > 0 && sum.cut > 0 && sum.repeated > 0, "{sum:?}");
     assert!(sum.pre_votes > 0 && sum.ignored > 0 && sum.alone > 0 && sum.hung > 0, "{sum:?}");
     assert!(sum.handed_over > 0 && sum.kept > 0, "{sum:?}");
-    assert!(sum.reads > 0 && sum.follower_reads > 0 && sum.refused_reads > 0, "{sum:?}");
+    assert!(sum.reads > 0 && sum.follower_reads > 0 && sum.refused_reads > 0 && sum.leases > 0, "{sum:?}");
     assert!(sum.taken > 0 && sum.pieces > 0 && sum.installed > 0 && sum.loads > 0, "{sum:?}");
 }
 
@@ -86,7 +86,9 @@ fn planted_bugs_are_found() {
             | PlantedBug::ReadBeforeCommitInTerm
             | PlantedBug::ReadConfirmedByLateReply
             | PlantedBug::ReadSessionReused
-            | PlantedBug::ReadIndexNotChecked => &["stale-read"],
+            | PlantedBug::ReadIndexNotChecked
+            | PlantedBug::LeaseNotShortened
+            | PlantedBug::LeaseJudgedEarly => &["stale-read"],
             // `tests/script` finds these.
             PlantedBug::PreVoteKeepsLowerTerm
             | PlantedBug::VotesDisturbLeaders
@@ -95,6 +97,8 @@ fn planted_bugs_are_found() {
             | PlantedBug::ClockWaitsForDisk
             | PlantedBug::VoteAskedBeforePersisted
             | PlantedBug::TransferVoteNotMarked
+            | PlantedBug::LeaseThroughTransfer
+            | PlantedBug::PromiseForgotten
             | PlantedBug::TimerNotResetBySnapshot
             | PlantedBug::BackUpByOne
             | PlantedBug::HeartbeatsWithoutEntries
@@ -147,7 +151,11 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::TransferVoteNotMarked
         | PlantedBug::ReadNotConfirmed
         | PlantedBug::ReadConfirmedByLateReply
-        | PlantedBug::ReadSessionReused => &[],
+        | PlantedBug::ReadSessionReused
+        | PlantedBug::LeaseNotShortened
+        | PlantedBug::LeaseThroughTransfer
+        | PlantedBug::LeaseJudgedEarly
+        | PlantedBug::PromiseForgotten => &[],
     }
 }
 
@@ -169,6 +177,49 @@ fn the_specification_refuses_the_planted_bugs_that_break_it() {
                 println!("{name}: seed {seed}: {wrong}");
                 assert!(actions.contains(&wrong.name()), "{name}: seed {seed}: {wrong}");
             }
+        }
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+#[ignore]
+fn probe() {
+    let only = std::env::var("BUG").unwrap();
+    for (name, bug) in raft_core::PlantedBug::ALL {
+        if !only.split(',').any(|o| name.starts_with(o)) {
+            continue;
+        }
+        let n: u64 = std::env::var("N").unwrap().parse().unwrap();
+        let mut hits = std::collections::BTreeMap::<String, Vec<u64>>::new();
+        let cores = 2;
+        let found = thread::scope(|scope| {
+            let w: Vec<_> = (0..cores)
+                .map(|c| {
+                    scope.spawn(move || {
+                        (0..n)
+                            .skip(c)
+                            .step_by(cores)
+                            .filter_map(|seed| match World::new(seed, Some(bug), Judges::figure3).run() {
+                                Err(wrong) => Some((wrong.name().to_owned(), seed)),
+                                Ok(report) if !report.recovered => Some(("no agreement".into(), seed)),
+                                Ok(_) => None,
+                            })
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            w.into_iter().flat_map(|w| w.join().unwrap()).collect::<Vec<_>>()
+        });
+        for (k, s) in found {
+            hits.entry(k).or_default().push(s);
+        }
+        for (k, s) in &mut hits {
+            s.sort_unstable();
+            println!("{name}: {k}: {} first {:?}", s.len(), &s[..s.len().min(4)]);
+        }
+        if hits.is_empty() {
+            println!("{name}: none");
         }
     }
 }

@@ -194,7 +194,7 @@ impl Specification {
             Event::TransferStarted { to } => step.start_transfer(*to),
             Event::TimeoutNowSent { to } => step.tell_to_time_out(*to),
             Event::TransferEnded { to, leads } => step.end_transfer(*to, *leads),
-            Event::ReadsConfirmed { read_index } => step.confirm_reads(*read_index),
+            Event::ReadsConfirmed { read_index, .. } => step.confirm_reads(*read_index),
             Event::Stopped { reason } => step.stop(reason),
             // DropMessage, and what changes nothing.
             Event::VoteIgnored { .. }

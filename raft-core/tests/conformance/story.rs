@@ -92,7 +92,7 @@ fn event_of_the_log(words: &[&str]) -> Event {
         ["installs", last, from] => Event::Installed { snapshot: snapshot(last), from: index(from) },
         ["transfers", to] => Event::TransferStarted { to: node(to) },
         ["tells", to] => Event::TimeoutNowSent { to: node(to) },
-        ["confirms", to] => Event::ReadsConfirmed { read_index: index(to) },
+        ["confirms", to] => Event::ReadsConfirmed { read_index: index(to), by_lease: false },
         ["goes-on", to] => Event::TransferEnded { to: node(to), leads: true },
         ["hands-over", to] => Event::TransferEnded { to: node(to), leads: false },
         _ => panic!("no such step: {words:?}"),

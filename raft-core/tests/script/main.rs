@@ -38,6 +38,7 @@
 //! | `cache` | how many bytes of payloads are kept in memory | 64 MiB |
 //! | `prevote` | whether there is pre-vote | 1 |
 //! | `quorum` | whether there is check-quorum | 1 |
+//! | `lease` | leases, and by how many millionths clocks may differ | none |
 //! | `patience` | milliseconds that the disk may take | 1,000 |
 //! | `delay` | milliseconds that a message takes, of the whole cluster | 1 |
 
@@ -162,6 +163,26 @@ fn a_planted_bug_does_not_play_as_written() {
             "TiKV #9239: one index is checked and another is answered with (R5)",
             PlantedBug::ReadIndexNotChecked,
             "a_read_index_is_what_was_checked",
+        ),
+        (
+            "TiKV #1593, #4680: a lease that goes on through a transfer (R6)",
+            PlantedBug::LeaseThroughTransfer,
+            "a_transfer_ends_the_lease",
+        ),
+        (
+            "TiKV #964: a lease that is judged before a pause (R7)",
+            PlantedBug::LeaseJudgedEarly,
+            "a_lease_is_judged_by_a_time_from_after_the_read_came_in",
+        ),
+        (
+            "a lease by clocks that are taken for equal",
+            PlantedBug::LeaseNotShortened,
+            "a_lease_answers_reads_until_it_ends",
+        ),
+        (
+            "a follower that forgets what a lease rests on",
+            PlantedBug::PromiseForgotten,
+            "a_server_that_starts_again_keeps_what_it_has_promised",
         ),
         ("a transfer that nobody hears", PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
     ] {

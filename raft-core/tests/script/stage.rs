@@ -150,6 +150,7 @@ impl Stage {
         config.snapshot_entries = option("every", 100_000) as u64;
         config.pre_vote = option("prevote", 1) == 1;
         config.check_quorum = option("quorum", 1) == 1;
+        config.read_lease_ppm = options.get("lease").map(|&ppm| ppm.try_into().unwrap());
         config.disk_patience = Duration::from_millis(option("patience", 1_000) as u64);
         config.observe = true;
         config.planted = self.planted;

@@ -17,6 +17,9 @@ impl World {
             let up = self.servers[&id].raft.is_some();
             if up { self.crash(id) } else { self.start(id)? }
         }
+        if self.rng.one_in(10) {
+            self.drift(id);
+        }
         if self.rng.one_in(100) {
             self.report.pauses += 1;
             self.server(id).paused_until = self.now_ms + self.rng.below(PAUSE_MS);
@@ -25,6 +28,14 @@ impl World {
             self.cut_off(id);
         }
         Ok(())
+    }
+
+    /// Now and then a clock goes at another rate. The worst that may be is a slow leader and fast followers.
+    pub(super) fn drift(&mut self, id: NodeId) {
+        let faster = self.lease_ppm.map_or(0, u64::from);
+        let worst = if self.servers[&id].leads() { 0 } else { faster };
+        let rate = if self.rng.one_in(4) { self.rng.below(faster + 1) } else { worst };
+        self.server(id).clock_rate = 1_000_000 + rate;
     }
 
     /// Off altogether, in one direction only, or from one other server.

@@ -52,6 +52,8 @@ pub(crate) struct World {
     batches: bool,
     /// Whether state machines keep what they have applied through a crash.
     durable_machines: bool,
+    /// Whether there are leases, and then how much faster the fastest clock may run than the slowest.
+    lease_ppm: Option<u32>,
     /// A server crashes or starts once in so many milliseconds.
     crash_one_in: u64,
     /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
@@ -76,6 +78,7 @@ impl World {
             (calm * (8 + rng.below(80)), if rng.one_in(2) { 1 } else { 20 });
         let (snapshot_entries, snapshot_trailing) =
             ([0, 3, 10, 40][pick(&mut rng)], [0, 0, 2, 20][pick(&mut rng)]);
+        let lease_ppm = rng.one_in(3).then_some(3_000_000);
         let disk_ms = if rng.one_in(2) { 2 } else { 15 };
         let cache_bytes_max = [0, 300, 300, 1 << 20][pick(&mut rng)];
         let mut world = Self {
@@ -88,6 +91,7 @@ impl World {
             loss,
             repeat,
             delay_ms,
+            lease_ppm,
             disk_ms,
             without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
             hangs: rng.one_in(2),
@@ -145,7 +149,7 @@ impl World {
     fn advance(&mut self, propose_one_in: u64) -> Result<(), Wrong> {
         self.now_ms += 1;
         for server in self.servers.values_mut() {
-            server.clock = server.clock.after(Duration::from_millis(1));
+            server.clock = server.clock.after(Duration::from_nanos(server.clock_rate));
         }
         self.wake()?;
         let later = self.network.split_off(&(self.now_ms + 1, 0));
@@ -187,13 +191,20 @@ impl World {
 
     fn start(&mut self, id: NodeId) -> Result<(), Wrong> {
         let mut config = Config::new(id, self.voters.clone());
-        config.election_timeout = (Duration::from_millis(12), Duration::from_millis(30));
+        // Where clocks differ so much, a fast one must not run out between two heartbeats of a slow one.
+        let (shortest, longest, patience) = if self.lease_ppm.is_some() {
+            (96, 160, 4 * DISK_PATIENCE_MS)
+        } else {
+            (12, 30, DISK_PATIENCE_MS)
+        };
+        config.election_timeout = (Duration::from_millis(shortest), Duration::from_millis(longest));
+        config.read_lease_ppm = self.lease_ppm;
         config.heartbeat = Duration::from_millis(5);
         config.append_bytes_max = self.append_bytes_max;
         config.append_window = 3;
         config.pre_vote = !self.rng.one_in(self.without_one_in);
-        config.check_quorum = !self.rng.one_in(self.without_one_in);
-        config.disk_patience = Duration::from_millis(DISK_PATIENCE_MS);
+        config.check_quorum = self.lease_ppm.is_some() || !self.rng.one_in(self.without_one_in);
+        config.disk_patience = Duration::from_millis(patience);
         config.seed = self.rng.next_u64();
         config.observe = true;
         config.durable_state_machine = self.durable_machines;
@@ -202,6 +213,7 @@ impl World {
         config.snapshot_trailing = self.snapshot_trailing;
         config.snapshot_chunk_bytes = server::CHUNK_BYTES;
         config.cache_bytes_max = self.cache_bytes_max;
+        self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
         let now = server.clock;
         let restored = server.disk.restored();

@@ -33,6 +33,8 @@ pub(crate) struct Report {
     /// Reads that the leader answered, that another server did, and that nobody did.
     pub(crate) reads: usize,
     pub(crate) follower_reads: usize,
+    /// Times that a leader confirmed reads by lease.
+    pub(crate) leases: usize,
     pub(crate) refused_reads: usize,
     /// Whether all servers agreed in the end, and all reads were answered or refused.
     pub(crate) recovered: bool,
@@ -61,6 +63,7 @@ impl std::ops::AddAssign for Report {
         self.installed += other.installed;
         self.loads += other.loads;
         self.reads += other.reads;
+        self.leases += other.leases;
         self.follower_reads += other.follower_reads;
         self.refused_reads += other.refused_reads;
         self.recovered |= other.recovered;
@@ -82,6 +85,7 @@ impl Report {
         self.hung += usize::from(stepped_down(StepDownReason::DiskHangs));
         self.handed_over += usize::from(matches!(event, Event::TransferEnded { leads: false, .. }));
         self.kept += usize::from(matches!(event, Event::TransferEnded { leads: true, .. }));
+        self.leases += usize::from(matches!(event, Event::ReadsConfirmed { by_lease: true, .. }));
         self.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
         self.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
         self.installed += usize::from(matches!(event, Event::Installed { .. }));

@@ -24,8 +24,9 @@ pub(super) struct Server {
     /// What was read from the disk, and when it will be known.
     pub(super) reading: VecDeque<(u64, Loaded)>,
     pub(super) machine: Machine,
-    /// The time on its clock.
+    /// The time on its clock, and by how many nanoseconds that goes on in a millisecond.
     pub(super) clock: Time,
+    pub(super) clock_rate: u64,
     /// Until when the process is held fast.
     pub(super) paused_until: u64,
 }
