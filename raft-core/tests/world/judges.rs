@@ -20,7 +20,6 @@ pub(crate) enum Wrong {
 
 impl Wrong {
     /// The property or the action.
-    #[cfg(feature = "planted-bugs")]
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Broken(broken) => broken.property.name(),

@@ -2,10 +2,11 @@
 
 use raft_core::NodeId;
 
+use super::queue::{Happening, MS};
 use super::{World, Wrong};
 
 /// The longest that a server is held fast.
-const PAUSE_MS: u64 = 150;
+const PAUSE: u64 = 150 * MS;
 
 impl World {
     /// Now and then a server, often a leader, crashes, starts again, is held fast, or is cut off.
@@ -13,7 +14,7 @@ impl World {
         let leads = |id: &&NodeId| self.servers[*id].leads();
         let leader = self.voters.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
         let Some(id) = leader.or_else(|| self.rng.pick(&self.voters).copied()) else { return Ok(()) };
-        if self.rng.one_in(self.crash_one_in) {
+        if self.rng.one_in(self.conditions.crash_one_in) {
             let up = self.servers[&id].raft.is_some();
             if up { self.crash(id) } else { self.start(id)? }
         }
@@ -22,7 +23,9 @@ impl World {
         }
         if self.rng.one_in(100) {
             self.report.pauses += 1;
-            self.server(id).paused_until = self.now_ms + self.rng.below(PAUSE_MS);
+            let until = self.now + self.rng.below(PAUSE);
+            self.server(id).paused_until = until;
+            self.queue.put(until, Happening::Resumes(id));
         }
         if self.rng.one_in(80) {
             self.cut_off(id);
@@ -32,10 +35,12 @@ impl World {
 
     /// Now and then a clock goes at another rate. The worst that may be is a slow leader and fast followers.
     pub(super) fn drift(&mut self, id: NodeId) {
-        let faster = self.lease_ppm.map_or(0, u64::from);
+        let faster = self.conditions.lease_ppm.map_or(0, u64::from);
         let worst = if self.servers[&id].leads() { 0 } else { faster };
         let rate = if self.rng.one_in(4) { self.rng.below(faster + 1) } else { worst };
-        self.server(id).clock_rate = 1_000_000 + rate;
+        let now = self.now;
+        self.server(id).clock.drift(now, rate);
+        self.arm(id, now);
     }
 
     /// Off altogether, in one direction only, or from one other server.
@@ -59,27 +64,21 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
         self.report.lost_writes += server.in_flight.len() - survive;
-        server.crash(survive, self.durable_machines);
+        server.crash(survive, self.conditions.durable_machines);
     }
 
     /// A server that is held fast does not know it: it goes on as if nothing had been.
     pub(super) fn is_paused(&self, id: NodeId) -> bool {
-        self.servers[&id].paused_until > self.now_ms
-    }
-
-    /// Whoever is no longer held fast is asked for a read, before it has looked at the clock.
-    pub(super) fn wake(&mut self) -> Result<(), Wrong> {
-        let wakes = |id: &NodeId| self.servers[id].paused_until == self.now_ms;
-        let woken: Vec<_> = self.voters.iter().copied().filter(wakes).collect();
-        woken.into_iter().try_for_each(|id| self.ask(id))
+        self.servers[&id].paused_until > self.now
     }
 
     pub(super) fn heal(&mut self) -> Result<(), Wrong> {
         self.cut.clear();
-        (self.loss, self.repeat, self.delay_ms, self.disk_ms, self.hangs) = (0, 0, 1, 1, false);
-        for server in self.servers.values_mut() {
+        self.conditions.heal();
+        for (&id, server) in &mut self.servers {
             server.paused_until = 0;
-            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now_ms);
+            server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now);
+            self.queue.put(self.now, Happening::Durable(id));
         }
         for id in self.voters.clone() {
             if self.servers[&id].raft.is_none() {

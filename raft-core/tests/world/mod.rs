@@ -1,268 +1,283 @@
-//! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
+//! A cluster of bare [`Raft`]s in a world where everything goes wrong that may. It is a queue of what happens
+//! next, in nanoseconds: nothing is paid for the time in which nothing does.
 
+mod clock;
+mod conditions;
 mod judges;
 mod misfortune;
+mod queue;
 mod reads;
 mod report;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use raft_core::{
-    Config, Effects, Envelope, Input, Message, NodeId, PlantedBug, PreVoteReply, ProposeError, Raft, Rng,
-    RoleName,
+    Effects, Envelope, Input, Message, NodeId, PlantedBug, PreVoteReply, ProposeError, Raft, Rng, RoleName,
 };
 
+pub(crate) use conditions::Conditions;
 pub(crate) use judges::{Judges, Wrong};
+use queue::{Happening, MS, Queue};
 use reads::Readers;
 pub(crate) use report::Report;
 use server::Server;
 
-/// How long things go wrong, and how long the cluster has to agree once they no longer do.
-const MISFORTUNE_MS: u64 = 1_500;
-const HEALED_MS: u64 = 500;
-/// In the last of them nobody begins to read.
-const LAST_MS: u64 = 100;
-/// How long a server waits for its disk, and the longest that one hangs.
-const DISK_PATIENCE_MS: u64 = 60;
-const HANG_MS: u64 = 300;
+/// In the last of the healed time clients ask for nothing, and all that is under way comes to its end.
+const LAST: u64 = 100 * MS;
+/// The longest that a disk hangs.
+const HANG: u64 = 300 * MS;
 
 pub(crate) struct World {
     rng: Rng,
     planted: Option<PlantedBug>,
+    conditions: Conditions,
     voters: Vec<NodeId>,
-    now_ms: u64,
+    now: u64,
+    queue: Queue,
     servers: BTreeMap<NodeId, Server>,
-    /// Messages by the moment at which they arrive; the second number keeps them apart.
-    network: BTreeMap<(u64, u64), Envelope>,
-    sent: u64,
     cut: BTreeSet<(NodeId, NodeId)>,
-    /// How bad this world is, in messages lost and repeated of 1,000, and the longest delay.
-    loss: u64,
-    repeat: u64,
-    delay_ms: u64,
-    /// The longest that a write takes to become durable; now and then one hangs for much longer.
-    disk_ms: u64,
-    hangs: bool,
-    /// One in so many servers starts without pre-vote, and as many without check-quorum: all, some as while
-    /// they are upgraded one by one, or almost none.
-    without_one_in: u64,
-    /// Whether servers may take in several things before they act on any, as a busy node does.
-    batches: bool,
-    /// Whether state machines keep what they have applied through a crash.
-    durable_machines: bool,
-    /// Whether there are leases, and then how much faster the fastest clock may run than the slowest.
-    lease_ppm: Option<u32>,
-    /// A server crashes or starts once in so many milliseconds.
-    crash_one_in: u64,
-    /// One entry a message: an old leader's entries and a new one's travel apart (Figure 8).
-    append_bytes_max: usize,
-    /// How often a snapshot is taken, and how many entries are left before it; in how many bytes of memory.
-    snapshot_entries: u64,
-    snapshot_trailing: u64,
-    cache_bytes_max: usize,
     judges: Judges,
     readers: Readers,
     report: Report,
 }
 
 impl World {
+    /// The world of misfortune that this seed names.
     pub(crate) fn new(seed: u64, planted: Option<PlantedBug>, judges: fn(&[NodeId]) -> Judges) -> Self {
         let mut rng = Rng::new(seed);
-        let size = [3, 3, 5][usize::try_from(rng.below(3)).unwrap()];
-        let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
-        let (loss, repeat, delay_ms) = (rng.below(200), rng.below(200), 1 + rng.below(12));
-        let calm = [1, 1, 10][usize::try_from(rng.below(3)).unwrap()];
-        let (crash_one_in, append_bytes_max) =
-            (calm * (8 + rng.below(80)), if rng.one_in(2) { 1 } else { 20 });
-        let (snapshot_entries, snapshot_trailing) =
-            ([0, 3, 10, 40][pick(&mut rng)], [0, 0, 2, 20][pick(&mut rng)]);
-        let lease_ppm = rng.one_in(3).then_some(3_000_000);
-        let disk_ms = if rng.one_in(2) { 2 } else { 15 };
-        let cache_bytes_max = [0, 300, 300, 1 << 20][pick(&mut rng)];
-        let mut world = Self {
+        let conditions = Conditions::misfortune(&mut rng);
+        Self::under(conditions, rng, planted, judges)
+    }
+
+    pub(crate) fn under(
+        conditions: Conditions,
+        rng: Rng,
+        planted: Option<PlantedBug>,
+        judges: fn(&[NodeId]) -> Judges,
+    ) -> Self {
+        let voters = conditions.voters();
+        Self {
+            rng,
             planted,
-            now_ms: 0,
-            servers: BTreeMap::new(),
-            network: BTreeMap::new(),
-            sent: 0,
+            conditions,
+            now: 0,
+            queue: Queue::default(),
+            servers: voters.iter().map(|&id| (id, Server::default())).collect(),
             cut: BTreeSet::new(),
-            loss,
-            repeat,
-            delay_ms,
-            lease_ppm,
-            disk_ms,
-            without_one_in: [1, 2, 1_000][usize::try_from(rng.below(3)).unwrap()],
-            hangs: rng.one_in(2),
-            batches: rng.one_in(2),
-            durable_machines: rng.one_in(3),
-            crash_one_in,
-            append_bytes_max,
-            snapshot_entries,
-            snapshot_trailing,
-            cache_bytes_max,
             judges: judges(&voters),
             readers: Readers::default(),
             report: Report::default(),
             voters,
-            rng,
-        };
-        for &id in &world.voters.clone() {
-            world.servers.insert(id, Server::default());
         }
-        world
     }
 
     pub(crate) fn run(mut self) -> Result<Report, Wrong> {
         for id in self.voters.clone() {
             self.start(id)?;
         }
-        while self.now_ms < MISFORTUNE_MS {
-            self.misfortune()?;
-            if self.rng.one_in(40) {
-                self.transfer();
-            }
-            if self.rng.one_in(8) {
-                self.read_anywhere()?;
-            }
-            self.advance(300)?;
+        for first in [Happening::Command, Happening::Read, Happening::Fault, Happening::Transfer] {
+            self.queue.put(0, first);
         }
+        let healed = self.conditions.misfortune;
+        let end = healed + self.conditions.healed;
+        self.go_on(healed)?;
         self.heal()?;
-        while self.now_ms < MISFORTUNE_MS + HEALED_MS {
-            if self.rng.one_in(8) && self.now_ms < MISFORTUNE_MS + HEALED_MS - LAST_MS {
-                self.read_anywhere()?;
-            }
-            self.advance(1_000)?;
-        }
-        let mut applied = self.servers.values().map(|server| server.machine.applied.get());
-        let first = applied.next().unwrap_or(0);
-        let agree = first > 0 && applied.all(|applied| applied.abs_diff(first) <= 20);
+        let before = self.report.committed;
+        self.go_on(end - LAST)?;
+        self.readers.stop();
+        self.go_on(end)?;
+
+        let applied: BTreeSet<_> = self.servers.values().map(|server| server.machine.applied).collect();
+        let agree = applied.len() == 1 && self.report.committed > before;
         self.report.recovered = agree && self.readers.are_done();
+        self.report.simulated = end;
         for raft in self.servers.values().filter_map(|server| server.raft.as_ref()) {
             self.report.fingerprint = self.report.fingerprint.rotate_left(1) ^ raft.fingerprint();
         }
         Ok(self.report)
     }
 
-    /// One millisecond: what arrives by now, what is durable by now, and what is due.
-    fn advance(&mut self, propose_one_in: u64) -> Result<(), Wrong> {
-        self.now_ms += 1;
-        for server in self.servers.values_mut() {
-            server.clock = server.clock.after(Duration::from_nanos(server.clock_rate));
+    fn go_on(&mut self, end: u64) -> Result<(), Wrong> {
+        while let Some((at, happening)) = self.queue.next_before(end) {
+            self.now = at;
+            self.happen(happening)?;
         }
-        self.wake()?;
-        let later = self.network.split_off(&(self.now_ms + 1, 0));
-        for envelope in std::mem::replace(&mut self.network, later).into_values() {
-            let to = envelope.to;
-            if self.is_paused(to) {
-                self.sent += 1;
-                self.network.insert((self.servers[&to].paused_until, self.sent), envelope);
-                continue;
-            }
-            self.take_in(to, Input::Receive(envelope))?;
-        }
-        for id in self.voters.clone() {
-            if self.is_paused(id) {
-                continue;
-            }
-            self.persist(id)?;
-            self.read(id)?;
-            if self.rng.below(propose_one_in) < 30 {
-                self.propose(id);
-            }
-            self.step(id, Input::Tick)?;
-        }
+        self.now = end;
         Ok(())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Wrong> {
+        match happening {
+            Happening::Arrives(Envelope { to: id, .. })
+            | Happening::Wakes(id)
+            | Happening::Durable(id)
+            | Happening::Loaded(id)
+            | Happening::Piece(id)
+                if self.is_paused(id) =>
+            {
+                self.queue.put(self.servers[&id].paused_until, happening);
+                Ok(())
+            }
+            Happening::Arrives(envelope) => {
+                self.report.events += 1;
+                self.take_in(envelope.to, Input::Receive(envelope))
+            }
+            Happening::Wakes(id) => self.wake(id),
+            // It is asked for a read before it has looked at the clock.
+            Happening::Resumes(id) => self.ask(id),
+            Happening::Durable(id) => self.persist(id),
+            Happening::Loaded(id) => self.load(id),
+            Happening::Piece(id) => self.give_piece(id),
+            Happening::Command => {
+                self.again(self.conditions.command_every, Happening::Command);
+                self.propose();
+                Ok(())
+            }
+            Happening::Read => {
+                self.again(self.conditions.read_every, Happening::Read);
+                self.read_anywhere()
+            }
+            Happening::Fault if self.is_healed() => Ok(()),
+            Happening::Fault => {
+                self.again(MS, Happening::Fault);
+                self.misfortune()
+            }
+            Happening::Transfer if self.is_healed() => Ok(()),
+            Happening::Transfer => {
+                self.again(40 * MS, Happening::Transfer);
+                self.transfer();
+                Ok(())
+            }
+        }
+    }
+
+    const fn is_healed(&self) -> bool {
+        self.now >= self.conditions.misfortune
+    }
+
+    /// It happens again, after this long in the mean.
+    fn again(&mut self, every: u64, happening: Happening) {
+        let wait = self.rng.below(every.saturating_mul(2)).max(1);
+        self.queue.put(self.now.saturating_add(wait), happening);
     }
 
     fn server(&mut self, id: NodeId) -> &mut Server {
         self.servers.get_mut(&id).unwrap()
     }
 
-    fn propose(&mut self, id: NodeId) {
-        let command = format!("{}", self.now_ms).into();
-        let Some(raft) = &mut self.servers.get_mut(&id).unwrap().raft else { return };
-        if raft.role() == RoleName::Leader {
-            let expected = raft.transferring().map(|to| ProposeError::Transferring { to });
-            assert_eq!(raft.propose(command).err(), expected);
+    /// A client tells all who lead, or think that they do.
+    fn propose(&mut self) {
+        if self.readers.have_stopped() {
+            return;
+        }
+        for id in self.voters.clone() {
+            let command = format!("{}", self.now).into();
+            let server = self.servers.get_mut(&id).unwrap();
+            let Some(raft) = &mut server.raft else { continue };
+            if raft.role() == RoleName::Leader {
+                let expected = raft.transferring().map(|to| ProposeError::Transferring { to });
+                assert_eq!(raft.propose(command).err(), expected);
+                self.report.events += 1;
+                self.soon(id);
+            }
         }
     }
 
+    /// A server acts within a millisecond on what it has taken in.
+    fn soon(&mut self, id: NodeId) {
+        let at = self.now + self.rng.below(MS);
+        self.server(id).acts_at = Some(at);
+        self.queue.put(at, Happening::Wakes(id));
+    }
+
     fn start(&mut self, id: NodeId) -> Result<(), Wrong> {
-        let mut config = Config::new(id, self.voters.clone());
-        // Where clocks differ so much, a fast one must not run out between two heartbeats of a slow one.
-        let (shortest, longest, patience) = if self.lease_ppm.is_some() {
-            (96, 160, 4 * DISK_PATIENCE_MS)
-        } else {
-            (12, 30, DISK_PATIENCE_MS)
-        };
-        config.election_timeout = (Duration::from_millis(shortest), Duration::from_millis(longest));
-        config.read_lease_ppm = self.lease_ppm;
-        config.heartbeat = Duration::from_millis(5);
-        config.append_bytes_max = self.append_bytes_max;
-        config.append_window = 3;
-        config.pre_vote = !self.rng.one_in(self.without_one_in);
-        config.check_quorum = self.lease_ppm.is_some() || !self.rng.one_in(self.without_one_in);
-        config.disk_patience = Duration::from_millis(patience);
-        config.seed = self.rng.next_u64();
-        config.observe = true;
-        config.durable_state_machine = self.durable_machines;
-        config.planted = self.planted;
-        config.snapshot_entries = self.snapshot_entries;
-        config.snapshot_trailing = self.snapshot_trailing;
-        config.snapshot_chunk_bytes = server::CHUNK_BYTES;
-        config.cache_bytes_max = self.cache_bytes_max;
+        let config = self.conditions.config(id, self.planted, &mut self.rng);
         self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
-        let now = server.clock;
         let restored = server.disk.restored();
         server.durable_term = restored.hard_state.current_term;
         self.judges.started(id, &restored)?;
-        let raft = server.raft.insert(Raft::new(config, restored, now).unwrap());
+        let raft = server.raft.insert(Raft::new(config, restored, server.clock.at(self.now)).unwrap());
         raft.has_applied(server.machine.applied);
+        self.arm(id, self.now);
+        Ok(())
+    }
+
+    /// A server is woken in time for its deadline, not before `earliest`.
+    fn arm(&mut self, id: NodeId, earliest: u64) {
+        let server = self.servers.get_mut(&id).unwrap();
+        let Some(raft) = &server.raft else { return };
+        let at = server.clock.tells(raft.deadline()).max(earliest);
+        if server.wakes_at.is_none_or(|wakes_at| wakes_at > at) {
+            server.wakes_at = Some(at);
+            self.queue.put(at, Happening::Wakes(id));
+        }
+    }
+
+    /// The deadline may have moved since the server was to be woken for it.
+    fn wake(&mut self, id: NodeId) -> Result<(), Wrong> {
+        let now = self.now;
+        let server = self.server(id);
+        server.wakes_at = server.wakes_at.filter(|&wakes_at| wakes_at > now);
+        let acts = server.acts_at.take_if(|acts_at| *acts_at <= now).is_some();
+        let clock = server.clock.at(now);
+        if acts || server.raft.as_ref().is_some_and(|raft| raft.deadline() <= clock) {
+            self.report.events += 1;
+            return self.step(id, Input::Tick);
+        }
+        self.arm(id, now);
         Ok(())
     }
 
     fn persist(&mut self, id: NodeId) -> Result<(), Wrong> {
         loop {
-            let server = self.servers.get_mut(&id).unwrap();
-            if server.in_flight.front().is_none_or(|(due, _)| *due > self.now_ms) {
+            let now = self.now;
+            let server = self.server(id);
+            if server.in_flight.front().is_none_or(|(due, _)| *due > now) {
                 return Ok(());
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
             server.apply(write.batch);
+            self.report.events += 1;
             self.take_in(id, Input::Persisted(write.token))?;
         }
     }
 
-    /// What was read from disk comes, and the next piece of a snapshot that is being taken.
-    fn read(&mut self, id: NodeId) -> Result<(), Wrong> {
-        let server = self.servers.get_mut(&id).unwrap();
-        let is_due = server.reading.front().is_some_and(|(due, _)| *due <= self.now_ms);
+    fn load(&mut self, id: NodeId) -> Result<(), Wrong> {
+        let now = self.now;
+        let server = self.server(id);
+        let is_due = server.reading.front().is_some_and(|(due, _)| *due <= now);
         let loaded = if is_due { server.reading.pop_front() } else { None };
-        let piece = server.machine.next_piece();
-        if let Some((_, loaded)) = loaded {
-            self.step(id, Input::Loaded(loaded))?;
-        }
-        piece.map_or(Ok(()), |piece| self.step(id, piece))
+        let Some((_, loaded)) = loaded else { return Ok(()) };
+        self.report.events += 1;
+        self.step(id, Input::Loaded(loaded))
+    }
+
+    fn give_piece(&mut self, id: NodeId) -> Result<(), Wrong> {
+        let Some(piece) = self.server(id).machine.next_piece() else { return Ok(()) };
+        self.report.events += 1;
+        self.queue.put(self.now + MS, Happening::Piece(id));
+        self.step(id, piece)
     }
 
     /// An input, and what comes of it at once, or of it and of what comes next together.
     fn take_in(&mut self, id: NodeId, input: Input) -> Result<(), Wrong> {
-        if !self.batches || self.rng.one_in(2) {
+        if !self.conditions.batches || self.rng.one_in(2) {
             return self.step(id, input);
         }
+        let now = self.now;
         let server = self.server(id);
         if let Some(raft) = &mut server.raft {
-            raft.step(server.clock, input);
+            raft.step(server.clock.at(now), input);
+            self.soon(id);
         }
         Ok(())
     }
 
     fn step(&mut self, id: NodeId, input: Input) -> Result<(), Wrong> {
         let server = self.servers.get_mut(&id).unwrap();
-        let now = server.clock;
+        let now = server.clock.at(self.now);
         let Some(raft) = &mut server.raft else { return Ok(()) };
         raft.step(now, input);
         let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } =
@@ -273,23 +288,30 @@ impl World {
         if let Some(write) = write {
             server.written.apply(write.batch.clone());
             let last = server.in_flight.back().map_or(0, |(due, _)| *due);
-            let hangs = self.hangs && self.rng.one_in(60);
-            let takes = self.rng.below(if hangs { HANG_MS } else { self.disk_ms });
-            server.in_flight.push_back((last.max(self.now_ms + takes), write));
+            let hangs = self.conditions.hangs && self.rng.one_in(60);
+            let takes = self.rng.below(if hangs { HANG } else { self.conditions.disk });
+            let due = last.max(self.now + takes);
+            server.in_flight.push_back((due, write));
+            self.queue.put(due, Happening::Durable(id));
         }
         self.report.loads += load.len();
         for load in load {
             let last = server.reading.back().map_or(0, |(due, _)| *due);
-            let due = last.max(self.now_ms + self.rng.below(self.disk_ms));
+            let due = last.max(self.now + self.rng.below(self.conditions.disk));
             server.reading.push_back((due, server.written.load(&load)));
+            self.queue.put(due, Happening::Loaded(id));
         }
         if restore.is_some() {
             server.machine.restore(server.written.chunks());
         }
         if let Some(snapshot) = take_snapshot {
             server.machine.take(snapshot.id);
+            self.queue.put(self.now + MS, Happening::Piece(id));
         }
         server.machine.apply(&apply);
+        let is_late = raft.deadline() <= now;
+        assert!(!is_late || self.planted.is_some(), "{id} does not do what is due");
+        let earliest = if is_late { self.now + MS } else { self.now };
         let (applied, state) = (server.machine.applied, server.machine.state);
         self.judges.state(id, applied, state)?;
         self.readers.learn(applied);
@@ -301,6 +323,7 @@ impl World {
         for envelope in send {
             self.send(envelope);
         }
+        self.arm(id, earliest);
         self.hear(id, reads, applied)
     }
 
@@ -316,11 +339,11 @@ impl World {
             self.report.cut += 1;
             return;
         }
-        if self.rng.below(1_000) < self.loss {
+        if self.rng.below(1_000) < self.conditions.loss {
             self.report.lost += 1;
             return;
         }
-        if self.rng.below(1_000) < self.repeat {
+        if self.rng.below(1_000) < self.conditions.repeat {
             self.report.repeated += 1;
             self.arrive(envelope.clone());
         }
@@ -329,13 +352,8 @@ impl World {
 
     /// Most messages take their time; one in twenty is held back so long that elections pass it by.
     fn arrive(&mut self, envelope: Envelope) {
-        let longest = if self.rng.one_in(20) { self.delay_ms * 10 } else { self.delay_ms };
-        self.sent += 1;
-        self.network.insert((self.now_ms + 1 + self.rng.below(longest), self.sent), envelope);
+        let delay = self.conditions.delay;
+        let longest = if self.rng.one_in(20) && !self.is_healed() { delay * 10 } else { delay };
+        self.queue.put(self.now + 1 + self.rng.below(longest), Happening::Arrives(envelope));
     }
-}
-
-/// One of four.
-fn pick(rng: &mut Rng) -> usize {
-    usize::try_from(rng.below(4)).unwrap()
 }

@@ -14,9 +14,19 @@ pub(super) struct Readers {
     waiting: BTreeMap<ReadId, (NodeId, LogIndex)>,
     /// The last entry that any server has applied: whoever proposed it may have its answer.
     known: LogIndex,
+    /// Whether nobody asks for anything any more.
+    stopped: bool,
 }
 
 impl Readers {
+    pub(super) const fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(super) const fn have_stopped(&self) -> bool {
+        self.stopped
+    }
+
     pub(super) fn learn(&mut self, applied: LogIndex) {
         self.known = self.known.max(applied);
     }
@@ -44,9 +54,10 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, id: NodeId) -> Result<(), Wrong> {
-        if self.servers[&id].raft.is_none() {
+        if self.servers[&id].raft.is_none() || self.readers.have_stopped() {
             return Ok(());
         }
+        self.report.events += 1;
         self.readers.asked += 1;
         let read = ReadId(self.readers.asked);
         self.readers.waiting.insert(read, (id, self.readers.known));

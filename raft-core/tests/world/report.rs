@@ -5,6 +5,10 @@ use raft_core::{Event, RoleName, StepDownReason};
 /// What a run did, so that a test can see that it did something.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Report {
+    /// The nanoseconds that went by in the world, and what happened in them: what came to a server, from a
+    /// message or a write to a deadline.
+    pub(crate) simulated: u64,
+    pub(crate) events: u64,
     /// The last entry that was committed.
     pub(crate) committed: u64,
     /// Pre-votes that were counted, and leaders that were elected.
@@ -44,6 +48,8 @@ pub(crate) struct Report {
 
 impl std::ops::AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
+        self.simulated += other.simulated;
+        self.events += other.events;
         self.committed += other.committed;
         self.pre_votes += other.pre_votes;
         self.elections += other.elections;

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use raft_core::{
-    Batch, Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, RoleName, SnapshotId, Stored, Term, Time, Write,
+    Batch, Chunk, Entry, Input, Loaded, LogIndex, Raft, Rng, RoleName, SnapshotId, Stored, Term, Write,
 };
+
+use super::clock::Clock;
 
 /// Small, so that every snapshot has several pieces.
 pub(super) const CHUNK_BYTES: usize = 5;
@@ -24,9 +26,10 @@ pub(super) struct Server {
     /// What was read from the disk, and when it will be known.
     pub(super) reading: VecDeque<(u64, Loaded)>,
     pub(super) machine: Machine,
-    /// The time on its clock, and by how many nanoseconds that goes on in a millisecond.
-    pub(super) clock: Time,
-    pub(super) clock_rate: u64,
+    pub(super) clock: Clock,
+    /// When it will be woken for its deadline, and when it acts on what it has taken in.
+    pub(super) wakes_at: Option<u64>,
+    pub(super) acts_at: Option<u64>,
     /// Until when the process is held fast.
     pub(super) paused_until: u64,
 }
@@ -52,6 +55,7 @@ impl Server {
         self.raft = None;
         self.reading.clear();
         self.paused_until = 0;
+        self.acts_at = None;
         self.machine = if machine_survives { self.machine.restarted() } else { Machine::default() };
     }
 }
