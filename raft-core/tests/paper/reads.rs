@@ -136,6 +136,55 @@ fn a_single_round_is_enough_for_any_number_of_reads() {
     assert_eq!((bench.said.len(), bench.take_reads().len()), (4, 1_000));
 }
 
+/// §6.4: to read without a log entry "avoids synchronous disk writes": nothing is written for a read, at a leader or at a
+/// follower.
+#[test]
+fn a_read_takes_no_disk_write() {
+    let mut leads = leader(config(3));
+    let mut follows = Bench::new(config(3));
+    follows.hear(2, 1, heartbeat());
+    for bench in [&mut leads, &mut follows] {
+        let (writes, last) = (bench.writes, bench.raft.last_log());
+        (1..=9).for_each(|name| bench.read(name));
+        assert_eq!((bench.writes, bench.raft.last_log()), (writes, last));
+    }
+    leads.confirm(2);
+    leads.confirm(2);
+    assert_eq!((leads.take_reads().len(), leads.writes), (9, 2), "its term, its no-op, and nothing more");
+}
+
+/// §6.4: for a follower's request "the leader would execute steps 1–3 above": it answers when it has committed an entry of
+/// its term and a round has been acknowledged that began after the request came in. Any other server says that
+/// it does not lead.
+#[test]
+fn the_leader_executes_steps_1_to_3_for_a_follower() {
+    let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
+    bench.wait(50 * MS);
+    let ask = |bench: &mut Bench, session| {
+        let asked = Envelope { session: raft_core::Session(session), ..envelope(3, 1, Message::ReadIndex) };
+        bench.step(Input::Receive(asked));
+    };
+    let answers = |bench: &Bench| {
+        let answer = |said: &Envelope| {
+            let Message::ReadIndexReply(ReadIndexReply { read_index }) = said.message else { return None };
+            Some((said.session.0, read_index))
+        };
+        bench.said.iter().filter_map(answer).collect::<Vec<_>>()
+    };
+    ask(&mut bench, 11);
+    assert_eq!((bench.last_said(2, "confirm"), answers(&bench)), (None, vec![]));
+    bench.accepts(2, 1);
+    assert_eq!(answers(&bench), []);
+    ask(&mut bench, 12);
+    bench.confirm(2);
+    assert_eq!(answers(&bench), [], "n3 has given up its first question");
+    bench.confirm(2);
+    assert_eq!(answers(&bench), [(12, Some(id(1, 1)))]);
+    let mut follower = Bench::new(config(3));
+    ask(&mut follower, 13);
+    assert_eq!(answers(&follower), [(13, None)]);
+}
+
 /// §6.4: "the follower could issue a request to the leader that just asked for a current readIndex [...]; the
 /// follower could then execute steps 4 and 5 on its own state machine for any number of accumulated read-only
 /// queries." What the leader has committed is committed here, if it is here.

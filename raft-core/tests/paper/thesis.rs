@@ -40,6 +40,23 @@ fn a_candidate_only_increments_its_term_if_a_majority_would_vote_for_it() {
     assert_eq!(bench.take_said(), [(2, 5, "vote"), (3, 5, "vote"), (4, 5, "vote"), (5, 5, "vote")]);
 }
 
+/// Thesis 9.6: "While a server is partitioned, it won't be able to increment its term, since it can't receive permission from a
+/// majority of the cluster." "Once the server receives a heartbeat from the leader itself, it will return to the
+/// follower state (in the same term)."
+#[test]
+fn a_server_that_was_partitioned_returns_to_the_follower_state_in_the_same_term() {
+    let mut bench = Bench::new(config(3));
+    bench.hear(2, 4, heartbeat());
+    (0..99).for_each(|_| bench.time_out());
+    assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::PreCandidate, 4), None));
+    let asked = bench.said.last().cloned().unwrap();
+    bench.hear(2, 4, heartbeat());
+    assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::Follower, 4), Some(NodeId::new(2))));
+    // What it had asked for before is forgotten.
+    bench.answer(&asked, true);
+    assert_eq!(bench.is(), (RoleName::Follower, 4));
+}
+
 /// Thesis 9.6: a pre-vote changes nothing, and nothing has to be written for it. In every role, granted or not.
 #[test]
 fn a_pre_vote_changes_neither_term_nor_vote_nor_timer() {
