@@ -154,6 +154,9 @@ impl Raft {
             raft.log = Log::restored(without_base_term(raft.log.outline()));
         }
         raft.reset_election_timer();
+        if planted!(raft, RestartWaitsLong) && raft.current_term > Term::default() {
+            raft.timer = now.after(raft.config.election_timeout.1 * 100);
+        }
         Ok(raft)
     }
 

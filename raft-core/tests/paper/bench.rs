@@ -1,13 +1,15 @@
 //! One server, and a test that is all the others.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use raft_core::{
     AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
     Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
-    Message, NodeId, Payload, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome, RequestVote,
-    RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation, Write,
+    Message, NodeId, Payload, PlantedBug, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome,
+    RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
+    Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
@@ -41,10 +43,15 @@ pub(crate) struct Bench {
     pub(crate) violation: Option<Violation>,
 }
 
+thread_local! {
+    /// The bug that servers of this test have.
+    pub(crate) static PLANTED: Cell<Option<PlantedBug>> = const { Cell::new(None) };
+}
+
 /// The usual configuration of n1 among so many voters.
 pub(crate) fn config(size: u64) -> Config {
     let config = Config::new(ME, (1..=size).map(NodeId::new).collect());
-    Config { observe: true, ..config }
+    Config { observe: true, planted: PLANTED.get(), ..config }
 }
 
 impl Bench {

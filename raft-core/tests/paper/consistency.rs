@@ -14,7 +14,7 @@ const MS: Duration = Duration::from_millis(1);
 /// §5.1: "Followers are passive: they issue no requests on their own but simply respond to requests from leaders and
 /// candidates."
 #[test]
-fn followers_issue_no_requests_on_their_own() {
+pub(crate) fn followers_issue_no_requests_on_their_own() {
     let mut bench = Bench::new(config(3));
     for _ in 0..100 {
         bench.wait(50 * MS);
@@ -27,7 +27,7 @@ fn followers_issue_no_requests_on_their_own() {
 /// §5.3: "If the follower does not find an entry in its log with the same index and term, then it refuses the new
 /// entries." Each row: the entry that immediately precedes the new ones, and the hint of a refusal.
 #[test]
-fn a_follower_refuses_what_does_not_follow_an_entry_of_its_log() {
+pub(crate) fn a_follower_refuses_what_does_not_follow_an_entry_of_its_log() {
     for (prev_log, hint) in [
         (EntryId::ZERO, None),
         (id(1, 1), None),
@@ -51,7 +51,7 @@ fn a_follower_refuses_what_does_not_follow_an_entry_of_its_log() {
 /// §5.3: "conflicting entries in follower logs will be overwritten with entries from the leader's log", they and all that
 /// follow them, and nothing else goes: what is there already stays, with what follows it.
 #[test]
-fn conflicting_entries_are_overwritten_and_others_stay() {
+pub(crate) fn conflicting_entries_are_overwritten_and_others_stay() {
     for (prev_log, entries, log) in [
         (id(2, 2), &[3][..], &[1, 2, 3][..]),
         (id(1, 1), &[3, 4], &[1, 3, 4]),
@@ -71,7 +71,7 @@ fn conflicting_entries_are_overwritten_and_others_stay() {
 /// last new entry)". Each row: what precedes, what comes, the leader's commit index, and the log and the commit
 /// index after it; none of what is refused.
 #[test]
-fn what_was_not_checked_against_the_leaders_log_is_not_committed() {
+pub(crate) fn what_was_not_checked_against_the_leaders_log_is_not_committed() {
     for (prev_log, entries, leader_commit, after) in [
         (id(3, 2), &[][..], 3, None),
         (id(3, 3), &[], 3, None),
@@ -97,7 +97,7 @@ fn what_was_not_checked_against_the_leaders_log_is_not_committed() {
 /// §5.3: "Once a follower learns that a log entry is committed, it applies the entry to its local state machine (in log
 /// order)." What a heartbeat says later never takes anything back.
 #[test]
-fn a_follower_applies_what_it_learns_is_committed_in_log_order() {
+pub(crate) fn a_follower_applies_what_it_learns_is_committed_in_log_order() {
     let mut bench = Bench::new(config(3));
     bench.hear(2, 1, append(EntryId::ZERO, &[1, 1, 1, 1], 0));
     for (commit, applied) in [(1, 1), (3, 3), (2, 3), (0, 3), (4, 4), (9, 4)] {
@@ -110,7 +110,7 @@ fn a_follower_applies_what_it_learns_is_committed_in_log_order() {
 /// §5.3: "whenever AppendEntries returns successfully, the leader knows that the follower's log is identical to its own log
 /// up through the new entries." Not further: what the follower has beyond them is its own affair.
 #[test]
-fn an_answer_speaks_of_the_new_entries_and_not_of_what_follows_them() {
+pub(crate) fn an_answer_speaks_of_the_new_entries_and_not_of_what_follows_them() {
     for (prev_log, entries, match_index) in [
         (EntryId::ZERO, &[][..], 0),
         (EntryId::ZERO, &[1], 1),
@@ -129,7 +129,7 @@ fn an_answer_speaks_of_the_new_entries_and_not_of_what_follows_them() {
 /// index it stores for that term." Ours includes the last entry that may agree, and the leader goes back to the
 /// last one of its own that may. Each row: the leader's log, the follower's, that hint, and the next probe.
 #[test]
-fn a_rejection_says_from_where_on_the_logs_differ() {
+pub(crate) fn a_rejection_says_from_where_on_the_logs_differ() {
     for (leader, follower, hint, probe) in [
         (&[1, 2, 2, 4, 4, 4, 4][..], &[1, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3][..], id(3, 7), id(2, 3)),
         (&[1, 2, 2, 3, 4, 4, 4, 5], &[1, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3], id(3, 8), id(3, 4)),
@@ -159,7 +159,7 @@ fn a_rejection_says_from_where_on_the_logs_differ() {
 /// handles these failures by retrying indefinitely; if the crashed server restarts, then the RPC will complete
 /// successfully." A candidate asks again in each of its elections; a leader with each heartbeat (§5.3).
 #[test]
-fn rpcs_to_a_crashed_server_are_retried_until_they_complete() {
+pub(crate) fn rpcs_to_a_crashed_server_are_retried_until_they_complete() {
     let mut bench = Bench::new(Config { pre_vote: false, ..config(3) });
     for _ in 0..99 {
         bench.said.clear();
@@ -186,7 +186,7 @@ fn rpcs_to_a_crashed_server_are_retried_until_they_complete() {
 /// it restarts. Raft RPCs are idempotent, so this causes no harm." With a crash between or without, each is
 /// answered alike, and the second time nothing is written.
 #[test]
-fn rpcs_are_idempotent() {
+pub(crate) fn rpcs_are_idempotent() {
     for message in [
         vote(id(2, 2)),
         vote(id(1, 1)),
@@ -213,7 +213,7 @@ fn rpcs_are_idempotent() {
 /// §5.5: "if a follower receives an AppendEntries request that includes log entries already present in its log, it ignores
 /// those entries in the new request."
 #[test]
-fn entries_that_are_present_already_are_ignored() {
+pub(crate) fn entries_that_are_present_already_are_ignored() {
     let mut bench = Bench::with_log(config(3), &[1, 1, 1, 1], 1);
     bench.hear(2, 1, heartbeat());
     let writes = bench.writes;
@@ -229,7 +229,7 @@ fn entries_that_are_present_already_are_ignored() {
 /// Figure 2: currentTerm, votedFor and log[] are "Updated on stable storage before responding to RPCs". What the disk does
 /// not have is not said; after a crash the server is what it said.
 #[test]
-fn nothing_is_answered_before_it_is_on_stable_storage() {
+pub(crate) fn nothing_is_answered_before_it_is_on_stable_storage() {
     for message in [vote(id(2, 2)), append(id(2, 2), &[3], 0), piece(id(3, 9), 0, "x", false)] {
         let mut bench = Bench::with_log(config(3), &[1, 2], 2);
         bench.hangs = true;
@@ -248,9 +248,42 @@ fn nothing_is_answered_before_it_is_on_stable_storage() {
     assert_eq!(voter.said[0].message, refused);
 }
 
+/// What is on stable storage is entries, not indexes: a write confirms none of its own that have been overwritten since.
+#[test]
+pub(crate) fn a_write_confirms_no_entry_that_was_overwritten_meanwhile() {
+    let mut bench = Bench::new(config(3));
+    bench.hear(2, 1, append(EntryId::ZERO, &[1], 0));
+    bench.hangs = true;
+    bench.hear(2, 1, append(id(1, 1), &[1, 1], 0));
+    bench.hear(3, 2, append(id(1, 1), &[2, 2], 0));
+    bench.said.clear();
+    for (durable, said) in [(id(1, 1), 0), (id(2, 3), 1)] {
+        let write = bench.hung.remove(0);
+        bench.step(Input::Persisted(write.token));
+        assert_eq!((bench.raft.durable_log(), bench.said.len()), (durable, said));
+    }
+}
+
+/// A state machine that keeps what it has applied through a crash must not be ahead of the log then: it is given only
+/// what is on stable storage here. Any other may be given all that is committed.
+#[test]
+pub(crate) fn a_durable_state_machine_is_given_only_what_is_durable_here() {
+    for durable_state_machine in [false, true] {
+        let mut bench = Bench::new(Config { durable_state_machine, ..config(3) });
+        bench.hear(2, 1, append(EntryId::ZERO, &[1], 1));
+        bench.hangs = true;
+        bench.hear(2, 1, append(id(1, 1), &[1, 1], 3));
+        let given = if durable_state_machine { 1 } else { 3 };
+        assert_eq!((bench.raft.commit_index().get(), bench.applied.len()), (3, given));
+        let write = bench.hung.remove(0);
+        bench.step(Input::Persisted(write.token));
+        assert_eq!(bench.applied, [id(1, 1), id(1, 2), id(1, 3)]);
+    }
+}
+
 /// §5.2: a server that starts again waits no longer than any other, whatever its disk holds.
 #[test]
-fn a_server_that_starts_again_waits_for_one_election_timeout() {
+pub(crate) fn a_server_that_starts_again_waits_for_one_election_timeout() {
     for term in [0, 1, 1_000_000] {
         let bench = Bench::with_log(config(3), &[], term);
         let waits = bench.raft.deadline().since(Time::ZERO);

@@ -2,6 +2,8 @@
 //! 6.2, 6.4 and 9.6 of the other.
 
 mod bench;
+#[cfg(feature = "planted-bugs")]
+mod bugs;
 mod consistency;
 mod leases;
 mod paper;

@@ -23,7 +23,7 @@ fn leader_with(size: u64, terms: &[u64], term: u64) -> Bench {
 
 /// §5.1: "if a client contacts a follower, the follower redirects it to the leader".
 #[test]
-fn a_follower_redirects_a_client_to_the_leader() {
+pub(crate) fn a_follower_redirects_a_client_to_the_leader() {
     let mut bench = Bench::new(config(3));
     let refused = |leader| Err(ProposeError::NotLeader { leader });
     assert_eq!(bench.raft.propose("x".into()), refused(None));
@@ -35,7 +35,7 @@ fn a_follower_redirects_a_client_to_the_leader() {
 /// §5.2: "Once a candidate wins an election, it becomes leader. It then sends heartbeat messages to all of the other
 /// servers to establish its authority and prevent new elections." Ours bring its no-op (§8).
 #[test]
-fn whoever_wins_says_so_to_all_the_others_at_once() {
+pub(crate) fn whoever_wins_says_so_to_all_the_others_at_once() {
     let mut bench = Bench::in_role(config(5), RoleName::Candidate, 3);
     bench.time_out();
     while bench.raft.role() != RoleName::Leader {
@@ -51,7 +51,7 @@ fn whoever_wins_says_so_to_all_the_others_at_once() {
 /// §5.3: "The leader appends the command to its log as a new entry, then issues AppendEntries RPCs in parallel to each
 /// of the other servers to replicate the entry." Its own disk is one of those that it does not wait for.
 #[test]
-fn the_leader_appends_the_command_and_replicates_it_to_all_in_parallel() {
+pub(crate) fn the_leader_appends_the_command_and_replicates_it_to_all_in_parallel() {
     let mut bench = leader(config(5));
     (2..=5).for_each(|follower| bench.accepts(follower, 1));
     bench.hangs = true;
@@ -65,7 +65,7 @@ fn the_leader_appends_the_command_and_replicates_it_to_all_in_parallel() {
 /// §5.3: "Each log entry stores a state machine command along with the term number when the entry was received by the
 /// leader." It "also has an integer index identifying its position in the log."
 #[test]
-fn an_entry_stores_the_command_and_the_term_and_its_position() {
+pub(crate) fn an_entry_stores_the_command_and_the_term_and_its_position() {
     let mut bench = leader_with(3, &[1, 1], 7);
     bench.propose("x");
     let last = bench.disk.entries().last().unwrap();
@@ -76,7 +76,7 @@ fn an_entry_stores_the_command_and_the_term_and_its_position() {
 /// §5.3: "When the entry has been safely replicated (as described below), the leader applies the entry to its state
 /// machine". Once.
 #[test]
-fn the_leader_applies_an_entry_once_it_is_safely_replicated() {
+pub(crate) fn the_leader_applies_an_entry_once_it_is_safely_replicated() {
     let mut bench = leader(config(3));
     bench.propose("x");
     assert_eq!(bench.applied, [id(1, 1)]);
@@ -91,7 +91,7 @@ fn the_leader_applies_an_entry_once_it_is_safely_replicated() {
 /// §5.3: "the leader retries AppendEntries RPCs indefinitely (even after it has responded to the client) until all
 /// followers eventually store all log entries." n3 does not answer, or has lost what was sent after it did.
 #[test]
-fn the_leader_retries_until_all_followers_store_all_entries() {
+pub(crate) fn the_leader_retries_until_all_followers_store_all_entries() {
     for answered in [false, true] {
         let mut bench = leader(config(3));
         if answered {
@@ -124,7 +124,7 @@ fn the_leader_retries_until_all_followers_store_all_entries() {
 /// servers". Each row: how many servers, who has it, whether the leader's own disk has it, and whether it is
 /// committed.
 #[test]
-fn an_entry_is_committed_once_it_is_on_a_majority() {
+pub(crate) fn an_entry_is_committed_once_it_is_on_a_majority() {
     for (size, has, leader_has, committed) in [
         (1, &[][..], true, true),
         (1, &[], false, false),
@@ -153,7 +153,7 @@ fn an_entry_is_committed_once_it_is_on_a_majority() {
 /// §5.3: "This also commits all preceding entries in the leader's log, including entries created by previous leaders."
 /// They are applied in the order of the log.
 #[test]
-fn an_entry_commits_all_that_precede_it() {
+pub(crate) fn an_entry_commits_all_that_precede_it() {
     for log in [&[][..], &[2], &[1, 2], &[1]] {
         let mut bench = leader_with(3, log, 3);
         bench.accepts(2, log.len() as u64 + 1);
@@ -163,10 +163,58 @@ fn an_entry_commits_all_that_precede_it() {
     }
 }
 
+/// However large they are, all entries are applied, in order, each once: those of a leader from memory, and after a restart
+/// from its disk.
+#[test]
+pub(crate) fn large_entries_are_applied_one_batch_after_the_other() {
+    let mut bench = leader(config(3));
+    let large = || vec![0; 200 * 1024].into();
+    (0..5).for_each(|_| assert!(bench.raft.propose(large()).is_ok()));
+    bench.wait(50 * MS);
+    bench.accepts(2, 6);
+    let all: Vec<_> = (1..=6).map(|index| id(1, index)).collect();
+    assert_eq!(bench.applied, all);
+    bench.restart();
+    bench.hear(2, 1, append(id(1, 6), &[], 6));
+    assert_eq!(bench.applied, all);
+}
+
+/// With `append_window` messages on their way no more entries are sent; heartbeats are, and an answer makes room for what it
+/// answers.
+#[test]
+pub(crate) fn no_more_messages_are_on_their_way_than_the_window_has() {
+    let mut bench = leader(Config { append_window: 3, ..config(3) });
+    let sent = |bench: &mut Bench| {
+        let to = |said: &&raft_core::Envelope| said.to == NodeId::new(2);
+        let entries = |said: &raft_core::Envelope| {
+            let Message::AppendEntries(args) = &said.message else { return None };
+            Some(args.entries.len())
+        };
+        let sent: Vec<_> = bench.said.iter().filter(to).filter_map(entries).collect();
+        bench.said.clear();
+        sent
+    };
+    (0..5).for_each(|_| bench.propose("x"));
+    assert_eq!(sent(&mut bench), [1, 1, 1]);
+    bench.wait(50 * MS);
+    bench.wait(50 * MS);
+    assert_eq!(sent(&mut bench), [0, 0]);
+    bench.accepts(2, 3);
+    assert_eq!(sent(&mut bench), [2], "what has waited shares a message");
+    bench.propose("x");
+    bench.propose("x");
+    assert_eq!(sent(&mut bench), [1]);
+    bench.accepts(2, 7);
+    assert_eq!(sent(&mut bench), [1]);
+    bench.accepts(2, 8);
+    (0..9).for_each(|_| bench.propose("x"));
+    assert_eq!(sent(&mut bench), [1, 1, 1], "nothing has leaked");
+}
+
 /// §5.3: "The leader keeps track of the highest index it knows to be committed, and it includes that index in future
 /// AppendEntries RPCs (including heartbeats) so that the other servers eventually find out."
 #[test]
-fn future_rpcs_include_the_highest_index_that_is_committed() {
+pub(crate) fn future_rpcs_include_the_highest_index_that_is_committed() {
     let mut bench = leader(config(3));
     bench.accepts(3, 1);
     bench.propose("x");
@@ -186,7 +234,7 @@ fn future_rpcs_include_the_highest_index_that_is_committed() {
 /// §5.3: "When a leader first comes to power, it initializes all nextIndex values to the index just after the last one
 /// in its log".
 #[test]
-fn a_new_leader_sends_what_comes_after_its_last_entry() {
+pub(crate) fn a_new_leader_sends_what_comes_after_its_last_entry() {
     let bench = leader_with(5, &[1, 1, 1, 4, 4, 5, 5, 6, 6, 6], 8);
     for follower in 2..=5 {
         let sent = bench.last_append(follower);
@@ -197,7 +245,7 @@ fn a_new_leader_sends_what_comes_after_its_last_entry() {
 /// §5.3: "After a rejection, the leader decrements nextIndex and retries the AppendEntries RPC." An answer that was
 /// overtaken decrements nothing: each row is one, after n2 has accepted all.
 #[test]
-fn a_rejection_that_was_overtaken_moves_nothing() {
+pub(crate) fn a_rejection_that_was_overtaken_moves_nothing() {
     for (refused, hint) in [(id(6, 3), id(1, 1)), (id(6, 3), EntryId::ZERO), (id(6, 2), id(1, 1))] {
         let mut bench = leader_with(3, &[1, 6, 6], 7);
         bench.refuses(2, id(6, 3), id(1, 1));
@@ -214,7 +262,7 @@ fn a_rejection_that_was_overtaken_moves_nothing() {
 /// §5.3: "A leader never overwrites or deletes entries in its own log (the Leader Append-Only Property in Figure 3)."
 /// Whoever claims to lead the same term, or led an earlier one, gets nothing of its log.
 #[test]
-fn a_leader_never_overwrites_or_deletes_entries_in_its_own_log() {
+pub(crate) fn a_leader_never_overwrites_or_deletes_entries_in_its_own_log() {
     for (term, stops) in [(2, false), (3, true)] {
         let mut bench = leader_with(3, &[1, 1], 3);
         bench.hear(2, term, append(EntryId::ZERO, &[2, 2, 2], 3));
@@ -226,7 +274,7 @@ fn a_leader_never_overwrites_or_deletes_entries_in_its_own_log() {
 /// §5.3: "in the normal case a new entry can be replicated with a single round of RPCs to a majority of the cluster; and
 /// a single slow follower will not impact performance." n5 says nothing.
 #[test]
-fn a_single_round_to_a_majority_is_enough() {
+pub(crate) fn a_single_round_to_a_majority_is_enough() {
     let mut bench = leader(config(5));
     (2..=4).for_each(|follower| bench.accepts(follower, 1));
     for index in 2..=9 {
@@ -243,7 +291,7 @@ fn a_single_round_to_a_majority_is_enough() {
 /// §5.3: "Raft can accept, replicate, and apply new log entries as long as a majority of the servers are up". §5.1: five
 /// servers "tolerate two failures", and not three.
 #[test]
-fn five_servers_tolerate_two_failures() {
+pub(crate) fn five_servers_tolerate_two_failures() {
     for (up, applies) in [(2..=3, true), (2..=2, false)] {
         let mut bench = Bench::in_role(config(5), RoleName::Leader, 1);
         bench.wait(50 * MS);
@@ -258,7 +306,7 @@ fn five_servers_tolerate_two_failures() {
 /// this way, then all prior entries are committed indirectly". Each row: the log before term 3's no-op, how far
 /// n2 and n3 have it, how many commands were added, and what is committed.
 #[test]
-fn only_entries_of_the_current_term_are_committed_by_counting() {
+pub(crate) fn only_entries_of_the_current_term_are_committed_by_counting() {
     for (log, matches, commands, committed) in [
         (&[1, 2][..], [1, 0], 0, 0),
         (&[1, 2], [2, 0], 0, 0),
@@ -284,7 +332,7 @@ fn only_entries_of_the_current_term_are_committed_by_counting() {
 
 /// §5.4.2: "log entries retain their original term numbers when a leader replicates entries from previous terms."
 #[test]
-fn entries_retain_their_original_term_numbers() {
+pub(crate) fn entries_retain_their_original_term_numbers() {
     let mut bench = leader_with(3, &[1, 2, 2], 5);
     bench.refuses(2, id(2, 3), EntryId::ZERO);
     let sent = bench.last_append(2);
@@ -295,7 +343,7 @@ fn entries_retain_their_original_term_numbers() {
 /// §5.1: "Current terms are exchanged whenever servers communicate". Whatever is said, but for what is only proposed,
 /// is said under the speaker's own.
 #[test]
-fn current_terms_are_exchanged_whenever_servers_communicate() {
+pub(crate) fn current_terms_are_exchanged_whenever_servers_communicate() {
     let mut bench = leader_with(3, &[1], 4);
     bench.read(1);
     bench.accepts(2, 2);

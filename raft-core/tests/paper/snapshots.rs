@@ -54,7 +54,7 @@ fn received(bench: &mut Bench) -> InstallSnapshotReply {
 /// §7: "the entire current system state is written to a snapshot on stable storage, then the entire log up to that point is
 /// discarded." Not a moment earlier: not before the last piece.
 #[test]
-fn the_state_is_written_to_a_snapshot_and_then_the_log_up_to_it_is_discarded() {
+pub(crate) fn the_state_is_written_to_a_snapshot_and_then_the_log_up_to_it_is_discarded() {
     let mut bench = follower(compacts(3), &[1, 1, 1, 1], 3);
     let snapshot = ask(&mut bench);
     bench.step(Input::Applied);
@@ -68,7 +68,7 @@ fn the_state_is_written_to_a_snapshot_and_then_the_log_up_to_it_is_discarded() {
 /// §7: "Each server takes snapshots independently, covering just the committed entries in its log." Nobody is asked, and what
 /// is not committed stays.
 #[test]
-fn each_server_takes_snapshots_independently_of_committed_entries() {
+pub(crate) fn each_server_takes_snapshots_independently_of_committed_entries() {
     for commit in 1..=4 {
         let mut bench = follower(compacts(3), &[1, 1, 1, 1], commit);
         assert_eq!(take(&mut bench).last_included, id(1, commit));
@@ -84,7 +84,7 @@ fn each_server_takes_snapshots_independently_of_committed_entries() {
 /// state machine had applied), and the last included term is the term of this entry. These are preserved to
 /// support the AppendEntries consistency check for the first log entry following the snapshot". Through a restart.
 #[test]
-fn the_last_included_index_and_term_support_the_consistency_check() {
+pub(crate) fn the_last_included_index_and_term_support_the_consistency_check() {
     let mut bench = follower(compacts(3), &[1, 1, 3], 3);
     assert_eq!(take(&mut bench).last_included, id(3, 3));
     for restarts in [false, true] {
@@ -103,7 +103,7 @@ fn the_last_included_index_and_term_support_the_consistency_check() {
 
 /// §7: "the snapshot also includes the latest configuration in the log as of last included index."
 #[test]
-fn a_snapshot_includes_the_configuration() {
+pub(crate) fn a_snapshot_includes_the_configuration() {
     let mut bench = follower(compacts(5), &[1], 1);
     take(&mut bench);
     let snapshot = bench.disk.restored().snapshot.unwrap();
@@ -113,7 +113,7 @@ fn a_snapshot_includes_the_configuration() {
 /// §7: "Once a server completes writing a snapshot, it may delete all log entries up through the last included index, as well
 /// as any prior snapshot."
 #[test]
-fn a_snapshot_takes_the_place_of_the_prior_one() {
+pub(crate) fn a_snapshot_takes_the_place_of_the_prior_one() {
     let mut bench = follower(compacts(3), &[1, 1, 1], 1);
     let first = take(&mut bench);
     bench.hear(2, 1, append(id(1, 3), &[], 3));
@@ -126,7 +126,7 @@ fn a_snapshot_takes_the_place_of_the_prior_one() {
 /// §7: "take a snapshot when the log reaches a fixed size": here, of entries that were applied. One that could not be
 /// taken is tried again after as many.
 #[test]
-fn a_snapshot_is_taken_when_the_log_reaches_a_fixed_size() {
+pub(crate) fn a_snapshot_is_taken_when_the_log_reaches_a_fixed_size() {
     let mut bench = Bench::new(Config { snapshot_entries: 3, ..compacts(3) });
     let due = |bench: &mut Bench, commit| {
         bench.hear(2, 1, append(id(1, 9), &[], commit));
@@ -143,7 +143,7 @@ fn a_snapshot_is_taken_when_the_log_reaches_a_fixed_size() {
 /// §7: "writing a snapshot can take a significant amount of time, and we do not want this to delay normal operations." With
 /// "copy-on-write techniques [...] new updates can be accepted without impacting the snapshot being written."
 #[test]
-fn new_updates_are_accepted_while_a_snapshot_is_written() {
+pub(crate) fn new_updates_are_accepted_while_a_snapshot_is_written() {
     let mut bench = leader(compacts(3));
     let snapshot = ask(&mut bench);
     bench.propose("x");
@@ -163,7 +163,7 @@ fn new_updates_are_accepted_while_a_snapshot_is_written() {
 /// discarded the next log entry that it needs to send to a follower." A follower "that has kept up with the
 /// leader" is sent none. Each row: how far n3 is, and whether it is sent one.
 #[test]
-fn a_follower_is_sent_a_snapshot_if_the_next_entry_that_it_needs_was_discarded() {
+pub(crate) fn a_follower_is_sent_a_snapshot_if_the_next_entry_that_it_needs_was_discarded() {
     for (has, sent) in [(0, true), (2, true), (3, false), (5, false)] {
         let mut bench = leader(compacts(3));
         (0..4).for_each(|_| bench.propose("x"));
@@ -184,7 +184,7 @@ fn a_follower_is_sent_a_snapshot_if_the_next_entry_that_it_needs_was_discarded()
 /// discards its entire log; it is all superseded by the snapshot and may possibly have uncommitted entries that
 /// conflict with the snapshot." So does an old leader, with what it had been asked for.
 #[test]
-fn a_snapshot_with_new_information_supersedes_the_entire_log() {
+pub(crate) fn a_snapshot_with_new_information_supersedes_the_entire_log() {
     for role in [RoleName::Follower, RoleName::Leader] {
         let mut bench = Bench::with_log(compacts(3), &[1, 2, 2, 2, 2], 2);
         if role == RoleName::Leader {
@@ -206,7 +206,7 @@ fn a_snapshot_with_new_information_supersedes_the_entire_log() {
 /// §7: "If instead the follower receives a snapshot that describes a prefix of its log (due to retransmission or by mistake),
 /// then [...] entries following the snapshot are still valid and must be retained."
 #[test]
-fn entries_following_a_snapshot_of_a_prefix_are_retained() {
+pub(crate) fn entries_following_a_snapshot_of_a_prefix_are_retained() {
     for (commit, last_included) in [(0, id(1, 2)), (0, id(3, 4)), (1, id(1, 2)), (3, id(1, 2)), (4, id(1, 2))]
     {
         let mut bench = follower(compacts(3), &[1, 1, 3, 3], commit);
@@ -221,7 +221,7 @@ fn entries_following_a_snapshot_of_a_prefix_are_retained() {
 /// What was compacted is committed, and so whoever leads has it: entries that join on before the snapshot are no
 /// conflict, and what is there stays.
 #[test]
-fn entries_that_join_on_before_the_snapshot_delete_nothing() {
+pub(crate) fn entries_that_join_on_before_the_snapshot_delete_nothing() {
     let mut bench = follower(compacts(3), &[1, 1, 3, 3], 2);
     take(&mut bench);
     bench.restart();
@@ -242,7 +242,7 @@ fn entries_that_join_on_before_the_snapshot_delete_nothing() {
 /// Figure 13: "Create new snapshot file if first chunk (offset is 0)", "Write data into snapshot file at given offset", "Reply
 /// and wait for more data chunks if done is false". Each row: the piece that comes, and what is wanted next.
 #[test]
-fn pieces_are_written_in_order_and_each_is_answered() {
+pub(crate) fn pieces_are_written_in_order_and_each_is_answered() {
     let mut bench = Bench::new(compacts(3));
     let snapshot = SnapshotId { last_included: id(3, 9), made_by: Incarnation(2) };
     for (offset, data, wanted) in
@@ -261,7 +261,7 @@ fn pieces_are_written_in_order_and_each_is_answered() {
 
 /// Figure 13: "Save snapshot file, discard any existing or partial snapshot with a smaller index".
 #[test]
-fn a_snapshot_with_a_larger_index_discards_a_partial_one() {
+pub(crate) fn a_snapshot_with_a_larger_index_discards_a_partial_one() {
     let mut bench = Bench::new(compacts(3));
     bench.hear(2, 3, piece(id(3, 5), 0, "abc", false));
     bench.hear(2, 3, piece(id(3, 9), 0, "state", true));
@@ -273,7 +273,7 @@ fn a_snapshot_with_a_larger_index_discards_a_partial_one() {
 
 /// Figure 13: "Reset state machine using snapshot contents": once no crash can take them away.
 #[test]
-fn the_state_machine_is_reset_when_the_snapshot_is_durable() {
+pub(crate) fn the_state_machine_is_reset_when_the_snapshot_is_durable() {
     let mut bench = Bench::new(compacts(3));
     bench.hear(2, 3, heartbeat());
     bench.hangs = true;
@@ -286,7 +286,7 @@ fn the_state_machine_is_reset_when_the_snapshot_is_durable() {
 
 /// A leader that is asked for more pieces sends them one by one, each once, until the follower has all; then entries.
 #[test]
-fn a_leader_sends_piece_after_piece_and_then_entries() {
+pub(crate) fn a_leader_sends_piece_after_piece_and_then_entries() {
     let mut bench = leader(compacts(3));
     bench.accepts(3, 0);
     let snapshot = ask(&mut bench);
