@@ -67,7 +67,10 @@ pub(crate) fn a_lease_needs_check_quorum() {
     let config = Config { check_quorum: false, ..leases() };
     let refused = Raft::new(config, Restored::default(), Time::ZERO).unwrap_err();
     assert_eq!(refused, ConfigError::LeaseWithoutCheckQuorum);
-    assert_eq!(refused.to_string(), "read_lease_ppm: leases need check_quorum");
+    assert_eq!(
+        refused.to_string(),
+        "read_lease_ppm: leases need check_quorum, which is off; set it, or no leases"
+    );
 }
 
 /// "a leader would need to expire its lease before transferring leadership", and gets no other: TimeoutNow may come
