@@ -236,8 +236,8 @@ pub enum ConfigError {
         /// The last entry that is missing.
         index: LogIndex,
     },
-    /// The log that was restored ends before the snapshot does.
-    SnapshotAhead {
+    /// The log that was restored does not have the entry that the snapshot ends with, nor begins after it.
+    SnapshotNotInLog {
         /// The last entry that the snapshot stands for.
         last_included: EntryId,
         /// The last entry of the log.
@@ -293,9 +293,9 @@ impl fmt::Display for ConfigError {
                     "restored log: entry {index} is neither in the log nor in a snapshot; the store is damaged"
                 )
             }
-            Self::SnapshotAhead { last_included, last } => write!(
+            Self::SnapshotNotInLog { last_included, last } => write!(
                 f,
-                "restored log: it ends with {last}, before {last_included}, where the snapshot does; the store is damaged"
+                "restored log: it ends with {last} and has no {last_included}, where the snapshot ends; the store is damaged"
             ),
             Self::TermBehind { term, last } => write!(
                 f,

@@ -52,8 +52,8 @@ impl Restored {
         if base.index > last_included.index {
             return Err(ConfigError::NoSnapshot { index: base.index });
         }
-        if last.index < last_included.index {
-            return Err(ConfigError::SnapshotAhead { last_included, last });
+        if !self.log.contains(last_included) {
+            return Err(ConfigError::SnapshotNotInLog { last_included, last });
         }
         if term < last.term {
             return Err(ConfigError::TermBehind { term, last });

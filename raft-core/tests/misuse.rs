@@ -135,7 +135,16 @@ fn a_disk_that_is_damaged_is_refused() {
         ),
         (
             Restored { hard_state: term(1), snapshot: snapshot(id(1, 2)), ..Restored::default() },
-            "restored log: it ends with 0@t0, before 2@t1, where the snapshot does; the store is damaged",
+            "restored log: it ends with 0@t0 and has no 2@t1, where the snapshot ends; the store is damaged",
+        ),
+        (
+            Restored {
+                hard_state: term(2),
+                snapshot: snapshot(id(1, 2)),
+                log: log(id(1, 1), &[id(2, 2)]),
+                partial: None,
+            },
+            "restored log: it ends with 2@t2 and has no 2@t1, where the snapshot ends; the store is damaged",
         ),
         (
             Restored { log: log(EntryId::ZERO, &[id(3, 1)]), ..Restored::default() },

@@ -141,7 +141,7 @@ pub(crate) fn a_snapshot_is_taken_when_the_log_reaches_a_fixed_size() {
 }
 
 /// §7: "writing a snapshot can take a significant amount of time, and we do not want this to delay normal operations." With
-/// "copy-on-write techniques [...] new updates can be accepted without impacting the snapshot being written."
+/// "copy-on-write techniques so that new updates can be accepted without impacting the snapshot being written."
 #[test]
 pub(crate) fn new_updates_are_accepted_while_a_snapshot_is_written() {
     let mut bench = leader(compacts(3));
