@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use raft_core::{
-    Chunk, Config, ConfigError, Effects, Entry, EntryId, GroupId, HardState, Incarnation, Input, Loaded,
-    LogIndex, LogOutline, NodeId, Payload, Raft, ReadId, Restored, Snapshot, SnapshotId, Term, Time,
-    Violation, WriteToken,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Config, ConfigError, Effects, Entry, EntryId,
+    Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, InstallSnapshotReply, Loaded,
+    LogIndex, LogOutline, Message, NodeId, Payload, Raft, ReadId, RequestVoteReply, Restored, Session,
+    Snapshot, SnapshotId, Term, Time, Violation, WriteToken,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -244,4 +245,119 @@ fn a_refusal_is_a_value() {
         refused(Config { append_window: 0, ..config() }),
         Err(ConfigError::NoWindow { field: "append_window" })
     );
+}
+
+/// The highest term and index that any server counts up to.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
+fn envelope(message: Message) -> Envelope {
+    Envelope {
+        cluster: ClusterId(1),
+        group: GroupId(0),
+        from: NodeId::new(2),
+        incarnation: Incarnation(2),
+        to: ME,
+        term: Term::new(3),
+        session: Session(7),
+        message,
+    }
+}
+
+fn append(prev_log: EntryId, ids: &[EntryId]) -> Envelope {
+    let entries = ids.iter().map(|&id| Entry::new(id, Payload::Noop)).collect();
+    envelope(Message::AppendEntries(AppendEntries { prev_log, entries, leader_commit: LogIndex::ZERO }))
+}
+
+fn piece(last_included: EntryId, chunk: Chunk) -> Envelope {
+    let id = SnapshotId { last_included, made_by: Incarnation(2) };
+    let snapshot = Snapshot { id, voters: Vec::new() };
+    envelope(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
+}
+
+/// Each row: what comes in, and whether it could come from a server of this cluster and group. What could not is dropped
+/// unread; what could may be refused, but is answered.
+#[test]
+fn what_no_server_can_have_said_is_dropped_unread() {
+    let sound = || append(EntryId::ZERO, &[id(1, 1)]);
+    let chunk = |offset, data: &'static str, done| Chunk::new(offset, data.into(), done);
+    let damaged = Chunk { checksum: 0, ..chunk(0, "x", true) };
+    for (comes, could) in [
+        (sound(), true),
+        (Envelope { cluster: ClusterId(2), ..sound() }, false),
+        (Envelope { group: GroupId(1), ..sound() }, false),
+        (Envelope { to: NodeId::new(3), ..sound() }, false),
+        (Envelope { from: ME, ..sound() }, false),
+        (Envelope { from: NodeId::new(9), ..sound() }, true),
+        (Envelope { term: Term::new(NUMBER_MAX), ..sound() }, true),
+        (Envelope { term: Term::new(NUMBER_MAX + 1), ..sound() }, false),
+        (append(id(3, 1), &[]), true),
+        (append(id(4, 1), &[]), false),
+        (append(id(3, NUMBER_MAX), &[]), true),
+        (append(id(3, NUMBER_MAX + 1), &[]), false),
+        (append(id(2, 1), &[id(2, 2), id(3, 3)]), true),
+        (append(id(2, 1), &[id(2, 3)]), false),
+        (append(id(2, 1), &[id(2, 1)]), false),
+        (append(id(2, 1), &[id(1, 2)]), false),
+        (append(id(2, 1), &[id(4, 2)]), false),
+        (append(id(2, 1), &[id(3, 2), id(2, 3)]), false),
+        (append(id(2, 1), &[id(2, 2), id(2, 4)]), false),
+        (piece(id(3, 9), chunk(0, "x", false)), true),
+        (piece(id(4, 9), chunk(0, "x", false)), false),
+        (piece(id(3, 0), chunk(0, "x", false)), false),
+        (piece(id(3, 1), chunk(0, "x", false)), true),
+        (piece(id(3, NUMBER_MAX), chunk(0, "x", false)), true),
+        (piece(id(3, NUMBER_MAX + 1), chunk(0, "x", false)), false),
+        (piece(id(3, 9), chunk(NUMBER_MAX, "x", false)), true),
+        (piece(id(3, 9), chunk(NUMBER_MAX + 1, "x", false)), false),
+        (piece(id(3, 9), chunk(0, "", false)), false),
+        (piece(id(3, 9), chunk(0, "", true)), true),
+        (piece(id(3, 9), damaged), false),
+    ] {
+        let mut raft =
+            Raft::new(Config { observe: true, ..config() }, Restored::default(), Time::ZERO).unwrap();
+        let (said, before) = (format!("{comes:?}"), raft.fingerprint());
+        let from = comes.from;
+        raft.step(Time::ZERO, Input::Receive(comes));
+        let Effects { write, events, .. } = raft.take_effects();
+        let dropped = events == [Event::StrangerDropped { from }];
+        assert_eq!((dropped, write.is_some()), (!could, could), "{said}");
+        assert_eq!(raft.fingerprint() == before, dropped, "{said}");
+    }
+}
+
+/// A leader that is told of entries that it does not have has lost them, or the follower is another's: it stops. Up to its
+/// last entry it goes on.
+#[test]
+fn an_acknowledgement_beyond_the_log_stops_the_leader() {
+    let reply = |index: u64, snapshot: bool| {
+        if snapshot {
+            let snapshot = SnapshotId { last_included: id(1, index), made_by: Incarnation(2) };
+            Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot })
+        } else {
+            let match_index = LogIndex::new(index);
+            Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index })
+        }
+    };
+    for (index, snapshot, stops) in [(1, false, false), (2, false, true), (1, true, false), (2, true, true)] {
+        let mut raft =
+            Raft::new(Config { pre_vote: false, ..config() }, Restored::default(), Time::ZERO).unwrap();
+        raft.step(raft.deadline(), Input::Tick);
+        let token = raft.take_effects().write.unwrap().token;
+        raft.step(Time::ZERO, Input::Persisted(token));
+        let asked = raft.take_effects().send.remove(0);
+        let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
+        let answer = |session, message| Envelope { term: Term::new(1), session, ..envelope(message) };
+        raft.step(Time::ZERO, Input::Receive(answer(asked.session, vote)));
+        let led = raft.take_effects();
+        let (token, session) = (led.write.unwrap().token, led.send[0].session);
+        raft.step(Time::ZERO, Input::Persisted(token));
+        raft.step(Time::ZERO, Input::Receive(answer(session, reply(index, snapshot))));
+        let violation = raft.take_effects().violation;
+        let (follower, match_index) = (NodeId::new(2), LogIndex::new(index));
+        assert_eq!(
+            violation,
+            stops.then_some(Violation::MatchBeyondLog { follower, match_index }),
+            "{index}"
+        );
+    }
 }
