@@ -20,6 +20,7 @@ impl Raft {
         let last = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
         let window = (self.config.append_window, self.config.append_window_bytes);
+        let window = if planted!(self, WindowIgnored) { (usize::MAX, usize::MAX) } else { window };
         for peer in progress {
             if planted!(self, PrevBelowSnapshot) {
                 peer.next_index = peer.next_index.max(self.log.base().index.next());
@@ -78,7 +79,10 @@ impl Raft {
         //    so the leader has it too (§7).
         let last_new = args.entries.last().map_or(args.prev_log.index, |entry| entry.id.index);
         let base = self.log.base();
-        if args.prev_log.index < base.index {
+        if args.prev_log.index < base.index && planted!(self, CompactedIsConflict) {
+            self.truncate(self.commit_index.next());
+            return Some(self.reject(leader, term, args.prev_log));
+        } else if args.prev_log.index < base.index {
             let covered = args.entries.partition_point(|entry| entry.id.index <= base.index);
             let contradicts = |entry: Entry| entry.id.index == base.index && entry.id != base;
             if args.entries.drain(..covered).any(contradicts) {
@@ -90,7 +94,9 @@ impl Raft {
         }
 
         // 3. Where an entry here conflicts with a new one, it and all after it go (§5.3).
-        if let Some(conflict) = self.log.first_conflict(&args.entries) {
+        let after = args.prev_log.index.max(self.commit_index).next();
+        let all = (planted!(self, AppendTruncates) && after <= self.log.last().index).then_some(after);
+        if let Some(conflict) = all.or_else(|| self.log.first_conflict(&args.entries)) {
             if conflict <= self.commit_index {
                 self.violate(Violation::CommittedEntryContradicted { leader, index: conflict });
                 return None;
@@ -105,7 +111,10 @@ impl Raft {
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to
         //    agree: up to the last new entry, not the last entry.
-        self.commit_to(args.leader_commit.min(last_new));
+        let last = self.log.last().index;
+        let checked = if planted!(self, UncheckedTailCommitted) { last } else { last_new };
+        self.commit_to(args.leader_commit.min(checked));
+        let last_new = if planted!(self, WholeLogAcknowledged) { last } else { last_new };
         self.observe(|| Event::AppendAccepted { leader, match_index: last_new });
         Some(AppendEntriesReply::Accepted { match_index: last_new })
     }
@@ -118,6 +127,7 @@ impl Raft {
         reply: &AppendEntriesReply,
     ) {
         let (base, last) = (self.log.base().index, self.log.last().index);
+        let refusal_counts = planted!(self, RefusalCounts);
         let shared = match *reply {
             AppendEntriesReply::Accepted { .. } => LogIndex::ZERO,
             AppendEntriesReply::Rejected { refused, .. } if planted!(self, BackUpByOne) => {
@@ -136,6 +146,9 @@ impl Raft {
                 if peer.accepted(match_index, base) {
                     self.observe(|| Event::MatchCounted { follower, match_index });
                 }
+            }
+            AppendEntriesReply::Rejected { hint, .. } if refusal_counts => {
+                peer.accepted(hint.index, base);
             }
             AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
@@ -170,7 +183,9 @@ impl Raft {
     fn truncate(&mut self, from: LogIndex) {
         self.log.truncate(from);
         let last = self.log.last();
-        self.disk.truncate(last);
+        if !planted!(self, WritesConfirmIndexes) {
+            self.disk.truncate(last);
+        }
         self.observe(|| Event::Truncated { from, last });
     }
 }

@@ -4,6 +4,7 @@ use crate::effects::Violation;
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::log::Found;
+use crate::planted::planted;
 use crate::snapshot::{Load, Snapshot};
 use crate::state::Raft;
 
@@ -14,7 +15,7 @@ impl Raft {
     /// All servers: if commitIndex > lastApplied, apply (§5.3). One batch at a time.
     pub(crate) fn take_committed(&mut self) -> Vec<Entry> {
         let durable = self.disk.durable().last.index;
-        let limit = if self.config.durable_state_machine {
+        let limit = if self.config.durable_state_machine && !planted!(self, AppliedBeforeDurable) {
             self.commit_index.min(durable)
         } else {
             self.commit_index
@@ -35,7 +36,10 @@ impl Raft {
             return Vec::new();
         }
         self.applying = true;
-        self.last_applied = entries.last().map_or(self.last_applied, |entry| entry.id.index);
+        let last = entries.last().map_or(self.last_applied, |entry| entry.id.index);
+        let bytes: usize = entries.iter().map(|entry| entry.payload.bytes().len()).sum();
+        let skips = planted!(self, PagesSkipped) && bytes > bytes_max / 2;
+        self.last_applied = if skips { limit } else { last };
         let to = self.last_applied;
         self.observe(|| Event::Applying { to });
         entries

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::effects::Owner;
 use crate::message::{Envelope, Message};
 use crate::planted::PlantedBug;
-use crate::types::{ClusterId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
+use crate::types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
+
+/// The longest that anything may be said to take: a year.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The largest piece of a snapshot.
 const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -112,6 +116,11 @@ impl Config {
         }
     }
 
+    /// Whose tokens this server's are.
+    pub(crate) const fn owner(&self) -> Owner {
+        Owner { group: (self.cluster, self.group), id: Some(self.id), seed: self.seed }
+    }
+
     /// An envelope from this server.
     pub(crate) const fn envelope(
         &self,
@@ -137,8 +146,17 @@ impl Config {
         if self.voters.is_empty() {
             return Err(ConfigError::NoVoters);
         }
-        if !self.voters.is_sorted_by(|a, b| a < b) {
-            return Err(ConfigError::VotersUnsorted);
+        if let Some((&first, &second)) = self.voters.iter().zip(&self.voters[1..]).find(|(a, b)| a >= b) {
+            return Err(ConfigError::VotersUnsorted { first, second });
+        }
+        for (field, value) in [
+            ("heartbeat", self.heartbeat),
+            ("election_timeout", shortest.max(longest)),
+            ("disk_patience", self.disk_patience),
+        ] {
+            if value > DURATION_MAX {
+                return Err(ConfigError::TooLong { field, value });
+            }
         }
         if self.heartbeat.is_zero() || shortest < self.heartbeat * 2 {
             return Err(ConfigError::HeartbeatTooSlow { heartbeat: self.heartbeat, shortest });
@@ -152,8 +170,12 @@ impl Config {
         if self.disk_patience.is_zero() {
             return Err(ConfigError::NoPatience);
         }
-        if self.append_window == 0 || self.append_window_bytes == 0 {
-            return Err(ConfigError::NoWindow);
+        for (field, value) in
+            [("append_window", self.append_window), ("append_window_bytes", self.append_window_bytes)]
+        {
+            if value == 0 {
+                return Err(ConfigError::NoWindow { field });
+            }
         }
         if !(1..=CHUNK_BYTES_MAX).contains(&self.snapshot_chunk_bytes) {
             return Err(ConfigError::ChunkSize { bytes: self.snapshot_chunk_bytes });
@@ -162,13 +184,25 @@ impl Config {
     }
 }
 
-/// Why a configuration makes no sense.
+/// Why a configuration makes no sense, or what was found on a disk. Each names the field, its value, and the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// There is nobody to vote.
     NoVoters,
     /// The voters are not in ascending order, or one is named twice.
-    VotersUnsorted,
+    VotersUnsorted {
+        /// One of them.
+        first: NodeId,
+        /// The one after it, which does not belong there.
+        second: NodeId,
+    },
+    /// A duration is so long that it must be a mistake, as of its unit.
+    TooLong {
+        /// Which.
+        field: &'static str,
+        /// What was given.
+        value: Duration,
+    },
     /// A follower would start an election between two heartbeats.
     HeartbeatTooSlow {
         /// The heartbeat.
@@ -188,7 +222,10 @@ pub enum ConfigError {
     /// With no time for its disk, no server would ever lead.
     NoPatience,
     /// With no message or no byte allowed on its way, nothing would ever be replicated.
-    NoWindow,
+    NoWindow {
+        /// Which field is 0.
+        field: &'static str,
+    },
     /// In pieces of this size no snapshot would ever arrive.
     ChunkSize {
         /// Bytes of one piece.
@@ -199,13 +236,39 @@ pub enum ConfigError {
         /// The last entry that is missing.
         index: LogIndex,
     },
+    /// The log that was restored does not have the entry that the snapshot ends with, nor begins after it.
+    SnapshotNotInLog {
+        /// The last entry that the snapshot stands for.
+        last_included: EntryId,
+        /// The last entry of the log.
+        last: EntryId,
+    },
+    /// The term that was restored is lower than that of an entry: a vote may have been forgotten with it.
+    TermBehind {
+        /// The term.
+        term: Term,
+        /// The entry.
+        last: EntryId,
+    },
+    /// A term or an index that was restored is none that a cluster can have counted up to.
+    BeyondCounting {
+        /// The term.
+        term: Term,
+        /// The last entry of the log.
+        last: EntryId,
+    },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoVoters => write!(f, "voters: name at least one server"),
-            Self::VotersUnsorted => write!(f, "voters: sort them and name each server once"),
+            Self::NoVoters => write!(f, "voters: there are none; name at least one server"),
+            Self::VotersUnsorted { first, second } => {
+                write!(f, "voters: {first} comes before {second}; sort them and name each server once")
+            }
+            Self::TooLong { field, value } => {
+                write!(f, "{field}: {value:?} is too long; give at most a year, {DURATION_MAX:?}")
+            }
             Self::HeartbeatTooSlow { heartbeat, shortest } => write!(
                 f,
                 "heartbeat: {heartbeat:?} must be above zero and at most half the shortest election timeout, {shortest:?}"
@@ -213,12 +276,14 @@ impl fmt::Display for ConfigError {
             Self::TimeoutsBackward { shortest, longest } => {
                 write!(
                     f,
-                    "election_timeout: the longest, {longest:?}, is shorter than the shortest, {shortest:?}"
+                    "election_timeout: the longest, {longest:?}, is shorter than the shortest, {shortest:?}; the shortest comes first"
                 )
             }
-            Self::LeaseWithoutCheckQuorum => write!(f, "read_lease_ppm: leases need check_quorum"),
-            Self::NoPatience => write!(f, "disk_patience: allow the disk some time"),
-            Self::NoWindow => write!(f, "append_window, append_window_bytes: allow something on its way"),
+            Self::LeaseWithoutCheckQuorum => {
+                write!(f, "read_lease_ppm: leases need check_quorum, which is off; set it, or no leases")
+            }
+            Self::NoPatience => write!(f, "disk_patience: 0 is no time; allow the disk some, as a second"),
+            Self::NoWindow { field } => write!(f, "{field}: 0 replicates nothing; allow at least 1"),
             Self::ChunkSize { bytes } => {
                 write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")
             }
@@ -228,6 +293,18 @@ impl fmt::Display for ConfigError {
                     "restored log: entry {index} is neither in the log nor in a snapshot; the store is damaged"
                 )
             }
+            Self::SnapshotNotInLog { last_included, last } => write!(
+                f,
+                "restored log: it ends with {last} and has no {last_included}, where the snapshot ends; the store is damaged"
+            ),
+            Self::TermBehind { term, last } => write!(
+                f,
+                "restored term: {term} is lower than that of entry {last}; the store is damaged, and a vote may be lost"
+            ),
+            Self::BeyondCounting { term, last } => write!(
+                f,
+                "restored term and log: nobody has counted up to {term} or {last}; the store is damaged"
+            ),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
-use crate::effects::WriteToken;
+use crate::effects::{Owner, WriteToken};
 use crate::message::{AppendEntriesReply, Envelope, Message};
 use crate::state::HardState;
 use crate::types::{EntryId, LogIndex, Term, Time};
@@ -13,6 +13,7 @@ use crate::types::{EntryId, LogIndex, Term, Time};
 /// are confirmed in that order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
+    owner: Owner,
     given: u64,
     confirmed: u64,
     in_flight: VecDeque<InFlight>,
@@ -44,9 +45,9 @@ struct InFlight {
 }
 
 impl Disk {
-    pub(crate) fn new(hard_state: HardState, last: EntryId) -> Self {
+    pub(crate) fn new(owner: Owner, hard_state: HardState, last: EntryId) -> Self {
         let durable = Durable { hard_state, last };
-        Self { durable, hard_state_given: hard_state, ..Self::default() }
+        Self { owner, durable, hard_state_given: hard_state, ..Self::default() }
     }
 
     pub(crate) const fn durable(&self) -> Durable {
@@ -81,7 +82,7 @@ impl Disk {
         }
         let confirms = Durable { hard_state, last };
         self.in_flight.push_back(InFlight { sequence: self.given, given_at: now, confirms });
-        WriteToken { sequence: self.given }
+        WriteToken { owner: self.owner, sequence: self.given }
     }
 
     /// The log was truncated in memory: nothing past `last` can be confirmed by what was given so far.
@@ -94,10 +95,10 @@ impl Disk {
         }
     }
 
-    /// A write is durable. False if it is not the next one.
+    /// A write is durable. False if it is not the next one of this server.
     pub(crate) fn confirm(&mut self, token: &WriteToken) -> bool {
         match self.in_flight.pop_front() {
-            Some(write) if write.sequence == token.sequence => {
+            Some(write) if write.sequence == token.sequence && self.owner == token.owner => {
                 self.confirmed = write.sequence;
                 self.durable = write.confirms;
                 true
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn truncation_takes_back_what_was_durable() {
-        let mut disk = Disk::new(HardState::default(), id(1, 8));
+        let mut disk = Disk::new(Owner::default(), HardState::default(), id(1, 8));
         disk.truncate(id(1, 5));
         assert_eq!(disk.durable().last, id(1, 5));
     }

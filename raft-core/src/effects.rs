@@ -5,9 +5,19 @@ use crate::event::Event;
 use crate::message::Envelope;
 use crate::snapshot::{Load, Part, Snapshot};
 use crate::state::HardState;
-use crate::types::{EntryId, LogIndex, NodeId, ReadId, Term};
+use crate::types::{ClusterId, EntryId, GroupId, LogIndex, NodeId, ReadId, Term};
 
-/// What has to be done now. Nothing in it waits for anything else in it: what must wait for the disk
+/// What has to be done now, and must not be forgotten:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # let id = raft_core::NodeId::new(1);
+/// # let (config, now) = (raft_core::Config::new(id, vec![id]), raft_core::Time::ZERO);
+/// # let mut raft = raft_core::Raft::new(config, Default::default(), now).unwrap();
+/// raft.take_effects(); // error: unused `Effects` that must be used
+/// ```
+///
+/// Nothing in it waits for anything else in it: what must wait for the disk
 /// is held back inside the core until [`Input::Persisted`](crate::Input::Persisted) has come, so
 /// `write` and `send` may be carried out at the same time and in any order.
 #[derive(Debug, Default)]
@@ -43,6 +53,7 @@ pub struct Effects {
 
 /// What became of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "whoever asked waits for it"]
 pub struct Read {
     /// Which.
     pub id: ReadId,
@@ -101,11 +112,56 @@ pub struct Batch {
 }
 
 /// The right to say that a write is durable. There is one for each write, it cannot be made or copied
-/// outside the core, and it is used up by saying so.
+/// outside the core, and it is used up by saying so. One of another server, or of another group, is refused
+/// ([`Violation::WriteOutOfOrder`]).
+///
+/// ```
+/// # use raft_core::{Input, Raft, Time, Write};
+/// # fn write_and_sync(_: &raft_core::Batch) {}
+/// fn persist(raft: &mut Raft, now: Time, write: Write) {
+///     write_and_sync(&write.batch);
+///     raft.step(now, Input::Persisted(write.token));
+/// }
+/// ```
+///
+/// It is not made:
+///
+/// ```compile_fail,E0451
+/// # let (owner, sequence) = Default::default();
+/// let token = raft_core::WriteToken { owner, sequence };
+/// ```
+///
+/// Nor copied:
+///
+/// ```compile_fail,E0599
+/// # use raft_core::WriteToken;
+/// fn copy(token: &WriteToken) -> WriteToken {
+///     token.clone()
+/// }
+/// ```
+///
+/// Nor used twice:
+///
+/// ```compile_fail,E0382
+/// # use raft_core::{Input, Raft, Time, WriteToken};
+/// fn confirm(raft: &mut Raft, now: Time, token: WriteToken) {
+///     raft.step(now, Input::Persisted(token));
+///     raft.step(now, Input::Persisted(token));
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a write that is never confirmed keeps its votes and acknowledgements for ever"]
 pub struct WriteToken {
+    pub(crate) owner: Owner,
     pub(crate) sequence: u64,
+}
+
+/// Whose tokens they are: one server of one group, in one life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) group: (ClusterId, GroupId),
+    pub(crate) id: Option<NodeId>,
+    pub(crate) seed: u64,
 }
 
 /// A contradiction of what is committed or elected, which no message and no crash can cause in a

@@ -117,6 +117,7 @@ impl Raft {
     ) {
         let now = self.now;
         let (base, last) = (self.log.base().index, self.log.last().index);
+        let sticks = planted!(self, StuckAfterSnapshot);
         let Some(peer) = self.hear(follower, session) else { return };
         match *reply {
             InstallSnapshotReply::Received { snapshot, offset } => peer.chunk_received(snapshot, offset, now),
@@ -124,6 +125,8 @@ impl Raft {
                 let match_index = snapshot.last_included.index;
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
             }
+            InstallSnapshotReply::Installed { snapshot }
+                if sticks && snapshot.last_included.index == last => {}
             InstallSnapshotReply::Installed { snapshot } => {
                 let match_index = snapshot.last_included.index;
                 if peer.accepted(match_index, base) {

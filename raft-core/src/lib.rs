@@ -33,51 +33,84 @@
 //!
 //! # Three servers in memory
 //!
+//! A whole cluster: disks and state machines that are vectors, and messages that are carried by hand.
+//!
 //! ```
 //! use std::collections::VecDeque;
 //! use std::time::Duration;
-//! use raft_core::{Config, Entry, Input, NodeId, Payload, Raft, Restored, RoleName, Time};
+//! use raft_core::{Config, Entry, Envelope, Input, NodeId, Payload, Raft, RoleName, Stored, Time};
 //!
-//! let ids: Vec<NodeId> = (1..=3).map(NodeId::new).collect();
-//! let mut servers: Vec<Raft> = ids
-//!     .iter()
-//!     .map(|&id| Raft::new(Config::new(id, ids.clone()), Restored::default(), Time::ZERO).unwrap())
-//!     .collect();
-//! let mut applied: Vec<Vec<Entry>> = vec![Vec::new(); 3];
-//! let mut network = VecDeque::new();
-//! let mut now = Time::ZERO;
-//! let mut proposed = false;
+//! struct Server {
+//!     raft: Raft,
+//!     disk: Stored,
+//!     applied: Vec<Entry>,
+//! }
 //!
-//! while applied.iter().any(|log| log.len() < 2) {
-//!     now = now.after(Duration::from_millis(1));
-//!     for server in 0..3 {
-//!         servers[server].step(now, Input::Tick);
+//! impl Server {
+//!     fn new(id: NodeId, voters: &[NodeId]) -> Self {
+//!         let disk = Stored::default();
+//!         let config = Config::new(id, voters.to_vec());
+//!         let raft = Raft::new(config, disk.restored(), Time::ZERO).expect("a sound configuration");
+//!         Self { raft, disk, applied: Vec::new() }
 //!     }
-//!     while let Some(envelope) = network.pop_front() {
-//!         let envelope: raft_core::Envelope = envelope;
-//!         let receiver = envelope.to.get() as usize - 1;
-//!         servers[receiver].step(now, Input::Receive(envelope));
-//!     }
-//!     for (server, log) in servers.iter_mut().zip(&mut applied) {
-//!         if server.role() == RoleName::Leader && !proposed {
-//!             server.propose("x = 1".into()).unwrap();
-//!             proposed = true;
+//!
+//!     /// Tells the server what came in and does what it asks for, until it asks for nothing more. What
+//!     /// it has to say to others is returned.
+//!     fn step(&mut self, now: Time, input: Input) -> Vec<Envelope> {
+//!         let mut inputs = VecDeque::from([input]);
+//!         let mut said = Vec::new();
+//!         while let Some(input) = inputs.pop_front() {
+//!             self.raft.step(now, input);
+//!             let effects = self.raft.take_effects();
+//!             said.extend(effects.send);
+//!             if let Some(write) = effects.write {
+//!                 // Whoever has a real disk waits here until the batch is durable. What must not be
+//!                 // said before, such as a vote, is in `send` after the token has been given back.
+//!                 self.disk.apply(write.batch);
+//!                 inputs.push_back(Input::Persisted(write.token));
+//!             }
+//!             if !effects.apply.is_empty() {
+//!                 self.applied.extend(effects.apply);
+//!                 inputs.push_back(Input::Applied);
+//!             }
 //!         }
-//!         let effects = server.take_effects();
-//!         network.extend(effects.send);
-//!         if let Some(write) = effects.write {
-//!             // A real driver writes `write.batch` to a disk and waits until it is durable.
-//!             server.step(now, Input::Persisted(write.token));
-//!         }
-//!         if !effects.apply.is_empty() {
-//!             log.extend(effects.apply);
-//!             server.step(now, Input::Applied);
-//!         }
+//!         said
 //!     }
 //! }
-//! // The leader's no-op, then the command: the same on all three.
-//! assert_eq!(applied[0][1].payload, Payload::Command("x = 1".into()));
-//! assert!(applied.iter().all(|log| *log == applied[0]));
+//!
+//! /// Carries messages until nobody has anything to say.
+//! fn deliver(servers: &mut [Server], now: Time, said: Vec<Envelope>) {
+//!     let mut network = VecDeque::from(said);
+//!     while let Some(envelope) = network.pop_front() {
+//!         let to = servers.iter_mut().find(|server| server.raft.id() == envelope.to).unwrap();
+//!         network.extend(to.step(now, Input::Receive(envelope)));
+//!     }
+//! }
+//!
+//! let ids = [1, 2, 3].map(NodeId::new);
+//! let mut servers = ids.map(|id| Server::new(id, &ids));
+//!
+//! // Nobody hears of a leader, and n1 is the first to lose patience: it is elected.
+//! let now = servers[0].raft.deadline();
+//! let said = servers[0].step(now, Input::Tick);
+//! deliver(&mut servers, now, said);
+//! assert_eq!(servers[0].raft.role(), RoleName::Leader);
+//!
+//! // A client asks it for a command. With n2's or n3's acknowledgement that is committed, and applied here.
+//! let id = servers[0].raft.propose("x = 1".into()).expect("n1 leads");
+//! let said = servers[0].step(now, Input::Tick);
+//! deliver(&mut servers, now, said);
+//! assert_eq!(servers[0].applied.last().unwrap().id, id);
+//!
+//! // The others hear that it is committed with the next heartbeat.
+//! let now = now.after(Duration::from_millis(50));
+//! let said = servers[0].step(now, Input::Tick);
+//! deliver(&mut servers, now, said);
+//! for server in &servers {
+//!     // The leader's no-op, then the command: the same on all three.
+//!     assert_eq!(server.applied, servers[0].applied);
+//!     assert_eq!(server.applied[1].payload, Payload::Command("x = 1".into()));
+//! }
 //! ```
 //!
 //! # What is not here yet
@@ -100,6 +133,8 @@ mod install_snapshot;
 mod lease;
 mod log;
 mod message;
+#[cfg(doctest)]
+mod must_use;
 #[cfg(feature = "tokio")]
 pub mod node;
 mod outline;

@@ -120,6 +120,39 @@ pub enum PlantedBug {
     /// A restart or a new term makes a server forget which leader it has just acknowledged.
     #[cfg(feature = "planted-bugs")]
     PromiseForgotten,
+    /// Whatever follows what an append joins on to goes, though it is the same (§5.3, rule 3 taken too far).
+    #[cfg(feature = "planted-bugs")]
+    AppendTruncates,
+    /// What joins on before the snapshot is taken for a conflict, and the log after it goes (§7).
+    #[cfg(feature = "planted-bugs")]
+    CompactedIsConflict,
+    /// A follower commits what the leader has, up to the end of its own log, checked or not (§5.3, rule 5).
+    #[cfg(feature = "planted-bugs")]
+    UncheckedTailCommitted,
+    /// A follower acknowledges the end of its own log, and not that of the new entries.
+    #[cfg(feature = "planted-bugs")]
+    WholeLogAcknowledged,
+    /// A leader takes the hint of a refusal for an acknowledgement.
+    #[cfg(feature = "planted-bugs")]
+    RefusalCounts,
+    /// A write that is done makes indexes durable, whatever has taken the place of its entries meanwhile.
+    #[cfg(feature = "planted-bugs")]
+    WritesConfirmIndexes,
+    /// A state machine that keeps what it applies is given what the log may yet lose.
+    #[cfg(feature = "planted-bugs")]
+    AppliedBeforeDurable,
+    /// What does not fit into one batch of committed entries is never applied.
+    #[cfg(feature = "planted-bugs")]
+    PagesSkipped,
+    /// A leader sends on, however much is on its way.
+    #[cfg(feature = "planted-bugs")]
+    WindowIgnored,
+    /// A follower whose snapshot ends where the log does is still sent it, and no entries.
+    #[cfg(feature = "planted-bugs")]
+    StuckAfterSnapshot,
+    /// A server that starts again waits for a leader a hundred times as long.
+    #[cfg(feature = "planted-bugs")]
+    RestartWaitsLong,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -143,7 +176,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 32] = [
+    pub const ALL: [(&'static str, Self); 43] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -176,5 +209,16 @@ impl PlantedBug {
         ("lease-through-transfer", Self::LeaseThroughTransfer),
         ("lease-judged-early", Self::LeaseJudgedEarly),
         ("promise-forgotten", Self::PromiseForgotten),
+        ("append-truncates", Self::AppendTruncates),
+        ("compacted-is-conflict", Self::CompactedIsConflict),
+        ("unchecked-tail-committed", Self::UncheckedTailCommitted),
+        ("whole-log-acknowledged", Self::WholeLogAcknowledged),
+        ("refusal-counts", Self::RefusalCounts),
+        ("writes-confirm-indexes", Self::WritesConfirmIndexes),
+        ("applied-before-durable", Self::AppliedBeforeDurable),
+        ("pages-skipped", Self::PagesSkipped),
+        ("window-ignored", Self::WindowIgnored),
+        ("stuck-after-snapshot", Self::StuckAfterSnapshot),
+        ("restart-waits-long", Self::RestartWaitsLong),
     ];
 }

@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::reads::Reads;
 use crate::rng::Rng;
+use crate::rules::NUMBER_MAX;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
 use crate::transfer::Transfer;
@@ -41,6 +42,27 @@ pub struct Restored {
     pub partial: Option<Partial>,
     /// The ids of the entries of the log. Their payloads are read when they are needed.
     pub log: LogOutline,
+}
+
+impl Restored {
+    /// Whether a server can have written all of it.
+    fn check(&self) -> Result<(), ConfigError> {
+        let (term, base, last) = (self.hard_state.current_term, self.log.base(), self.log.last());
+        let last_included = self.snapshot.as_ref().map_or(EntryId::ZERO, |whole| whole.id.last_included);
+        if base.index > last_included.index {
+            return Err(ConfigError::NoSnapshot { index: base.index });
+        }
+        if !self.log.contains(last_included) {
+            return Err(ConfigError::SnapshotNotInLog { last_included, last });
+        }
+        if term < last.term {
+            return Err(ConfigError::TermBehind { term, last });
+        }
+        if term.get() > NUMBER_MAX || last.index.get() > NUMBER_MAX {
+            return Err(ConfigError::BeyondCounting { term, last });
+        }
+        Ok(())
+    }
 }
 
 /// The beginning of a snapshot: pieces without gaps from its first one on, but not all.
@@ -122,18 +144,16 @@ impl Raft {
     /// The configuration makes no sense, or something is missing between snapshot and log.
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
+        restored.check()?;
         let Restored { hard_state, snapshot, partial, log } = restored;
         let snapshot_index = snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
-        if log.base().index > snapshot_index {
-            return Err(ConfigError::NoSnapshot { index: log.base().index });
-        }
         let log = Log::restored(log);
         let mut raft = Self {
             rng: Rng::new(config.seed),
-            config,
             current_term: hard_state.current_term,
             voted_for: hard_state.voted_for,
-            disk: Disk::new(hard_state, log.last()),
+            disk: Disk::new(config.owner(), hard_state, log.last()),
+            config,
             log,
             // What a snapshot stands for is committed.
             commit_index: snapshot_index,
@@ -154,6 +174,9 @@ impl Raft {
             raft.log = Log::restored(without_base_term(raft.log.outline()));
         }
         raft.reset_election_timer();
+        if planted!(raft, RestartWaitsLong) && raft.current_term > Term::default() {
+            raft.timer = now.after(raft.config.election_timeout.1 * 100);
+        }
         Ok(raft)
     }
 

@@ -87,6 +87,15 @@ fn planted_bugs_are_found() {
                 &["leader-completeness", "state-machine", "self-check", "no agreement"]
             }
             PlantedBug::LeaderTwice => &["election-safety"],
+            PlantedBug::AppendTruncates | PlantedBug::CompactedIsConflict => {
+                &["durable-before-ack", "leader-completeness", "no agreement"]
+            }
+            PlantedBug::WholeLogAcknowledged | PlantedBug::RefusalCounts => {
+                &["durable-before-ack", "self-check", "no agreement"]
+            }
+            PlantedBug::UncheckedTailCommitted => &["state-machine"],
+            PlantedBug::WritesConfirmIndexes => &["durable-before-ack"],
+            PlantedBug::RestartWaitsLong => &["no agreement"],
             PlantedBug::AckBeforeSync => &["durable-before-ack"],
             PlantedBug::PrevBelowSnapshot | PlantedBug::LowerTermUnanswered => &["no agreement"],
             PlantedBug::AppendJudgedByDurableTerm => &["self-check"],
@@ -97,7 +106,7 @@ fn planted_bugs_are_found() {
             | PlantedBug::ReadIndexNotChecked
             | PlantedBug::LeaseNotShortened
             | PlantedBug::LeaseJudgedEarly => &["stale-read"],
-            // `tests/script` finds these, or a plan.
+            // `tests/script` and `tests/paper` find these, or a plan.
             PlantedBug::FixedTimeout
             | PlantedBug::PreVoteKeepsLowerTerm
             | PlantedBug::VotesDisturbLeaders
@@ -111,7 +120,11 @@ fn planted_bugs_are_found() {
             | PlantedBug::TimerNotResetBySnapshot
             | PlantedBug::BackUpByOne
             | PlantedBug::HeartbeatsWithoutEntries
-            | PlantedBug::StaleTail => continue,
+            | PlantedBug::StaleTail
+            | PlantedBug::AppliedBeforeDurable
+            | PlantedBug::PagesSkipped
+            | PlantedBug::WindowIgnored
+            | PlantedBug::StuckAfterSnapshot => continue,
         };
         let found = |seed| match World::new(seed, Some(bug), Judges::figure3).run() {
             Err(wrong) => Some((seed, wrong.name(), wrong.to_string())),
@@ -136,7 +149,12 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         PlantedBug::VoteCountedTwice => &["HandlePreVoteResponse", "HandleRequestVoteResponse"],
         PlantedBug::VoteAskedBeforePersisted => &["HandleRequestVoteRequest", "UpdateTerm"],
         PlantedBug::LeaderTwice => &["BecomeLeader"],
-        PlantedBug::CommitByCounting => &["AdvanceCommitIndex"],
+        PlantedBug::CommitByCounting | PlantedBug::RefusalCounts => &["AdvanceCommitIndex"],
+        PlantedBug::AppendTruncates
+        | PlantedBug::CompactedIsConflict
+        | PlantedBug::UncheckedTailCommitted
+        | PlantedBug::WholeLogAcknowledged => &["HandleAppendEntriesRequest"],
+        PlantedBug::WritesConfirmIndexes => &["HandleAppendEntriesResponse", "Persist"],
         PlantedBug::AckBeforeSync => &["HandleAppendEntriesResponse", "UpdateTerm"],
         PlantedBug::ReplyOfOldTerm => &["HandleRequestVoteResponse", "HandleAppendEntriesResponse"],
         PlantedBug::AppendJudgedByDurableTerm => &["HandleAppendEntriesRequest"],
@@ -164,7 +182,12 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::LeaseNotShortened
         | PlantedBug::LeaseThroughTransfer
         | PlantedBug::LeaseJudgedEarly
-        | PlantedBug::PromiseForgotten => &[],
+        | PlantedBug::PromiseForgotten
+        | PlantedBug::AppliedBeforeDurable
+        | PlantedBug::PagesSkipped
+        | PlantedBug::WindowIgnored
+        | PlantedBug::StuckAfterSnapshot
+        | PlantedBug::RestartWaitsLong => &[],
     }
 }
 

@@ -13,6 +13,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 /// Asks a node. Cheap to clone; any number may ask at once.
 #[derive(Clone, Debug)]
+#[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
 }

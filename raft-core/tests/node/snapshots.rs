@@ -1,7 +1,7 @@
 //! Snapshots on nodes: taken beside all else, sent to who lags, and what becomes of those who wait (§7).
 
 use super::*;
-use raft_core::{Batch, Entry, EntryId, LogIndex, Payload, Term};
+use raft_core::{Batch, Entry, EntryId, HardState, LogIndex, Payload, Term};
 
 impl Cluster {
     /// Cuts one node off, or nobody.
@@ -130,7 +130,8 @@ async fn a_durable_state_machine_goes_on_where_it_was() {
         Entry::new(id, Payload::Command("old".into()))
     };
     let mut store = QuickStore::default();
-    store.stored.apply(Batch { entries: (1..=5).map(entry).collect(), ..Batch::default() });
+    let hard_state = Some(HardState { current_term: Term::new(1), voted_for: None });
+    store.stored.apply(Batch { hard_state, entries: (1..=5).map(entry).collect(), ..Batch::default() });
     let config = Config { durable_state_machine: true, ..config(id, &[id]) };
     let raft = Raft::new(config, store.stored.restored(), Time::ZERO).unwrap();
     let machine = Counter { count: 3, durable: LogIndex::new(3), ..Counter::default() };

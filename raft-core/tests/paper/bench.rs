@@ -1,12 +1,15 @@
 //! One server, and a test that is all the others.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use raft_core::{
     AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
     Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
-    Message, NodeId, Payload, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome, RequestVote,
-    RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Write,
+    Message, NodeId, Payload, PlantedBug, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome,
+    RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
+    Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
@@ -27,12 +30,28 @@ pub(crate) struct Bench {
     pub(crate) hung: Vec<Write>,
     /// How many writes there were.
     pub(crate) writes: usize,
+    /// What has been written, those that hang included.
+    pub(crate) disk: Stored,
+    /// The conversation that it leads.
+    pub(crate) session: Session,
+    /// What the state machine was given.
+    pub(crate) applied: Vec<EntryId>,
+    /// The snapshots that the state machine was to become.
+    pub(crate) restored: Vec<SnapshotId>,
+    /// The snapshot that it is to take.
+    pub(crate) taking: Option<Snapshot>,
+    pub(crate) violation: Option<Violation>,
+}
+
+thread_local! {
+    /// The bug that servers of this test have.
+    pub(crate) static PLANTED: Cell<Option<PlantedBug>> = const { Cell::new(None) };
 }
 
 /// The usual configuration of n1 among so many voters.
 pub(crate) fn config(size: u64) -> Config {
     let config = Config::new(ME, (1..=size).map(NodeId::new).collect());
-    Config { observe: true, ..config }
+    Config { observe: true, planted: PLANTED.get(), ..config }
 }
 
 impl Bench {
@@ -48,9 +67,37 @@ impl Bench {
         let entry = |(&term, index)| Entry::new(id(term, index), Payload::Noop);
         let entries = terms.iter().zip(1..).map(entry).collect();
         disk.apply(Batch { hard_state, entries, ..Batch::default() });
+        Self::with_disk(config, disk)
+    }
+
+    /// Starts with what is on this disk.
+    pub(crate) fn with_disk(config: Config, disk: Stored) -> Self {
         let raft = Raft::new(config, disk.restored(), Time::ZERO).unwrap();
-        let (said, events, reads, hung) = Default::default();
-        Self { raft, now: Time::ZERO, said, events, reads, busy: false, hangs: false, hung, writes: 0 }
+        let (said, events, reads, hung, session) = Default::default();
+        let (applied, restored, taking, violation) = Default::default();
+        let (now, busy, hangs, writes) = (Time::ZERO, false, false, 0);
+        Self {
+            raft,
+            now,
+            said,
+            events,
+            reads,
+            busy,
+            hangs,
+            hung,
+            writes,
+            disk,
+            session,
+            applied,
+            restored,
+            taking,
+            violation,
+        }
+    }
+
+    /// Crashes when all is written, and starts again.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::with_disk(self.raft.config().clone(), self.disk.clone());
     }
 
     /// Starts in this term and becomes this, with no more than it takes: a candidate in the next term, a
@@ -153,23 +200,79 @@ impl Bench {
     }
 
     pub(crate) fn step(&mut self, input: Input) {
-        self.raft.step(self.now, input);
-        loop {
-            let Effects { write, send, apply, reads, events, .. } = self.raft.take_effects();
-            self.reads.extend(reads);
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.raft.step(self.now, input);
+            let effects = self.raft.take_effects();
+            let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } =
+                effects;
+            let leads = |said: &&Envelope| matches!(said.message, Message::AppendEntries(_));
+            self.session = send.iter().find(leads).map_or(self.session, |said| said.session);
             self.said.extend(send);
+            self.reads.extend(reads);
             self.events.extend(events);
             self.writes += usize::from(write.is_some());
-            match write {
-                Some(write) if self.hangs => self.hung.push(write),
-                Some(write) => self.raft.step(self.now, Input::Persisted(write.token)),
-                None if apply.is_empty() || self.busy => return,
-                None => {}
+            if let Some(write) = write {
+                self.disk.apply(write.batch.clone());
+                if self.hangs {
+                    self.hung.push(write);
+                } else {
+                    inputs.push_back(Input::Persisted(write.token));
+                }
             }
-            if !apply.is_empty() && !self.busy {
-                self.raft.step(self.now, Input::Applied);
+            inputs.extend(load.iter().map(|load| Input::Loaded(self.disk.load(load))));
+            if (!apply.is_empty() || restore.is_some()) && !self.busy {
+                inputs.push_back(Input::Applied);
             }
+            self.applied.extend(apply.iter().map(|entry| entry.id));
+            self.restored.extend(restore.map(|snapshot| snapshot.id));
+            self.taking = take_snapshot.or(self.taking.take());
+            self.violation = violation.or(self.violation.take());
         }
+    }
+
+    /// A client asks for a command.
+    pub(crate) fn propose(&mut self, command: &'static str) {
+        self.raft.propose(command.into()).unwrap();
+        self.step(Input::Tick);
+    }
+
+    /// A follower says that its log is this leader's up to here, and durable.
+    pub(crate) fn accepts(&mut self, follower: u64, match_index: u64) {
+        let match_index = LogIndex::new(match_index);
+        self.replies(follower, AppendEntriesReply::Accepted { match_index });
+    }
+
+    /// A follower says that it does not have an entry, and what it has.
+    pub(crate) fn refuses(&mut self, follower: u64, refused: EntryId, hint: EntryId) {
+        self.replies(follower, AppendEntriesReply::Rejected { refused, hint });
+    }
+
+    fn replies(&mut self, follower: u64, reply: AppendEntriesReply) {
+        let reply = Message::AppendEntriesReply(reply);
+        let reply = envelope(follower, self.raft.current_term().get(), reply);
+        self.step(Input::Receive(Envelope { session: self.session, ..reply }));
+    }
+
+    /// What it last sent to this follower of its log.
+    pub(crate) fn last_append(&self, follower: u64) -> AppendEntries {
+        match self.last_said(follower, "append").map(|said| &said.message) {
+            Some(Message::AppendEntries(args)) => args.clone(),
+            other => panic!("no entries were sent: {other:?}"),
+        }
+    }
+
+    /// What it last answered to AppendEntries, if it did.
+    pub(crate) fn last_reply(&self) -> Option<AppendEntriesReply> {
+        let reply = |said: &Envelope| {
+            if let Message::AppendEntriesReply(reply) = &said.message { Some(reply.clone()) } else { None }
+        };
+        self.said.iter().rev().find_map(reply)
+    }
+
+    /// The terms of the entries that it has written.
+    pub(crate) fn log(&self) -> Vec<u64> {
+        self.disk.entries().iter().map(|entry| entry.id.term.get()).collect()
     }
 
     /// What it said, in short: to whom, under which term, and of which kind.
@@ -209,14 +312,25 @@ pub(crate) const fn pre_vote(last_log: EntryId) -> Message {
     Message::PreVote(PreVote { last_log })
 }
 
-pub(crate) const fn heartbeat() -> Message {
-    let entries = Vec::new();
-    Message::AppendEntries(AppendEntries { prev_log: EntryId::ZERO, entries, leader_commit: LogIndex::ZERO })
+pub(crate) fn heartbeat() -> Message {
+    append(EntryId::ZERO, &[], 0)
+}
+
+/// Entries of these terms, after `prev_log`.
+pub(crate) fn append(prev_log: EntryId, terms: &[u64], leader_commit: u64) -> Message {
+    let entry = |(&term, index)| Entry::new(id(term, index), Payload::Noop);
+    let entries = terms.iter().zip(prev_log.index.get() + 1..).map(entry).collect();
+    Message::AppendEntries(AppendEntries { prev_log, entries, leader_commit: LogIndex::new(leader_commit) })
 }
 
 /// The only piece of a snapshot of one entry.
 pub(crate) fn snapshot() -> Message {
-    let id = SnapshotId { last_included: id(1, 1), made_by: Incarnation(2) };
+    piece(id(1, 1), 0, "x", true)
+}
+
+/// A piece of n2's snapshot of all up to this entry.
+pub(crate) fn piece(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Message {
+    let id = SnapshotId { last_included, made_by: Incarnation(2) };
     let snapshot = Snapshot { id, voters: Vec::new() };
-    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(0, "x".into(), true) })
+    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(offset, data.into(), done) })
 }

@@ -20,7 +20,7 @@ fn leases() -> Config {
 /// start + election timeout / clock drift bound". Until then, and not a nanosecond longer; start is when the
 /// round was sent.
 #[test]
-fn a_lease_lasts_for_the_election_timeout_by_the_bound_on_clock_drift() {
+pub(crate) fn a_lease_lasts_for_the_election_timeout_by_the_bound_on_clock_drift() {
     for (ppm, lasts) in [(0, SHORTEST), (250_000, 120 * MS), (1_000_000, 75 * MS), (u32::MAX, 34_916 * NS)] {
         let mut bench = leader(Config { read_lease_ppm: Some(ppm), ..config(3) });
         let start = bench.now;
@@ -39,7 +39,7 @@ fn a_lease_lasts_for_the_election_timeout_by_the_bound_on_clock_drift() {
 
 /// They are off unless asked for.
 #[test]
-fn without_leases_every_read_takes_a_round() {
+pub(crate) fn without_leases_every_read_takes_a_round() {
     let mut bench = leader(config(3));
     for name in 1..=9 {
         bench.read(name);
@@ -51,7 +51,7 @@ fn without_leases_every_read_takes_a_round() {
 
 /// A lease is the leader's own: the next reign begins without.
 #[test]
-fn a_lease_ends_with_the_reign() {
+pub(crate) fn a_lease_ends_with_the_reign() {
     let mut bench = leader(leases());
     bench.read(1);
     bench.confirm(2);
@@ -63,17 +63,20 @@ fn a_lease_ends_with_the_reign() {
 
 /// R8: nobody keeps a promise that was never given.
 #[test]
-fn a_lease_needs_check_quorum() {
+pub(crate) fn a_lease_needs_check_quorum() {
     let config = Config { check_quorum: false, ..leases() };
     let refused = Raft::new(config, Restored::default(), Time::ZERO).unwrap_err();
     assert_eq!(refused, ConfigError::LeaseWithoutCheckQuorum);
-    assert_eq!(refused.to_string(), "read_lease_ppm: leases need check_quorum");
+    assert_eq!(
+        refused.to_string(),
+        "read_lease_ppm: leases need check_quorum, which is off; set it, or no leases"
+    );
 }
 
 /// "a leader would need to expire its lease before transferring leadership", and gets no other: TimeoutNow may come
 /// late.
 #[test]
-fn a_leader_expires_its_lease_before_it_transfers_leadership() {
+pub(crate) fn a_leader_expires_its_lease_before_it_transfers_leadership() {
     let mut bench = leader(leases());
     bench.read(1);
     bench.confirm(2);
@@ -89,7 +92,7 @@ fn a_leader_expires_its_lease_before_it_transfers_leadership() {
 /// What a lease rests on (thesis 4.2.3), and goes beyond: a server that has acknowledged a leader hears no vote for
 /// the shortest election timeout, though it starts again, or hears of a higher term. Without leases it may.
 #[test]
-fn with_leases_neither_a_restart_nor_a_higher_term_frees_a_follower() {
+pub(crate) fn with_leases_neither_a_restart_nor_a_higher_term_frees_a_follower() {
     for (config, free) in [(config(3), true), (leases(), false)] {
         for message in [vote(id(9, 9)), pre_vote(id(9, 9))] {
             let mut restarted = Bench::with_log(config.clone(), &[], 4);

@@ -1,7 +1,13 @@
-//! Sentences of the paper and of the thesis, each a test with its name: those about elections and reads.
+//! Sentences of the paper and of the thesis, each a test with its name: §5.1 to §5.5 and §7 of the one, and 3.10, 4.2.3,
+//! 6.2, 6.4 and 9.6 of the other.
 
 mod bench;
+#[cfg(feature = "planted-bugs")]
+mod bugs;
+mod consistency;
 mod leases;
 mod paper;
 mod reads;
+mod replication;
+mod snapshots;
 mod thesis;

@@ -28,7 +28,7 @@ fn roles() -> [(RoleName, Config); 4] {
 /// larger value. If a candidate or leader discovers that its term is out of date, it immediately reverts to
 /// follower state."
 #[test]
-fn whoever_hears_of_a_larger_term_adopts_it_and_follows() {
+pub(crate) fn whoever_hears_of_a_larger_term_adopts_it_and_follows() {
     let snapshot = SnapshotId::default();
     for message in [
         vote(EntryId::ZERO),
@@ -51,7 +51,7 @@ fn whoever_hears_of_a_larger_term_adopts_it_and_follows() {
 /// §5.1: "If a server receives a request with a stale term number, it rejects the request." It says so under
 /// its own term, and remains what it is.
 #[test]
-fn a_request_of_a_stale_term_is_rejected_under_ones_own() {
+pub(crate) fn a_request_of_a_stale_term_is_rejected_under_ones_own() {
     for (message, reply) in [
         (vote(id(9, 9)), "vote-reply"),
         (pre_vote(id(9, 9)), "pre-vote-reply"),
@@ -70,7 +70,7 @@ fn a_request_of_a_stale_term_is_rejected_under_ones_own() {
 
 /// §5.1: a reply of a stale term, or of another conversation, answers nothing.
 #[test]
-fn a_vote_of_a_stale_term_or_another_conversation_does_not_count() {
+pub(crate) fn a_vote_of_a_stale_term_or_another_conversation_does_not_count() {
     let granted = || Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
     for term in [4, 5] {
         let mut bench = Bench::in_role(plain(3), RoleName::Candidate, 4);
@@ -82,14 +82,14 @@ fn a_vote_of_a_stale_term_or_another_conversation_does_not_count() {
 
 /// §5.2: "When servers start up, they begin as followers", whatever they were.
 #[test]
-fn servers_begin_as_followers_of_nobody() {
+pub(crate) fn servers_begin_as_followers_of_nobody() {
     let bench = Bench::with_log(config(3), &[1, 2], 2);
     assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::Follower, 2), None));
 }
 
 /// §5.2: "Leaders send periodic heartbeats (AppendEntries RPCs that carry no log entries) to all followers".
 #[test]
-fn leaders_send_periodic_heartbeats_to_all_followers() {
+pub(crate) fn leaders_send_periodic_heartbeats_to_all_followers() {
     let mut bench = Bench::in_role(plain(5), RoleName::Leader, 1);
     for _ in 0..9 {
         (2..=5).for_each(|follower| bench.hear(follower, 0, heartbeat()));
@@ -107,7 +107,7 @@ fn leaders_send_periodic_heartbeats_to_all_followers() {
 /// transitions to candidate state. It then votes for itself and issues RequestVote RPCs in parallel to each of
 /// the other servers". So does a candidate whose election has no result (§5.2: split votes).
 #[test]
-fn a_server_that_hears_nothing_starts_one_election_after_the_other() {
+pub(crate) fn a_server_that_hears_nothing_starts_one_election_after_the_other() {
     let mut bench = Bench::new(plain(3));
     for term in 1..=9 {
         let before = bench.now;
@@ -123,7 +123,7 @@ fn a_server_that_hears_nothing_starts_one_election_after_the_other() {
 /// §5.2: "A server remains in follower state as long as it receives valid RPCs from a leader", and a vote
 /// that it grants delays it too; what it refuses does not.
 #[test]
-fn the_election_timer_is_reset_by_what_is_legitimate_only() {
+pub(crate) fn the_election_timer_is_reset_by_what_is_legitimate_only() {
     for (term, message, resets) in [
         (4, heartbeat(), true),
         (3, heartbeat(), false),
@@ -141,7 +141,7 @@ fn the_election_timer_is_reset_by_what_is_legitimate_only() {
 
 /// §5.2: "election timeouts are chosen randomly from a fixed interval": each time, and all of it.
 #[test]
-fn election_timeouts_are_drawn_afresh_from_the_whole_interval() {
+pub(crate) fn election_timeouts_are_drawn_afresh_from_the_whole_interval() {
     let mut bench = Bench::new(plain(3));
     let mut drawn: Vec<u128> = (0..500)
         .map(|_| {
@@ -158,7 +158,7 @@ fn election_timeouts_are_drawn_afresh_from_the_whole_interval() {
 /// §5.2: "Each server will vote for at most one candidate in a given term, on a first-come-first-served
 /// basis." Each row: who asked before, who asks now, and whether that one gets the vote.
 #[test]
-fn one_vote_a_term_first_come_first_served() {
+pub(crate) fn one_vote_a_term_first_come_first_served() {
     for (first, second, granted) in [(2, 2, true), (2, 3, false), (3, 2, false), (3, 3, true)] {
         let mut bench = Bench::new(plain(3));
         bench.hear(first, 1, vote(EntryId::ZERO));
@@ -173,7 +173,7 @@ fn one_vote_a_term_first_come_first_served() {
 /// cluster for the same term." Each row: how many servers, who grants, who refuses, and whether it wins.
 /// Without a majority it goes on waiting, whatever the others say.
 #[test]
-fn a_candidate_wins_with_the_votes_of_a_majority() {
+pub(crate) fn a_candidate_wins_with_the_votes_of_a_majority() {
     for (size, grants, refuses, wins) in [
         (1, &[][..], &[][..], true),
         (3, &[2, 3], &[], true),
@@ -214,7 +214,7 @@ fn a_candidate_wins_with_the_votes_of_a_majority() {
 /// the candidate recognizes the leader as legitimate and returns to follower state. If the term in the RPC is
 /// smaller [...], then the candidate rejects the RPC and continues in candidate state."
 #[test]
-fn a_candidate_gives_way_to_a_leader_of_its_term_and_to_none_before() {
+pub(crate) fn a_candidate_gives_way_to_a_leader_of_its_term_and_to_none_before() {
     for (role, config) in [roles()[1].clone(), roles()[2].clone()] {
         for (difference, follows) in [(-1, None), (0, Some(2)), (1, Some(2))] {
             let mut bench = Bench::in_role(config.clone(), role, 4);
@@ -231,7 +231,7 @@ fn a_candidate_gives_way_to_a_leader_of_its_term_and_to_none_before() {
 /// logs have last entries with different terms, then the log with the later term is more up-to-date. If the
 /// logs end with the same term, then whichever log is longer is more up-to-date." Pre-vote judges alike.
 #[test]
-fn the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date() {
+pub(crate) fn the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date() {
     for (log, last, granted) in [
         (&[][..], EntryId::ZERO, true),
         (&[1], id(1, 1), true),
@@ -261,9 +261,21 @@ fn the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date() {
 
 /// §5.4.1: "The RequestVote RPC [...] includes information about the candidate's log".
 #[test]
-fn a_candidate_says_how_its_log_ends() {
+pub(crate) fn a_candidate_says_how_its_log_ends() {
     let mut bench = Bench::with_log(plain(3), &[1, 1, 2], 2);
     bench.time_out();
     assert_eq!(bench.said[0].message, vote(id(2, 3)));
     assert_eq!(bench.said[0].from, ME);
+}
+
+/// §5.2: a candidate "votes for itself", and asks the others when no crash can make it forget that, or its log.
+#[test]
+pub(crate) fn a_candidate_asks_for_votes_once_its_own_is_on_stable_storage() {
+    let mut bench = Bench::new(plain(3));
+    bench.hangs = true;
+    bench.time_out();
+    assert_eq!((bench.is(), bench.said.len()), ((RoleName::Candidate, 1), 0));
+    let write = bench.hung.remove(0);
+    bench.step(raft_core::Input::Persisted(write.token));
+    assert_eq!(bench.take_said(), [(2, 1, "vote"), (3, 1, "vote")]);
 }

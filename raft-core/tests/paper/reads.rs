@@ -28,7 +28,7 @@ pub(crate) fn leader(config: Config) -> Bench {
 /// §6.4, step 1: "If the leader has not yet marked an entry from its current term committed, it waits until it has
 /// done so."
 #[test]
-fn the_leader_waits_until_it_has_committed_an_entry_of_its_term() {
+pub(crate) fn the_leader_waits_until_it_has_committed_an_entry_of_its_term() {
     let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
     bench.wait(50 * MS);
     bench.read(1);
@@ -41,7 +41,7 @@ fn the_leader_waits_until_it_has_committed_an_entry_of_its_term() {
 /// §6.4, step 2: "The leader saves its current commit index in a local variable readIndex." What is committed
 /// later a read may see, and need not.
 #[test]
-fn the_read_index_is_the_commit_index_when_the_round_begins() {
+pub(crate) fn the_read_index_is_the_commit_index_when_the_round_begins() {
     let mut bench = leader(config(3));
     bench.raft.propose("x".into()).unwrap();
     bench.wait(MS);
@@ -57,7 +57,7 @@ fn the_read_index_is_the_commit_index_when_the_round_begins() {
 /// §6.4, step 3: "It issues a new round of heartbeats and waits for their acknowledgments from a majority of the
 /// cluster." Each row: how many servers, who acknowledges, and whether the read is answered.
 #[test]
-fn the_leader_waits_for_the_acknowledgements_of_a_majority() {
+pub(crate) fn the_leader_waits_for_the_acknowledgements_of_a_majority() {
     for (size, acknowledge, answered) in [
         (1, &[][..], true),
         (3, &[], false),
@@ -79,7 +79,7 @@ fn the_leader_waits_for_the_acknowledgements_of_a_majority() {
 /// An acknowledgement of another term, another conversation, an earlier round or one that was never begun
 /// confirms nothing, and neither does an answer to AppendEntries. Each row is one of them, but for the last.
 #[test]
-fn nothing_but_an_acknowledgement_of_this_round_confirms_it() {
+pub(crate) fn nothing_but_an_acknowledgement_of_this_round_confirms_it() {
     for (term, of_this_session, round, confirms) in [
         (0, true, 2, false),
         (1, false, 2, false),
@@ -106,7 +106,7 @@ fn nothing_but_an_acknowledgement_of_this_round_confirms_it() {
 
 /// §6.4, step 4: "The leader waits for its state machine to advance at least as far as the readIndex".
 #[test]
-fn the_leader_waits_for_its_state_machine() {
+pub(crate) fn the_leader_waits_for_its_state_machine() {
     let mut bench = leader(config(3));
     bench.raft.propose("x".into()).unwrap();
     bench.busy = true;
@@ -126,7 +126,7 @@ fn the_leader_waits_for_its_state_machine() {
 /// §6.4: "the leader [...] can use a single round of heartbeats for any number of read-only queries that it has
 /// accumulated."
 #[test]
-fn a_single_round_is_enough_for_any_number_of_reads() {
+pub(crate) fn a_single_round_is_enough_for_any_number_of_reads() {
     let mut bench = leader(config(3));
     bench.read(0);
     (1..=1_000).for_each(|name| bench.read(name));
@@ -136,11 +136,60 @@ fn a_single_round_is_enough_for_any_number_of_reads() {
     assert_eq!((bench.said.len(), bench.take_reads().len()), (4, 1_000));
 }
 
+/// §6.4: to read without a log entry "avoids synchronous disk writes": nothing is written for a read, at a leader or at a
+/// follower.
+#[test]
+pub(crate) fn a_read_takes_no_disk_write() {
+    let mut leads = leader(config(3));
+    let mut follows = Bench::new(config(3));
+    follows.hear(2, 1, heartbeat());
+    for bench in [&mut leads, &mut follows] {
+        let (writes, last) = (bench.writes, bench.raft.last_log());
+        (1..=9).for_each(|name| bench.read(name));
+        assert_eq!((bench.writes, bench.raft.last_log()), (writes, last));
+    }
+    leads.confirm(2);
+    leads.confirm(2);
+    assert_eq!((leads.take_reads().len(), leads.writes), (9, 2), "its term, its no-op, and nothing more");
+}
+
+/// §6.4: for a follower's request "the leader would execute steps 1–3 above": it answers when it has committed an entry of
+/// its term and a round has been acknowledged that began after the request came in. Any other server says that
+/// it does not lead.
+#[test]
+pub(crate) fn the_leader_executes_steps_1_to_3_for_a_follower() {
+    let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
+    bench.wait(50 * MS);
+    let ask = |bench: &mut Bench, session| {
+        let asked = Envelope { session: raft_core::Session(session), ..envelope(3, 1, Message::ReadIndex) };
+        bench.step(Input::Receive(asked));
+    };
+    let answers = |bench: &Bench| {
+        let answer = |said: &Envelope| {
+            let Message::ReadIndexReply(ReadIndexReply { read_index }) = said.message else { return None };
+            Some((said.session.0, read_index))
+        };
+        bench.said.iter().filter_map(answer).collect::<Vec<_>>()
+    };
+    ask(&mut bench, 11);
+    assert_eq!((bench.last_said(2, "confirm"), answers(&bench)), (None, vec![]));
+    bench.accepts(2, 1);
+    assert_eq!(answers(&bench), []);
+    ask(&mut bench, 12);
+    bench.confirm(2);
+    assert_eq!(answers(&bench), [], "n3 has given up its first question");
+    bench.confirm(2);
+    assert_eq!(answers(&bench), [(12, Some(id(1, 1)))]);
+    let mut follower = Bench::new(config(3));
+    ask(&mut follower, 13);
+    assert_eq!(answers(&follower), [(13, None)]);
+}
+
 /// §6.4: "the follower could issue a request to the leader that just asked for a current readIndex [...]; the
 /// follower could then execute steps 4 and 5 on its own state machine for any number of accumulated read-only
 /// queries." What the leader has committed is committed here, if it is here.
 #[test]
-fn a_follower_asks_for_the_read_index_and_answers_from_its_own_state() {
+pub(crate) fn a_follower_asks_for_the_read_index_and_answers_from_its_own_state() {
     let mut bench = Bench::new(config(3));
     let entries = [1, 1]
         .iter()
@@ -171,7 +220,7 @@ fn a_follower_asks_for_the_read_index_and_answers_from_its_own_state() {
 
 /// A read waits for nobody who cannot confirm it. Each part: what ends the wait.
 #[test]
-fn a_read_ends_with_the_reign_that_was_to_confirm_it() {
+pub(crate) fn a_read_ends_with_the_reign_that_was_to_confirm_it() {
     let higher_term = || Message::PreVoteReply(PreVoteReply { vote_granted: false });
     let mut leads = leader(config(3));
     leads.read(1);
@@ -204,7 +253,7 @@ fn a_read_ends_with_the_reign_that_was_to_confirm_it() {
 /// A round of heartbeats is one: whoever hears it follows, waits a whole election timeout from then on, and is true
 /// to that leader. A leader of the past is told so.
 #[test]
-fn a_round_resets_the_election_timer_and_a_leader_of_the_past_is_told_so() {
+pub(crate) fn a_round_resets_the_election_timer_and_a_leader_of_the_past_is_told_so() {
     let confirm = || Message::Confirm(raft_core::Confirm { round: 7 });
     let mut bench = Bench::with_log(config(3), &[], 4);
     bench.wait(149 * MS);
@@ -220,7 +269,7 @@ fn a_round_resets_the_election_timer_and_a_leader_of_the_past_is_told_so() {
 
 /// An answer cannot speak of what nobody can have.
 #[test]
-fn a_read_index_of_a_later_term_is_dropped_unread() {
+pub(crate) fn a_read_index_of_a_later_term_is_dropped_unread() {
     let mut bench = Bench::new(config(3));
     bench.hear(2, 1, heartbeat());
     for read_index in [id(2, 1), id(1, u64::MAX)] {

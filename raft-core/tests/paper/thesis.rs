@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_millis(300);
 /// Thesis 9.6: "a candidate only increments its term if it first learns from a majority of the cluster that
 /// they would be willing to grant the candidate their votes".
 #[test]
-fn a_candidate_only_increments_its_term_if_a_majority_would_vote_for_it() {
+pub(crate) fn a_candidate_only_increments_its_term_if_a_majority_would_vote_for_it() {
     let mut bench = Bench::with_log(config(5), &[], 4);
     for _ in 0..9 {
         bench.time_out();
@@ -40,9 +40,26 @@ fn a_candidate_only_increments_its_term_if_a_majority_would_vote_for_it() {
     assert_eq!(bench.take_said(), [(2, 5, "vote"), (3, 5, "vote"), (4, 5, "vote"), (5, 5, "vote")]);
 }
 
+/// Thesis 9.6: "While a server is partitioned, it won't be able to increment its term, since it can't receive permission from a
+/// majority of the cluster." "Once the server receives a heartbeat from the leader itself, it will return to the
+/// follower state (in the same term)."
+#[test]
+pub(crate) fn a_server_that_was_partitioned_returns_to_the_follower_state_in_the_same_term() {
+    let mut bench = Bench::new(config(3));
+    bench.hear(2, 4, heartbeat());
+    (0..99).for_each(|_| bench.time_out());
+    assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::PreCandidate, 4), None));
+    let asked = bench.said.last().cloned().unwrap();
+    bench.hear(2, 4, heartbeat());
+    assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::Follower, 4), Some(NodeId::new(2))));
+    // What it had asked for before is forgotten.
+    bench.answer(&asked, true);
+    assert_eq!(bench.is(), (RoleName::Follower, 4));
+}
+
 /// Thesis 9.6: a pre-vote changes nothing, and nothing has to be written for it. In every role, granted or not.
 #[test]
-fn a_pre_vote_changes_neither_term_nor_vote_nor_timer() {
+pub(crate) fn a_pre_vote_changes_neither_term_nor_vote_nor_timer() {
     for role in [RoleName::Follower, RoleName::PreCandidate, RoleName::Candidate, RoleName::Leader] {
         let pre_vote_on = role == RoleName::PreCandidate;
         let config = Config { pre_vote: pre_vote_on, check_quorum: false, ..config(3) };
@@ -58,7 +75,7 @@ fn a_pre_vote_changes_neither_term_nor_vote_nor_timer() {
 
 /// A pre-candidate that votes for another was too slow: what it was granted before starts no election.
 #[test]
-fn a_pre_candidate_that_votes_for_another_waits() {
+pub(crate) fn a_pre_candidate_that_votes_for_another_waits() {
     let mut bench = Bench::in_role(config(3), RoleName::PreCandidate, 4);
     bench.time_out();
     let asked = std::mem::take(&mut bench.said);
@@ -71,7 +88,7 @@ fn a_pre_candidate_that_votes_for_another_waits() {
 /// Each row: the voter's term and vote, the term that is proposed, and the answer with its term. A grant
 /// carries the proposed term, a refusal the voter's own.
 #[test]
-fn a_grant_carries_the_proposed_term_and_a_refusal_ones_own() {
+pub(crate) fn a_grant_carries_the_proposed_term_and_a_refusal_ones_own() {
     for (term, voted_for, proposed, answer) in [
         (1, None, 4, (4, true)),
         (4, None, 4, (4, true)),
@@ -95,7 +112,7 @@ fn a_grant_carries_the_proposed_term_and_a_refusal_ones_own() {
 /// Thesis 4.2.3: "if a server receives a RequestVote request within the minimum election timeout of hearing from a
 /// current leader, it does not update its term or grant its vote". Thesis 9.6 says the same of pre-votes.
 #[test]
-fn within_the_minimum_timeout_of_hearing_from_a_leader_no_vote_is_heard() {
+pub(crate) fn within_the_minimum_timeout_of_hearing_from_a_leader_no_vote_is_heard() {
     for message in [vote(id(9, 9)), pre_vote(id(9, 9))] {
         for (after, heard) in [(Duration::ZERO, false), (SHORTEST - NS, false), (SHORTEST, true)] {
             let mut bench = Bench::with_log(config(3), &[], 4);
@@ -113,7 +130,7 @@ fn within_the_minimum_timeout_of_hearing_from_a_leader_no_vote_is_heard() {
 
 /// Thesis 4.2.3: a leader is true to itself, and a leader of an earlier term binds nobody.
 #[test]
-fn a_leader_hears_no_vote_and_a_new_term_frees_its_followers() {
+pub(crate) fn a_leader_hears_no_vote_and_a_new_term_frees_its_followers() {
     let mut leader = Bench::in_role(config(3), RoleName::Leader, 4);
     leader.hear(3, 9, vote(id(9, 9)));
     assert_eq!(leader.is(), (RoleName::Leader, 4));
@@ -130,7 +147,7 @@ fn a_leader_hears_no_vote_and_a_new_term_frees_its_followers() {
 /// Thesis 4.2.3: the mark of an election that the leader wanted: "I have permission to disrupt the leader — it told
 /// me to!" It passes followers and the leader itself.
 #[test]
-fn a_vote_that_the_leader_wanted_passes() {
+pub(crate) fn a_vote_that_the_leader_wanted_passes() {
     let marked = || Message::RequestVote(RequestVote { last_log: id(9, 9), told_by_leader: true });
     let mut follower = Bench::with_log(config(3), &[], 4);
     follower.hear(2, 4, heartbeat());
@@ -144,7 +161,7 @@ fn a_vote_that_the_leader_wanted_passes() {
 /// Thesis 6.2: "a leader in Raft steps down if an election timeout elapses without a successful round of heartbeats to a
 /// majority of its cluster": in the very nanosecond, which it has asked to be told of.
 #[test]
-fn a_leader_steps_down_if_an_election_timeout_elapses_without_a_majority() {
+pub(crate) fn a_leader_steps_down_if_an_election_timeout_elapses_without_a_majority() {
     let mut bench = Bench::in_role(config(5), RoleName::Leader, 1);
     bench.wait(100 * MS);
     bench.acknowledge(2);
@@ -162,7 +179,7 @@ fn a_leader_steps_down_if_an_election_timeout_elapses_without_a_majority() {
 
 /// Thesis 6.2: any answer counts, if it is one to this leader of this term.
 #[test]
-fn an_answer_of_another_term_or_conversation_keeps_no_leader() {
+pub(crate) fn an_answer_of_another_term_or_conversation_keeps_no_leader() {
     let refused = raft_core::AppendEntriesReply::Rejected { refused: EntryId::ZERO, hint: EntryId::ZERO };
     for (term, of_this_session, leads) in [(1, true, true), (0, true, false), (1, false, false)] {
         let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
@@ -178,7 +195,7 @@ fn an_answer_of_another_term_or_conversation_keeps_no_leader() {
 
 /// A leader alone in its cluster needs nobody.
 #[test]
-fn a_majority_of_one_is_always_heard() {
+pub(crate) fn a_majority_of_one_is_always_heard() {
     let mut bench = Bench::in_role(config(1), RoleName::Leader, 1);
     bench.wait(Duration::from_secs(9));
     assert_eq!(bench.is(), (RoleName::Leader, 1));
@@ -187,7 +204,7 @@ fn a_majority_of_one_is_always_heard() {
 /// Thesis 3.10: "The prior leader stops accepting new client requests. The prior leader fully updates the target server's
 /// log to match its own [...]. The prior leader sends a TimeoutNow request to the target server."
 #[test]
-fn the_prior_leader_updates_the_target_and_then_sends_timeout_now() {
+pub(crate) fn the_prior_leader_updates_the_target_and_then_sends_timeout_now() {
     let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
     bench.raft.propose("x".into()).unwrap();
     assert_eq!(bench.raft.transfer_leadership(NodeId::new(2)), Ok(()));
@@ -206,7 +223,7 @@ fn the_prior_leader_updates_the_target_and_then_sends_timeout_now() {
 /// a new election (incrementing its term and becoming a candidate)." Unless it is of the past, or the target
 /// may not stand for election: each row is why.
 #[test]
-fn the_target_starts_a_new_election_at_once() {
+pub(crate) fn the_target_starts_a_new_election_at_once() {
     let stranger = Config { voters: vec![NodeId::new(2), NodeId::new(3)], ..config(3) };
     for (config, hangs, term, becomes) in [
         (config(3), false, 4, (RoleName::Candidate, 5)),
@@ -234,7 +251,7 @@ fn the_target_starts_a_new_election_at_once() {
 /// Thesis 3.10: "If leadership transfer does not complete after about an election timeout, the prior leader aborts the
 /// transfer and resumes accepting client requests." To ask again extends nothing.
 #[test]
-fn after_an_election_timeout_the_prior_leader_resumes() {
+pub(crate) fn after_an_election_timeout_the_prior_leader_resumes() {
     let mut bench = Bench::in_role(Config { check_quorum: false, ..config(3) }, RoleName::Leader, 1);
     let to = NodeId::new(2);
     assert_eq!(bench.raft.transfer_leadership(to), Ok(()));
@@ -252,7 +269,7 @@ fn after_an_election_timeout_the_prior_leader_resumes() {
 
 /// What is refused, and what ends a transfer before its time.
 #[test]
-fn a_transfer_that_makes_no_sense_is_refused_and_one_ends_with_its_reign() {
+pub(crate) fn a_transfer_that_makes_no_sense_is_refused_and_one_ends_with_its_reign() {
     let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
     let (target, other) = (NodeId::new(2), NodeId::new(3));
     assert_eq!(bench.raft.transfer_leadership(ME), Err(TransferError::ToItself));
@@ -271,7 +288,7 @@ fn a_transfer_that_makes_no_sense_is_refused_and_one_ends_with_its_reign() {
 /// A disk that has hung for too long makes a leader give way in the very nanosecond; one that takes its time
 /// again and again does not.
 #[test]
-fn a_leader_gives_way_when_its_oldest_write_has_taken_too_long() {
+pub(crate) fn a_leader_gives_way_when_its_oldest_write_has_taken_too_long() {
     let patience = Duration::from_millis(80);
     let mut bench = Bench::in_role(Config { disk_patience: patience, ..config(3) }, RoleName::Leader, 1);
     bench.wait(50 * MS);
@@ -298,7 +315,7 @@ fn a_leader_gives_way_when_its_oldest_write_has_taken_too_long() {
 /// A server whose disk hangs, or failed, asks for nothing; nor does it grant what it could not give. With its
 /// disk it may again.
 #[test]
-fn a_server_whose_disk_hangs_takes_no_part_in_elections() {
+pub(crate) fn a_server_whose_disk_hangs_takes_no_part_in_elections() {
     for asks in [true, false] {
         let mut bench = Bench::new(Config { pre_vote: asks, ..config(3) });
         bench.hangs = true;

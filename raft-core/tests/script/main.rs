@@ -43,6 +43,7 @@
 //! | `delay` | milliseconds that a message takes, of the whole cluster | 1 |
 
 mod stage;
+mod transfers;
 mod words;
 
 use std::path::{Path, PathBuf};
