@@ -135,8 +135,8 @@ pub struct Batch {
 ///
 /// ```compile_fail,E0599
 /// # use raft_core::WriteToken;
-/// fn copy(token: &WriteToken) -> WriteToken {
-///     token.clone()
+/// fn copy(token: WriteToken) -> [WriteToken; 2] {
+///     [token.clone(), token]
 /// }
 /// ```
 ///

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntriesReply, Config, EntryId, Input, Message, Raft, RequestVoteReply, RoleName, Time,
+    AppendEntriesReply, Config, EntryId, Input, LogIndex, Message, Raft, RequestVoteReply, RoleName, Time,
+    Violation,
 };
 
 use crate::bench::{Bench, append, config, heartbeat, id, piece, pre_vote, vote};
@@ -94,6 +95,32 @@ pub(crate) fn what_was_not_checked_against_the_leaders_log_is_not_committed() {
     }
 }
 
+/// Figure 3, Leader Completeness: a leader has what is committed. One that contradicts it stops whoever it tells, and nothing
+/// of the log goes. Entry 1 is compacted, and entry 2 committed.
+#[test]
+pub(crate) fn whoever_contradicts_what_is_committed_is_not_followed() {
+    for (prev_log, entries, contradicts) in [
+        (EntryId::ZERO, &[2][..], Some(1)),
+        (EntryId::ZERO, &[1, 2], Some(2)),
+        (id(1, 1), &[2], Some(2)),
+        (id(1, 1), &[1, 2], None),
+        (EntryId::ZERO, &[1, 1, 2], None),
+    ] {
+        let mut bench = Bench::new(Config { snapshot_entries: 1, snapshot_trailing: 0, ..config(3) });
+        bench.hear(2, 1, append(EntryId::ZERO, &[1, 1, 1], 1));
+        let snapshot = bench.taking.take().unwrap().id;
+        bench.step(Input::SnapshotTaken { snapshot, data: "x".into(), done: true });
+        bench.hear(2, 1, append(id(1, 3), &[], 2));
+        assert_eq!((bench.log(), bench.raft.commit_index().get()), (vec![1, 1], 2));
+        bench.hear(3, 2, append(prev_log, entries, 0));
+        let index = contradicts.map(LogIndex::new);
+        let leader = raft_core::NodeId::new(3);
+        let violation = index.map(|index| Violation::CommittedEntryContradicted { leader, index });
+        assert_eq!(bench.violation, violation, "{prev_log} {entries:?}");
+        assert_eq!(bench.log(), if contradicts.is_some() { [1, 1] } else { [1, 2] }, "{prev_log}");
+    }
+}
+
 /// §5.3: "Once a follower learns that a log entry is committed, it applies the entry to its local state machine (in log
 /// order)." What a heartbeat says later never takes anything back.
 #[test]
@@ -120,7 +147,7 @@ pub(crate) fn an_answer_speaks_of_the_new_entries_and_not_of_what_follows_them()
     ] {
         let mut bench = Bench::with_log(config(3), &[1, 2, 2], 2);
         bench.hear(2, 3, append(prev_log, entries, 0));
-        let match_index = raft_core::LogIndex::new(match_index);
+        let match_index = LogIndex::new(match_index);
         assert_eq!(bench.last_reply(), Some(AppendEntriesReply::Accepted { match_index }), "{prev_log}");
     }
 }

@@ -218,6 +218,24 @@ pub(crate) fn entries_following_a_snapshot_of_a_prefix_are_retained() {
     }
 }
 
+/// A snapshot of what was compacted here is of a prefix as well.
+#[test]
+pub(crate) fn a_snapshot_from_before_the_log_changes_nothing() {
+    let mut bench = follower(compacts(3), &[1, 1, 3, 3], 3);
+    take(&mut bench);
+    for (last_included, installed) in
+        [(id(1, 1), true), (id(1, 2), true), (id(3, 3), true), (id(3, 9), false)]
+    {
+        let writes = bench.writes;
+        bench.hear(2, 3, piece(last_included, 0, "state", false));
+        let snapshot = SnapshotId { last_included, made_by: Incarnation(2) };
+        let wanted = InstallSnapshotReply::Received { snapshot, offset: 5 };
+        let expected = if installed { InstallSnapshotReply::Installed { snapshot } } else { wanted };
+        assert_eq!((received(&mut bench), bench.log()), (expected, vec![3]), "{last_included}");
+        assert_eq!(bench.writes == writes, installed, "{last_included}");
+    }
+}
+
 /// What was compacted is committed, and so whoever leads has it: entries that join on before the snapshot are no
 /// conflict, and what is there stays.
 #[test]
