@@ -7,8 +7,8 @@ use raft_core::{
     PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
-    FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION, Party,
-    Request, Response,
+    Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
+    Party, Request, Response,
 };
 
 fn id(term: u64, index: u64) -> EntryId {
@@ -134,10 +134,15 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "9cc0a48c17000000170000000105 98070201cd012c0305ce0001117008930409ce00011170 ",
         ),
         (
-            Frame::Request(Request { id: 9, command: "get x".into() }),
-            "2de474fd08000000030000000106 920905 6765742078",
+            Frame::Request(Request { id: 9, ask: Ask::Apply, command: "set x".into() }),
+            "5544318a09000000040000000106 93090005 7365742078",
+        ),
+        (
+            Frame::Request(Request { id: 9, ask: Ask::Read, command: "get x".into() }),
+            "feb7558d09000000040000000106 93090105 6765742078",
         ),
         (response(Outcome::Committed("y".into())), "b2e7d7fe06000000050000000107 94090001c0 79"),
+        (response(Outcome::Answered("y".into())), "8b6ef59c06000000050000000107 94090301c0 79"),
         (
             response(Outcome::NotApplied { reason: "no".into(), leader_hint: Some(NodeId::new(2)) }),
             "578e2a7d07000000050000000107 9409010202 6e6f",
@@ -235,8 +240,9 @@ fn what_makes_no_sense_is_refused_in_words() {
         (1, vec![0x93, 1, 0xff, 1], b"", "hello makes no sense: a number is missing"),
         (2, vec![0x91, 3], b"no", "a payload is longer than the frame"),
         (2, vec![0x91, 2], b"\xff\xfe", "a text is not UTF-8"),
-        (6, vec![0x92, 1, 2], b"abc", "request makes no sense: bytes are left over"),
-        (7, vec![0x94, 1, 3, 0, 0xc0], b"", "there is no outcome of this number"),
+        (6, vec![0x93, 1, 0, 2], b"abc", "request makes no sense: bytes are left over"),
+        (6, vec![0x93, 1, 2, 2], b"ab", "a command is neither to be applied nor to be read"),
+        (7, vec![0x94, 1, 4, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),
         (5, envelope(17, &[]), b"", "there is no message of this number"),
@@ -299,7 +305,7 @@ fn a_false_prefix_is_refused_at_once() {
 fn a_frame_that_is_too_long_is_not_written() {
     let mut out = encoded(&Frame::Ping);
     let command = Bytes::from(vec![0; FRAME_BYTES_MAX]);
-    let refused = Frame::Request(Request { id: 1, command }).encode(&mut out);
+    let refused = Frame::Request(Request { id: 1, ask: Ask::Apply, command }).encode(&mut out);
     assert!(matches!(refused, Err(NetError::FrameTooLong { .. })));
     assert_eq!(out, encoded(&Frame::Ping));
 }
