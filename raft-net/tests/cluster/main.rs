@@ -74,7 +74,11 @@ async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
     told.is_kept_by(&applied);
     assert!(applied.starts_with(&applied_by_old), "what was applied before the crash still is");
     for address in cluster.addresses.values() {
-        assert_eq!(writer::read(address).await, applied.len() as u64, "a follower's clients see all of it, too");
+        assert_eq!(
+            writer::read(address).await,
+            applied.len() as u64,
+            "a follower's clients see all of it, too"
+        );
     }
 
     waiting_for.set("all three to shut down");

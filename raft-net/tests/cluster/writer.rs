@@ -110,7 +110,9 @@ pub(crate) async fn read(address: &str) -> u64 {
         match client.read(Bytes::new(), deadline).await.unwrap() {
             Outcome::Answered(applied) => return u64::from_be_bytes(applied[..].try_into().unwrap()),
             // Whoever has not heard of the leader yet.
-            Outcome::NotApplied { .. } => clock.sleep_until(clock.now().after(Duration::from_millis(10))).await,
+            Outcome::NotApplied { .. } => {
+                clock.sleep_until(clock.now().after(Duration::from_millis(10))).await
+            }
             other @ (Outcome::Committed(_) | Outcome::Unknown { .. }) => panic!("{other:?}"),
         }
     }
