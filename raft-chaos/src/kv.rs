@@ -39,7 +39,7 @@ pub enum Action {
 /// What the state machine answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Answer {
-    /// Where in the log the command was.
+    /// Where in the log the command was; of a query, the last command that the state had.
     pub index: LogIndex,
     /// What a read read; none for absent.
     pub value: Option<String>,
@@ -87,6 +87,12 @@ impl Map {
             }
         }
         answer
+    }
+
+    /// What a key holds now. Changes nothing.
+    pub fn read(&self, key: &str) -> Answer {
+        let value = self.values.get(key).map(|held| held.value.clone());
+        Answer { index: self.applied, value, swapped: None }
     }
 
     /// The last command that was applied.
@@ -174,7 +180,7 @@ mod tests {
             let index = LogIndex::new(at);
             let answer = map.apply(index, command);
             assert_eq!(answer, Answer { index, value: value.map(text), swapped });
-            assert_eq!(map.values.get("x").map(|held| held.value.as_str()), then);
+            assert_eq!(map.read("x"), Answer { index, value: then.map(text), swapped: None });
             assert_eq!(Map::restore(&map.snapshot()).unwrap(), map, "its state is counted anew");
         }
     }

@@ -41,7 +41,17 @@ pub struct Config {
     /// Whether a leader answers reads by lease (thesis 6.4.1), and then by how much one server's clock may run
     /// faster than another's at most, in millionths. None, as usual: each read takes a round of heartbeats. All
     /// servers take the same, with check-quorum and the same shortest election timeout; a server hears no votes
-    /// for that long after it starts. A clock that stops, or goes beyond what is stated, makes stale answers.
+    /// for that long after it starts.
+    ///
+    /// Answers by lease may be stale, and nothing shows it, if a clock
+    ///
+    /// - runs at a rate beyond what is stated, or is set: wall clocks are;
+    /// - stands still at the leader while others go on: in a virtual machine that is halted or moved, or in a
+    ///   suspension that it does not count (`node::SystemEnvironment` does where it can);
+    /// - leaps ahead at a follower;
+    /// - is read before the read has come in, by a driver that tells [`Raft::step`](crate::Raft::step) of that time.
+    ///
+    /// Without leases no clock matters to what a read sees.
     pub read_lease_ppm: Option<u32>,
     /// How long the disk may take for a write, from when it is given until it is confirmed. With a slower one
     /// a leader gives way, and a server asks for no votes. More than zero; a few election timeouts.

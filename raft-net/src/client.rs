@@ -12,13 +12,24 @@ use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, PROTOCOL_VERSIO
 use crate::net::Net;
 use crate::outbox::{within, write_frame};
 
-/// A client wants a command applied.
+/// A client wants something of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Names the request on its connection.
     pub id: u64,
+    /// What the state machine is to do with the command.
+    pub ask: Ask,
     /// For the state machine.
     pub command: Bytes,
+}
+
+/// What the state machine is to do with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// To apply it, once it is committed.
+    Apply,
+    /// To answer it from what it has: nothing is committed, and nothing changes.
+    Read,
 }
 
 /// What became of a request.
@@ -30,11 +41,15 @@ pub struct Response {
     pub outcome: Outcome,
 }
 
-/// What became of a command. There are three answers, because a network has three.
+/// What became of a request. There are three ends, because a network has three; a good one is of its own for
+/// each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is committed and was applied; this is the state machine's answer.
     Committed(Bytes),
+    /// It was a query, and this is the state machine's answer. It has all that was committed when the query
+    /// came to the server.
+    Answered(Bytes),
     /// It was certainly not applied and never will be. Trying again is safe.
     NotApplied {
         /// Why, in words.
@@ -52,7 +67,7 @@ pub enum Outcome {
 impl Outcome {
     pub(crate) fn payload(&self) -> &[u8] {
         match self {
-            Self::Committed(result) => result,
+            Self::Committed(result) | Self::Answered(result) => result,
             Self::NotApplied { reason, .. } | Self::Unknown { reason } => reason.as_bytes(),
         }
     }
@@ -127,6 +142,20 @@ impl<N: Net, E: Environment> Client<N, E> {
     ///
     /// Nothing was sent: the command is too long, or the connection is spent ([`NetError::Closed`]).
     pub async fn request(&mut self, command: Bytes, deadline: Time) -> Result<Outcome, NetError> {
+        self.ask(Ask::Apply, command, deadline).await
+    }
+
+    /// Sends `query` and waits for its answer, until `deadline`. All else is as with [`request`](Self::request),
+    /// but that a query without an answer has changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent, as there.
+    pub async fn read(&mut self, query: Bytes, deadline: Time) -> Result<Outcome, NetError> {
+        self.ask(Ask::Read, query, deadline).await
+    }
+
+    async fn ask(&mut self, ask: Ask, command: Bytes, deadline: Time) -> Result<Outcome, NetError> {
         if command.len() > COMMAND_BYTES_MAX {
             return Err(NetError::CommandTooLong { bytes: command.len() });
         }
@@ -135,7 +164,7 @@ impl<N: Net, E: Environment> Client<N, E> {
         }
         self.broken = true;
         self.last_id += 1;
-        match self.exchange(Request { id: self.last_id, command }, deadline).await {
+        match self.exchange(Request { id: self.last_id, ask, command }, deadline).await {
             Ok(outcome) => {
                 self.broken = false;
                 Ok(outcome)

@@ -38,7 +38,7 @@ pub const FRAME_VERSION: u8 = 1;
 
 /// The version of the conversation: which frames and messages there are, and what they mean.
 /// Servers of different versions refuse each other's handshake, in words.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// How much is asked of a connection in one read, and how little room is left before it is asked of a
 /// new buffer. A payload keeps the buffer that it was read into from being freed, so that is also
@@ -55,7 +55,7 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 /// | 3 | [`Ping`](Self::Ping) | the server that dialled | |
 /// | 4 | [`Pong`](Self::Pong) | the server that was dialled | |
 /// | 5 | [`Message`](Self::Message) | the server that dialled | commands of the entries, in order; the bytes of a piece of a snapshot |
-/// | 6 | [`Request`](Self::Request) | a client | the command |
+/// | 6 | [`Request`](Self::Request) | a client | the command or query |
 /// | 7 | [`Response`](Self::Response) | the server that a client dialled | the result or the reason |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -72,7 +72,7 @@ pub enum Frame {
     Pong,
     /// A message between servers.
     Message(Envelope),
-    /// A client wants a command applied.
+    /// A client wants something of the state machine.
     Request(Request),
     /// What became of it.
     Response(Response),

@@ -9,13 +9,13 @@
 //! | hello-refused | `[bytes of the reason]` |
 //! | ping, pong | none |
 //! | message | see `messages.rs` |
-//! | request | `[id, bytes]` |
-//! | response | `[id, outcome, bytes, leader]`; outcome 0 committed, 1 not applied, 2 unknown |
+//! | request | `[id, ask, bytes]`; ask 0 to apply, 1 to read |
+//! | response | `[id, outcome, bytes, leader]`; outcome 0 committed, 1 not applied, 2 unknown, 3 answered |
 
 use bytes::{BufMut, Bytes, BytesMut};
 use raft_core::NodeId;
 
-use crate::client::{Outcome, Request, Response};
+use crate::client::{Ask, Outcome, Request, Response};
 use crate::error::NetError;
 use crate::frame::{Frame, Hello, Party};
 use crate::messages;
@@ -32,6 +32,10 @@ const RESPONSE: u8 = 7;
 const COMMITTED: u8 = 0;
 const NOT_APPLIED: u8 = 1;
 const UNKNOWN: u8 = 2;
+const ANSWERED: u8 = 3;
+
+const APPLY: u8 = 0;
+const READ: u8 = 1;
 
 /// Appends the header of `frame` and says which kind it is.
 pub(crate) fn write(frame: &Frame, out: &mut BytesMut) -> Result<u8, NetError> {
@@ -48,10 +52,17 @@ pub(crate) fn write(frame: &Frame, out: &mut BytesMut) -> Result<u8, NetError> {
         Frame::Ping => Ok(PING),
         Frame::Pong => Ok(PONG),
         Frame::Message(envelope) => messages::write(envelope, &mut numbers).map(|()| MESSAGE),
-        Frame::Request(request) => numbers.put((request.id, request.command.len())).map(|()| REQUEST),
+        Frame::Request(Request { id, ask, command }) => {
+            let ask = match ask {
+                Ask::Apply => APPLY,
+                Ask::Read => READ,
+            };
+            numbers.put((id, ask, command.len())).map(|()| REQUEST)
+        }
         Frame::Response(Response { id, outcome }) => {
             let (number, leader) = match outcome {
                 Outcome::Committed(_) => (COMMITTED, None),
+                Outcome::Answered(_) => (ANSWERED, None),
                 Outcome::NotApplied { leader_hint, .. } => (NOT_APPLIED, *leader_hint),
                 Outcome::Unknown { .. } => (UNKNOWN, None),
             };
@@ -94,8 +105,10 @@ pub(crate) fn read(kind: u8, header: &[u8], payloads: Bytes) -> Result<Frame, Ne
         PONG => Frame::Pong,
         MESSAGE => Frame::Message(messages::read(&mut reader)?),
         REQUEST => {
-            let (id, bytes) = reader.take()?;
-            Frame::Request(Request { id, command: reader.payload(bytes)? })
+            let (id, ask, bytes) = reader.take()?;
+            let read = reader.flag(ask, "a command is neither to be applied nor to be read")?;
+            let ask = if read { Ask::Read } else { Ask::Apply };
+            Frame::Request(Request { id, ask, command: reader.payload(bytes)? })
         }
         _ => Frame::Response(read_response(&mut reader)?),
     };
@@ -118,6 +131,7 @@ fn read_response(reader: &mut Reader<'_>) -> Result<Response, NetError> {
     let (id, number, bytes, leader_hint): (u64, u8, usize, Option<NodeId>) = reader.take()?;
     let outcome = match (number, leader_hint) {
         (COMMITTED, None) => Outcome::Committed(reader.payload(bytes)?),
+        (ANSWERED, None) => Outcome::Answered(reader.payload(bytes)?),
         (NOT_APPLIED, leader_hint) => Outcome::NotApplied { reason: reader.text(bytes)?, leader_hint },
         (UNKNOWN, None) => Outcome::Unknown { reason: reader.text(bytes)? },
         _ => return Err(reader.malformed("there is no outcome of this number")),

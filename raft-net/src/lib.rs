@@ -61,7 +61,7 @@ mod transport;
 #[cfg(feature = "turmoil")]
 mod turmoil;
 
-pub use client::{Client, Outcome, Request, Responder, Response};
+pub use client::{Ask, Client, Outcome, Request, Responder, Response};
 pub use counters::{Count, Counters};
 pub use error::NetError;
 pub use frame::{

@@ -15,6 +15,11 @@
 //! | 9 | PreVote | `[last_log.term, last_log.index]` |
 //! | 10 | PreVoteReply | `[vote_granted]`, 0 or 1 |
 //! | 11 | TimeoutNow | none |
+//! | 12 | Confirm | `[round]` |
+//! | 13 | ConfirmReply | `[round]` |
+//! | 14 | ReadIndex | none |
+//! | 15 | ReadIndexReply, from a leader | `[read_index.term, read_index.index]` |
+//! | 16 | ReadIndexReply, refused | none |
 //!
 //! Payloads are the commands of an AppendEntries, and the bytes of an InstallSnapshot's piece.
 
@@ -22,9 +27,9 @@ use std::io;
 
 use bytes::BytesMut;
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
+    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
+    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 
 use crate::error::NetError;
@@ -41,6 +46,11 @@ const SNAPSHOT_INSTALLED: u8 = 8;
 const PRE_VOTE: u8 = 9;
 const PRE_VOTE_REPLY: u8 = 10;
 const TIMEOUT_NOW: u8 = 11;
+const CONFIRM: u8 = 12;
+const CONFIRM_REPLY: u8 = 13;
+const READ_INDEX: u8 = 14;
+const READ_INDEX_KNOWN: u8 = 15;
+const READ_INDEX_REFUSED: u8 = 16;
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
@@ -62,7 +72,13 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
         Message::PreVote(PreVote { last_log }) => numbers.put((last_log.term, last_log.index)),
         Message::RequestVoteReply(RequestVoteReply { vote_granted })
         | Message::PreVoteReply(PreVoteReply { vote_granted }) => numbers.put((u8::from(*vote_granted),)),
-        Message::TimeoutNow => Ok(()),
+        Message::TimeoutNow
+        | Message::ReadIndex
+        | Message::ReadIndexReply(ReadIndexReply { read_index: None }) => Ok(()),
+        Message::Confirm(Confirm { round }) | Message::ConfirmReply(ConfirmReply { round }) => {
+            numbers.put((round,))
+        }
+        Message::ReadIndexReply(ReadIndexReply { read_index: Some(id) }) => numbers.put((id.term, id.index)),
         Message::AppendEntries(append) => write_append(append, numbers),
         Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
             numbers.put((match_index,))
@@ -95,6 +111,11 @@ const fn number(message: &Message) -> u8 {
         Message::PreVote(_) => PRE_VOTE,
         Message::PreVoteReply(_) => PRE_VOTE_REPLY,
         Message::TimeoutNow => TIMEOUT_NOW,
+        Message::Confirm(_) => CONFIRM,
+        Message::ConfirmReply(_) => CONFIRM_REPLY,
+        Message::ReadIndex => READ_INDEX,
+        Message::ReadIndexReply(ReadIndexReply { read_index: Some(_) }) => READ_INDEX_KNOWN,
+        Message::ReadIndexReply(ReadIndexReply { read_index: None }) => READ_INDEX_REFUSED,
     }
 }
 
@@ -140,7 +161,11 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
         | Message::PreVoteReply(_)
         | Message::AppendEntriesReply(_)
         | Message::InstallSnapshotReply(_)
-        | Message::TimeoutNow => {}
+        | Message::TimeoutNow
+        | Message::Confirm(_)
+        | Message::ConfirmReply(_)
+        | Message::ReadIndex
+        | Message::ReadIndexReply(_) => {}
     }
 }
 
@@ -197,6 +222,14 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             let snapshot = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
             Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot })
         }
+        CONFIRM => Message::Confirm(Confirm { round: read_round(reader)? }),
+        CONFIRM_REPLY => Message::ConfirmReply(ConfirmReply { round: read_round(reader)? }),
+        READ_INDEX => Message::ReadIndex,
+        READ_INDEX_KNOWN => {
+            let (term, index) = reader.take()?;
+            Message::ReadIndexReply(ReadIndexReply { read_index: Some(reader.entry_id(term, index)?) })
+        }
+        READ_INDEX_REFUSED => Message::ReadIndexReply(ReadIndexReply { read_index: None }),
         _ => return Err(reader.malformed("there is no message of this number")),
     };
     Ok(Envelope { cluster, group, from, incarnation, to, term, session, message })
@@ -205,6 +238,11 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
 fn read_vote(reader: &mut Reader<'_>) -> Result<bool, NetError> {
     let (granted,) = reader.take()?;
     reader.flag(granted, "a vote is neither granted nor refused")
+}
+
+fn read_round(reader: &mut Reader<'_>) -> Result<u64, NetError> {
+    let (round,) = reader.take()?;
+    Ok(round)
 }
 
 fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {

@@ -4,7 +4,7 @@ use raft_core::node::{self, Handle, Refusal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::client::{Outcome, Request, Responder};
+use crate::client::{Ask, Outcome, Request, Responder};
 
 /// Hands the requests of an [`Inlet`](crate::Inlet) to `node`, and its answers back, until the listener
 /// is gone and all is answered. Dropping the future answers "unknown" to whoever still waits.
@@ -16,25 +16,30 @@ pub async fn serve(node: Handle, mut requests: mpsc::Receiver<(Request, Responde
             Some(_) = waiting.join_next() => {}
             Some((request, responder)) = requests.recv() => {
                 let node = node.clone();
-                waiting.spawn(async move { responder.answer(outcome(node.propose(request.command).await)) });
+                waiting.spawn(async move { responder.answer(answer(&node, request).await) });
             }
             else => return,
         }
     }
 }
 
-fn outcome(outcome: node::Outcome) -> Outcome {
-    match outcome {
-        node::Outcome::Applied { answer, .. } => Outcome::Committed(answer),
-        node::Outcome::NotApplied(refusal) => {
-            let leader_hint = match refusal {
-                Refusal::NotLeader { leader } => leader,
-                // The next leader, most likely.
-                Refusal::Transferring { to } => Some(to),
-                Refusal::Overloaded | Refusal::Stopped => None,
-            };
-            Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
-        }
-        node::Outcome::Unknown => Outcome::Unknown { reason: "the node has stopped".to_owned() },
+async fn answer(node: &Handle, Request { ask, command, .. }: Request) -> Outcome {
+    match ask {
+        Ask::Read => node.read(command).await.map_or_else(refused, Outcome::Answered),
+        Ask::Apply => match node.propose(command).await {
+            node::Outcome::Applied { answer, .. } => Outcome::Committed(answer),
+            node::Outcome::NotApplied(refusal) => refused(refusal),
+            node::Outcome::Unknown => Outcome::Unknown { reason: "the node has stopped".to_owned() },
+        },
     }
+}
+
+fn refused(refusal: Refusal) -> Outcome {
+    let leader_hint = match refusal {
+        Refusal::NotLeader { leader } => leader,
+        // The next leader, most likely.
+        Refusal::Transferring { to } => Some(to),
+        Refusal::Overloaded | Refusal::Stopped => None,
+    };
+    Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
 }

@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply,
-    RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
+    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
+    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
-    FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION, Party,
-    Request, Response,
+    Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
+    Party, Request, Response,
 };
 
 fn id(term: u64, index: u64) -> EntryId {
@@ -66,8 +66,8 @@ fn golden() -> Vec<(Frame, &'static str)> {
     let snapshot_reply = |reply| message(Message::InstallSnapshotReply(reply));
     let response = |outcome| Frame::Response(Response { id: 9, outcome });
     vec![
-        (hello(server, Some(NodeId::new(3))), "e4171fd209000000090000000101 930207039201cd012c "),
-        (hello(Party::Client, None), "9d29bff804000000040000000101 930207c0 "),
+        (hello(server, Some(NodeId::new(3))), "c36a239b09000000090000000101 930307039201cd012c "),
+        (hello(Party::Client, None), "e3bbfe5d04000000040000000101 930307c0 "),
         (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),
@@ -84,6 +84,23 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "5f990b0811000000110000000105 98070201cd012c0305ce000111700a9100 ",
         ),
         (message(Message::TimeoutNow), "013dea9b0f0000000f0000000105 98070201cd012c0305ce000111700b "),
+        (
+            message(Message::Confirm(Confirm { round: 70_000 })),
+            "56c592bb15000000150000000105 98070201cd012c0305ce000111700c91ce00011170 ",
+        ),
+        (
+            message(Message::ConfirmReply(ConfirmReply { round: 12 })),
+            "e632b83111000000110000000105 98070201cd012c0305ce000111700d910c ",
+        ),
+        (message(Message::ReadIndex), "1d291bae0f0000000f0000000105 98070201cd012c0305ce000111700e "),
+        (
+            message(Message::ReadIndexReply(ReadIndexReply { read_index: Some(id(4, 9)) })),
+            "d985dc0f12000000120000000105 98070201cd012c0305ce000111700f920409 ",
+        ),
+        (
+            message(Message::ReadIndexReply(ReadIndexReply { read_index: None })),
+            "55513d120f0000000f0000000105 98070201cd012c0305ce0001117010 ",
+        ),
         (
             message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true })),
             "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
@@ -117,10 +134,15 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "9cc0a48c17000000170000000105 98070201cd012c0305ce0001117008930409ce00011170 ",
         ),
         (
-            Frame::Request(Request { id: 9, command: "get x".into() }),
-            "2de474fd08000000030000000106 920905 6765742078",
+            Frame::Request(Request { id: 9, ask: Ask::Apply, command: "set x".into() }),
+            "5544318a09000000040000000106 93090005 7365742078",
+        ),
+        (
+            Frame::Request(Request { id: 9, ask: Ask::Read, command: "get x".into() }),
+            "feb7558d09000000040000000106 93090105 6765742078",
         ),
         (response(Outcome::Committed("y".into())), "b2e7d7fe06000000050000000107 94090001c0 79"),
+        (response(Outcome::Answered("y".into())), "8b6ef59c06000000050000000107 94090301c0 79"),
         (
             response(Outcome::NotApplied { reason: "no".into(), leader_hint: Some(NodeId::new(2)) }),
             "578e2a7d07000000050000000107 9409010202 6e6f",
@@ -218,11 +240,12 @@ fn what_makes_no_sense_is_refused_in_words() {
         (1, vec![0x93, 1, 0xff, 1], b"", "hello makes no sense: a number is missing"),
         (2, vec![0x91, 3], b"no", "a payload is longer than the frame"),
         (2, vec![0x91, 2], b"\xff\xfe", "a text is not UTF-8"),
-        (6, vec![0x92, 1, 2], b"abc", "request makes no sense: bytes are left over"),
-        (7, vec![0x94, 1, 3, 0, 0xc0], b"", "there is no outcome of this number"),
+        (6, vec![0x93, 1, 0, 2], b"abc", "request makes no sense: bytes are left over"),
+        (6, vec![0x93, 1, 2, 2], b"ab", "a command is neither to be applied nor to be read"),
+        (7, vec![0x94, 1, 4, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),
-        (5, envelope(12, &[]), b"", "there is no message of this number"),
+        (5, envelope(17, &[]), b"", "there is no message of this number"),
         (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
         (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(1, &[&[0x93][..], &TOO_LARGE, &[1, 0]].concat()), b"", OUT_OF_RANGE),
@@ -230,6 +253,11 @@ fn what_makes_no_sense_is_refused_in_words() {
         (5, envelope(9, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
         (5, envelope(10, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
         (5, envelope(11, &[0x90]), b"", "bytes are left over"),
+        (5, envelope(12, &[0x91, 0xc0]), b"", "a number is missing"),
+        (5, envelope(13, &[0x90]), b"", "a number is missing"),
+        (5, envelope(14, &[0x90]), b"", "bytes are left over"),
+        (5, envelope(15, &[&[0x92, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(16, &[0x92, 1, 1]), b"", "bytes are left over"),
         (5, envelope(3, &[0x94, 0, 0, 0, 0xce, 0xff, 0xff, 0xff, 0xff]), b"", "more entries are announced"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]), b"x", "neither a no-op nor a command"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 2, 0]), b"x", "a payload is longer than the frame"),
@@ -277,7 +305,7 @@ fn a_false_prefix_is_refused_at_once() {
 fn a_frame_that_is_too_long_is_not_written() {
     let mut out = encoded(&Frame::Ping);
     let command = Bytes::from(vec![0; FRAME_BYTES_MAX]);
-    let refused = Frame::Request(Request { id: 1, command }).encode(&mut out);
+    let refused = Frame::Request(Request { id: 1, ask: Ask::Apply, command }).encode(&mut out);
     assert!(matches!(refused, Err(NetError::FrameTooLong { .. })));
     assert_eq!(out, encoded(&Frame::Ping));
 }

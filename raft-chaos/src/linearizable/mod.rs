@@ -2,7 +2,7 @@
 //!
 //! Two judges, each key by itself as far as values go (linearizability is local):
 //!
-//! * [`witness`] is given the order in which the log took effect and checks that one, in O(n log n). If it
+//! * [`witness`] is given the order in which the log, and reads beside it, took effect and checks that one, in O(n log n). If it
 //!   passes, the history is linearizable: a witness is a proof.
 //! * [`search`] looks for any order (Wing and Gong, Lowe), within limits, and can answer "unknown".
 //!
@@ -21,7 +21,7 @@ use std::fmt;
 pub use model::{Input, KeyValue, Model, Output};
 pub use operation::{Operation, operations};
 pub use wgl::{Interval, Limits, Outcome, wgl};
-pub use witness::witness;
+pub use witness::{TookEffect, witness};
 
 use crate::history::History;
 

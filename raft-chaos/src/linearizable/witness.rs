@@ -9,17 +9,28 @@ use super::operation::{Operation, operations};
 use super::{CounterExample, Verdict};
 use crate::history::History;
 
-/// Checks the order that the log gives.
+/// An operation that took effect, and where. They are ordered as they took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TookEffect {
+    /// Where in the log; of a read beside the log, the last command that it saw.
+    pub index: LogIndex,
+    /// Whether it is a read beside the log.
+    pub beside: bool,
+    /// The index of its `invoke` in the history.
+    pub operation: u64,
+}
+
+/// Checks the order that the log gives, reads beside it among what is in it. Those that saw the same are in the
+/// order in which they began.
 ///
-/// `applied` has every operation that took effect: where in the log, and the index of its `invoke` in the
-/// history. All that is answered `ok` must be in it, once; what is answered `fail` must not; an `info` may.
+/// `took_effect` has every operation that did, in any order. All that is answered `ok` must be in it, once; what is answered `fail` must not; an `info` may.
 /// If the verdict is [`Verdict::Linearizable`], the history is; if not, this order does not explain it.
-pub fn witness(history: &History, applied: &[(LogIndex, u64)]) -> Verdict {
+pub fn witness(history: &History, took_effect: &[TookEffect]) -> Verdict {
     let operations = match operations(history) {
         Ok(operations) => operations,
         Err(why) => return Verdict::Unknown { why },
     };
-    match order(&operations, applied).and_then(|order| real_time(&order).and_then(|()| model(&order))) {
+    match order(&operations, took_effect).and_then(|order| real_time(&order).and_then(|()| model(&order))) {
         Ok(()) => Verdict::Linearizable,
         Err(counter_example) => Verdict::NotLinearizable(*counter_example),
     }
@@ -34,14 +45,14 @@ fn refuse<T>(operations: &[&Operation], explanation: String) -> Result<T, Box<Co
 /// The operations in the order of the log: each at most once, every `ok`, no `fail`.
 fn order<'a>(
     operations: &'a [Operation],
-    applied: &[(LogIndex, u64)],
+    took_effect: &[TookEffect],
 ) -> Result<Vec<(LogIndex, &'a Operation)>, Box<CounterExample>> {
-    let mut applied = applied.to_vec();
-    applied.sort_unstable();
+    let mut took_effect = took_effect.to_vec();
+    took_effect.sort_unstable();
     let mut missing: BTreeMap<u64, &Operation> =
         operations.iter().map(|operation| (operation.invoked, operation)).collect();
-    let mut order = Vec::with_capacity(applied.len());
-    for (log_index, invoked) in applied {
+    let mut order = Vec::with_capacity(took_effect.len());
+    for TookEffect { index: log_index, beside, operation: invoked } in took_effect {
         let Some(operation) = missing.remove(&invoked) else {
             return match operations.iter().find(|operation| operation.invoked == invoked) {
                 Some(operation) => {
@@ -55,10 +66,16 @@ fn order<'a>(
         if operation.failed {
             return refuse(&[operation], format!("it failed, and yet took effect at {log_index} of the log"));
         }
+        if beside && operation.input != Input::Read {
+            return refuse(
+                &[operation],
+                format!("it is no read, and yet was answered beside the log, at {log_index}"),
+            );
+        }
         order.push((log_index, operation));
     }
     match missing.values().find(|operation| operation.ended.is_some() && !operation.failed) {
-        Some(operation) => refuse(&[operation], "it was answered, and yet is nowhere in the log".to_owned()),
+        Some(operation) => refuse(&[operation], "it was answered, and yet nowhere took effect".to_owned()),
         None => Ok(order),
     }
 }
@@ -103,4 +120,106 @@ fn model(order: &[(LogIndex, &Operation)]) -> Result<(), Box<CounterExample>> {
         *state = next;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::history;
+    use super::*;
+
+    fn in_the_log(index: u64, operation: u64) -> TookEffect {
+        TookEffect { index: LogIndex::new(index), beside: false, operation }
+    }
+
+    fn beside(index: u64, operation: u64) -> TookEffect {
+        TookEffect { beside: true, ..in_the_log(index, operation) }
+    }
+
+    /// Each row: what clients saw; where the log had what the first event began, as 1, and the second write, if any, as
+    /// 2; which reads were answered beside it, from which place; and what the witness says against it.
+    #[test]
+    fn a_witness_puts_reads_beside_the_log_behind_what_they_saw() {
+        for (script, log, reads, expected) in [
+            ("0 write 1, 0 ok, 1 read, 1 ok 1", &[0][..], &[(1, 2)][..], None),
+            ("0 write 1, 0 ok, 1 read, 1 ok null", &[0], &[(0, 2)], Some("real time: it took effect at 1")),
+            (
+                "0 write 1, 0 ok, 1 read, 1 ok null",
+                &[0],
+                &[(1, 2)],
+                Some("model: at 1 of the log the value is 1"),
+            ),
+            ("0 write 1, 1 read, 1 ok null, 0 ok", &[0], &[(0, 1)], None),
+            // The read began before the write that it saw.
+            ("1 read, 0 write 1, 1 ok 1, 0 ok", &[1], &[(1, 0)], None),
+            // Two that saw the same, and one that saw less than one that was over before it.
+            ("0 write 1, 1 read, 2 read, 2 ok 1, 1 ok 1, 0 ok", &[0], &[(1, 2), (1, 1)], None),
+            (
+                "0 write 1, 0 info, 1 read, 1 ok 1, 2 read, 2 ok null",
+                &[0],
+                &[(1, 2), (0, 4)],
+                Some("real time: it took effect at 1"),
+            ),
+            (
+                "0 write 1, 0 ok, 1 read, 1 ok 1",
+                &[0],
+                &[],
+                Some("it was answered, and yet nowhere took effect"),
+            ),
+            ("0 write 1, 0 ok, 1 read, 1 fail", &[0], &[(1, 2)], Some("it failed, and yet took effect at 1")),
+            ("0 write 1, 0 ok, 1 read, 1 ok 1", &[0], &[(1, 2), (1, 2)], Some("it took effect again, at 1")),
+            ("0 write 1, 0 ok", &[], &[(0, 0)], Some("it is no read, and yet was answered beside the log")),
+        ] {
+            let log = (1..).zip(log).map(|(index, &operation)| in_the_log(index, operation));
+            let reads = reads.iter().map(|&(index, operation)| beside(index, operation));
+            let took_effect: Vec<_> = reads.chain(log).collect();
+            let found = match witness(&history(script), &took_effect) {
+                Verdict::Linearizable => None,
+                Verdict::NotLinearizable(counter_example) => Some(counter_example.explanation),
+                Verdict::Unknown { why } => panic!("{why}"),
+            };
+            let as_expected = match (&found, expected) {
+                (None, None) => true,
+                (Some(found), Some(expected)) => found.starts_with(expected),
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            assert!(as_expected, "{script}: {found:?}, not {expected:?}");
+        }
+    }
+
+    /// Each row: what clients saw, in which order the log took effect (by the index of the invoke), and what the
+    /// witness says against it.
+    #[test]
+    fn a_witness_is_held_against_model_and_real_time() {
+        for (script, order, expected) in [
+            ("0 write 1, 0 ok, 1 read, 1 ok 1", &[0, 2][..], None),
+            ("0 write 1, 1 read, 1 ok null, 0 ok", &[1, 0], None),
+            ("0 write 1, 1 read, 1 ok null, 0 ok", &[0, 1], Some("model: at 2 of the log the value is 1")),
+            ("0 write 1, 0 ok, 0 write 2, 0 ok", &[2, 0], Some("real time: it took effect at 2 of the log")),
+            ("0 write 1, 0 ok", &[], Some("it was answered, and yet nowhere took effect")),
+            ("0 write 1, 0 ok", &[0, 0], Some("it took effect again, at 2")),
+            ("0 write 1, 0 fail", &[0], Some("it failed, and yet took effect at 1")),
+            ("0 write 1, 0 fail", &[], None),
+            ("0 write 1, 0 ok", &[0, 7], Some("what took effect at 2 of the log was asked by nobody")),
+            // A write without an answer takes effect late, or never.
+            ("0 write 1, 0 info, 1 read, 1 ok null, 1 read, 1 ok 1", &[2, 0, 4], None),
+            ("0 write 1, 0 info, 1 read, 1 ok null", &[2], None),
+            ("0 write 1, 0 info, 1 read, 1 ok 1", &[2], Some("model: at 1 of the log the value is null")),
+            ("0 cas null 1, 1 cas null 2, 0 ok true, 1 ok false", &[0, 1], None),
+            ("0 cas null 1, 1 cas null 2, 0 ok true, 1 ok true", &[0, 1], Some("model: at 2")),
+        ] {
+            let applied: Vec<_> =
+                (1..).zip(order).map(|(index, &operation)| in_the_log(index, operation)).collect();
+            let found = match witness(&history(script), &applied) {
+                Verdict::Linearizable => None,
+                Verdict::NotLinearizable(counter_example) => Some(counter_example.explanation),
+                Verdict::Unknown { why } => panic!("{why}"),
+            };
+            match expected {
+                None => assert_eq!(found, None, "{script}"),
+                Some(expected) => {
+                    assert!(found.as_ref().is_some_and(|found| found.starts_with(expected)), "{found:?}")
+                }
+            }
+        }
+    }
 }

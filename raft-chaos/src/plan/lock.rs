@@ -8,7 +8,7 @@ use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Route, Storage, Trigger, Undo, Workload,
+    Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Reads, Route, Storage, Trigger, Undo, Workload,
 };
 
 impl Plan {
@@ -17,7 +17,7 @@ impl Plan {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
         lock.line("# Off, because this version cannot do it yet: process mode, swarm, learners and spares,");
-        lock.line("# read-index and lease reads, session retries, [[chaos]] and [budget].");
+        lock.line("# session retries, [[chaos]] and [budget].");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -97,7 +97,12 @@ impl Lock {
         self.value("snapshot_trailing", cluster.snapshot_trailing);
         self.value("snapshot_chunk", quoted(&format!("{}B", cluster.snapshot_chunk)));
         self.value("log_cache", quoted(&format!("{}B", cluster.log_cache)));
-        self.value("features", format!("{{ prevote = {}, read = \"log\" }}", cluster.prevote));
+        let read = match cluster.read {
+            Reads::Log => "\"log\"".to_owned(),
+            Reads::ReadIndex => "\"read-index\"".to_owned(),
+            Reads::Lease { drift } => format!("\"lease\", lease_drift = {}", quoted(&drift.print_percent())),
+        };
+        self.value("features", format!("{{ prevote = {}, read = {read} }}", cluster.prevote));
     }
 
     fn workload(&mut self, workload: &Workload) {

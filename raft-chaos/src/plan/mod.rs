@@ -102,7 +102,7 @@ pub struct Link {
     pub tail: Option<(Duration, Share)>,
 }
 
-/// The servers (`[cluster]`), with ids from 1. Reads go through the log.
+/// The servers (`[cluster]`), with ids from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How many, 1 to 15.
@@ -123,6 +123,22 @@ pub struct Cluster {
     pub log_cache: u64,
     /// Whether a server asks before an election whether it would win it.
     pub prevote: bool,
+    /// How reads are answered.
+    pub read: Reads,
+}
+
+/// How reads are answered (thesis 6.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// As entries of the log.
+    Log,
+    /// By whomever is asked, once the leader has asked the others whether it leads.
+    ReadIndex,
+    /// The same, and the leader asks nobody while it has a lease.
+    Lease {
+        /// By how much one server's clock may run faster than another's. In a simulation they do.
+        drift: Share,
+    },
 }
 
 impl Cluster {

@@ -67,6 +67,7 @@ impl Moment {
             | Event::SnapshotNotNeeded { .. }
             | Event::TransferStarted { .. }
             | Event::TimeoutNowSent { .. }
+            | Event::ReadsConfirmed { .. }
             | Event::TransferEnded { .. }
             | Event::Appended { .. }
             | Event::Truncated { .. }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::values::{self, Seeds, Share};
 use super::walk::{Item, Section};
-use super::{Cluster, Keys, Kind, Link, Operation, Plan, Route, Run, Sim, Storage, Workload, check, events};
+use super::{
+    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Route, Run, Sim, Storage, Workload, check, events,
+};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -160,8 +162,7 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
     let log_cache = table.read("log_cache", |item| item.parsed(values::size, SIZE)).unwrap_or(64 << 20);
     let mut features = table.section("features");
     let prevote = features.read("prevote", Item::boolean).unwrap_or(true);
-    let reads = [("log", Some(())), ("read-index", None), ("lease", None)];
-    features.read("read", |item| item.word(&reads));
+    let read = reads(&mut features);
     features.finish();
     table.finish();
     let cluster = Cluster {
@@ -174,8 +175,26 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
         snapshot_chunk,
         log_cache,
         prevote,
+        read,
     };
     (cluster, nodes)
+}
+
+/// One percent: clocks of real machines keep to a fiftieth of that.
+const DRIFT_PPM: u64 = 10_000;
+
+fn reads(features: &mut Section<'_>) -> Reads {
+    let drift = features.get("lease_drift");
+    let given = drift.as_ref().and_then(|item| item.parsed(values::percent, "a percentage, as in \"1%\""));
+    let lease = Reads::Lease { drift: given.or_else(|| Share::from_ppm(DRIFT_PPM)).unwrap_or_default() };
+    let words = [("log", Some(Reads::Log)), ("read-index", Some(Reads::ReadIndex)), ("lease", Some(lease))];
+    let read = features.read("read", |item| item.word(&words)).unwrap_or(Reads::ReadIndex);
+    if let Some(item) = drift
+        && read != lease
+    {
+        item.wrong("only read = \"lease\" rests on clocks; leave it out");
+    }
+    read
 }
 
 fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {

@@ -26,7 +26,7 @@ about = "says \"hello\"\nand goes on"
 tags = ["nightly"]
 run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
 sim = { tick = "2ms", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
-cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "log" } }
+cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "lease", lease_drift = "0.5%" } }
 workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", route = 5 }
 [[event]]
 name = "depose"
@@ -143,6 +143,7 @@ fn the_smallest_plan_has_every_default() {
     let plan = parse(SMALLEST, &[]).expect("a plan");
     assert_eq!(plan.run.seeds, Seeds::Random(1));
     assert_eq!((plan.cluster.voters, plan.cluster.storage), (3, Storage::Rocksdb));
+    assert_eq!(plan.cluster.read, Reads::ReadIndex);
     assert_eq!(plan.workload.kind, Kind::Register);
     assert_eq!(plan.workload.mix, [(Operation::Read, 1), (Operation::Write, 1), (Operation::Cas, 1)]);
     assert_eq!(plan.check.invariants.len(), 11);
@@ -155,7 +156,8 @@ fn the_smallest_plan_has_every_default() {
 
 #[test]
 fn the_lock_of_a_plan_reads_back_as_that_plan() {
-    for text in [SMALLEST, EVERYTHING, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"] {
+    let in_the_log = "schema = 1\nname = \"p\"\ncluster.features.read = \"log\"\n";
+    for text in [SMALLEST, EVERYTHING, in_the_log, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"] {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
         for seed in [0, 7, u64::MAX] {
             let lock = plan.lock(seed);
@@ -164,7 +166,7 @@ fn the_lock_of_a_plan_reads_back_as_that_plan() {
             expected.run.seeds = Seeds::These(seed..=seed);
             assert_eq!(again, expected, "{lock}");
             assert_eq!(again.lock(seed), lock);
-            assert!(lock.contains("# read-index"));
+            assert!(lock.contains("# session retries"));
         }
     }
 }

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use raft_core::{LogIndex, NodeId};
 
 use crate::kv::Answer;
+use crate::linearizable::TookEffect;
 use crate::mix::mix;
 
 /// Everything that was applied, at its index, as the first server to get there has it.
 #[derive(Default)]
 pub(super) struct Agreement {
     applied: BTreeMap<LogIndex, Applied>,
+    /// Reads that were answered beside the log: the last command that the state had, and the operation.
+    read: Vec<(LogIndex, u64)>,
 }
 
 struct Applied {
@@ -58,9 +61,19 @@ impl Agreement {
         }
     }
 
-    /// The operations that took effect, in the order of the log.
-    pub(super) fn witness(&self) -> Vec<(LogIndex, u64)> {
-        self.applied.iter().map(|(&index, applied)| (index, applied.operation)).collect()
+    /// A server answered a read from the state after the command at `index`.
+    pub(super) fn answered(&mut self, operation: u64, index: LogIndex) {
+        self.read.push((index, operation));
+    }
+
+    /// The operations that took effect: what is in the log, and reads behind the last command that they saw.
+    pub(super) fn witness(&self) -> Vec<TookEffect> {
+        let applied = self.applied.iter().map(|(&index, applied)| {
+            let operation = applied.operation;
+            TookEffect { index, beside: false, operation }
+        });
+        let read = self.read.iter().map(|&(index, operation)| TookEffect { index, beside: true, operation });
+        applied.chain(read).collect()
     }
 }
 

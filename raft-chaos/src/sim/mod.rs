@@ -43,7 +43,8 @@ use std::time::{Duration, SystemTime};
 
 use raft_core::{NodeId, PlantedBug, Rng, Term, Time};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Reads};
+use environment::Clock;
 use faults::Faults;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
@@ -108,16 +109,28 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
             world: world.clone(),
             disk: disk.clone(),
             seed: rng.next_u64(),
+            clock: clock(plan.cluster.read, &mut rng),
             planted,
         };
         sim.host(host_name(id), move || server.clone().live());
     }
-    let clients = Clients::new(&plan.workload, nodes.clone(), world.clone());
+    let clients = Clients::new(plan, world.clone());
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
     let faults = Faults::new(&plan.events, disks, world.clone(), rng.next_u64(), warm, plan.run.duration);
     let progress = Progress::new(&nodes, &plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
+}
+
+/// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be.
+fn clock(reads: Reads, rng: &mut Rng) -> Clock {
+    let fastest = match reads {
+        Reads::Lease { drift } => drift.ppm(),
+        Reads::Log | Reads::ReadIndex => 0,
+    };
+    let between = rng.below(u64::from(fastest) + 1);
+    let faster = rng.pick(&[0, u64::from(fastest), between, between]).copied();
+    Clock { faster_ppm: faster.and_then(|ppm| u32::try_from(ppm).ok()).unwrap_or(0) }
 }
 
 fn build(plan: &Plan, seed: u64) -> turmoil::Sim<'static> {

@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::workload::Ended;
 use crate::history::{F, History};
+use crate::linearizable::TookEffect;
 
 /// What happened in a run.
 #[derive(Debug, Default)]
 pub struct Ran {
     /// What clients saw.
     pub history: History,
-    /// The operations that took effect, in the order of the log.
-    pub witness: Vec<(LogIndex, u64)>,
+    /// The operations that took effect, and where.
+    pub witness: Vec<TookEffect>,
     /// Invariants that were broken: when, which, and how.
     pub violations: Vec<Violation>,
     /// Servers that ended by themselves, and why.

@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Planted;
-use super::environment::{SimEnvironment, SimLinks};
+use super::environment::{Clock, SimEnvironment, SimLinks};
 use super::world::World;
 use crate::kv::{self, Map};
-use crate::plan::{Cluster, Storage};
+use crate::plan::{Cluster, Reads, Storage};
 
 /// The port that every server listens on.
 pub(super) const PORT: u16 = 7000;
@@ -45,6 +45,7 @@ pub(super) struct Server {
     pub(super) world: World,
     pub(super) disk: Disk,
     pub(super) seed: u64,
+    pub(super) clock: Clock,
     pub(super) planted: Option<Planted>,
 }
 
@@ -62,7 +63,7 @@ pub(super) enum Disk {
 impl Server {
     /// One life, from start to stop; a crash drops it anywhere.
     pub(super) async fn live(self) -> turmoil::Result {
-        let environment = SimEnvironment::new(&self.world, Some(self.id));
+        let environment = SimEnvironment::new(&self.world, Some(self.id), self.clock);
         let life = self.world.server(self.id).map_or(0, |server| server.life);
         let mut rng = Rng::new(self.seed ^ life.wrapping_mul(0x9e37_79b9));
         let incarnation = Incarnation(self.seed);
@@ -145,6 +146,9 @@ impl Server {
         config.election_timeout = self.cluster.election_timeout;
         config.heartbeat = self.cluster.heartbeat;
         config.pre_vote = self.cluster.prevote;
+        if let Reads::Lease { drift } = self.cluster.read {
+            config.read_lease_ppm = Some(drift.ppm());
+        }
         config.disk_patience = self.cluster.election_timeout.1 * 4;
         let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         config.snapshot_entries = self.cluster.snapshot_every;
@@ -227,6 +231,13 @@ impl StateMachine for Machine {
         let operation = command.operation;
         let answer = self.map.apply(index, command);
         self.world.applied(self.id, operation, &answer, self.map.state());
+        kv::encode(&answer)
+    }
+
+    async fn query(&mut self, query: Bytes) -> Bytes {
+        let query: kv::Command = kv::decode(&query).expect("a query is what a client encoded");
+        let answer = self.map.read(&query.key);
+        self.world.answered(query.operation, answer.index);
         kv::encode(&answer)
     }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_core::node::Environment as _;
 use raft_core::{ClusterId, LogIndex, NodeId, Rng, Time};
-use raft_net::{Client, Outcome, TurmoilNet};
+use raft_net::{Ask, Client, Outcome, TurmoilNet};
 use tokio::task::JoinSet;
 
-use super::environment::SimEnvironment;
+use super::environment::{Clock, SimEnvironment};
 use super::server::{PORT, host_name};
 use super::trace::Happening;
 use super::world::World;
 use crate::history::{F, History, Value};
 use crate::kv::{self, Action, Answer, Command};
-use crate::plan::{Operation, Route, Workload};
+use crate::plan::{Operation, Plan, Reads, Route, Workload};
 use crate::recorder::{self, Recorder, Started};
 
 /// How long a client waits for one server to take its connection.
@@ -29,6 +29,7 @@ const REST: Duration = Duration::from_millis(20);
 pub(super) struct Clients {
     state: Arc<Mutex<State>>,
     plan: Arc<Workload>,
+    reads: Reads,
     servers: Arc<Vec<NodeId>>,
     world: World,
 }
@@ -62,7 +63,8 @@ struct Key {
 }
 
 impl Clients {
-    pub(super) fn new(plan: &Workload, servers: Vec<NodeId>, world: World) -> Self {
+    pub(super) fn new(plan: &Plan, world: World) -> Self {
+        let Plan { workload: plan, cluster, .. } = plan;
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
         let state =
@@ -70,14 +72,15 @@ impl Clients {
         Self {
             state: Arc::new(Mutex::new(state)),
             plan: Arc::new(plan.clone()),
-            servers: Arc::new(servers),
+            reads: cluster.read,
+            servers: Arc::new(cluster.nodes()),
             world,
         }
     }
 
     /// Runs all clients until [`Clients::stop`], and until what they have begun has ended.
     pub(super) async fn run(self, seed: u64) -> turmoil::Result {
-        let environment = SimEnvironment::new(&self.world, None);
+        let environment = SimEnvironment::new(&self.world, None, Clock::default());
         let mut rng = Rng::new(seed);
         let mut clients = JoinSet::new();
         for number in 0..self.plan.clients {
@@ -192,7 +195,8 @@ impl OneClient {
         let ballast = Bytes::from(vec![0; weight.saturating_sub(text_of(&action))]);
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
         let command = kv::encode(&Command { operation, key: key.clone(), action: action.clone(), ballast });
-        let (outcome, node) = self.ask(command, deadline).await;
+        let ask = if f == F::Read && self.shared.reads != Reads::Log { Ask::Read } else { Ask::Apply };
+        let (outcome, node) = self.ask(ask, command, deadline).await;
         if let Some(answer) = outcome.answer() {
             self.last_seen = Some((key, known_after(&action, answer)));
         }
@@ -201,7 +205,7 @@ impl OneClient {
 
     /// Asks until an answer is certain or time is up. A server that says "certainly not applied" may be
     /// followed by another one within the same operation; "unknown" ends it.
-    async fn ask(&mut self, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
+    async fn ask(&mut self, ask: Ask, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
         while self.environment.now() < deadline {
             let Some(client) = self.connect(deadline).await else {
                 self.try_another(None);
@@ -209,11 +213,17 @@ impl OneClient {
                 continue;
             };
             let node = Some(client.node());
-            match client.request(command.clone(), deadline).await {
-                Ok(Outcome::Committed(answer)) => match kv::decode::<Answer>(&answer) {
-                    Ok(answer) => return (Seen::Ok(answer), node),
-                    Err(_) => return (Seen::Unknown, node),
-                },
+            let outcome = match ask {
+                Ask::Apply => client.request(command.clone(), deadline).await,
+                Ask::Read => client.read(command.clone(), deadline).await,
+            };
+            match outcome {
+                Ok(Outcome::Committed(answer) | Outcome::Answered(answer)) => {
+                    match kv::decode::<Answer>(&answer) {
+                        Ok(answer) => return (Seen::Ok(answer), node),
+                        Err(_) => return (Seen::Unknown, node),
+                    }
+                }
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
                     let hint = leader_hint.filter(|_| self.shared.plan.route == Route::Leader);
                     if self.shared.plan.route != Route::Sticky {

@@ -21,6 +21,7 @@ use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::violation::Violation;
 use crate::kv::Answer;
+use crate::linearizable::TookEffect;
 use crate::plan::{Link, Moment, View};
 
 /// A handle on the world. Clones are handles on the same one.
@@ -276,8 +277,13 @@ impl World {
         inner.disagree(agreed);
     }
 
-    /// The operations that took effect, in the order of the log.
-    pub(super) fn witness(&self) -> Vec<(LogIndex, u64)> {
+    /// A server answered a read from the state after the command at `index`.
+    pub(super) fn answered(&self, operation: u64, index: LogIndex) {
+        self.lock().agreement.answered(operation, index);
+    }
+
+    /// The operations that took effect, and where.
+    pub(super) fn witness(&self) -> Vec<TookEffect> {
         self.lock().agreement.witness()
     }
 

@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 10] = [
+const FOUND: [(&str, &str, u64, &str, &str); 13] = [
     ("fixed-timeout", "seven-minus-three", 7, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -14,6 +14,12 @@ const FOUND: [(&str, &str, u64, &str, &str); 10] = [
     ("stale-tail", "crash-loop", 2, "crash", "does not join on to a log"),
     ("vote-before-persisted", "amnesia", 0, "safety", "election-safety broken on n"),
     ("vote-without-log-check", "crash-loop", 0, "safety", "leader-completeness broken on n"),
+    // https://aphyr.com/posts/316-jepsen-etcd-and-consul
+    ("read-not-confirmed", "stale-reads", 0, "safety", "real time: it took effect at"),
+    // https://github.com/etcd-io/etcd/issues/7331
+    ("read-before-commit-in-term", "stale-reads", 2, "safety", "it lets reads see"),
+    // https://github.com/etcd-io/etcd/pull/21423
+    ("read-session-reused", "stale-reads", 2, "safety", "real time: it took effect at"),
 ];
 
 /// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.

@@ -164,6 +164,10 @@ impl Handle {
     /// Asks the state machine, through the leader or a follower (thesis 6.4). The answer has all that was committed
     /// when this was called: what any client of any node had been told of. Writes nothing.
     ///
+    /// No clock matters to that, unless there are leases: then it holds as long as clocks keep to what
+    /// [`Config::read_lease_ppm`](crate::Config::read_lease_ppm) states, and not through one that stands still. A
+    /// state machine that answers from anything but what it was given is not covered either.
+    ///
     /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future, and
     /// nothing has happened.
     ///

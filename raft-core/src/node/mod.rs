@@ -32,7 +32,7 @@ use crate::state::Raft;
 use crate::types::{EntryId, LogIndex, NodeId};
 
 use applier::{Applier, Committed, News, Piece, Work};
-pub use environment::TokioEnvironment;
+pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};

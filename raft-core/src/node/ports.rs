@@ -102,10 +102,11 @@ pub type SnapshotReader = Pin<Box<dyn AsyncRead + Send>>;
 
 /// The world's clock, and the places where a simulation can halt a node.
 ///
-/// Production takes [`TokioEnvironment`](super::TokioEnvironment). A simulation drifts, jumps and
+/// Production takes [`SystemEnvironment`](super::SystemEnvironment). A simulation drifts, jumps and
 /// pauses here; the transport waits through the same environment.
 pub trait Environment: Clone + Send + Sync + 'static {
-    /// The moment it is. Never goes back.
+    /// The moment it is. Never goes back, and does not stand still while others go on: a leader's lease is judged by
+    /// it ([`Config::read_lease_ppm`](crate::Config::read_lease_ppm)), after the read has come in.
     fn now(&self) -> Time;
 
     /// Waits until `deadline` has come.

@@ -1,6 +1,7 @@
 //! Nodes on tokio's paused clock, with channels for a network: what the loop does with the core's effects.
 #![cfg(feature = "tokio")]
 
+mod leases;
 mod reads;
 mod snapshots;
 mod transfer;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::node::{Handle, Node, NodeError, Outcome, Refusal, TokioEnvironment};
+use raft_core::node::{Environment, Handle, Node, NodeError, Outcome, Refusal, TokioEnvironment};
 use raft_core::{Config, NodeId, Raft, Restored, RoleName, Time};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -43,6 +44,16 @@ fn troubled_cluster(size: u64, trouble: Trouble) -> Cluster {
 }
 
 fn cluster_of(size: u64, trouble: Trouble, configure: fn(&mut Config)) -> Cluster {
+    let environment = TokioEnvironment::new();
+    cluster_in(size, trouble, configure, |_| environment)
+}
+
+fn cluster_in<E: Environment>(
+    size: u64,
+    trouble: Trouble,
+    configure: fn(&mut Config),
+    environment: impl Fn(NodeId) -> E,
+) -> Cluster {
     let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
     let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
     for &id in &voters {
@@ -50,7 +61,6 @@ fn cluster_of(size: u64, trouble: Trouble, configure: fn(&mut Config)) -> Cluste
         channels.inboxes.insert(id, sender);
         inboxes.push(inbox);
     }
-    let environment = TokioEnvironment::new();
     let hung = Arc::new(AtomicU64::new(0));
     let start = |(&id, inbox): (&NodeId, _)| {
         let store = QuickStore::of(id, hung.clone());
@@ -58,7 +68,7 @@ fn cluster_of(size: u64, trouble: Trouble, configure: fn(&mut Config)) -> Cluste
         let mut config = config(id, &voters);
         configure(&mut config);
         let raft = Raft::new(config, Restored::default(), Time::ZERO).unwrap();
-        let (node, handle) = Node::new(raft, store, channels.clone(), machine, environment, inbox);
+        let (node, handle) = Node::new(raft, store, channels.clone(), machine, environment(id), inbox);
         (handle, tokio::spawn(node.run()))
     };
     let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();

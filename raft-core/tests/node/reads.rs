@@ -5,7 +5,7 @@ use super::*;
 
 impl Cluster {
     /// Asks this node how many commands have been applied.
-    async fn read(&self, place: usize) -> Result<u64, Refusal> {
+    pub(crate) async fn read(&self, place: usize) -> Result<u64, Refusal> {
         let answer = self.handles[place].read(Bytes::new()).await?;
         Ok(String::from_utf8_lossy(&answer).parse().unwrap())
     }

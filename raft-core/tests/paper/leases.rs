@@ -61,7 +61,7 @@ pub(crate) fn a_lease_ends_with_the_reign() {
     assert_eq!(bench.take_reads(), [(1, Some(1))]);
 }
 
-/// R8: nobody keeps a promise that was never given.
+/// R8 (https://github.com/tikv/raft-rs/pull/141): nobody keeps a promise that was never given.
 #[test]
 pub(crate) fn a_lease_needs_check_quorum() {
     let config = Config { check_quorum: false, ..leases() };

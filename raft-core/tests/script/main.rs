@@ -140,36 +140,43 @@ fn a_planted_bug_does_not_play_as_written() {
             PlantedBug::TimerNotResetBySnapshot,
             "a_follower_that_takes_a_long_snapshot_starts_no_election",
         ),
+        // https://aphyr.com/posts/316-jepsen-etcd-and-consul
         (
             "etcd 0.4.1 and Consul 2014: reads from a deposed leader's state (R1)",
             PlantedBug::ReadNotConfirmed,
             "a_deposed_leader_answers_no_read",
         ),
+        // https://github.com/etcd-io/etcd/pull/21423
         (
             "etcd #21423: a question that has the name of an earlier one (R2)",
             PlantedBug::ReadSessionReused,
             "a_follower_reads_through_its_leader",
         ),
+        // https://github.com/etcd-io/raft/pull/397
         (
             "etcd-io/raft #397: late acknowledgements confirm a newer read (R3)",
             PlantedBug::ReadConfirmedByLateReply,
             "a_read_is_confirmed_by_a_round_that_began_after_it_came_in",
         ),
+        // https://github.com/etcd-io/etcd/issues/7331
         (
             "etcd #7331: a new leader that does not know what is committed (R4)",
             PlantedBug::ReadBeforeCommitInTerm,
             "a_new_leader_answers_no_read_before_it_has_committed_in_its_term",
         ),
+        // https://github.com/tikv/tikv/pull/9239
         (
             "TiKV #9239: one index is checked and another is answered with (R5)",
             PlantedBug::ReadIndexNotChecked,
             "a_read_index_is_what_was_checked",
         ),
+        // https://github.com/tikv/tikv/issues/1593, https://github.com/tikv/tikv/issues/4680
         (
             "TiKV #1593, #4680: a lease that goes on through a transfer (R6)",
             PlantedBug::LeaseThroughTransfer,
             "a_transfer_ends_the_lease",
         ),
+        // https://github.com/tikv/tikv/issues/964
         (
             "TiKV #964: a lease that is judged before a pause (R7)",
             PlantedBug::LeaseJudgedEarly,

@@ -73,6 +73,13 @@ async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
     let applied = cluster.all_have_applied(told.last()).await;
     told.is_kept_by(&applied);
     assert!(applied.starts_with(&applied_by_old), "what was applied before the crash still is");
+    for address in cluster.addresses.values() {
+        assert_eq!(
+            writer::read(address).await,
+            applied.len() as u64,
+            "a follower's clients see all of it, too"
+        );
+    }
 
     waiting_for.set("all three to shut down");
     let logs = shut_down(cluster).await;

@@ -39,6 +39,12 @@ impl StateMachine for Journal {
         Bytes::copy_from_slice(&index.get().to_be_bytes())
     }
 
+    /// How many commands have been applied.
+    async fn query(&mut self, _: Bytes) -> Bytes {
+        let applied = self.0.borrow().len() as u64;
+        Bytes::copy_from_slice(&applied.to_be_bytes())
+    }
+
     /// Of each command its place, its length and itself.
     async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
         let mut bytes = BytesMut::new();

@@ -68,6 +68,7 @@ impl Writer {
                     self.client = None;
                     return Answer { command, place: None, hints };
                 }
+                Some(Outcome::Answered(_)) => panic!("a command was answered as if it were a query"),
                 Some(Outcome::NotApplied { leader_hint, .. }) => leader_hint,
                 None => None,
             };
@@ -97,6 +98,23 @@ impl Writer {
             }
         }
         Some(self.client.as_mut()?.request(command, deadline).await.unwrap())
+    }
+}
+
+/// Asks one server how many commands have been applied.
+pub(crate) async fn read(address: &str) -> u64 {
+    let clock = TokioEnvironment::new();
+    let deadline = clock.now().after(LIMIT);
+    let mut client = Client::connect(&TcpNet, clock, ClusterId(1), address, deadline).await.unwrap();
+    loop {
+        match client.read(Bytes::new(), deadline).await.unwrap() {
+            Outcome::Answered(applied) => return u64::from_be_bytes(applied[..].try_into().unwrap()),
+            // Whoever has not heard of the leader yet.
+            Outcome::NotApplied { .. } => {
+                clock.sleep_until(clock.now().after(Duration::from_millis(10))).await
+            }
+            other @ (Outcome::Committed(_) | Outcome::Unknown { .. }) => panic!("{other:?}"),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use raft_core::node::{Environment, Point, TokioEnvironment};
 use raft_core::{ClusterId, NodeId, Session, Time};
-use raft_net::{Client, Fate, Frame, Links, Net, NetError, Outcome, PeersConfig};
+use raft_net::{Ask, Client, Fate, Frame, Links, Net, NetError, Outcome, PeersConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::world::{A, B, Pair, Pausable, Seen, Server, Watched, envelope, in_seconds, piece};
@@ -207,12 +207,19 @@ pub(crate) async fn a_client_is_told_what_became_of_its_request<N: Net>(net: N) 
     for outcome in [committed, not_applied, Outcome::Unknown { reason: "deposed".into() }] {
         let answering = async {
             let (request, responder) = b.requests.recv().await.unwrap();
-            assert_eq!(request.command, "set x");
+            assert_eq!((request.ask, request.command), (Ask::Apply, "set x".into()));
             responder.answer(outcome.clone());
         };
         let (answer, ()) = tokio::join!(client.request("set x".into(), deadline), answering);
         assert_eq!(answer.unwrap(), outcome);
     }
+    let answering = async {
+        let (request, responder) = b.requests.recv().await.unwrap();
+        assert_eq!((request.ask, request.command), (Ask::Read, "get x".into()));
+        responder.answer(Outcome::Answered("y".into()));
+    };
+    let (answer, ()) = tokio::join!(client.read("get x".into(), deadline), answering);
+    assert_eq!(answer.unwrap(), Outcome::Answered("y".into()));
     let dropping = async { drop(b.requests.recv().await.unwrap()) };
     let (answer, ()) = tokio::join!(client.request(Bytes::new(), deadline), dropping);
     assert!(matches!(answer.unwrap(), Outcome::Unknown { .. }), "nobody answered, and it may be applied yet");
