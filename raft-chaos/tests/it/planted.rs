@@ -12,8 +12,8 @@ const FOUND: [(&str, &str, u64, &str, &str); 13] = [
     ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
     ("last-included-term-forgotten", "empty-logs", 0, "safety", "conformance broken"),
     ("stale-tail", "crash-loop", 0, "crash", "does not join on to a log"),
-    ("vote-before-persisted", "amnesia", 0, "safety", "election-safety broken on n"),
-    ("vote-without-log-check", "crash-loop", 0, "safety", "leader-completeness broken on n"),
+    ("vote-before-persisted", "amnesia", 1, "safety", "election-safety broken on n"),
+    ("vote-without-log-check", "crash-loop", 2, "safety", "leader-completeness broken on n"),
     // https://aphyr.com/posts/316-jepsen-etcd-and-consul
     ("read-not-confirmed", "stale-reads", 0, "safety", "real time: it took effect at"),
     // https://github.com/etcd-io/etcd/issues/7331
