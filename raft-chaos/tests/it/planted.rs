@@ -4,16 +4,16 @@ use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
 const FOUND: [(&str, &str, u64, &str, &str); 13] = [
-    ("fixed-timeout", "seven-minus-three", 7, "liveness", "without a leader"),
-    ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
+    ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
+    ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
     ("prev-below-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
-    ("heartbeats-without-entries", "flicker", 0, "liveness", "limits.ok_gap_ms"),
+    ("heartbeats-without-entries", "flicker", 1, "liveness", "limits.ok_gap_ms"),
     ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
     ("last-included-term-forgotten", "empty-logs", 0, "safety", "conformance broken"),
-    ("stale-tail", "crash-loop", 2, "crash", "does not join on to a log"),
-    ("vote-before-persisted", "amnesia", 0, "safety", "election-safety broken on n"),
-    ("vote-without-log-check", "crash-loop", 0, "safety", "leader-completeness broken on n"),
+    ("stale-tail", "crash-loop", 0, "crash", "does not join on to a log"),
+    ("vote-before-persisted", "amnesia", 1, "safety", "election-safety broken on n"),
+    ("vote-without-log-check", "crash-loop", 2, "safety", "leader-completeness broken on n"),
     // https://aphyr.com/posts/316-jepsen-etcd-and-consul
     ("read-not-confirmed", "stale-reads", 0, "safety", "real time: it took effect at"),
     // https://github.com/etcd-io/etcd/issues/7331

@@ -1,6 +1,7 @@
 //! A client that writes, and what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::node::{Environment, TokioEnvironment};
