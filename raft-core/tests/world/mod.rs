@@ -1,6 +1,7 @@
 //! A cluster of bare [`Raft`]s in a world where everything goes wrong that may.
 
 mod judges;
+mod machine;
 mod misfortune;
 mod reads;
 mod report;
@@ -211,7 +212,7 @@ impl World {
         config.planted = self.planted;
         config.snapshot_entries = self.snapshot_entries;
         config.snapshot_trailing = self.snapshot_trailing;
-        config.snapshot_chunk_bytes = server::CHUNK_BYTES;
+        config.snapshot_chunk_bytes = machine::CHUNK_BYTES;
         config.cache_bytes_max = self.cache_bytes_max;
         self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
