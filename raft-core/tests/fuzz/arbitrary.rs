@@ -220,20 +220,22 @@ impl Server {
                 let index = index.at(self.raft.commit_index().get());
                 self.raft.has_applied(raft_core::LogIndex::new(index));
             }
-            Act::Elect => {
-                self.now = self.now.max(self.raft.deadline());
-                self.step(Input::Tick);
-                for _ in 0..2 {
-                    self.carry_out(sights);
-                    while !self.in_flight.is_empty() {
-                        self.persist(false);
-                    }
-                    self.carry_out(sights);
-                    let session = self.sessions.get(&NodeId::new(2)).copied().unwrap_or_default();
-                    self.step(Input::Receive(Raw::vote(&self.raft, session)));
-                }
-            }
+            Act::Elect => self.elect(sights),
             Act::Restart => self.restart(),
+        }
+    }
+
+    fn elect(&mut self, sights: &mut Sights) {
+        self.now = self.now.max(self.raft.deadline());
+        self.step(Input::Tick);
+        for _ in 0..2 {
+            self.carry_out(sights);
+            while !self.in_flight.is_empty() {
+                self.persist(false);
+            }
+            self.carry_out(sights);
+            let session = self.sessions.get(&NodeId::new(2)).copied().unwrap_or_default();
+            self.step(Input::Receive(Raw::vote(&self.raft, session)));
         }
     }
 
