@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
 use crate::effects::{Owner, WriteToken};
+use crate::fingerprint::renamed;
 use crate::message::{AppendEntriesReply, Envelope, Message};
 use crate::state::HardState;
-use crate::types::{EntryId, LogIndex, Term, Time};
+use crate::types::{EntryId, LogIndex, NodeId, Term, Time};
 
 /// The disk as the core knows it. Writes are numbered from 1 in the order in which they are given, and
 /// are confirmed in that order.
@@ -162,13 +163,24 @@ impl Disk {
         self.held.drain(..ready).map(|(_, envelope)| envelope).collect()
     }
 
+    /// How many messages wait.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many writes are not confirmed.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Feeds what a fingerprint needs: contents, not the numbers of writes.
-    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
-        (self.durable, self.hard_state_given).hash(hasher);
-        self.in_flight.iter().for_each(|write| write.confirms.hash(hasher));
+    pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
+        let named = |known: Durable| Durable { hard_state: renamed(known.hard_state, name), ..known };
+        (named(self.durable), renamed(self.hard_state_given, name)).hash(hasher);
+        self.in_flight.iter().for_each(|write| named(write.confirms).hash(hasher));
         for (write, envelope) in &self.held {
             let behind = write.saturating_sub(self.confirmed);
-            (behind, envelope.to, envelope.term, &envelope.message).hash(hasher);
+            (behind, name(envelope.to), envelope.term, &envelope.message).hash(hasher);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::progress::{Pace, Piece};
-use crate::state::{Health, Raft, Role};
+use crate::progress::{Pace, Piece, Progress};
+use crate::state::{HardState, Health, Raft, Role};
+use crate::types::NodeId;
 
 impl Raft {
     /// Names the protocol state: two servers that will answer every future alike have the same one.
@@ -11,53 +12,74 @@ impl Raft {
     /// Instants, draws (timeouts, sessions), counters (of writes) and caches are left out, so that two
     /// ways to the same state meet. Entries whose payloads are not in memory are known by their ids. The same on every machine with the same version of this crate.
     pub fn fingerprint(&self) -> u64 {
+        self.fingerprint_as(&|id| id)
+    }
+
+    /// The fingerprint that the server would have if all servers of its group were renamed like this, each to a name
+    /// of its own. The rules look at names only to tell servers apart, so states that differ in nothing else
+    /// have one future, and a model checker needs to look at one of them. A snapshot keeps the name of its maker.
+    pub fn fingerprint_as(&self, name: &dyn Fn(NodeId) -> NodeId) -> u64 {
         let mut hasher = Fnv1a::default();
-        (self.config.id, self.hard_state(), self.commit_index, self.last_applied, self.applying)
+        let hard_state = renamed(self.hard_state(), name);
+        (name(self.config.id), hard_state, self.commit_index, self.last_applied, self.applying)
             .hash(&mut hasher);
         self.log.outline().hash(&mut hasher);
         self.log.checksums().for_each(|checksum| checksum.hash(&mut hasher));
         self.snapshots.hash_state(&mut hasher);
-        self.hash_role(&mut hasher);
-        self.disk.hash_state(&mut hasher);
+        self.hash_role(name, &mut hasher);
+        self.disk.hash_state(name, &mut hasher);
         self.outbox
             .iter()
-            .for_each(|envelope| (envelope.to, envelope.term, &envelope.message).hash(&mut hasher));
-        self.reads.hash_state(&mut hasher);
+            .for_each(|envelope| (name(envelope.to), envelope.term, &envelope.message).hash(&mut hasher));
+        self.reads.hash_state(name, &mut hasher);
         (self.health == Health::Sound).hash(&mut hasher);
         hasher.finish()
     }
 
-    fn hash_role(&self, hasher: &mut impl Hasher) {
+    fn hash_role(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
         self.role().hash(hasher);
         match &self.role {
-            Role::Follower { .. } => self.leader().hash(hasher),
+            Role::Follower { .. } => self.leader().map(name).hash(hasher),
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
-                votes.hash(hasher)
+                let mut votes: Vec<_> = votes.iter().copied().map(name).collect();
+                votes.sort_unstable();
+                votes.hash(hasher);
             }
             Role::Leader { progress, transfer, uncommitted: _, lease } => {
                 if self.config.read_lease_ppm.is_some() {
                     lease.given_up.hash(hasher);
                 }
-                transfer.map(|transfer| (transfer.to, transfer.told)).hash(hasher);
+                transfer.map(|transfer| (name(transfer.to), transfer.told)).hash(hasher);
+                let mut progress: Vec<_> = progress.iter().collect();
+                progress.sort_unstable_by_key(|peer| name(peer.follower));
                 for peer in progress {
-                    (peer.follower, peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
-                    if self.reads.under_way.is_some() {
-                        (peer.confirmed >= self.reads.round).hash(hasher);
-                    }
-                    match &peer.pace {
-                        Pace::Probe { sent } => sent.hash(hasher),
-                        Pace::Replicate { in_flight } => {
-                            hasher.write_usize(in_flight.lasts().len());
-                            in_flight.lasts().for_each(|last| last.hash(hasher));
-                        }
-                        Pace::Snapshot { snapshot, offset, piece, unanswered: _, heard: _ } => {
-                            (snapshot, offset, matches!(piece, Piece::Sent { .. })).hash(hasher);
-                        }
-                    }
+                    self.hash_progress(peer, name, hasher);
                 }
             }
         }
     }
+
+    fn hash_progress(&self, peer: &Progress, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
+        (name(peer.follower), peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
+        if self.reads.under_way.is_some() {
+            (peer.confirmed >= self.reads.round).hash(hasher);
+        }
+        match &peer.pace {
+            Pace::Probe { sent } => sent.hash(hasher),
+            Pace::Replicate { in_flight } => {
+                hasher.write_usize(in_flight.lasts().len());
+                in_flight.lasts().for_each(|last| last.hash(hasher));
+            }
+            Pace::Snapshot { snapshot, offset, piece, unanswered: _, heard: _ } => {
+                (snapshot, offset, matches!(piece, Piece::Sent { .. })).hash(hasher);
+            }
+        }
+    }
+}
+
+/// The same hard state where servers have other names.
+pub(crate) fn renamed(hard_state: HardState, name: &dyn Fn(NodeId) -> NodeId) -> HardState {
+    HardState { voted_for: hard_state.voted_for.map(name), ..hard_state }
 }
 
 /// FNV-1a, 64 bits: unlike the standard library's hasher it is the same in every release.

@@ -128,6 +128,7 @@ mod entry;
 mod event;
 pub mod figure3;
 mod fingerprint;
+mod footprint;
 mod input;
 mod install_snapshot;
 mod lease;
@@ -160,6 +161,7 @@ pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
+pub use footprint::Footprint;
 pub use input::{Input, ProposeError, TransferError};
 pub use message::{
     AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,

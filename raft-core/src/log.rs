@@ -180,6 +180,12 @@ impl Log {
         }
     }
 
+    /// The bytes of the entries in memory.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        let loaded = self.loaded.iter().flatten().map(|entry| entry.payload.weight());
+        self.newest_bytes + loaded.sum::<usize>()
+    }
+
     /// The checksums of the entries in memory, in order.
     pub(crate) fn checksums(&self) -> impl Iterator<Item = u32> {
         self.newest.iter().map(|entry| entry.checksum)

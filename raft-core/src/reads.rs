@@ -53,6 +53,11 @@ impl Reads {
         !self.waiting.is_empty()
     }
 
+    /// How many have not been answered.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + self.confirmed.values().map(Vec::len).sum::<usize>() + self.answered.len()
+    }
+
     /// A read came in. A follower asks one question at a time, and the last one counts.
     pub(crate) fn wait(&mut self, asker: Asker) {
         if let Asker::Follower(follower, _) = asker {
@@ -115,11 +120,11 @@ impl Reads {
     }
 
     /// Feeds what a fingerprint needs: nothing where there are no reads.
-    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+    pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
         for read in &self.waiting {
             match read.asker {
                 Asker::Here(id) => id.hash(hasher),
-                Asker::Follower(follower, _) => follower.hash(hasher),
+                Asker::Follower(follower, _) => name(follower).hash(hasher),
             }
             (read.round <= self.round).hash(hasher);
         }
@@ -127,6 +132,12 @@ impl Reads {
             read_index.hash(hasher);
         }
         self.confirmed.iter().for_each(|confirmed| confirmed.hash(hasher));
-        self.answered.iter().for_each(|read| read.hash(hasher));
+        for Read { id, outcome } in &self.answered {
+            let outcome = match *outcome {
+                ReadOutcome::Ready { .. } => *outcome,
+                ReadOutcome::NotLeader { leader } => ReadOutcome::NotLeader { leader: leader.map(name) },
+            };
+            (id, outcome).hash(hasher);
+        }
     }
 }

@@ -147,6 +147,11 @@ impl Loads {
         self.asked.retain(|asked| !asked.begins_like(&load));
     }
 
+    /// How many have not been answered.
+    pub(crate) const fn len(&self) -> usize {
+        self.asked.len()
+    }
+
     pub(crate) fn take_new(&mut self) -> Vec<Load> {
         std::mem::take(&mut self.new)
     }

@@ -82,6 +82,11 @@ impl Snapshots {
         std::mem::take(&mut self.ungiven)
     }
 
+    /// The bytes of the pieces that the disk has not been given.
+    pub(crate) fn ungiven_bytes(&self) -> usize {
+        self.ungiven.iter().map(|part| part.chunk.data.len()).sum()
+    }
+
     /// A leader sends a piece.
     pub(crate) fn receive(&mut self, snapshot: &Snapshot, chunk: Chunk, session: Session) -> Taken {
         if let Some(coming) = &mut self.coming

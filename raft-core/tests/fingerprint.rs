@@ -6,13 +6,17 @@ use raft_core::{Config, Envelope, Input, NodeId, Raft, Restored, RoleName, Time}
 
 /// Lets one server win an election with the vote of another, with timeouts and sessions of this seed.
 fn leader(seed: u64) -> Raft {
+    elected(seed, 1, 2)
+}
+
+fn elected(seed: u64, candidate: u64, voter: u64) -> Raft {
     let voters: Vec<NodeId> = (1..=3).map(NodeId::new).collect();
     let start = |id| {
         let mut config = Config::new(NodeId::new(id), voters.clone());
         config.seed = seed + id;
         Raft::new(config, Restored::default(), Time::ZERO).unwrap()
     };
-    let (mut candidate, mut voter) = (start(1), start(2));
+    let (mut candidate, mut voter) = (start(candidate), start(voter));
     let due = candidate.deadline();
     let mut asks = exchange(&mut candidate, due, vec![]);
     while candidate.role() != RoleName::Leader {
@@ -42,6 +46,18 @@ fn two_ways_to_the_same_state_meet() {
     assert_eq!(one.role(), RoleName::Leader);
     assert_ne!(one.deadline(), other.deadline(), "the draws differ");
     assert_eq!(one.fingerprint(), other.fingerprint());
+}
+
+#[test]
+fn servers_that_are_renamed_have_the_fingerprint_of_those_that_had_the_names() {
+    let name = |id: NodeId| NodeId::new(id.get() % 3 + 1);
+    let (mut one, mut other) = (elected(1, 1, 2), elected(1, 2, 3));
+    for target in [3, 1] {
+        assert_eq!(one.fingerprint_as(&name), other.fingerprint());
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        let _refused = one.transfer_leadership(NodeId::new(target));
+        let _refused = other.transfer_leadership(name(NodeId::new(target)));
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use raft_core::{Config, NodeId, PlantedBug, Rng};
 
+use super::machine::CHUNK_BYTES;
 use super::queue::MS;
-use super::server::CHUNK_BYTES;
 
 /// How long a server waits for its disk.
 const DISK_PATIENCE: Duration = Duration::from_millis(60);

@@ -4,6 +4,7 @@
 mod clock;
 mod conditions;
 mod judges;
+mod machine;
 mod misfortune;
 mod queue;
 mod reads;
