@@ -174,9 +174,11 @@ impl Raft {
         self.send(leader, session, Message::ReadIndex);
     }
 
-    /// A follower's question. Only a leader can answer it.
+    /// A follower's question. Only a leader can answer it, and only a voter's waits: there are no more of them than
+    /// there are voters.
     pub(crate) fn handle_read_index(&mut self, follower: NodeId, session: Session) {
-        if let Role::Leader { .. } = self.role {
+        let leads = matches!(self.role, Role::Leader { .. });
+        if leads && self.is_voter(follower) {
             self.reads.wait(Asker::Follower(follower, session));
         } else {
             let reply = ReadIndexReply { read_index: None };

@@ -23,6 +23,9 @@ use crate::types::{LogIndex, NodeId, Session, Term, Time};
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 
+/// Where a server was told of the highest term there can be, it counts on from there; no disk can have got this far.
+pub(crate) const COUNTED_MAX: u64 = u64::MAX / 4 * 3;
+
 impl Raft {
     /// Takes in one input at the moment `now`, which is read after the input has come in. Changes memory only;
     /// take effects after one input or after many. A `now` before an earlier one counts as the earlier one.

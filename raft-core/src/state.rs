@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::reads::Reads;
 use crate::rng::Rng;
-use crate::rules::NUMBER_MAX;
+use crate::rules::COUNTED_MAX;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
 use crate::transfer::Transfer;
@@ -58,7 +58,7 @@ impl Restored {
         if term < last.term {
             return Err(ConfigError::TermBehind { term, last });
         }
-        if term.get() > NUMBER_MAX || last.index.get() > NUMBER_MAX {
+        if term.get() > COUNTED_MAX || last.index.get() > COUNTED_MAX {
             return Err(ConfigError::BeyondCounting { term, last });
         }
         Ok(())
