@@ -2,7 +2,7 @@
 //!
 //! | Figure 2 | here |
 //! | --- | --- |
-//! | State | [`Raft`], [`HardState`], `state.rs`, `progress.rs`, `log.rs`, `disk.rs` |
+//! | State | [`Raft`], [`HardState`], `state.rs`, `progress.rs`, `log.rs`, `newest.rs`, `disk.rs` |
 //! | RequestVote RPC | [`RequestVote`], [`RequestVoteReply`], `request_vote.rs` |
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
@@ -70,7 +70,7 @@
 //!             server.step(now, Input::Persisted(write.token));
 //!         }
 //!         if !effects.apply.is_empty() {
-//!             log.extend(effects.apply);
+//!             log.extend_from_slice(&effects.apply);
 //!             server.step(now, Input::Applied);
 //!         }
 //!     }
@@ -91,6 +91,7 @@ mod config;
 pub mod conformance;
 mod disk;
 mod effects;
+mod entries;
 mod entry;
 mod event;
 pub mod figure3;
@@ -100,6 +101,7 @@ mod install_snapshot;
 mod lease;
 mod log;
 mod message;
+mod newest;
 #[cfg(feature = "tokio")]
 pub mod node;
 mod outline;
@@ -123,6 +125,7 @@ mod types;
 
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
+pub use entries::Entries;
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use input::{Input, ProposeError, TransferError};

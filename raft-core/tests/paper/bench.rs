@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use raft_core::{
     AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
-    Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
-    Message, NodeId, Payload, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome, RequestVote,
+    Entries, Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot,
+    LogIndex, Message, NodeId, Payload, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome, RequestVote,
     RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Write,
 };
 
@@ -209,8 +209,8 @@ pub(crate) const fn pre_vote(last_log: EntryId) -> Message {
     Message::PreVote(PreVote { last_log })
 }
 
-pub(crate) const fn heartbeat() -> Message {
-    let entries = Vec::new();
+pub(crate) fn heartbeat() -> Message {
+    let entries = Entries::default();
     Message::AppendEntries(AppendEntries { prev_log: EntryId::ZERO, entries, leader_commit: LogIndex::ZERO })
 }
 
