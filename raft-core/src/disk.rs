@@ -159,8 +159,11 @@ impl Disk {
 
     /// Sends the messages that need not wait any more.
     pub(crate) fn release(&mut self, send: &mut Vec<Envelope>) {
-        while self.held.front().is_some_and(|(write, _)| *write <= self.confirmed) {
-            send.extend(self.held.pop_front().map(|(_, envelope)| envelope));
+        while let Some((write, _)) = self.held.front()
+            && *write <= self.confirmed
+            && let Some((_, envelope)) = self.held.pop_front()
+        {
+            send.push(envelope);
         }
     }
 

@@ -70,10 +70,13 @@ impl Newest {
     /// Which batch has the entry at `index`: mostly one of the last.
     fn place(&self, index: LogIndex) -> usize {
         let starts_by = |batch: &Entries| batch.first().is_some_and(|first| first.id.index <= index);
-        let back = self.batches.iter().rev().take(RECENT).position(starts_by);
-        let starting =
-            back.map_or_else(|| self.batches.partition_point(starts_by), |back| self.batches.len() - back);
-        starting.saturating_sub(1)
+        let len = self.batches.len();
+        for place in (len.saturating_sub(RECENT)..len).rev() {
+            if self.batches.get(place).is_some_and(starts_by) {
+                return place;
+            }
+        }
+        self.batches.partition_point(starts_by).saturating_sub(1)
     }
 
     /// Drops those from `from` on.
@@ -124,4 +127,75 @@ fn before(batch: &[Entry], index: LogIndex) -> usize {
     let first = batch.first().map_or(index, |first| first.id.index);
     let before = index.get().saturating_sub(first.get());
     usize::try_from(before).unwrap_or(usize::MAX).min(batch.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Payload;
+    use crate::types::{EntryId, Term};
+
+    /// Batches of these lengths, from index 1 on; the last of them is still open.
+    fn newest(lengths: &[u64]) -> Newest {
+        let mut newest = Newest::default();
+        let mut index = 0;
+        for &length in lengths {
+            newest.close();
+            for _ in 0..length {
+                index += 1;
+                let id = EntryId::new(Term::new(1), LogIndex::new(index));
+                newest.push(Entry::new(id, Payload::Command(vec![0; 3].into())));
+            }
+        }
+        newest
+    }
+
+    fn indexes<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u64> {
+        entries.into_iter().map(|entry| entry.id.index.get()).collect()
+    }
+
+    /// Wherever they are cut, and wherever one begins to read, they are the plain list that they stand for.
+    #[test]
+    fn batches_read_like_the_list_of_their_entries() {
+        let lengths = [1, 3, 1, 1, 2, 64, 1, 2];
+        for end in [0, 1, 4, 7, 40, 75] {
+            for base in [0, 1, 2, 5, 39, 75] {
+                let mut cut = newest(&lengths);
+                cut.truncate(LogIndex::new(end + 1));
+                cut.drop_to(LogIndex::new(base));
+                let kept: Vec<u64> = (base + 1..=end).collect();
+                assert_eq!(indexes(cut.iter()), kept, "{base}..{end}");
+                assert_eq!(cut.bytes, kept.len() * (size_of::<Entry>() + 3), "{base}..{end}");
+                for (place, &from) in kept.iter().enumerate() {
+                    let (first, rest) = cut.since(LogIndex::new(from));
+                    let joined = Entries::joined(first, rest);
+                    assert_eq!(indexes(&joined), kept[place..], "{base}..{end} from {from}");
+                }
+            }
+        }
+    }
+
+    /// Each row: how many bytes may be sent from index 1 on up to 9, and how many are. A batch of 64
+    /// goes by itself.
+    #[test]
+    fn small_batches_are_put_together_and_large_ones_shared() {
+        for (lengths, bytes_max, sent) in [
+            (&[2, 3][..], 99, 5),
+            (&[2, 3], 9, 3),
+            (&[2, 3], 6, 2),
+            (&[2, 3], 0, 1),
+            (&[5, 9], 999, 9),
+            (&[64, 2], 9, 3),
+        ] {
+            let mut newest = newest(lengths);
+            newest.close();
+            let (first, rest) = newest.since(LogIndex::new(1));
+            let found = Entries::gather(first, rest, LogIndex::new(9), bytes_max);
+            assert_eq!(found.len(), sent, "{lengths:?} {bytes_max}");
+        }
+        let mut newest = newest(&[64, 2]);
+        newest.close();
+        let (first, rest) = newest.since(LogIndex::new(1));
+        assert_eq!(Entries::gather(first, rest, LogIndex::new(99), 999).len(), 64);
+    }
 }
