@@ -2,6 +2,7 @@
 
 use crate::check_quorum::Heard;
 use crate::effects::Violation;
+use crate::entries::Entries;
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::log::Found;
@@ -36,9 +37,9 @@ impl Raft {
                     Some(Found::Here(entries)) => entries,
                     Some(Found::OnDisk { to }) => {
                         self.loads.ask(Load::Entries { from: peer.next_index, to, bytes_max });
-                        Vec::new()
+                        Entries::default()
                     }
-                    None => Vec::new(),
+                    None => Entries::default(),
                 };
                 if entries.is_empty() && !peer.heartbeat_due {
                     break;
@@ -46,7 +47,7 @@ impl Raft {
                 // Before the snapshot there is nothing to join on to: then it says only who leads.
                 let prev_index = if bare { peer.match_index } else { peer.next_index.prev() };
                 let prev_log = self.log.id_at(prev_index).unwrap_or(EntryId::ZERO);
-                let bytes = entries.iter().map(|entry| entry.payload.bytes().len()).sum();
+                let bytes = entries.payload_bytes();
                 peer.sent(entries.last().map(|entry| entry.id.index), bytes);
                 let args = AppendEntries { prev_log, entries, leader_commit: self.commit_index };
                 let message = Message::AppendEntries(args);
@@ -84,11 +85,12 @@ impl Raft {
             return Some(self.reject(leader, term, args.prev_log));
         } else if args.prev_log.index < base.index {
             let covered = args.entries.partition_point(|entry| entry.id.index <= base.index);
-            let contradicts = |entry: Entry| entry.id.index == base.index && entry.id != base;
-            if args.entries.drain(..covered).any(contradicts) {
+            let contradicts = |entry: &Entry| entry.id.index == base.index && entry.id != base;
+            if args.entries.iter().take(covered).any(contradicts) {
                 self.violate(Violation::CommittedEntryContradicted { leader, index: base.index });
                 return None;
             }
+            args.entries = args.entries.after(covered);
         } else if !self.log.contains(args.prev_log) {
             return Some(self.reject(leader, term, args.prev_log));
         }
@@ -105,8 +107,8 @@ impl Raft {
         }
 
         // 4. What is not here yet is appended.
-        for (id, checksum) in self.log.append_missing(args.entries) {
-            self.observe(|| Event::Appended { id, checksum });
+        for entry in &self.log.append_missing(args.entries) {
+            self.observe(|| Event::Appended { id: entry.id, checksum: entry.checksum });
         }
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to

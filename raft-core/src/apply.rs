@@ -1,7 +1,6 @@
 //! What the state machine is given: committed entries, and the snapshot that it is to become.
 
-use crate::effects::Violation;
-use crate::entry::Entry;
+use crate::entries::Entries;
 use crate::event::Event;
 use crate::log::Found;
 use crate::planted::planted;
@@ -13,7 +12,7 @@ const APPLY_BYTES_MAX: usize = 256 * 1024;
 
 impl Raft {
     /// All servers: if commitIndex > lastApplied, apply (§5.3). One batch at a time.
-    pub(crate) fn take_committed(&mut self) -> Vec<Entry> {
+    pub(crate) fn take_committed(&mut self) -> Entries {
         let durable = self.disk.durable().last.index;
         let limit = if self.config.durable_state_machine && !planted!(self, AppliedBeforeDurable) {
             self.commit_index.min(durable)
@@ -21,20 +20,16 @@ impl Raft {
             self.commit_index
         };
         if self.applying || self.snapshots.restore || self.last_applied >= limit {
-            return Vec::new();
+            return Entries::default();
         }
         let (from, bytes_max) = (self.last_applied.next(), APPLY_BYTES_MAX);
         let entries = match self.log.entries(from, limit, bytes_max) {
             Found::Here(entries) => entries,
             Found::OnDisk { to } => {
                 self.loads.ask(Load::Entries { from, to, bytes_max });
-                return Vec::new();
+                return Entries::default();
             }
         };
-        if let Some(damaged) = entries.iter().find(|entry| !entry.is_intact()) {
-            self.violate(Violation::EntryDamaged { index: damaged.id.index });
-            return Vec::new();
-        }
         self.applying = true;
         let last = entries.last().map_or(self.last_applied, |entry| entry.id.index);
         let bytes: usize = entries.iter().map(|entry| entry.payload.bytes().len()).sum();
@@ -47,11 +42,11 @@ impl Raft {
 
     /// §7: the state machine becomes what a snapshot says, once no crash can take the snapshot away.
     pub(crate) fn take_restore(&mut self) -> Option<Snapshot> {
-        let durable = self.disk.durable().last.index;
-        let whole = self.snapshots.whole().filter(|whole| whole.index() <= durable)?.clone();
         if self.applying || !self.snapshots.restore {
             return None;
         }
+        let durable = self.disk.durable().last.index;
+        let whole = self.snapshots.whole().filter(|whole| whole.index() <= durable)?.clone();
         self.applying = true;
         self.snapshots.restore = false;
         self.last_applied = whole.index();

@@ -138,16 +138,18 @@ impl Disk {
         entries.max(self.hard_state_write)
     }
 
-    /// Queues a message until the write `needed` is confirmed.
-    pub(crate) fn hold(&mut self, needed: u64, envelope: Envelope) {
-        if needed > self.confirmed {
-            // While the disk is slow a leader goes on asking, and one answer of each kind is enough: what
-            // an earlier one said more, the next heartbeat brings again.
-            let kind = envelope.message.kind();
-            self.held.retain(|(write, held)| {
-                *write != needed || held.to != envelope.to || held.message.kind() != kind
-            });
+    /// Sends a message, or holds it back until the write `needed` is confirmed.
+    pub(crate) fn send_or_hold(&mut self, needed: u64, envelope: Envelope, send: &mut Vec<Envelope>) {
+        if needed <= self.confirmed {
+            send.push(envelope);
+            return;
         }
+        // While the disk is slow a leader goes on asking, and one answer of each kind is enough: what an earlier
+        // one said more, the next heartbeat brings again.
+        let kind = envelope.message.kind();
+        self.held.retain(|(write, held)| {
+            *write != needed || held.to != envelope.to || held.message.kind() != kind
+        });
         let place = self.held.partition_point(|(write, _)| *write <= needed);
         self.held.insert(place, (needed, envelope));
     }
@@ -157,10 +159,14 @@ impl Disk {
         self.held.retain(|(_, envelope)| envelope.term >= term);
     }
 
-    /// The messages that need not wait any more.
-    pub(crate) fn release(&mut self) -> Vec<Envelope> {
-        let ready = self.held.partition_point(|(write, _)| *write <= self.confirmed);
-        self.held.drain(..ready).map(|(_, envelope)| envelope).collect()
+    /// Sends the messages that need not wait any more.
+    pub(crate) fn release(&mut self, send: &mut Vec<Envelope>) {
+        while let Some((write, _)) = self.held.front()
+            && *write <= self.confirmed
+            && let Some((_, envelope)) = self.held.pop_front()
+        {
+            send.push(envelope);
+        }
     }
 
     /// How many messages wait.

@@ -1,6 +1,6 @@
 //! What a server asks the world to do, as a value.
 
-use crate::entry::Entry;
+use crate::entries::Entries;
 use crate::event::Event;
 use crate::message::Envelope;
 use crate::snapshot::{Load, Part, Snapshot};
@@ -28,8 +28,10 @@ pub struct Effects {
     /// To be sent. May be lost, repeated and reordered on the way.
     pub send: Vec<Envelope>,
     /// To be applied to the state machine, in this order; then
-    /// [`Input::Applied`](crate::Input::Applied) asks for more.
-    pub apply: Vec<Entry>,
+    /// [`Input::Applied`](crate::Input::Applied) asks for more. Whoever applies an entry makes sure right before that
+    /// it is what its leader made ([`Entry::is_intact`](crate::Entry::is_intact)), and stops if it is not: it may have
+    /// been damaged in memory, and the last moment to notice is then.
+    pub apply: Entries,
     /// The state machine is to become what this snapshot says (§7), then
     /// [`Input::Applied`](crate::Input::Applied). It is whole and durable in the log store. Never
     /// together with `apply`.
@@ -105,7 +107,7 @@ pub struct Batch {
     /// an earlier one, stands for everything up to there.
     pub compact: Option<EntryId>,
     /// Appended. The first one's index is one past the last that is left, or past `compact`.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
     /// How far the log was known to be committed when this was written. A log that is found shorter
     /// than this is damaged.
     pub commit_index: LogIndex,
@@ -198,7 +200,7 @@ pub enum Violation {
         /// The entry.
         index: LogIndex,
     },
-    /// An entry about to be applied is not what its leader made.
+    /// An entry about to be applied is not what its leader made. It is the one who applies that notices.
     EntryDamaged {
         /// The entry.
         index: LogIndex,

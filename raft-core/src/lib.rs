@@ -2,7 +2,7 @@
 //!
 //! | Figure 2 | here |
 //! | --- | --- |
-//! | State | [`Raft`], [`HardState`], `state.rs`, `progress.rs`, `log.rs`, `disk.rs` |
+//! | State | [`Raft`], [`HardState`], `state.rs`, `progress.rs`, `log.rs`, `newest.rs`, `disk.rs` |
 //! | RequestVote RPC | [`RequestVote`], [`RequestVoteReply`], `request_vote.rs` |
 //! | AppendEntries RPC | [`AppendEntries`], [`AppendEntriesReply`], `append_entries.rs` |
 //! | InstallSnapshot RPC (Figure 13) | [`InstallSnapshot`], [`InstallSnapshotReply`], `install_snapshot.rs`, `snapshotting.rs` |
@@ -70,7 +70,7 @@
 //!                 inputs.push_back(Input::Persisted(write.token));
 //!             }
 //!             if !effects.apply.is_empty() {
-//!                 self.applied.extend(effects.apply);
+//!                 self.applied.extend_from_slice(&effects.apply);
 //!                 inputs.push_back(Input::Applied);
 //!             }
 //!         }
@@ -124,6 +124,7 @@ mod config;
 pub mod conformance;
 mod disk;
 mod effects;
+mod entries;
 mod entry;
 mod event;
 pub mod figure3;
@@ -136,6 +137,7 @@ mod log;
 mod message;
 #[cfg(doctest)]
 mod must_use;
+mod newest;
 #[cfg(feature = "tokio")]
 pub mod node;
 mod outline;
@@ -159,6 +161,7 @@ mod types;
 
 pub use config::{Config, ConfigError};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
+pub use entries::Entries;
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use footprint::Footprint;

@@ -3,9 +3,9 @@
 //!
 //! The only place that turns an index into a position in memory.
 
-use std::collections::VecDeque;
-
+use crate::entries::Entries;
 use crate::entry::{Entry, Payload};
+use crate::newest::Newest;
 use crate::outline::LogOutline;
 use crate::types::{EntryId, LogIndex, Term};
 
@@ -16,10 +16,9 @@ use crate::types::{EntryId, LogIndex, Term};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     outline: LogOutline,
-    newest: VecDeque<Entry>,
-    newest_bytes: usize,
+    newest: Newest,
     /// Entries that were read from disk, each row without gaps; gone when effects have been taken.
-    loaded: Vec<Vec<Entry>>,
+    loaded: Vec<Entries>,
     given: LogIndex,
     /// The lowest index that was truncated after it had been given.
     truncated: Option<LogIndex>,
@@ -31,7 +30,7 @@ pub(crate) struct Log {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// In order; not all that were asked for, perhaps.
-    Here(Vec<Entry>),
+    Here(Entries),
     /// The entries up to this one are on disk.
     OnDisk { to: LogIndex },
 }
@@ -78,38 +77,40 @@ impl Log {
         }
     }
 
-    /// Appends what a leader was asked to do in its term.
-    pub(crate) fn append(&mut self, term: Term, payload: Payload) -> EntryId {
-        let id = EntryId::new(term, self.last().index.next());
-        self.push(Entry::new(id, payload));
-        id
+    /// Appends what a leader was asked to do in its term; returns name and checksum of the entry.
+    pub(crate) fn append(&mut self, term: Term, payload: Payload) -> (EntryId, u32) {
+        let entry = Entry::new(EntryId::new(term, self.last().index.next()), payload);
+        let named = (entry.id, entry.checksum);
+        // A leader's term does not go down.
+        if self.outline.append(entry.id) {
+            self.newest.push(entry);
+        }
+        named
     }
 
     /// The first of `entries` that the log contradicts: same index, another term.
     pub(crate) fn first_conflict(&self, entries: &[Entry]) -> Option<LogIndex> {
+        let last = self.last().index;
+        let mut shared = entries.iter().take_while(|entry| entry.id.index <= last);
         let conflicts = |entry: &&Entry| self.id_at(entry.id.index).is_some_and(|here| here != entry.id);
-        entries.iter().find(conflicts).map(|entry| entry.id.index)
+        shared.find(conflicts).map(|entry| entry.id.index)
     }
 
-    /// Appends those of `entries` that the log does not have; returns their ids and checksums.
-    pub(crate) fn append_missing(&mut self, entries: Vec<Entry>) -> Vec<(EntryId, u32)> {
-        let missing = |log: &Self, entry: &Entry| entry.id.index == log.last().index.next();
-        let mut appended = Vec::new();
-        for entry in entries {
-            if missing(self, &entry) {
-                appended.push((entry.id, entry.checksum));
-                self.push(entry);
-            }
-        }
-        appended
+    /// Appends those of `entries` that the log does not have; returns them.
+    pub(crate) fn append_missing(&mut self, entries: Entries) -> Entries {
+        let first = entries.first().map_or(LogIndex::ZERO, |first| first.id.index);
+        let missing = entries.after(distance(first, self.last().index.next()));
+        let joining = self.outline.append_all(&missing);
+        // What does not follow is refused before it gets here.
+        let missing = missing.up_to(joining);
+        self.newest.append(missing.clone());
+        missing
     }
 
     /// Drops the entry at `from` and all that follow it (§5.3).
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         self.outline.truncate(from);
-        while self.newest.back().is_some_and(|entry| entry.id.index >= from) {
-            self.newest_bytes -= self.newest.pop_back().map_or(0, |entry| entry.payload.weight());
-        }
+        self.newest.truncate(from);
         self.loaded.clear();
         if from <= self.given {
             self.given = from.prev();
@@ -120,9 +121,7 @@ impl Log {
     /// Lets the log begin after `base`, which it has, and drops what is at or before it (§7).
     pub(crate) fn compact(&mut self, base: EntryId) {
         self.outline.compact(base);
-        while self.newest.front().is_some_and(|entry| entry.id.index <= base.index) {
-            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| entry.payload.weight());
-        }
+        self.newest.drop_to(base.index);
         self.compacted = Some(base);
     }
 
@@ -134,56 +133,50 @@ impl Log {
         self.compacted = Some(base);
     }
 
+    /// What was appended is shared from now on: with messages, the disk, and the state machine.
+    pub(crate) fn close(&mut self) {
+        self.newest.close();
+    }
+
     /// Entries from `from` to `to`, as many as fit into `bytes_max`, at least one if there is one.
     pub(crate) fn entries(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Found {
-        let mut bytes = 0;
-        let fits = |entry: &&Entry| {
-            let first = bytes == 0;
-            bytes += entry.payload.bytes().len().max(1);
-            entry.id.index <= to && (first || bytes <= bytes_max)
-        };
         let on_disk = self.last_on_disk();
         if from > on_disk {
-            let newest = self.newest.range(distance(on_disk.next(), from).min(self.newest.len())..);
-            return Found::Here(newest.take_while(fits).cloned().collect());
+            let (first, rest) = self.newest.since(from);
+            return Found::Here(Entries::gather(first, rest, to, bytes_max));
         }
         let Some(row) = self.loaded.iter().find(|row| holds(row, from)) else {
             return Found::OnDisk { to: to.min(on_disk) };
         };
         let joins_on = row.last().is_some_and(|last| last.id.index == on_disk);
-        let newest = self.newest.range(..if joins_on { self.newest.len() } else { 0 });
-        let row = row.iter().skip(distance(row[0].id.index, from));
-        Found::Here(row.chain(newest).take_while(fits).cloned().collect())
+        let newest = self.newest.batches().take(if joins_on { usize::MAX } else { 0 });
+        let row = row.clone().after(distance(row[0].id.index, from));
+        Found::Here(Entries::gather(row, newest, to, bytes_max))
     }
 
     /// The last entry whose payload is not in memory, if it has one.
     fn last_on_disk(&self) -> LogIndex {
-        self.newest.front().map_or(self.last().index, |first| first.id.index.prev())
+        self.newest.first().map_or(self.last().index, LogIndex::prev)
     }
 
     /// Entries came from disk. What was truncated or compacted since they were asked for is not kept.
-    pub(crate) fn loaded(&mut self, mut entries: Vec<Entry>) {
+    pub(crate) fn loaded(&mut self, entries: Entries) {
         let there = entries.iter().take_while(|entry| self.contains(entry.id)).count();
-        entries.truncate(there);
-        if !entries.is_empty() {
-            self.loaded.push(entries);
+        if there > 0 {
+            self.loaded.push(entries.up_to(there));
         }
     }
 
     /// Lets go of what was loaded, and of the oldest payloads beyond the budget that are on disk.
     pub(crate) fn forget(&mut self, bytes_max: usize) {
         self.loaded.clear();
-        while self.newest_bytes > bytes_max
-            && self.newest.front().is_some_and(|oldest| oldest.id.index <= self.given)
-        {
-            self.newest_bytes -= self.newest.pop_front().map_or(0, |entry| entry.payload.weight());
-        }
+        self.newest.shrink(bytes_max, self.given);
     }
 
     /// The bytes of the entries in memory.
     pub(crate) fn cached_bytes(&self) -> usize {
         let loaded = self.loaded.iter().flatten().map(|entry| entry.payload.weight());
-        self.newest_bytes + loaded.sum::<usize>()
+        self.newest.bytes() + loaded.sum::<usize>()
     }
 
     /// The checksums of the entries in memory, in order.
@@ -191,26 +184,17 @@ impl Log {
         self.newest.iter().map(|entry| entry.checksum)
     }
 
-    /// The checksum of the newest entry.
-    pub(crate) fn last_checksum(&self) -> u32 {
-        self.newest.back().map_or(0, |entry| entry.checksum)
-    }
-
     /// What the disk has not been given yet: where to truncate, where to begin, and what to append then.
     pub(crate) fn take_ungiven(&mut self) -> Ungiven {
-        let newest = self.newest.len();
-        let ungiven = distance(self.given, self.last().index).min(newest);
-        let entries = self.newest.range(newest - ungiven..).cloned().collect();
+        self.close();
+        let entries = if self.given == self.last().index {
+            Entries::default()
+        } else {
+            let (first, rest) = self.newest.since(self.given.next());
+            Entries::joined(first, rest)
+        };
         self.given = self.last().index;
         Ungiven { truncate: self.truncated.take(), compact: self.compacted.take(), entries }
-    }
-
-    fn push(&mut self, entry: Entry) {
-        // What does not follow is refused before it gets here.
-        if self.outline.append(entry.id) {
-            self.newest_bytes += entry.payload.weight();
-            self.newest.push_back(entry);
-        }
     }
 }
 
@@ -219,7 +203,7 @@ impl Log {
 pub(crate) struct Ungiven {
     pub(crate) truncate: Option<LogIndex>,
     pub(crate) compact: Option<EntryId>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Entries,
 }
 
 fn holds(row: &[Entry], index: LogIndex) -> bool {
@@ -277,6 +261,7 @@ mod tests {
         for size in [10, 10, 30, 5] {
             log.append(Term::new(1), Payload::Command(vec![0; size].into()));
         }
+        log.close();
         let lengths =
             |from, bytes_max| ids(&log.entries(LogIndex::new(from), LogIndex::new(4), bytes_max)).len();
         assert_eq!(
@@ -288,6 +273,7 @@ mod tests {
     #[test]
     fn payloads_beyond_the_budget_go_once_they_were_given_and_come_back_from_disk() {
         let mut log = log(&[1, 1, 1, 2]);
+        log.close();
         log.forget(0);
         assert_eq!(ids(&log.entries(LogIndex::new(1), LogIndex::new(9), 9)), [1, 2, 3, 4]);
         let entries = log.take_ungiven().entries;
@@ -295,9 +281,9 @@ mod tests {
         assert_eq!(ids(&log.entries(LogIndex::new(3), LogIndex::new(9), 9)), [3, 4]);
         let on_disk = Found::OnDisk { to: LogIndex::new(2) };
         assert_eq!(log.entries(LogIndex::new(1), LogIndex::new(9), 9), on_disk);
-        log.loaded(entries[..1].to_vec());
+        log.loaded(entries.clone().up_to(1));
         assert_eq!(ids(&log.entries(LogIndex::new(1), LogIndex::new(9), 9)), [1]);
-        log.loaded(entries[1..2].to_vec());
+        log.loaded(entries.up_to(2).after(1));
         // What was read joins on to what is in memory.
         assert_eq!(ids(&log.entries(LogIndex::new(2), LogIndex::new(9), 9)), [2, 3, 4]);
         log.forget(0);
@@ -315,6 +301,7 @@ mod tests {
         log.truncate(LogIndex::new(3));
         log.append(Term::new(2), Payload::Noop);
         log.loaded(entries);
+        log.close();
         let Found::Here(found) = log.entries(LogIndex::new(1), LogIndex::new(9), 9) else {
             panic!("on disk")
         };

@@ -1,6 +1,6 @@
 //! The boxes of Figure 2 as messages, and the envelope that every one of them travels in.
 
-use crate::entry::Entry;
+use crate::entries::Entries;
 use crate::snapshot::{Chunk, Snapshot, SnapshotId};
 use crate::types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, Session, Term};
 
@@ -126,7 +126,7 @@ pub struct AppendEntries {
     /// The entry just before the new ones (prevLogIndex, prevLogTerm).
     pub prev_log: EntryId,
     /// The new entries, in order, without gaps, from `prev_log.index + 1`.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
     /// The leader's commit index.
     pub leader_commit: LogIndex,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::entry::Entry;
 use crate::types::{EntryId, LogIndex};
 
 /// The ids of all entries of a log, in a few words a term (§5.3, §7).
@@ -67,6 +68,20 @@ impl LogOutline {
             self.last = id;
         }
         follows
+    }
+
+    /// Appends those of `entries`, which have no gaps, that follow the last one; returns how many.
+    pub(crate) fn append_all(&mut self, entries: &[Entry]) -> usize {
+        let mut joining = 0;
+        for run in entries.chunk_by(|entry, next| entry.id.term == next.id.term) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { break };
+            if !self.append(first.id) {
+                break;
+            }
+            self.last = last.id;
+            joining += run.len();
+        }
+        joining
     }
 
     /// Drops the entry at `from` and all that follow it; never the base.

@@ -76,8 +76,7 @@ impl Raft {
     }
 
     pub(crate) fn append(&mut self, payload: Payload) -> EntryId {
-        let id = self.log.append(self.current_term, payload);
-        let checksum = self.log.last_checksum();
+        let (id, checksum) = self.log.append(self.current_term, payload);
         self.observe(|| Event::Appended { id, checksum });
         id
     }

@@ -5,10 +5,19 @@ pub(crate) const fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
-/// The furthest that a majority has reached, where `reached` has how far for each voter.
-pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(reached: &mut [T]) -> T {
-    reached.sort_unstable_by(|a, b| b.cmp(a));
-    reached.get(majority(reached.len()) - 1).copied().unwrap_or_default()
+/// The furthest that a majority has reached, where `reached` has how far for each voter: the last N with a
+/// majority at or past it (§5.3). It needs no memory, and there are never so many voters that it would be slow.
+pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(reached: impl Iterator<Item = T> + Clone) -> T {
+    let (mut furthest, mut voters) = (T::default(), 0);
+    reached.clone().for_each(|_| voters += 1);
+    for n in reached.clone() {
+        if n > furthest {
+            let mut at_or_past = 0;
+            reached.clone().for_each(|at| at_or_past += usize::from(at >= n));
+            furthest = if at_or_past >= majority(voters) { n } else { furthest };
+        }
+    }
+    furthest
 }
 
 #[cfg(test)]
@@ -27,7 +36,7 @@ mod tests {
             (&[5, 5, 1, 1], 1),
             (&[9, 7, 5, 3, 1], 5),
         ] {
-            assert_eq!(reached_by_majority(&mut reached.to_vec()), expected);
+            assert_eq!(reached_by_majority(reached.iter().copied()), expected);
         }
     }
 

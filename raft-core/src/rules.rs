@@ -51,37 +51,53 @@ impl Raft {
     /// Tests the standing rules ("if there exists an N ..."), here and nowhere else, and says what
     /// has to be done about all that came in since the last time.
     pub fn take_effects(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        self.take_effects_into(&mut effects);
+        effects
+    }
+
+    /// The same, into effects that were carried out: whatever is left in them goes, but for the memory of their
+    /// lists. A driver that keeps one value for this makes a server that allocates nothing at rest, and one
+    /// batch of entries a write otherwise.
+    pub fn take_effects_into(&mut self, effects: &mut Effects) {
+        let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } = effects;
+        send.clear();
+        events.clear();
+
         let waits = planted!(self, ClockWaitsForDisk) && self.disk.oldest_given().is_some();
         if self.health == Health::Sound && !waits {
             self.step_down();
             self.time_out();
         }
+        self.log.close();
         self.advance_commit_index();
         self.hand_over();
         self.serve_reads();
         self.send_snapshots();
         self.replicate();
-        let restore = self.take_restore();
-        let take_snapshot = self.take_snapshot();
-        let apply = self.take_committed();
-        let reads = self.reads.take_answered(self.last_applied);
-        let write = self.take_write();
-        self.queue_messages();
+        *restore = self.take_restore();
+        *take_snapshot = self.take_snapshot();
+        *apply = self.take_committed();
+        *reads = self.reads.take_answered(self.last_applied);
+        *write = self.take_write();
+        self.take_messages(send);
+        *load = self.loads.take_new();
+        *violation = None;
         self.log.forget(self.config.cache_bytes_max);
 
-        let events = mem::take(&mut self.events);
-        match &self.health {
-            Health::Sound => {
-                let (send, load) = (self.disk.release(), self.loads.take_new());
-                Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation: None }
-            }
-            Health::Stopped => Effects { events, ..Effects::default() },
-            Health::Violated(violation) => {
-                let violation = Some(violation.clone());
-                self.health = Health::Stopped;
-                Effects { events, violation, ..Effects::default() }
-            }
+        mem::swap(&mut self.events, events);
+        if self.health != Health::Sound {
+            self.say_nothing_more(effects);
         }
+    }
+
+    /// Whoever is stopped does nothing and says nothing, but once why.
+    fn say_nothing_more(&mut self, effects: &mut Effects) {
+        let violation = match mem::replace(&mut self.health, Health::Stopped) {
+            Health::Violated(violation) => Some(violation),
+            Health::Sound | Health::Stopped => None,
+        };
+        *effects = Effects { events: mem::take(&mut effects.events), violation, ..Effects::default() };
     }
 
     /// A message is dropped unread if it is a stranger's, malformed, or meant for somebody else, and a vote if
@@ -164,7 +180,7 @@ impl Raft {
     fn loaded(&mut self, loaded: Loaded) {
         self.loads.answered(&loaded);
         match loaded {
-            Loaded::Entries { entries, .. } => self.log.loaded(entries),
+            Loaded::Entries { entries, .. } => self.log.loaded(entries.into()),
             Loaded::Chunk { snapshot, offset, chunk } => self.send_chunk(snapshot, offset, chunk.as_ref()),
         }
     }
@@ -261,6 +277,9 @@ impl Raft {
     /// current term, N is committed (§5.3, §5.4). The leader counts itself up to what it has on disk.
     fn advance_commit_index(&mut self) {
         let Role::Leader { progress, .. } = &self.role else { return };
+        if self.commit_index == self.log.last().index {
+            return;
+        }
         let durable = self.disk.durable().last.index;
         let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
         let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
@@ -273,12 +292,11 @@ impl Raft {
     pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
         &self,
         progress: &[Progress],
-        by: impl Fn(&Progress) -> T,
+        by: impl Fn(&Progress) -> T + Copy,
         by_leader: T,
     ) -> T {
         let leader = self.is_voter(self.config.id).then_some(by_leader);
-        let mut reached: Vec<_> = progress.iter().map(by).chain(leader).collect();
-        reached_by_majority(&mut reached)
+        reached_by_majority(progress.iter().map(by).chain(leader))
     }
 
     /// The only place where the commit index changes. It never goes back.
@@ -304,17 +322,24 @@ impl Raft {
         }
         let hard_state = self.disk.ungiven(self.hard_state());
         let parts = self.snapshots.take_ungiven();
-        let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index: LogIndex::ZERO };
-        if batch == Batch::default() {
+        let nothing = hard_state.is_none() && truncate.is_none() && compact.is_none();
+        if nothing && parts.is_empty() && entries.is_empty() {
             return None;
         }
+        let commit_index = self.commit_index;
+        let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index };
         let whole = batch.parts.iter().any(|part| part.chunk.done);
         let token = self.disk.give(self.now, self.hard_state(), self.log.last(), whole);
-        Some(Write { batch: Batch { commit_index: self.commit_index, ..batch }, token })
+        Some(Write { batch, token })
     }
 
-    fn queue_messages(&mut self) {
-        for envelope in mem::take(&mut self.outbox) {
+    /// The messages that may leave now; the others wait for the disk.
+    fn take_messages(&mut self, send: &mut Vec<Envelope>) {
+        self.disk.release(send);
+        if self.outbox.is_empty() {
+            return;
+        }
+        for envelope in self.outbox.drain(..) {
             let early = match &envelope.message {
                 Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
                 Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
@@ -331,7 +356,7 @@ impl Raft {
                 | Message::ReadIndexReply(_) => false,
             };
             let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
-            self.disk.hold(needed, envelope);
+            self.disk.send_or_hold(needed, envelope, send);
         }
     }
 

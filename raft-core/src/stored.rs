@@ -37,7 +37,7 @@ impl Stored {
         if let Some(base) = compact {
             self.compact(base);
         }
-        self.entries.extend(entries);
+        self.entries.extend_from_slice(&entries);
     }
 
     /// The entries of the log, in order.

@@ -268,7 +268,7 @@ fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
         }
         entries.push(entry);
     }
-    Ok(AppendEntries { prev_log, entries, leader_commit })
+    Ok(AppendEntries { prev_log, entries: entries.into(), leader_commit })
 }
 
 fn read_install(reader: &mut Reader<'_>) -> Result<InstallSnapshot, NetError> {

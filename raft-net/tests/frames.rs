@@ -35,7 +35,8 @@ fn append() -> Frame {
             Entry::new(id(5, 10), Payload::Noop),
             Entry::new(id(5, 11), Payload::Command("set x".into())),
             Entry::new(id(5, 12), Payload::Command(Bytes::new())),
-        ],
+        ]
+        .into(),
         leader_commit: LogIndex::new(8),
     }))
 }

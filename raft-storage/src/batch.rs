@@ -70,7 +70,7 @@ fn compact(log: &mut LogOutline, base: EntryId) -> Result<(), StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{Chunk, Entry, Incarnation, Payload, SnapshotId, Term};
+    use raft_core::{Chunk, Entries, Entry, Incarnation, Payload, SnapshotId, Term};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
         EntryId::new(Term::new(term), LogIndex::new(index))
     }
 
-    fn entries(ids: &[EntryId]) -> Vec<Entry> {
+    fn entries(ids: &[EntryId]) -> Entries {
         ids.iter().map(|&id| Entry::new(id, Payload::Noop)).collect()
     }
 

@@ -22,7 +22,7 @@
 //!
 //! let first = EntryId::new(Term::new(1), LogIndex::new(1));
 //! let entry = Entry::new(first, Payload::Command("set x 1".into()));
-//! store.write(Batch { entries: vec![entry.clone()], ..Batch::default() });
+//! store.write(Batch { entries: vec![entry.clone()].into(), ..Batch::default() });
 //! assert_eq!(store.done().await?, Done::Persisted(1)); // From here on, a power cut cannot undo it.
 //!
 //! drop(store);

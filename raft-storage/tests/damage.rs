@@ -38,7 +38,7 @@ async fn three_entries() -> TempDir {
     let directory = TempDir::new().unwrap();
     let Opened { mut store, .. } = open(directory.path()).unwrap();
     for index in 1..4 {
-        store.write(Batch { entries: vec![entry(index)], ..Batch::default() });
+        store.write(Batch { entries: vec![entry(index)].into(), ..Batch::default() });
         store.done().await.unwrap();
     }
     directory
@@ -169,7 +169,7 @@ async fn damage_that_was_read_poisons_the_store() {
         assert_eq!(store.done().await, Ok(Done::Loaded(loaded)));
         store.load(all_entries());
         assert_eq!(store.done().await, Err(corrupt_entry(3)));
-        store.write(Batch { entries: vec![entry(4)], ..Batch::default() });
+        store.write(Batch { entries: vec![entry(4)].into(), ..Batch::default() });
         assert_eq!(store.done().await, Err(corrupt_entry(3)));
         drop(store);
         assert_eq!(open(directory.path()).unwrap().restored.log.last(), id(3));

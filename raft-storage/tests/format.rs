@@ -54,7 +54,8 @@ async fn the_bytes_on_disk_are_these() {
             entry(1, 1, Payload::Noop),
             entry(1, 2, Payload::Noop),
             entry(1, 3, Payload::Command("old".into())),
-        ],
+        ]
+        .into(),
         ..Batch::default()
     });
     store.write(Batch {
@@ -66,7 +67,7 @@ async fn the_bytes_on_disk_are_these() {
             part(id(1, 2), 0, "x", false),
         ],
         compact: Some(id(1, 1)),
-        entries: vec![entry(300, 3, Payload::Command("set x 1".into()))],
+        entries: vec![entry(300, 3, Payload::Command("set x 1".into()))].into(),
         commit_index: LogIndex::new(2),
     });
     drop(store);

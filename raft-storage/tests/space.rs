@@ -10,8 +10,8 @@ use bytes::Bytes;
 use common::{PausedClock, delays};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot,
-    SnapshotId, Term,
+    Batch, Chunk, Entries, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload,
+    Snapshot, SnapshotId, Term,
 };
 use raft_storage::RocksStore;
 use raft_storage::format::{LOG, META, SNAPSHOT};
@@ -25,7 +25,7 @@ fn id(index: u64) -> EntryId {
 }
 
 /// Entries of 1 MiB each.
-fn entries(indexes: std::ops::Range<u64>) -> Vec<Entry> {
+fn entries(indexes: std::ops::Range<u64>) -> Entries {
     let command = Bytes::from(vec![0xa5; 1024 * 1024]);
     indexes.map(|index| Entry::new(id(index), Payload::Command(command.clone()))).collect()
 }
@@ -97,7 +97,7 @@ async fn compacting_the_log_gives_space_back_by_whole_files() {
         let mut store = production(directory.path());
         let from = id(base + 1).index;
         store.load(Load::Entries { from, to: id(16).index, bytes_max: usize::MAX });
-        let loaded = Loaded::Entries { from, entries: entries(base + 1..17) };
+        let loaded = Loaded::Entries { from, entries: entries(base + 1..17).to_vec() };
         assert!(store.done().await == Ok(Done::Loaded(loaded)), "compacted up to {base}");
     }
 }
@@ -148,7 +148,12 @@ async fn what_was_asked_for_before_it_was_freed_is_read() {
     store.write(Batch { compact: Some(id(16)), ..Batch::default() });
     let mut done = [store.done().await.unwrap(), store.done().await.unwrap()];
     done.sort_by_key(|done| matches!(done, Done::Loaded(_)));
-    assert!(done == [Done::Persisted(1), Done::Loaded(Loaded::Entries { from, entries: entries(1..17) })]);
+    assert!(
+        done == [
+            Done::Persisted(1),
+            Done::Loaded(Loaded::Entries { from, entries: entries(1..17).to_vec() })
+        ]
+    );
     drop(store);
     assert_eq!(size(directory.path()), 2);
 }

@@ -18,7 +18,7 @@ fn id(index: u64) -> EntryId {
 }
 
 fn batch(index: u64) -> Batch {
-    Batch { entries: vec![Entry::new(id(index), Payload::Noop)], ..Batch::default() }
+    Batch { entries: vec![Entry::new(id(index), Payload::Noop)].into(), ..Batch::default() }
 }
 
 /// How many entries the log has.
@@ -98,7 +98,7 @@ async fn a_power_cut_tells_how_many_bytes_were_lost() {
         let part = Part { snapshot, chunk: Chunk::new(0, "12345".into(), true) };
         store.write(Batch { parts: vec![part], ..Batch::default() });
         let command = Entry::new(id(1), Payload::Command("123".into()));
-        store.write(Batch { entries: vec![command], ..Batch::default() });
+        store.write(Batch { entries: vec![command].into(), ..Batch::default() });
         assert_eq!(disk.crash(Loss::Unsynced { keep }), lost, "keep {keep}");
     }
 }
@@ -180,7 +180,7 @@ mod rocks {
         };
         let directory = TempDir::new().unwrap();
         let Opened { mut store, .. } = threaded(directory.path());
-        let entries = (1..4).flat_map(|index| batch(index).entries).collect();
+        let entries = (1..4).flat_map(|index| batch(index).entries.to_vec()).collect();
         store.write(Batch { parts: vec![part(0, false)], entries, ..Batch::default() });
         assert_eq!(store.done().await, Ok(Done::Persisted(1)));
         drop(store);

@@ -11,6 +11,7 @@ use super::queries::Query;
 use super::{Outcome, SnapshotReader, StateMachine};
 use crate::entry::{Entry, Payload};
 use crate::snapshot::{Chunk, Snapshot, SnapshotId};
+use crate::types::LogIndex;
 
 /// How much of a snapshot waits between the disk and a state machine that reads it.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -35,6 +36,8 @@ pub(super) enum News {
     Applied,
     /// The queries are answered.
     Answered,
+    /// The entry at this index is not what its leader made; it was not applied, nor was anything after it.
+    Damaged(LogIndex),
     /// The state machine could not become what a snapshot says.
     RestoreFailed(io::Error),
     /// A piece of the snapshot is wanted, to become what it says.
@@ -116,6 +119,10 @@ impl<M: StateMachine> Task<M> {
 
     async fn apply(&mut self, entries: Vec<Committed>) -> News {
         for Committed { entry, reply } in entries {
+            // The last moment at which it could be noticed, and the only one after which it would matter.
+            if !entry.is_intact() {
+                return News::Damaged(entry.id.index);
+            }
             if let Payload::Command(command) = entry.payload {
                 let answer = self.machine.apply(entry.id.index, command).await;
                 if let Some(reply) = reply {

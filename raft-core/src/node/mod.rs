@@ -48,6 +48,8 @@ const WRITES_MAX: usize = 16;
 /// A server that runs: a [`Raft`] and the four things that it needs from outside.
 pub struct Node<S: LogStore, T, E> {
     raft: Raft,
+    /// Effects that were carried out: their lists have room for the next ones.
+    spent: Effects,
     store: S,
     transport: T,
     environment: E,
@@ -117,6 +119,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let (writing, reading, waiting, queries, transfers) = Default::default();
         let node = Self {
             raft,
+            spent: Effects::default(),
             store,
             transport,
             environment,
@@ -207,6 +210,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         match news {
             News::Applied => self.step(Input::Applied),
             News::Answered => self.queries.answered(),
+            News::Damaged(index) => {
+                return Err(NodeError::Violation(Violation::EntryDamaged { index }));
+            }
             News::RestoreFailed(error) => return Err(NodeError::Restore(error)),
             News::Wanted { snapshot, offset, reply } => {
                 self.reading.push_back(Reading::StateMachine(reply));
@@ -261,8 +267,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
 
     /// Does what the core asks for. None of it has to wait for another part of it.
     async fn carry_out(&mut self) -> Result<(), NodeError<S::Error>> {
-        let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } =
-            self.raft.take_effects();
+        let mut effects = std::mem::take(&mut self.spent);
+        self.raft.take_effects_into(&mut effects);
+        let Effects { write, mut send, apply, restore, take_snapshot, load, reads, events, violation } =
+            effects;
         for event in &events {
             self.environment.observe(event);
         }
@@ -277,7 +285,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
         if !send.is_empty() {
             self.environment.point(Point::BeforeSend).await;
-            send.into_iter().for_each(|envelope| self.transport.send(envelope));
+            send.drain(..).for_each(|envelope| self.transport.send(envelope));
         }
         for load in load {
             self.reading.push_back(Reading::Raft);
@@ -288,7 +296,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         } else if let Some(snapshot) = take_snapshot {
             Some(Work::Take(snapshot))
         } else {
-            (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(apply)))
+            (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(&apply)))
         };
         if let Some(work) = work {
             if let Work::Restore(snapshot) = &work {
@@ -302,6 +310,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(Work::Answer(queries));
         }
+        self.spent = Effects { send, events, ..Effects::default() };
         Ok(())
     }
 
@@ -318,8 +327,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
     }
 
-    fn with_waiters(&mut self, entries: Vec<Entry>) -> Vec<Committed> {
-        entries.into_iter().map(|entry| self.with_waiter(entry)).collect()
+    fn with_waiters(&mut self, entries: &[Entry]) -> Vec<Committed> {
+        entries.iter().cloned().map(|entry| self.with_waiter(entry)).collect()
     }
 
     /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after

@@ -109,7 +109,7 @@ impl Raw {
             4 => Message::TimeoutNow,
             5..=7 => Message::AppendEntries(AppendEntries {
                 prev_log: one,
-                entries: self.entries_after(one),
+                entries: self.entries_after(one).into(),
                 leader_commit: index,
             }),
             8 => Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index: one.index }),

@@ -1,6 +1,7 @@
 //! Nodes on tokio's paused clock, with channels for a network: what the loop does with the core's effects.
 #![cfg(feature = "tokio")]
 
+mod damage;
 mod leases;
 mod reads;
 mod snapshots;

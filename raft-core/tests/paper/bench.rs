@@ -319,7 +319,7 @@ pub(crate) fn heartbeat() -> Message {
 /// Entries of these terms, after `prev_log`.
 pub(crate) fn append(prev_log: EntryId, terms: &[u64], leader_commit: u64) -> Message {
     let entry = |(&term, index)| Entry::new(id(term, index), Payload::Noop);
-    let entries = terms.iter().zip(prev_log.index.get() + 1..).map(entry).collect();
+    let entries = terms.iter().zip(prev_log.index.get() + 1..).map(entry).collect::<Vec<_>>().into();
     Message::AppendEntries(AppendEntries { prev_log, entries, leader_commit: LogIndex::new(leader_commit) })
 }
 

@@ -13,21 +13,20 @@ pub(crate) fn number(id: &str) -> u64 {
 
 pub(crate) fn disk(content: &[&str]) -> Batch {
     let mut hard_state = HardState::default();
-    let mut disk = Batch::default();
+    let mut entries = Vec::new();
     for word in content {
         if let Some(term) = word.strip_prefix("term=") {
             hard_state.current_term = Term::new(term.parse().unwrap());
         } else if let Some(vote) = word.strip_prefix("vote=") {
             hard_state.voted_for = Some(NodeId::new(number(vote)));
         } else {
-            let id =
-                EntryId::new(Term::new(word.parse().unwrap()), LogIndex::new(disk.entries.len() as u64 + 1));
-            disk.entries.push(Entry::new(id, Payload::Noop));
+            let id = EntryId::new(Term::new(word.parse().unwrap()), LogIndex::new(entries.len() as u64 + 1));
+            entries.push(Entry::new(id, Payload::Noop));
         }
     }
-    let last = disk.entries.last().map_or(Term::default(), |entry| entry.id.term);
+    let last = entries.last().map_or(Term::default(), |entry: &Entry| entry.id.term);
     hard_state.current_term = hard_state.current_term.max(last);
-    Batch { hard_state: Some(hard_state), ..disk }
+    Batch { hard_state: Some(hard_state), entries: entries.into(), ..Batch::default() }
 }
 
 pub(crate) fn describe_write(write: &Write) -> String {

@@ -23,6 +23,7 @@ impl Machine {
     pub(super) fn apply(&mut self, entries: &[Entry]) {
         for entry in entries {
             assert_eq!(entry.id.index, self.applied.next(), "applied in order, each once");
+            assert!(entry.is_intact(), "as its leader made it");
             self.applied = entry.id.index;
             self.state = Rng::new(self.state ^ u64::from(entry.checksum)).next_u64();
         }

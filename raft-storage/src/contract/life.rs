@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId, Part, Payload,
-    Restored, Snapshot, SnapshotId, Stored, Term,
+    Batch, Chunk, Entries, Entry, EntryId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId, Part,
+    Payload, Restored, Snapshot, SnapshotId, Stored, Term,
 };
 
 use super::Disk;
@@ -188,7 +188,7 @@ pub(super) fn hard_state(term: u64, vote: u64) -> Option<HardState> {
 }
 
 /// One entry for each index, no-ops and commands in turn.
-pub(super) fn entries(term: u64, indexes: Range<u64>) -> Vec<Entry> {
+pub(super) fn entries(term: u64, indexes: Range<u64>) -> Entries {
     let payload = |index: u64| match index % 3 {
         0 => Payload::Noop,
         _ => Payload::Command(format!("{term}/{index}").into()),

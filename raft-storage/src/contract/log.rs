@@ -113,7 +113,7 @@ pub async fn a_big_entry_is_kept<D: Disk>(disk: D) {
     let mut life = Life::begin(disk);
     let command = Bytes::from(vec![0xa5; 8 * 1024 * 1024]);
     let entry = Entry::new(EntryId::new(Term::new(1), LogIndex::new(1)), Payload::Command(command));
-    life.write(Batch { entries: vec![entry], ..Batch::default() });
+    life.write(Batch { entries: vec![entry].into(), ..Batch::default() });
     life.all_persisted().await;
     life.crash().await;
 }
