@@ -98,7 +98,7 @@ fn planted_bugs_are_found() {
             PlantedBug::RestartWaitsLong => &["no agreement"],
             PlantedBug::AckBeforeSync => &["durable-before-ack"],
             PlantedBug::PrevBelowSnapshot | PlantedBug::LowerTermUnanswered => &["no agreement"],
-            PlantedBug::AppendJudgedByDurableTerm => &["self-check"],
+            PlantedBug::AppendJudgedByDurableTerm | PlantedBug::AppliedBeforeDurable => &["self-check"],
             PlantedBug::ReadNotConfirmed
             | PlantedBug::ReadBeforeCommitInTerm
             | PlantedBug::ReadConfirmedByLateReply
@@ -121,7 +121,6 @@ fn planted_bugs_are_found() {
             | PlantedBug::BackUpByOne
             | PlantedBug::HeartbeatsWithoutEntries
             | PlantedBug::StaleTail
-            | PlantedBug::AppliedBeforeDurable
             | PlantedBug::PagesSkipped
             | PlantedBug::WindowIgnored
             | PlantedBug::StuckAfterSnapshot => continue,
@@ -158,6 +157,7 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         PlantedBug::AckBeforeSync => &["HandleAppendEntriesResponse", "UpdateTerm"],
         PlantedBug::ReplyOfOldTerm => &["HandleRequestVoteResponse", "HandleAppendEntriesResponse"],
         PlantedBug::AppendJudgedByDurableTerm => &["HandleAppendEntriesRequest"],
+        PlantedBug::AppliedBeforeDurable => &["Stop"],
         PlantedBug::LastIncludedTermForgotten => {
             &["HandlePreVoteRequest", "HandleRequestVoteRequest", "HandleAppendEntriesRequest", "Stop"]
         }
@@ -183,7 +183,6 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::LeaseThroughTransfer
         | PlantedBug::LeaseJudgedEarly
         | PlantedBug::PromiseForgotten
-        | PlantedBug::AppliedBeforeDurable
         | PlantedBug::PagesSkipped
         | PlantedBug::WindowIgnored
         | PlantedBug::StuckAfterSnapshot

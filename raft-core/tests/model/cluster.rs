@@ -63,6 +63,9 @@ impl Sent {
     }
 }
 
+/// The longest patience that there is.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl Scope {
     /// Time is no part of a model: a timeout is an action, and the clock of a server goes on to its deadline then
     /// and at no other time. What measures a time that has passed is off: check-quorum, and the patience with disks.
@@ -70,7 +73,7 @@ impl Scope {
         let mut config = Config::new(id, self.voters());
         config.check_quorum = false;
         config.pre_vote = self.pre_vote;
-        config.disk_patience = Duration::MAX;
+        config.disk_patience = YEAR;
         config.append_window = self.window;
         config.append_bytes_max = if self.one_by_one { 1 } else { usize::MAX };
         config.seed = id.get() + 1_000 * life as u64;

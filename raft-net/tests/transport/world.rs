@@ -189,7 +189,7 @@ pub(crate) fn envelope(from: NodeId, to: NodeId, number: u64) -> Envelope {
         session: Session(number),
         message: Message::AppendEntries(AppendEntries {
             prev_log: EntryId::new(Term::new(1), LogIndex::new(number)),
-            entries: vec![entry],
+            entries: vec![entry].into(),
             leader_commit: LogIndex::ZERO,
         }),
     }
