@@ -1,0 +1,115 @@
+//! The directory that a database is in: how it is made, locked, and read before RocksDB is let at it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::clean_stop;
+use crate::database::Mode;
+use crate::error::StorageError;
+use crate::format::LOCK;
+use crate::wal::{self, End};
+
+/// Makes the directory where there is none, and locks it. The lock is held as long as the file is open.
+pub(crate) fn take(path: &Path, mode: Mode) -> Result<File, StorageError> {
+    make(path, mode).map_err(StorageError::io_at("making the directory", path))?;
+    lock(path)
+}
+
+/// Checks what RocksDB would not, or would pass over in silence, and mends what only a power cut can have
+/// torn. Returns how many bytes of a torn end were cut off.
+///
+/// After a clean stop nothing may be torn. After another, the last record of the newest write-ahead log may be:
+/// it was being written, and nobody was told of it.
+pub(crate) fn mend(path: &Path, mode: Mode) -> Result<u64, StorageError> {
+    let closed = clean_stop::check(path)?;
+    let torn_bytes = if closed { 0 } else { mend_torn(path)? };
+    clean_stop::unmark(path)
+        .and_then(|()| if mode == Mode::Production { File::open(path)?.sync_all() } else { Ok(()) })
+        .map_err(StorageError::io_at("taking away what a clean stop left", path))?;
+    Ok(torn_bytes)
+}
+
+fn mend_torn(path: &Path) -> Result<u64, StorageError> {
+    let files = wal::files(path).map_err(unread(path))?;
+    match fs::read_to_string(path.join("CURRENT")) {
+        Ok(current) => {
+            // Its name and its content are RocksDB's to judge, but for what it would pass over.
+            let manifest = path.join(current.trim_end());
+            if let Ok(content) = fs::read(&manifest)
+                && let End::Damaged { at } = wal::end(&content)
+            {
+                return Err(damaged(manifest, at));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // RocksDB would make a new database here.
+            if let Some(log) = files.first() {
+                let message = format!("no file CURRENT beside {}", log.display());
+                return Err(StorageError::Damaged { path: path.to_owned(), message });
+            }
+        }
+        Err(error) => return Err(unread(&path.join("CURRENT"))(error)),
+    }
+    let newest = files.len().saturating_sub(1);
+    for (nth, file) in files.into_iter().enumerate() {
+        let content = fs::read(&file).map_err(unread(&file))?;
+        match wal::end(&content) {
+            End::Whole => {}
+            End::Torn { at } if nth == newest => {
+                cut(&file, at).map_err(StorageError::io_at("cutting a torn write-ahead log", &file))?;
+                return Ok((content.len() - at) as u64);
+            }
+            End::Torn { at } | End::Damaged { at } => return Err(damaged(file, at)),
+        }
+    }
+    Ok(0)
+}
+
+fn unread(file: &Path) -> impl Fn(io::Error) -> StorageError {
+    StorageError::io_at("reading a file", file)
+}
+
+fn cut(file: &Path, at: usize) -> io::Result<()> {
+    let file = File::options().write(true).open(file)?;
+    file.set_len(at as u64)?;
+    file.sync_all()
+}
+
+fn damaged(path: PathBuf, at: usize) -> StorageError {
+    let message = format!("the record at byte {at} is damaged, and more was written after it");
+    StorageError::Damaged { path, message }
+}
+
+/// Makes the directory where there is none, and its name durable: RocksDB syncs what is in it, but not
+/// the directory that it is in.
+fn make(path: &Path, mode: Mode) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    if !parent.exists() {
+        make(parent, mode)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    if mode == Mode::Production { File::open(parent)?.sync_all() } else { Ok(()) }
+}
+
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let file = path.join(LOCK);
+    let lock = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&file)
+        .map_err(StorageError::io_at("opening the lock file", &file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(StorageError::io_at("locking the directory", &file)(error)),
+    }
+}
