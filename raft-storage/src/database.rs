@@ -163,6 +163,8 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
     options.set_allow_concurrent_memtable_write(false);
     options.set_compression_type(DBCompressionType::None);
     options.set_max_background_jobs(2);
+    // Sixteen threads for each column family would take longer to start than the few files to open.
+    options.set_max_file_opening_threads(1);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     options.set_log_level(rocksdb::LogLevel::Warn);

@@ -32,6 +32,10 @@ pub(crate) fn mend(path: &Path, mode: Mode) -> Result<u64, StorageError> {
 
 fn mend_torn(path: &Path) -> Result<u64, StorageError> {
     let files = wal::files(path).map_err(unread(path))?;
+    if was_never_opened(path).map_err(unread(path))? {
+        let current = path.join("CURRENT");
+        return forget(&current).map(|()| 0).map_err(StorageError::io_at("beginning anew without", &current));
+    }
     match fs::read_to_string(path.join("CURRENT")) {
         Ok(current) => {
             // Its name and its content are RocksDB's to judge, but for what it would pass over.
@@ -64,6 +68,28 @@ fn mend_torn(path: &Path) -> Result<u64, StorageError> {
         }
     }
     Ok(0)
+}
+
+/// Whether RocksDB was interrupted when it made the database. It would refuse what there is of it.
+///
+/// It writes down its options at the end of opening. Without that file, a table or a write-ahead log nothing
+/// was ever written by anybody.
+fn was_never_opened(path: &Path) -> io::Result<bool> {
+    for file in path.read_dir()? {
+        let name = file?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("OPTIONS-") || name.ends_with(".sst") || name.ends_with(".log") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn forget(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn unread(file: &Path) -> impl Fn(io::Error) -> StorageError {
