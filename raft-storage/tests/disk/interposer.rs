@@ -68,7 +68,7 @@ pub(crate) enum Operation {
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) call: Call,
-    /// The end of the file's name.
+    /// A part of the file's name.
     pub(crate) file: &'static str,
     /// How many such calls are let through first.
     pub(crate) after: usize,
@@ -189,7 +189,7 @@ impl Watched {
             inner.hanging -= 1;
         }
         let mut faults = inner.faults.iter_mut();
-        if let Some(fault) = faults.find(|fault| fault.call == call && name.ends_with(fault.file)) {
+        if let Some(fault) = faults.find(|fault| fault.call == call && name.contains(fault.file)) {
             if fault.after > 0 {
                 fault.after -= 1;
             } else if fault.times > 0 {

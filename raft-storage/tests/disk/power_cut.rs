@@ -113,6 +113,37 @@ fn recorded_life() -> Vec<Operation> {
     operations
 }
 
+/// The power goes again while a directory is opened whose last record the first power cut tore.
+#[test]
+fn a_power_cut_at_any_moment_of_a_recovery_loses_nothing_either() {
+    let operations = recorded_life();
+    let is_write = |done: &Operation| matches!(done, Operation::Write { name, .. } if name.ends_with(".log"));
+    let notes = operations.iter().filter(|done| matches!(done, Operation::Note(_)));
+    let acknowledged = notes.count() / 2;
+    let noted = operations.iter().position(|done| *done == Operation::Note(acknowledged)).unwrap();
+    let write = noted + operations[noted..].iter().position(is_write).unwrap();
+    let mut recorded = Recorded::default();
+    operations[..write].iter().for_each(|done| recorded.carry_out(done));
+    let torn = recorded.torn(&operations[write]);
+    let torn = &torn[torn.len() / 2];
+
+    let directory = scratch();
+    recorded::lay_out(directory.path(), torn);
+    let watch = Watch::begin(directory.path());
+    let (groups, opened) = life::open(directory.path()).unwrap();
+    assert!(groups.torn_bytes() > 0);
+    drop((groups, opened));
+    let recovery = watch.operations();
+    drop(watch);
+    assert!(
+        recovery.iter().any(|done| matches!(done, Operation::Resize { name, .. } if name.ends_with(".log")))
+    );
+    let (cuts, _) = Cuts::of(torn, &recovery, acknowledged);
+    let enumerated = cuts.enumerated;
+    let looked_at = cuts.check();
+    println!("{} operations, {enumerated} cuts, {looked_at} of them different", recovery.len());
+}
+
 /// Everything that a store does happened in the life: otherwise less is tried here than is said.
 fn assert_everything_happened(operations: &[Operation]) {
     let did = |is_one: &dyn Fn(&Operation) -> bool| operations.iter().any(is_one);
@@ -131,7 +162,6 @@ fn a_power_cut_at_any_moment_of_a_life_loses_nothing_that_was_acknowledged() {
     assert_everything_happened(&operations);
     let (cuts, _) = Cuts::of(&Files::new(), &operations, 0);
     let enumerated = cuts.enumerated;
-    println!("{} {}", enumerated, cuts.cuts.len());
     let looked_at = cuts.check();
     println!("{} operations, {enumerated} cuts, {looked_at} of them different", operations.len());
 }
