@@ -19,8 +19,10 @@ struct Closed {
     crc: u32,
 }
 
-/// Leaves the marker, durably. To be called when nothing writes to the directory any more.
+/// Leaves the marker, durably. To be called when nothing writes to the directory any more. What was removed before
+/// must not come back beside it.
 pub(crate) fn mark(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()?;
     let mut marker = Vec::new();
     seal(&closed(directory)?, &mut marker).map_err(io::Error::other)?;
     let mut file = File::create(directory.join(CLEAN_STOP))?;

@@ -9,6 +9,8 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use rocksdb::properties::BACKGROUND_ERRORS;
+
 use crate::error::StorageError;
 use crate::format::{FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT, corrupt_format, decode_format};
 use crate::{clean_stop, directory, upgrade};
@@ -84,8 +86,24 @@ impl Database {
     }
 
     /// Writes all of it or nothing. Synced in production.
+    ///
+    /// # Errors
+    ///
+    /// The disk refused this, or refused a table in the background since it was opened.
     pub(crate) fn write(&self, write: WriteBatch) -> Result<(), StorageError> {
-        self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))
+        self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;
+        // A full disk RocksDB takes for well again as soon as it sees room, whatever we told it.
+        match self
+            .db
+            .property_int_value(BACKGROUND_ERRORS)
+            .map_err(refused("asking for background errors"))?
+        {
+            Some(1..) => {
+                let message = format!("{}: see the file LOG there", self.path.display());
+                Err(StorageError::Io { what: "writing a table in the background", message })
+            }
+            Some(0) | None => Ok(()),
+        }
     }
 
     /// What lies under a key of [`META`].

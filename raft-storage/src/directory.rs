@@ -36,25 +36,7 @@ fn mend_torn(path: &Path) -> Result<u64, StorageError> {
         let current = path.join("CURRENT");
         return forget(&current).map(|()| 0).map_err(StorageError::io_at("beginning anew without", &current));
     }
-    match fs::read_to_string(path.join("CURRENT")) {
-        Ok(current) => {
-            // Its name and its content are RocksDB's to judge, but for what it would pass over.
-            let manifest = path.join(current.trim_end());
-            if let Ok(content) = fs::read(&manifest)
-                && let End::Damaged { at } = wal::end(&content)
-            {
-                return Err(damaged(manifest, at));
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // RocksDB would make a new database here.
-            if let Some(log) = files.first() {
-                let message = format!("no file CURRENT beside {}", log.display());
-                return Err(StorageError::Damaged { path: path.to_owned(), message });
-            }
-        }
-        Err(error) => return Err(unread(&path.join("CURRENT"))(error)),
-    }
+    mend_manifest(path)?;
     let newest = files.len().saturating_sub(1);
     for (nth, file) in files.into_iter().enumerate() {
         let content = fs::read(&file).map_err(unread(&file))?;
@@ -68,6 +50,30 @@ fn mend_torn(path: &Path) -> Result<u64, StorageError> {
         }
     }
     Ok(0)
+}
+
+/// Looks for what RocksDB would pass over in the manifest that is in use; the rest is RocksDB's to judge. A torn
+/// end, which RocksDB would pass over too, is cut off: where a type in it is that of a recycled log RocksDB reads
+/// it for ever.
+fn mend_manifest(path: &Path) -> Result<(), StorageError> {
+    let current = path.join("CURRENT");
+    let manifest = match fs::read(&current) {
+        Ok(name) => String::from_utf8(name).ok().map(|name| path.join(name.trim_end())),
+        // RocksDB would make a new database here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unread(&current)(error)),
+    };
+    let Some(manifest) = manifest.filter(|manifest| manifest.is_file()) else {
+        let message = "it is to name the manifest that is in use, and does not".into();
+        return Err(StorageError::Damaged { path: current, message });
+    };
+    match wal::end(&fs::read(&manifest).map_err(unread(&manifest))?) {
+        End::Whole => Ok(()),
+        End::Torn { at } => {
+            cut(&manifest, at).map_err(StorageError::io_at("cutting a torn manifest", &manifest))
+        }
+        End::Damaged { at } => Err(damaged(manifest, at)),
+    }
 }
 
 /// Whether RocksDB was interrupted when it made the database. It would refuse what there is of it.

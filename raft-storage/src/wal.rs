@@ -79,13 +79,18 @@ pub(crate) fn end(bytes: &[u8]) -> End {
 
 /// Type and end of the fragment at `at`, if it is there and checks.
 fn fragment(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let (kind, masked, next) = header(bytes, at)?;
+    let checked = bytes.get(at + HEADER - 1..next)?;
+    (mask(crc32c::crc32c(checked)) == masked).then_some((kind, next))
+}
+
+/// Type, masked checksum and end of a fragment, as its header says, if that can be so.
+fn header(bytes: &[u8], at: usize) -> Option<(u8, u32, usize)> {
     let header = bytes.get(at..at + HEADER)?;
     let masked = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-    let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
-    let next = at + HEADER + length;
-    let in_block = at % BLOCK + HEADER + length <= BLOCK;
-    let checked = bytes.get(at + HEADER - 1..next).filter(|_| in_block && header[6] != 0)?;
-    (mask(crc32c::crc32c(checked)) == masked).then_some((header[6], next))
+    let next = at + HEADER + usize::from(u16::from_le_bytes([header[4], header[5]]));
+    let in_block = at % BLOCK + (next - at) <= BLOCK;
+    (in_block && header[6] != 0).then_some((header[6], masked, next))
 }
 
 /// RocksDB stores checksums rotated and shifted, because its payloads hold checksums themselves.
@@ -103,9 +108,26 @@ const fn follows(in_record: bool, kind: u8) -> bool {
     }
 }
 
-/// Whether another record begins after the bad place at `at`. It may begin at any byte: what is bad may be a
-/// length. Later fragments of the same record say nothing: a power cut may keep any pages of one write.
+/// Whether another record begins after the bad place at `at`.
 fn is_followed(bytes: &[u8], at: usize) -> bool {
+    is_followed_by_its_length(bytes, at) || is_followed_by_a_record(bytes, at)
+}
+
+/// By its own header the bad record ends before the file does. What a power cut tears ends with the file.
+fn is_followed_by_its_length(bytes: &[u8], mut at: usize) -> bool {
+    loop {
+        let Some((kind, _, next)) = header(bytes, at) else { return false };
+        match kind {
+            FULL | LAST => return bytes.get(next..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0)),
+            FIRST | MIDDLE => at = skip_padding(next),
+            _ => return false,
+        }
+    }
+}
+
+/// It may begin at any byte: what is bad may be a length. Later fragments of the same record say nothing: a
+/// power cut may keep any pages of one write.
+fn is_followed_by_a_record(bytes: &[u8], at: usize) -> bool {
     (at + 1..bytes.len().saturating_sub(HEADER))
         .filter(|at| matches!(bytes[at + HEADER - 1], FULL | FIRST))
         .any(|at| fragment(bytes, at).is_some_and(|(_, next)| next > at + HEADER))
@@ -166,6 +188,17 @@ mod tests {
         let last = log.len() - 1;
         log[last] ^= 1;
         assert_eq!(end(&log), End::Torn { at: whole });
+    }
+
+    /// The beginning of what follows is gone as well: it is seen by the length of what is bad.
+    #[test]
+    fn a_bad_record_that_ends_before_the_file_is_damage() {
+        let mut log = Vec::new();
+        put(&mut log, FULL, b"before");
+        let (middle, second) = (log.len() - 2, log.len() + HEADER + 2);
+        put(&mut log, FULL, b"after");
+        log[middle..second].fill(0);
+        assert_eq!(end(&log), End::Damaged { at: 0 });
     }
 
     /// A file that grew before its pages were written, and pages of one write that were written out of order.

@@ -11,8 +11,6 @@ use raft_core::{
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
 
-use crate::interposer::Watch;
-
 /// RocksDB's smallest, so that the life outgrows it.
 pub(crate) const OPTIONS: RocksOptions = RocksOptions { memtable_bytes: 64 * 1024 };
 
@@ -50,7 +48,10 @@ fn part(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> 
 
 /// What is written between two openings, each row by both groups at once. The first opening is of a new
 /// directory.
-pub(crate) fn script() -> Vec<Vec<[Batch; 2]>> {
+pub(crate) type Script = Vec<Vec<[Batch; 2]>>;
+
+/// Everything that there is, in three parts.
+pub(crate) fn script() -> Script {
     let batch = Batch::default;
     let bound = |index| LogIndex::new(index);
     let appended = vec![
@@ -114,14 +115,27 @@ pub(crate) fn script() -> Vec<Vec<[Batch; 2]>> {
     vec![appended, snapshots, flushed]
 }
 
-/// What each group's disk holds after so many of its batches.
-pub(crate) fn states() -> [Vec<Stored>; 2] {
+/// As much as fits into few bytes: one part that is in tables when the next is written, and little of that.
+pub(crate) fn short_script() -> Script {
+    let [first, second] = [(4, 7), (9, 33)].map(|(term, index)| Batch {
+        hard_state: hard_state(term, 1),
+        entries: entries(term, index..index + 1, "h"),
+        ..Batch::default()
+    });
+    let [one_more, and_another] = [(4, 8), (9, 34)]
+        .map(|(term, index)| Batch { entries: entries(term, index..index + 1, "i"), ..Batch::default() });
+    let in_tables = script().drain(..2).flatten().collect();
+    vec![in_tables, vec![[first, second], [one_more, and_another]]]
+}
+
+/// What each group's disk gives back after so many of its batches.
+pub(crate) fn states(script: &Script) -> [Vec<Found>; 2] {
     [0, 1].map(|group| {
-        let mut states = vec![Stored::default()];
-        for [first, second] in script().into_iter().flatten() {
-            let mut stored = states[states.len() - 1].clone();
-            stored.apply(if group == 0 { first } else { second });
-            states.push(stored);
+        let mut stored = Stored::default();
+        let mut states = vec![Found::of(&stored)];
+        for row in script.iter().flatten() {
+            stored.apply(row[group].clone());
+            states.push(Found::of(&stored));
         }
         states
     })
@@ -133,10 +147,10 @@ pub(crate) fn open(directory: &Path) -> Result<(RocksGroups, [Opened<RocksStore>
     Ok((groups, [first?, second?]))
 }
 
-/// Lives the life in `directory`. What is acknowledged is noted: with the number of batches of each group.
-pub(crate) fn live(directory: &Path, watch: &Watch) {
+/// Lives a life in `directory`. What is acknowledged is told, as the number of batches of each group.
+pub(crate) fn live(directory: &Path, script: Script, mut told: impl FnMut(usize)) {
     let mut batches = 0;
-    for life in script() {
+    for life in script {
         let (_groups, [mut first, mut second]) = open(directory).unwrap();
         for [to_first, to_second] in life {
             first.store.write(to_first);
@@ -145,7 +159,7 @@ pub(crate) fn live(directory: &Path, watch: &Watch) {
                 assert_eq!(block_on(store.done()), Ok(Done::Persisted(1)));
             }
             batches += 1;
-            watch.note(batches);
+            told(batches);
         }
     }
 }

@@ -4,17 +4,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::thread;
 
 use crate::interposer::{Operation, Watch};
 use crate::life::{self, Found, scratch};
+use crate::parallel::in_parallel;
 use crate::recorded::{self, Files, Recorded};
 
 /// What may be left of a directory, and how many batches of each group were acknowledged then.
 #[derive(Default)]
-struct Cuts {
+pub(crate) struct Cuts {
     /// By what it is: the same is not looked at twice.
     cuts: HashMap<u64, (Files, usize)>,
     enumerated: usize,
@@ -36,7 +34,7 @@ impl Cuts {
     }
 
     /// Before, during and after each operation.
-    fn of(before: &Files, operations: &[Operation], acknowledged: usize) -> (Self, Recorded) {
+    pub(crate) fn of(before: &Files, operations: &[Operation], acknowledged: usize) -> (Self, Recorded) {
         let (mut cuts, mut acknowledged) = (Self::default(), acknowledged);
         let mut recorded = Recorded::of(before);
         for operation in operations {
@@ -51,30 +49,10 @@ impl Cuts {
     }
 
     /// Opens what is left, each time. Returns how many were looked at.
-    fn check(self) -> usize {
-        let states = life::states();
-        let wanted = states.map(|states| states.iter().map(Found::of).collect::<Vec<_>>());
-        let (all, cuts) = (self.cuts.len(), Mutex::new(self.cuts.into_values()));
-        let failures = Mutex::new(Vec::new());
-        let next = || cuts.lock().unwrap().next();
-        thread::scope(|scope| {
-            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-                scope.spawn(|| {
-                    while let Some((files, acknowledged)) = next() {
-                        if let Err(wrong) = check(&files, &wanted, acknowledged) {
-                            failures.lock().unwrap().push(wrong);
-                        }
-                    }
-                });
-            }
-        });
-        let failures = failures.into_inner().unwrap();
-        assert!(
-            failures.is_empty(),
-            "{} of {all}: {:#?}",
-            failures.len(),
-            failures.iter().take(9).collect::<Vec<_>>()
-        );
+    pub(crate) fn check(self) -> usize {
+        let wanted = life::states(&life::script());
+        let all = self.cuts.len();
+        in_parallel(self.cuts.into_values(), |(files, acknowledged)| check(&files, &wanted, acknowledged));
         all
     }
 }
@@ -100,7 +78,7 @@ fn check(files: &Files, wanted: &[Vec<Found>; 2], acknowledged: usize) -> Result
 fn recorded_life() -> Vec<Operation> {
     let directory = scratch();
     let watch = Watch::begin(directory.path());
-    life::live(directory.path(), &watch);
+    life::live(directory.path(), life::script(), |batches| watch.note(batches));
     let operations = watch.operations();
     drop(watch);
     let mut rebuilt = Recorded::default();
