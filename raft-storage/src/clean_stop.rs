@@ -91,3 +91,78 @@ fn closed(directory: &Path) -> io::Result<Vec<Closed>> {
     closed.sort();
     Ok(closed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in
+            [("CURRENT", "MANIFEST-000005\n"), ("MANIFEST-000005", "m"), ("000004.log", "w")]
+        {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        fs::write(directory.path().join("000008.sst"), "its own checksums").unwrap();
+        directory
+    }
+
+    #[test]
+    fn the_bytes_of_the_marker_are_these() {
+        let directory = directory();
+        mark(directory.path()).unwrap();
+        let marker = fs::read(directory.path().join(CLEAN_STOP)).unwrap();
+        let hex: String = marker.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "014160429c93\
+             93aa3030303030342e6c6f6701cef72f63b7\
+             93a743555252454e5410ce9e7fdadc\
+             93af4d414e49464553542d30303030303501ce8c938ce0"
+        );
+    }
+
+    /// Each row changes one file; the second column is the file that is told of.
+    #[test]
+    fn what_is_not_what_it_was_is_told_by_name() {
+        for (changed, content, told) in [
+            ("CURRENT", Some("MANIFEST-000006\n"), Some("CURRENT")),
+            ("MANIFEST-000005", Some("mm"), Some("MANIFEST-000005")),
+            ("000004.log", None, Some("000004.log")),
+            ("000005.log", Some(""), Some("000005.log")),
+            ("000008.sst", None, None),
+        ] {
+            let directory = directory();
+            mark(directory.path()).unwrap();
+            let path = directory.path().join(changed);
+            match content {
+                Some(content) => fs::write(&path, content).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            match (check(directory.path()), told) {
+                (Err(StorageError::Damaged { path, .. }), Some(told)) => {
+                    assert_eq!(path, directory.path().join(told))
+                }
+                (found, told) => assert_eq!((found, told), (Ok(true), None), "{changed}"),
+            }
+        }
+    }
+
+    /// The power went while it was written: then the directory counts as killed.
+    #[test]
+    fn a_marker_that_does_not_check_says_nothing() {
+        let directory = directory();
+        assert_eq!(check(directory.path()), Ok(false));
+        mark(directory.path()).unwrap();
+        let path = directory.path().join(CLEAN_STOP);
+        let marker = fs::read(&path).unwrap();
+        for length in 0..marker.len() {
+            fs::write(&path, &marker[..length]).unwrap();
+            assert_eq!(check(directory.path()), Ok(false), "{length} bytes of it");
+        }
+        fs::write(&path, &marker).unwrap();
+        assert_eq!(check(directory.path()), Ok(true));
+        unmark(directory.path()).unwrap();
+        assert_eq!(check(directory.path()), Ok(false));
+    }
+}
