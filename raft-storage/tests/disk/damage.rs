@@ -1,6 +1,6 @@
 //! Every byte of a directory is damaged, one at a time, and every file is cut at each length. None of it is
-//! believed: what is found is all that was written, or an error that says what to do. The bugs that this is for:
-//! S9, S10, S14, S15 and S16 of the list of known ones.
+//! believed: what is found is all that was written, or an error that says what to do. The bugs that this is for: S9, S10 and S16
+//! of the table in `main`.
 
 use std::path::Path;
 use std::sync::Mutex;

@@ -1,6 +1,6 @@
 //! The disk refuses. What was acknowledged before is there afterwards, nothing is acknowledged any more, and the
-//! error says what to do about it. The bugs that this is for: S8, S9, S11, S12, S17 and S18 of the list of known
-//! ones.
+//! error says what to do about it. The bugs that this is for: S8, S9, S11, S12, S17 and S18
+//! of the table in `main`.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,9 +13,9 @@ use raft_core::node::{Done, LogStore};
 use raft_core::{Batch, GroupId, Incarnation, Stored};
 use raft_storage::{Opened, RocksGroups, RocksStore, StorageError};
 
-use crate::interposer::{Call, Fault, Operation, Watch};
 use crate::life::{self, Found, OPTIONS, block_on, entries, scratch};
 use crate::recorded;
+use crate::watch::{Call, Fault, Operation, Watch};
 
 const GROUP: GroupId = GroupId(1);
 

@@ -7,8 +7,8 @@ use raft_core::node::{Done, LogStore};
 use raft_core::{Batch, Entry, GroupId, Incarnation, Load, LogIndex, Payload};
 use raft_storage::{Opened, RocksGroups, RocksStore, StorageError};
 
-use crate::interposer::{Operation, Watch};
 use crate::life::{Found, block_on, entries, id, scratch};
+use crate::watch::{Operation, Watch};
 
 fn stores(groups: &RocksGroups, count: u64) -> Vec<RocksStore> {
     let store = |group| groups.store(GroupId(group), Incarnation(group)).unwrap().store;

@@ -1,14 +1,15 @@
 //! The power goes at any moment of a life, and what is found then is what was acknowledged, or what was written
-//! after it. The bugs that this is for: S1 to S7, S11, S13 and S14 of the list of known ones.
+//! after it. The bugs that this is for: S1, S2, S4 to S7, S11, S13, S14 and S15
+//! of the table in `main`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::interposer::{Operation, Watch};
 use crate::life::{self, Found, scratch};
 use crate::parallel::in_parallel;
 use crate::recorded::{self, Files, Recorded};
+use crate::watch::{Operation, Watch};
 
 /// What may be left of a directory, and how many batches of each group were acknowledged then.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::{fs, mem};
 
 use bytes::Bytes;
 
-use crate::interposer::Operation;
+use crate::watch::Operation;
 
 /// The content of a directory, by name.
 pub(crate) type Files = BTreeMap<String, Bytes>;

@@ -9,10 +9,10 @@ use raft_storage::format::{CLEAN_STOP, FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
 use raft_storage::{RocksGroups, StorageError};
 use rocksdb::{DB, IteratorMode, Options};
 
-use crate::interposer::{Operation, Watch};
 use crate::life::{self, scratch};
 use crate::power_cut::Cuts;
 use crate::recorded;
+use crate::watch::{Operation, Watch};
 
 type Mapping = (Vec<(u64, u64, u64)>, u64, u64);
 type Numbered = Option<(u64, Snapshot, u64, u64)>;
