@@ -1,21 +1,19 @@
 //! RocksDB, opened with every option that a promise of this crate rests on. What is written there is the
 //! [log](crate::rocks_log)'s.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use crate::error::StorageError;
-use crate::format::{LOG, META, SNAPSHOT};
-use crate::wal;
+use rocksdb::properties::BACKGROUND_ERRORS;
 
-/// Where the lock on the directory is held.
-const LOCK_FILE: &str = "raft-storage.lock";
+use crate::error::StorageError;
+use crate::format::{FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT, corrupt_format, decode_format};
+use crate::{clean_stop, directory, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -28,9 +26,25 @@ pub(crate) enum Mode {
     Simulated,
 }
 
+/// What may be chosen of a database on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RocksOptions {
+    /// What RocksDB keeps in memory of what was written, and in its write-ahead log, before it makes a table
+    /// of it; in bytes, from 64 KiB. Four times as much may be kept while tables are made. Opening after a
+    /// crash reads that much again.
+    pub memtable_bytes: usize,
+}
+
+impl Default for RocksOptions {
+    fn default() -> Self {
+        Self { memtable_bytes: 64 * MIB }
+    }
+}
+
 /// A directory that is open. Fields are dropped in this order: the lock goes last.
 pub(crate) struct Database {
     db: DB,
+    path: PathBuf,
     write_options: WriteOptions,
     mode: Mode,
     _lock: File,
@@ -38,13 +52,31 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens the directory, and makes it if there is none. With it comes how much of a torn end was cut off.
-    pub(crate) fn open(path: &Path, mode: Mode) -> Result<(Self, u64), StorageError> {
-        make_directory(path, mode).map_err(StorageError::io("making the directory"))?;
-        let lock = lock(path)?;
-        let (db, torn_bytes) = open_mended(path, mode)?;
+    pub(crate) fn open(path: &Path, mode: Mode, options: RocksOptions) -> Result<(Self, u64), StorageError> {
+        let lock = directory::take(path, mode)?;
+        let torn_bytes = directory::mend(path, mode)?;
+        let db = open_checked(path, mode, options)?;
         let mut write_options = WriteOptions::default();
         write_options.set_sync(mode == Mode::Production);
-        Ok((Self { db, write_options, mode, _lock: lock }, torn_bytes))
+        let database = Self { db, path: path.to_owned(), write_options, mode, _lock: lock };
+        if let Some(format) = database.meta(FORMAT_KEY, corrupt_format)? {
+            match decode_format(&format)? {
+                FORMAT => {}
+                found => upgrade::from(&database, found)?,
+            }
+        }
+        Ok((database, torn_bytes))
+    }
+
+    /// Closes it in order: whatever is missing when it is opened next is damage. Not for a database that
+    /// refused something.
+    pub(crate) fn close(self) {
+        let Self { db, path, write_options: _, mode, _lock } = self;
+        drop(db);
+        if mode == Mode::Production {
+            // Without the marker it counts as killed.
+            let _unmarked = clean_stop::mark(&path);
+        }
     }
 
     pub(crate) fn family(&self, name: &'static str) -> Result<&ColumnFamily, StorageError> {
@@ -54,8 +86,24 @@ impl Database {
     }
 
     /// Writes all of it or nothing. Synced in production.
+    ///
+    /// # Errors
+    ///
+    /// The disk refused this, or refused a table in the background since it was opened.
     pub(crate) fn write(&self, write: WriteBatch) -> Result<(), StorageError> {
-        self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))
+        self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;
+        // A full disk RocksDB takes for well again as soon as it sees room, whatever we told it.
+        match self
+            .db
+            .property_int_value(BACKGROUND_ERRORS)
+            .map_err(refused("asking for background errors"))?
+        {
+            Some(1..) => {
+                let message = format!("{}: see the file LOG there", self.path.display());
+                Err(StorageError::Io { what: "writing a table in the background", message })
+            }
+            Some(0) | None => Ok(()),
+        }
     }
 
     /// What lies under a key of [`META`].
@@ -93,21 +141,8 @@ impl Database {
     }
 }
 
-/// Where RocksDB refuses the end of its write-ahead log, our own reading decides: a torn end, which nobody
-/// was told of, is cut off; a bad record that good ones follow is damage.
-fn open_mended(path: &Path, mode: Mode) -> Result<(DB, u64), StorageError> {
-    match open_checked(path, mode) {
-        Err(StorageError::Damaged { path, message }) => {
-            let cut = wal::cut_torn_end(&path).map_err(StorageError::io("cutting a torn write-ahead log"))?;
-            let Some(cut) = cut else { return Err(StorageError::Damaged { path, message }) };
-            Ok((open_checked(&path, mode)?, cut))
-        }
-        opened => Ok((opened?, 0)),
-    }
-}
-
-fn open_checked(path: &Path, mode: Mode) -> Result<DB, StorageError> {
-    let options = options(mode)?;
+fn open_checked(path: &Path, mode: Mode, chosen: RocksOptions) -> Result<DB, StorageError> {
+    let options = options(mode, chosen)?;
     let families = [LOG, SNAPSHOT, META].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
     DB::open_cf_descriptors(&options, path, families).map_err(|error| {
         if error.kind() == ErrorKind::Corruption {
@@ -118,11 +153,13 @@ fn open_checked(path: &Path, mode: Mode) -> Result<DB, StorageError> {
     })
 }
 
-fn options(mode: Mode) -> Result<Options, StorageError> {
+fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
     // What the crate has no setter for. No resuming after an error in the background: what was lost then
     // stays lost. A flush while the log is recovered: what a killed process left unsynced is made
-    // durable before anybody acknowledges it.
-    let mut text = "max_bgerror_resume_count=0;avoid_flush_during_recovery=false".to_owned();
+    // durable before anybody acknowledges it. Each write-ahead log knows the one before it, so that a manifest
+    // that lost its end is found out.
+    let mut text =
+        "max_bgerror_resume_count=0;avoid_flush_during_recovery=false;track_and_verify_wals=true".to_owned();
     if mode == Mode::Simulated {
         // Room for a whole memtable in each new WAL: a simulation opens many, and on a file system in memory
         // that room is memory.
@@ -144,13 +181,15 @@ fn options(mode: Mode) -> Result<Options, StorageError> {
     options.set_allow_concurrent_memtable_write(false);
     options.set_compression_type(DBCompressionType::None);
     options.set_max_background_jobs(2);
+    // Sixteen threads for each column family would take longer to start than the few files to open.
+    options.set_max_file_opening_threads(1);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
     options.set_log_level(rocksdb::LogLevel::Warn);
     options.set_keep_log_file_num(2);
     match mode {
         Mode::Production => {
-            options.set_write_buffer_size(64 * MIB);
+            options.set_write_buffer_size(chosen.memtable_bytes);
             options.set_max_write_buffer_number(4);
             // Files of the first level cannot be given back. Keys come in order, so that a file leaves it
             // without being written again. Measured with 1 MiB entries of which the last 16 to 24 were kept:
@@ -164,38 +203,6 @@ fn options(mode: Mode) -> Result<Options, StorageError> {
         }
     }
     Ok(options)
-}
-
-/// Makes the directory where there is none, and its name durable: RocksDB syncs what is in it, but not
-/// the directory that it is in.
-fn make_directory(path: &Path, mode: Mode) -> io::Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => return Ok(()),
-    };
-    if !parent.exists() {
-        make_directory(parent, mode)?;
-    }
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    if mode == Mode::Production { File::open(parent)?.sync_all() } else { Ok(()) }
-}
-
-fn lock(path: &Path) -> Result<File, StorageError> {
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(path.join(LOCK_FILE))
-        .map_err(StorageError::io("opening the lock file"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StorageError::io("locking the directory")(error)),
-    }
 }
 
 /// What an error of RocksDB says of something that it was to do.

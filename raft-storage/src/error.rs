@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use raft_core::{EntryId, SnapshotId};
+use raft_core::{EntryId, GroupId, SnapshotId};
 
 /// Why the disk could not be used. None of these can be retried: a server that meets one stops,
 /// because nobody knows what the disk holds after a failed write or a failed sync.
@@ -13,14 +13,14 @@ pub enum StorageError {
     Io {
         /// What was being done.
         what: &'static str,
-        /// What the system said.
+        /// Where, and what the system said.
         message: String,
     },
-    /// RocksDB refuses the directory: a file of it is not what was written.
+    /// A file is not what was written.
     Damaged {
-        /// The directory.
+        /// The file; where RocksDB found it, the directory.
         path: PathBuf,
-        /// What RocksDB found.
+        /// What is wrong with it.
         message: String,
     },
     /// The bytes under a key are not what this version writes, or are missing.
@@ -41,6 +41,11 @@ pub enum StorageError {
     Locked {
         /// The directory.
         path: PathBuf,
+    },
+    /// Another store of this process has the group open, in the same directory.
+    Taken {
+        /// The group.
+        group: GroupId,
     },
     /// An entry of a batch does not follow the last one of the log, or the log contradicts the one that it is
     /// to begin after. Nothing of the batch was written.
@@ -75,6 +80,12 @@ impl StorageError {
     pub(crate) fn io(what: &'static str) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::Io { what, message: error.to_string() }
     }
+
+    /// The same, with the place.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn io_at(what: &'static str, place: &std::path::Path) -> impl Fn(std::io::Error) -> Self {
+        move |error| Self::Io { what, message: format!("{}: {error}", place.display()) }
+    }
 }
 
 impl fmt::Display for StorageError {
@@ -85,8 +96,8 @@ impl fmt::Display for StorageError {
             }
             Self::Damaged { path, message } => write!(
                 f,
-                "directory {}: {message}; keep a copy of it, and bring the server back as a new member with an \
-                 empty directory",
+                "damaged: {}: {message}; keep a copy of the directory, and bring the server back as a new member \
+                 with an empty one",
                 path.display()
             ),
             Self::Corrupt { what, key } => write!(
@@ -102,6 +113,7 @@ impl fmt::Display for StorageError {
             Self::Locked { path } => {
                 write!(f, "directory {}: in use by another store; stop that one first", path.display())
             }
+            Self::Taken { group } => write!(f, "{group}: another store has it open; drop that one first"),
             Self::Misfit { last, found } => write!(
                 f,
                 "batch: entry {found} does not join on to a log that ends with {last}; give each batch to the store \

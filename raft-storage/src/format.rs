@@ -49,6 +49,32 @@
 //!          +--------+--------+
 //! ```
 //!
+//! # Files
+//!
+//! Beside RocksDB's own there are two: `raft-storage.lock`, empty, which whoever has the directory open holds
+//! a lock on; and, from a clean stop to the next opening, `raft-storage.clean`:
+//!
+//! ```text
+//! clean    +--------+--------+------------------------------------------------+
+//! stop     | layout | CRC32C | MessagePack [[file name, length, CRC32C], ...] |
+//!          | 1 byte | 4      |                                                |
+//!          +--------+--------+------------------------------------------------+
+//! ```
+//!
+//! It names the manifest, `CURRENT` and the write-ahead logs, so that after a clean stop nothing of them can be
+//! missing unnoticed.
+//!
+//! # Formats
+//!
+//! | number | what was different |
+//! | --- | --- |
+//! | 0 | the layout of a state was 0, and it had no commit bound |
+//! | 1 | this one |
+//!
+//! Format 0 was never released: upgrading is tried on it.
+//!
+//! # Checksums
+//!
 //! Each CRC32C is over the layout (or the number) and the MessagePack. Payload and data are under the
 //! checksum that the entry's leader or the snapshot's maker computed: they are written as they came and
 //! checked when read, so that no server ever vouches for bytes that were damaged before they reached
@@ -62,11 +88,18 @@ use crate::error::StorageError;
 use crate::mapping::Slot;
 use crate::snapshots::Number;
 
-/// The format of a directory written by this version. A directory with a later one is refused.
+/// The format of a directory written by this version. A directory with a later one is refused, and one with an
+/// earlier one is upgraded when it is opened.
 pub const FORMAT: u32 = 1;
 
 /// The first byte of each entry, piece and state.
 pub const LAYOUT: u8 = 1;
+
+/// The file that the lock on the directory is held on.
+pub const LOCK: &str = "raft-storage.lock";
+
+/// The file that says that the directory was closed in order, and what it held then.
+pub const CLEAN_STOP: &str = "raft-storage.clean";
 
 /// The column family of the entries.
 pub const LOG: &str = "log";
@@ -101,6 +134,12 @@ pub(crate) fn state_key(group: GroupId) -> [u8; 13] {
     key
 }
 
+/// The group whose state lies under `key`, if one does.
+pub(crate) fn group_of_state(key: &[u8]) -> Option<GroupId> {
+    let (group, name) = key.split_first_chunk::<8>()?;
+    (name == b"state").then(|| GroupId(u64::from_be_bytes(*group)))
+}
+
 pub(crate) fn encode_format() -> [u8; 8] {
     let number = FORMAT.to_le_bytes();
     let mut value = [0; 8];
@@ -109,16 +148,16 @@ pub(crate) fn encode_format() -> [u8; 8] {
     value
 }
 
-/// Whether this version may read a directory with this value under [`FORMAT_KEY`].
-pub(crate) fn check_format(value: &[u8]) -> Result<(), StorageError> {
+/// The format that a value under [`FORMAT_KEY`] tells of: this version's or an earlier one.
+pub(crate) fn decode_format(value: &[u8]) -> Result<u32, StorageError> {
     let intact = value
         .split_first_chunk::<4>()
         .filter(|(number, crc)| crc32c::crc32c(*number).to_le_bytes() == **crc)
         .map(|(number, _)| u32::from_le_bytes(*number));
     match intact {
         Some(found) if found > FORMAT => Err(StorageError::TooNew { found, known: FORMAT }),
-        Some(FORMAT) => Ok(()),
-        Some(_) | None => Err(corrupt_format()),
+        Some(found) => Ok(found),
+        None => Err(corrupt_format()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a Raft server keeps what it must not lose: term, vote, log and snapshots.
 //!
-//! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default).
+//! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
+//!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
@@ -49,15 +50,23 @@
 //!
 //! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
 //! when it is loaded. A write-ahead log with a damaged record that good ones follow is refused whole, as
-//! [`StorageError::Damaged`]; an end that a power cut tore is cut off.
+//! [`StorageError::Damaged`]; an end that a power cut tore is cut off, and
+//! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
+//! damage.
 
 mod batch;
+#[cfg(feature = "rocksdb")]
+mod clean_stop;
 pub mod contract;
 #[cfg(feature = "rocksdb")]
 mod database;
+#[cfg(feature = "rocksdb")]
+mod directory;
 mod error;
 #[cfg(feature = "rocksdb")]
 pub mod format;
+#[cfg(feature = "rocksdb")]
+mod groups;
 #[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
@@ -72,19 +81,27 @@ mod rocks;
 mod rocks_log;
 mod simulated_sync;
 #[cfg(feature = "rocksdb")]
+mod simulated_writer;
+#[cfg(feature = "rocksdb")]
 mod snapshots;
 #[cfg(feature = "rocksdb")]
 mod state;
 #[cfg(feature = "rocksdb")]
-mod wal;
+mod threaded_writer;
 #[cfg(feature = "rocksdb")]
-mod writer;
+mod upgrade;
+#[cfg(feature = "rocksdb")]
+mod wal;
 
+#[cfg(feature = "rocksdb")]
+pub use database::RocksOptions;
 pub use error::StorageError;
+#[cfg(feature = "rocksdb")]
+pub use groups::RocksGroups;
 pub use memory::{Loss, MemoryDisk, MemoryStore};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
 pub use simulated_sync::SyncDelay;
 #[cfg(feature = "rocksdb")]
-pub use writer::SyncedWal;
+pub use simulated_writer::SyncedWal;

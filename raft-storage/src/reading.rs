@@ -1,33 +1,32 @@
 //! How entries and pieces of a snapshot are read back. What is missing or damaged is an error that names
 //! its key: never a hole, and never the end of the log.
 
-use raft_core::{Chunk, Entry, Load, Loaded, LogIndex, SnapshotId};
+use raft_core::{Chunk, Entry, GroupId, Load, Loaded, LogIndex, SnapshotId};
 
-use crate::database::unreadable;
+use crate::database::{Database, unreadable};
 use crate::error::StorageError;
 use crate::format::{LOG, SNAPSHOT, entry_key, piece_key};
 use crate::record;
-use crate::rocks_log::RocksLog;
 use crate::snapshots::Numbered;
 use crate::state::State;
 
 /// What is to be read, and the state as it was when that was asked for. Neither slots nor numbers are used
 /// twice, so later batches change nothing of what it names.
 pub(crate) struct Reading {
+    pub(crate) group: GroupId,
     pub(crate) load: Load,
     pub(crate) state: State,
 }
 
-impl RocksLog {
-    /// Reads what was asked for. Everything that `reading` was asked after has to be written.
-    pub(crate) fn read(&self, reading: &Reading) -> Result<Loaded, StorageError> {
-        let Reading { load, state } = reading;
-        Ok(match *load {
+impl Reading {
+    /// Reads what was asked for. Everything that it was asked after has to be written.
+    pub(crate) fn read(&self, database: &Database) -> Result<Loaded, StorageError> {
+        Ok(match self.load {
             Load::Entries { from, to, bytes_max } => {
-                Loaded::Entries { from, entries: self.read_entries(state, from, to, bytes_max)? }
+                Loaded::Entries { from, entries: self.read_entries(database, from, to, bytes_max)? }
             }
             Load::Chunk { snapshot, offset } => {
-                Loaded::Chunk { snapshot, offset, chunk: self.read_chunk(state, snapshot, offset)? }
+                Loaded::Chunk { snapshot, offset, chunk: self.read_chunk(database, snapshot, offset)? }
             }
         })
     }
@@ -36,16 +35,17 @@ impl RocksLog {
     /// log does not have that one. One seek a run.
     fn read_entries(
         &self,
-        state: &State,
+        database: &Database,
         from: LogIndex,
         to: LogIndex,
         bytes_max: usize,
     ) -> Result<Vec<Entry>, StorageError> {
+        let Self { state, .. } = self;
         let mut entries = Vec::new();
         if from < state.mapping.first_index() {
             return Ok(entries);
         }
-        let mut stored = self.database.iterator(LOG)?;
+        let mut stored = database.iterator(LOG)?;
         let mut bytes = 0;
         for (index, slot) in state.mapping.slots(from, to) {
             let corrupt = || {
@@ -72,8 +72,13 @@ impl RocksLog {
 
     /// The piece of the whole snapshot that begins at `offset`; none if that is another snapshot, or no
     /// piece of it begins there.
-    fn read_chunk(&self, state: &State, id: SnapshotId, offset: u64) -> Result<Option<Chunk>, StorageError> {
-        let whole = state.snapshots.whole().filter(|whole| whole.snapshot.id == id);
+    fn read_chunk(
+        &self,
+        database: &Database,
+        id: SnapshotId,
+        offset: u64,
+    ) -> Result<Option<Chunk>, StorageError> {
+        let whole = self.state.snapshots.whole().filter(|whole| whole.snapshot.id == id);
         let Some(Numbered { number, .. }) = whole.filter(|whole| offset <= whole.last_offset) else {
             return Ok(None);
         };
@@ -81,7 +86,7 @@ impl RocksLog {
             let key = format!("snapshot/{}/number {}/offset {offset}", self.group, number.get());
             StorageError::Corrupt { what: "a piece of a snapshot", key }
         };
-        let mut stored = self.database.iterator(SNAPSHOT)?;
+        let mut stored = database.iterator(SNAPSHOT)?;
         stored.seek_for_prev(piece_key(self.group, *number, offset));
         stored.status().map_err(unreadable(corrupt))?;
         let (key, value) = stored.item().ok_or_else(corrupt)?;

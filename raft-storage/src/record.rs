@@ -90,12 +90,17 @@ pub(crate) fn seal(header: &impl Serialize, into: &mut Vec<u8>) -> Result<(), St
 
 /// The header in `bytes`, and what follows it.
 pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    unseal_layout(bytes, LAYOUT)
+}
+
+/// The same of a record with the layout of an earlier format.
+pub(crate) fn unseal_layout<T: DeserializeOwned>(bytes: &[u8], wanted: u8) -> Option<(T, &[u8])> {
     let (&[layout, a, b, c, d], rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
     let mut cursor = Cursor::new(rest);
     let header = rmp_serde::from_read(&mut cursor).ok()?;
     let end = usize::try_from(cursor.position()).ok()?;
     let (sealed, payload) = rest.split_at_checked(end)?;
-    let intact = layout == LAYOUT && seal_crc(layout, sealed) == u32::from_le_bytes([a, b, c, d]);
+    let intact = layout == wanted && seal_crc(layout, sealed) == u32::from_le_bytes([a, b, c, d]);
     intact.then_some((header, payload))
 }
 

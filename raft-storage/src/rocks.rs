@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use raft_core::node::{Done, Environment, LogStore};
 use raft_core::{Batch, GroupId, Incarnation, Load};
 
-use crate::database::Mode;
 use crate::error::StorageError;
+use crate::groups::RocksGroups;
 use crate::opened::Opened;
-use crate::rocks_log::RocksLog;
 use crate::simulated_sync::SyncDelay;
-use crate::writer::{Job, SimulatedWriter, SyncedWal, ThreadedWriter};
+use crate::simulated_writer::{SimulatedWriter, SyncedWal};
+use crate::threaded_writer::{Job, Seat};
 
-/// A [`LogStore`] in a directory of its own.
+/// A [`LogStore`] in a directory, of its own or shared with [other groups](RocksGroups).
 ///
 /// Each batch is one atomic write. After a failed write or sync, or when something is read that is not what
 /// was written, the store is poisoned: it takes nothing more, and [`done`](LogStore::done) returns that first
@@ -24,13 +24,13 @@ use crate::writer::{Job, SimulatedWriter, SyncedWal, ThreadedWriter};
 /// that frees it is durable. A file goes when all that is in it is free, so that some of it stays for a
 /// while; opened for a simulation, the store gives nothing back.
 ///
-/// Dropping it writes what was given, and then closes the directory.
+/// Dropping it writes what was given, and then closes the directory, if no other store has it open.
 pub struct RocksStore {
     executor: Executor,
 }
 
 enum Executor {
-    Threaded(ThreadedWriter),
+    Threaded(Seat),
     Simulated(Box<SimulatedWriter>),
 }
 
@@ -50,16 +50,19 @@ impl RocksStore {
         group: GroupId,
         new_incarnation: Incarnation,
     ) -> Result<Opened<Self>, StorageError> {
-        let (log, restored, torn_bytes) =
-            RocksLog::open(path.as_ref(), group, new_incarnation, Mode::Production)?;
-        let incarnation = log.incarnation();
-        let store = Self { executor: Executor::Threaded(ThreadedWriter::start(log)?) };
-        Ok(Opened { store, restored, incarnation, torn_bytes })
+        RocksGroups::open(path)?.store(group, new_incarnation)
     }
 
-    /// The same for a simulated server: no thread, and no sync. Each batch is written, and all that is asked
-    /// for is read, at once on the caller's thread. A batch counts as durable once a time drawn from `delay` has passed in `environment`; batches
-    /// written meanwhile share the next sync. One life writes less than 1 GiB.
+    pub(crate) const fn threaded(seat: Seat) -> Self {
+        Self { executor: Executor::Threaded(seat) }
+    }
+
+    /// The same for a simulated server: no thread, and *no sync*, so that a real power cut loses what was
+    /// acknowledged. Each batch is written, and all that is asked for is read, at once on the caller's thread.
+    /// A batch counts as durable once a time drawn from `delay` has passed in `environment`; batches written
+    /// meanwhile share the next sync. One life writes less than 1 GiB.
+    ///
+    /// There is no other way to have a store that does not sync.
     ///
     /// # Errors
     ///
@@ -71,10 +74,9 @@ impl RocksStore {
         environment: E,
         delay: SyncDelay,
     ) -> Result<Opened<Self>, StorageError> {
-        let path = path.as_ref();
-        let (log, restored, torn_bytes) = RocksLog::open(path, group, new_incarnation, Mode::Simulated)?;
-        let incarnation = log.incarnation();
-        let writer = SimulatedWriter::new(log, path, environment, delay)?;
+        let (writer, torn_bytes) =
+            SimulatedWriter::open(path.as_ref(), group, new_incarnation, environment, delay)?;
+        let (restored, incarnation) = (writer.restored(), writer.incarnation());
         let store = Self { executor: Executor::Simulated(Box::new(writer)) };
         Ok(Opened { store, restored, incarnation, torn_bytes })
     }

@@ -56,7 +56,7 @@ impl State {
     }
 
     /// Whether its parts, read from a disk, tell of one and the same log.
-    fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let (base, last) = (self.log.base().index, self.log.last().index);
         let snapshot = self.snapshots.whole().map_or(LogIndex::ZERO, |whole| whole.snapshot.index());
         self.mapping.is_sound()

@@ -1,5 +1,5 @@
-//! RocksDB's write-ahead log, read by ourselves where RocksDB refuses it: was the end of the file torn off,
-//! or was something damaged that more was written after?
+//! RocksDB's write-ahead logs, read by ourselves before RocksDB reads them: was the end of a file torn off, or
+//! was something damaged that more was written after? The manifest has the same form.
 //!
 //! The file is a row of blocks; a record lies in one block, or in several as fragments.
 //!
@@ -11,10 +11,14 @@
 //! | length | payload |
 //!
 //! Fewer than seven bytes at the end of a block are padding.
+//!
+//! RocksDB's own reading does not do: in each of its modes it takes seven zeros for the end of a block and goes
+//! on behind it, so that a sector that reads as zeros takes synced records with it; and in a manifest it takes a
+//! record that seems to reach past the end of the file for that end, whatever follows.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 const BLOCK: usize = 32 * 1024;
 const HEADER: usize = 7;
@@ -24,39 +28,34 @@ const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 
-/// How a write-ahead log ends.
+/// How a log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// With a whole record.
     Whole,
-    /// In the middle of a record; all before `at` is whole, and nothing valid comes after.
+    /// In the middle of a record; all before `at` is whole, and no other record comes after it.
     Torn { at: usize },
-    /// The record at `at` is bad, and a good one comes after it.
+    /// The record at `at` is bad, and another one comes after it.
     Damaged { at: usize },
 }
 
-/// Cuts the torn end off the newest write-ahead log in `directory`; how many bytes that were. None if its
-/// end is not torn: then it is something else that RocksDB refuses.
-pub(crate) fn cut_torn_end(directory: &Path) -> io::Result<Option<u64>> {
-    let Some(file) = newest(directory)? else { return Ok(None) };
-    let bytes = fs::read(&file)?;
-    let End::Torn { at } = end(&bytes) else { return Ok(None) };
-    let cut = File::options().write(true).open(file)?;
-    cut.set_len(at as u64)?;
-    cut.sync_all()?;
-    Ok(Some((bytes.len() - at) as u64))
-}
-
-/// The write-ahead log that is written to: RocksDB numbers its files in the order in which it makes them.
-pub(crate) fn newest(directory: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest = None;
-    for file in fs::read_dir(directory)? {
+/// The write-ahead logs of a directory, oldest first: RocksDB numbers its files in the order in which it makes
+/// them.
+pub(crate) fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for file in directory.read_dir()? {
         let file = file?.path();
-        if file.extension().is_some_and(|extension| extension == "log") {
-            newest = newest.max(Some(file));
+        if let Some(number) = number(&file) {
+            files.push((number, file));
         }
     }
-    Ok(newest)
+    files.sort();
+    Ok(files.into_iter().map(|(_, file)| file).collect())
+}
+
+fn number(file: &Path) -> Option<u64> {
+    let number = file.file_stem().filter(|_| file.extension() == Some(OsStr::new("log")))?;
+    number.to_str()?.parse().ok()
 }
 
 /// How a log with this content ends.
@@ -80,13 +79,18 @@ pub(crate) fn end(bytes: &[u8]) -> End {
 
 /// Type and end of the fragment at `at`, if it is there and checks.
 fn fragment(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let (kind, masked, next) = header(bytes, at)?;
+    let checked = bytes.get(at + HEADER - 1..next)?;
+    (mask(crc32c::crc32c(checked)) == masked).then_some((kind, next))
+}
+
+/// Type, masked checksum and end of a fragment, as its header says, if that can be so.
+fn header(bytes: &[u8], at: usize) -> Option<(u8, u32, usize)> {
     let header = bytes.get(at..at + HEADER)?;
     let masked = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-    let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
-    let next = at + HEADER + length;
-    let in_block = at % BLOCK + HEADER + length <= BLOCK;
-    let checked = bytes.get(at + HEADER - 1..next).filter(|_| in_block && header[6] != 0)?;
-    (mask(crc32c::crc32c(checked)) == masked).then_some((header[6], next))
+    let next = at + HEADER + usize::from(u16::from_le_bytes([header[4], header[5]]));
+    let in_block = at % BLOCK + (next - at) <= BLOCK;
+    (in_block && header[6] != 0).then_some((header[6], masked, next))
 }
 
 /// RocksDB stores checksums rotated and shifted, because its payloads hold checksums themselves.
@@ -104,10 +108,29 @@ const fn follows(in_record: bool, kind: u8) -> bool {
     }
 }
 
-/// Whether anything valid comes after the bad place at `at`. It may begin at any byte: what is bad may be
-/// a length.
+/// Whether another record begins after the bad place at `at`.
 fn is_followed(bytes: &[u8], at: usize) -> bool {
-    (at + 1..bytes.len()).any(|at| fragment(bytes, at).is_some_and(|(_, next)| next > at + HEADER))
+    is_followed_by_its_length(bytes, at) || is_followed_by_a_record(bytes, at)
+}
+
+/// By its own header the bad record ends before the file does. What a power cut tears ends with the file.
+fn is_followed_by_its_length(bytes: &[u8], mut at: usize) -> bool {
+    loop {
+        let Some((kind, _, next)) = header(bytes, at) else { return false };
+        match kind {
+            FULL | LAST => return bytes.get(next..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0)),
+            FIRST | MIDDLE => at = skip_padding(next),
+            _ => return false,
+        }
+    }
+}
+
+/// It may begin at any byte: what is bad may be a length. Later fragments of the same record say nothing: a
+/// power cut may keep any pages of one write.
+fn is_followed_by_a_record(bytes: &[u8], at: usize) -> bool {
+    (at + 1..bytes.len().saturating_sub(HEADER))
+        .filter(|at| matches!(bytes[at + HEADER - 1], FULL | FIRST))
+        .any(|at| fragment(bytes, at).is_some_and(|(_, next)| next > at + HEADER))
 }
 
 const fn skip_padding(at: usize) -> usize {
@@ -117,6 +140,8 @@ const fn skip_padding(at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn put(log: &mut Vec<u8>, kind: u8, payload: &[u8]) {
@@ -163,5 +188,46 @@ mod tests {
         let last = log.len() - 1;
         log[last] ^= 1;
         assert_eq!(end(&log), End::Torn { at: whole });
+    }
+
+    /// The beginning of what follows is gone as well: it is seen by the length of what is bad.
+    #[test]
+    fn a_bad_record_that_ends_before_the_file_is_damage() {
+        let mut log = Vec::new();
+        put(&mut log, FULL, b"before");
+        let (middle, second) = (log.len() - 2, log.len() + HEADER + 2);
+        put(&mut log, FULL, b"after");
+        log[middle..second].fill(0);
+        assert_eq!(end(&log), End::Damaged { at: 0 });
+    }
+
+    /// A file that grew before its pages were written, and pages of one write that were written out of order.
+    #[test]
+    fn zeros_and_later_fragments_of_the_torn_record_are_a_torn_end() {
+        let (mut log, whole) = log();
+        let zeros = [&log[..whole], &[0; 100]].concat();
+        assert_eq!(end(&zeros), End::Torn { at: whole });
+        log[whole..whole + HEADER].fill(0);
+        assert_eq!(end(&log), End::Torn { at: whole });
+    }
+
+    /// RocksDB would go on behind the block, and say nothing.
+    #[test]
+    fn zeros_in_the_place_of_a_record_that_is_followed_are_damage() {
+        let (mut log, _) = log();
+        put(&mut log, FULL, b"after");
+        log[..HEADER].fill(0);
+        assert_eq!(end(&log), End::Damaged { at: 0 });
+    }
+
+    #[test]
+    fn files_are_in_the_order_of_their_numbers() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["000009.log", "1000000.log", "999999.log", "LOG", "x.log", "000010.sst"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let files = files(directory.path()).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["000009.log", "999999.log", "1000000.log"]);
     }
 }

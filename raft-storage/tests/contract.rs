@@ -57,7 +57,7 @@ async fn memory_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
 mod rocks {
 
     use raft_core::GroupId;
-    use raft_storage::RocksStore;
+    use raft_storage::{RocksGroups, RocksStore};
     use tempfile::TempDir;
 
     use super::*;
@@ -81,6 +81,36 @@ mod rocks {
     #[tokio::test]
     async fn rocksdb_keeps_the_contract() {
         contract::all(|| Threaded(TempDir::new().unwrap())).await;
+    }
+
+    /// The others of the directory stay open when the store is dropped.
+    struct Shared {
+        groups: RocksGroups,
+        _directory: TempDir,
+    }
+
+    impl Shared {
+        fn new() -> Self {
+            let directory = TempDir::new().unwrap();
+            Self { groups: RocksGroups::open(directory.path()).unwrap(), _directory: directory }
+        }
+    }
+
+    impl Disk for Shared {
+        type Store = RocksStore;
+
+        fn open(&mut self, new_incarnation: Incarnation) -> Opened<RocksStore> {
+            self.groups.store(GROUP, new_incarnation).unwrap()
+        }
+
+        fn crash(&mut self, store: RocksStore) {
+            drop(store);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_that_shares_its_directory_keeps_the_contract() {
+        contract::all(Shared::new).await;
     }
 
     /// What a simulated crash leaves of the write-ahead log.

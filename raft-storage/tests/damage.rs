@@ -12,7 +12,7 @@ use raft_core::{
     Batch, Chunk, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot,
     SnapshotId, Term,
 };
-use raft_storage::format::{FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
+use raft_storage::format::{CLEAN_STOP, FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
 use raft_storage::{Opened, RocksStore, StorageError};
 use rocksdb::{DB, IteratorMode, Options};
 use tempfile::TempDir;
@@ -80,7 +80,13 @@ async fn load(directory: &Path, load: Load) -> Result<Loaded, StorageError> {
     }
 }
 
+/// After this it counts as killed, not as closed in order.
+fn kill(directory: &Path) {
+    fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
+}
+
 fn raw(directory: &Path) -> DB {
+    kill(directory);
     DB::open_cf(&Options::default(), directory, [LOG, SNAPSHOT, META]).unwrap()
 }
 
@@ -305,6 +311,7 @@ fn wal(directory: &Path) -> PathBuf {
 #[tokio::test]
 async fn a_flipped_bit_in_the_write_ahead_log_is_damage() {
     let directory = three_entries().await;
+    kill(directory.path());
     let wal = wal(directory.path());
     let bytes = fs::read(&wal).unwrap();
     for at in [0, bytes.len() / 2] {
@@ -321,6 +328,7 @@ async fn a_flipped_bit_in_the_write_ahead_log_is_damage() {
 #[tokio::test]
 async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     let directory = three_entries().await;
+    kill(directory.path());
     let wal = wal(directory.path());
     let bytes = fs::read(&wal).unwrap();
     fs::write(&wal, &bytes[..bytes.len() - 1]).unwrap();

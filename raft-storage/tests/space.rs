@@ -14,7 +14,7 @@ use raft_core::{
     Snapshot, SnapshotId, Term,
 };
 use raft_storage::RocksStore;
-use raft_storage::format::{LOG, META, SNAPSHOT};
+use raft_storage::format::{CLEAN_STOP, LOG, META, SNAPSHOT};
 use rocksdb::{DB, Options};
 use tempfile::TempDir;
 
@@ -58,6 +58,7 @@ fn simulated(directory: &Path) -> RocksStore {
 /// Brings all that was written to where RocksDB brings it sooner or later on its own: out of the
 /// write-ahead log, into files below the first level.
 fn settle(directory: &Path) {
+    fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
     let db = DB::open_cf(&Options::default(), directory, [LOG, SNAPSHOT, META]).unwrap();
     for family in [LOG, SNAPSHOT, META] {
         db.compact_range_cf(db.cf_handle(family).unwrap(), None::<&[u8]>, None::<&[u8]>);

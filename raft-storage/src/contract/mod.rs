@@ -7,6 +7,77 @@
 //!
 //! A check panics where the store breaks its promise. None of them sleeps; a store in simulated time
 //! is asked under a clock that moves on by itself.
+//!
+//! A store of one's own is asked everything with one call. This one keeps what it is given in memory:
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::future::pending;
+//! use std::sync::{Arc, Mutex};
+//!
+//! use async_trait::async_trait;
+//! use raft_core::node::{Done, LogStore};
+//! use raft_core::{Batch, Incarnation, Load, Stored};
+//! use raft_storage::contract::{self, Disk};
+//! use raft_storage::{Opened, StorageError};
+//!
+//! struct MyStore {
+//!     disk: Arc<Mutex<Stored>>,
+//!     done: VecDeque<Done>,
+//! }
+//!
+//! #[async_trait]
+//! impl LogStore for MyStore {
+//!     type Error = StorageError;
+//!
+//!     fn write(&mut self, batch: Batch) {
+//!         self.disk.lock().unwrap().apply(batch);
+//!         self.done.push_back(Done::Persisted(1));
+//!     }
+//!
+//!     fn load(&mut self, load: Load) {
+//!         let loaded = self.disk.lock().unwrap().load(&load);
+//!         self.done.push_back(Done::Loaded(loaded));
+//!     }
+//!
+//!     async fn done(&mut self) -> Result<Done, StorageError> {
+//!         match self.done.pop_front() {
+//!             Some(done) => Ok(done),
+//!             None => pending().await,
+//!         }
+//!     }
+//! }
+//!
+//! #[derive(Default)]
+//! struct MyDisk {
+//!     disk: Arc<Mutex<Stored>>,
+//!     incarnation: Option<Incarnation>,
+//! }
+//!
+//! impl Disk for MyDisk {
+//!     type Store = MyStore;
+//!
+//!     fn open(&mut self, new_incarnation: Incarnation) -> Opened<MyStore> {
+//!         let incarnation = *self.incarnation.get_or_insert(new_incarnation);
+//!         let restored = self.disk.lock().unwrap().restored();
+//!         let store = MyStore { disk: Arc::clone(&self.disk), done: VecDeque::new() };
+//!         Opened { store, restored, incarnation, torn_bytes: 0 }
+//!     }
+//!
+//!     fn crash(&mut self, store: MyStore) {
+//!         drop(store);
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! contract::all(MyDisk::default).await;
+//! # }
+//! ```
+//!
+//! What a crash can do to a disk is for the [`Disk`] to bring about: at its simplest the store is dropped, at its
+//! best all that was not synced is lost. What a real disk does besides (it refuses, it hangs, it damages) the
+//! contract does not ask: how this crate asks its own store is in its tests, under `disk`.
 
 mod life;
 mod loads;

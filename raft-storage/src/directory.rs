@@ -1,0 +1,147 @@
+//! The directory that a database is in: how it is made, locked, and read before RocksDB is let at it.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::clean_stop;
+use crate::database::Mode;
+use crate::error::StorageError;
+use crate::format::LOCK;
+use crate::wal::{self, End};
+
+/// Makes the directory where there is none, and locks it. The lock is held as long as the file is open.
+pub(crate) fn take(path: &Path, mode: Mode) -> Result<File, StorageError> {
+    make(path, mode).map_err(StorageError::io_at("making the directory", path))?;
+    lock(path)
+}
+
+/// Checks what RocksDB would not, or would pass over in silence, and mends what only a power cut can have
+/// torn. Returns how many bytes of a torn end were cut off.
+///
+/// After a clean stop nothing may be torn. After another, the last record of the newest write-ahead log may be:
+/// it was being written, and nobody was told of it.
+pub(crate) fn mend(path: &Path, mode: Mode) -> Result<u64, StorageError> {
+    let closed = clean_stop::check(path)?;
+    let torn_bytes = if closed { 0 } else { mend_torn(path)? };
+    clean_stop::unmark(path)
+        .and_then(|()| if mode == Mode::Production { File::open(path)?.sync_all() } else { Ok(()) })
+        .map_err(StorageError::io_at("taking away what a clean stop left", path))?;
+    Ok(torn_bytes)
+}
+
+fn mend_torn(path: &Path) -> Result<u64, StorageError> {
+    let files = wal::files(path).map_err(unread(path))?;
+    if was_never_opened(path).map_err(unread(path))? {
+        let current = path.join("CURRENT");
+        return forget(&current).map(|()| 0).map_err(StorageError::io_at("beginning anew without", &current));
+    }
+    mend_manifest(path)?;
+    let newest = files.len().saturating_sub(1);
+    for (nth, file) in files.into_iter().enumerate() {
+        let content = fs::read(&file).map_err(unread(&file))?;
+        match wal::end(&content) {
+            End::Whole => {}
+            End::Torn { at } if nth == newest => {
+                cut(&file, at).map_err(StorageError::io_at("cutting a torn write-ahead log", &file))?;
+                return Ok((content.len() - at) as u64);
+            }
+            End::Torn { at } | End::Damaged { at } => return Err(damaged(file, at)),
+        }
+    }
+    Ok(0)
+}
+
+/// Looks for what RocksDB would pass over in the manifest that is in use; the rest is RocksDB's to judge. A torn
+/// end, which RocksDB would pass over too, is cut off: where a type in it is that of a recycled log RocksDB reads
+/// it for ever.
+fn mend_manifest(path: &Path) -> Result<(), StorageError> {
+    let current = path.join("CURRENT");
+    let manifest = match fs::read(&current) {
+        Ok(name) => String::from_utf8(name).ok().map(|name| path.join(name.trim_end())),
+        // RocksDB would make a new database here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unread(&current)(error)),
+    };
+    let Some(manifest) = manifest.filter(|manifest| manifest.is_file()) else {
+        let message = "it is to name the manifest that is in use, and does not".into();
+        return Err(StorageError::Damaged { path: current, message });
+    };
+    match wal::end(&fs::read(&manifest).map_err(unread(&manifest))?) {
+        End::Whole => Ok(()),
+        End::Torn { at } => {
+            cut(&manifest, at).map_err(StorageError::io_at("cutting a torn manifest", &manifest))
+        }
+        End::Damaged { at } => Err(damaged(manifest, at)),
+    }
+}
+
+/// Whether RocksDB was interrupted when it made the database. It would refuse what there is of it.
+///
+/// It writes down its options at the end of opening. Without that file, a table or a write-ahead log nothing
+/// was ever written by anybody.
+fn was_never_opened(path: &Path) -> io::Result<bool> {
+    for file in path.read_dir()? {
+        let name = file?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("OPTIONS-") || name.ends_with(".sst") || name.ends_with(".log") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn forget(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn unread(file: &Path) -> impl Fn(io::Error) -> StorageError {
+    StorageError::io_at("reading a file", file)
+}
+
+fn cut(file: &Path, at: usize) -> io::Result<()> {
+    let file = File::options().write(true).open(file)?;
+    file.set_len(at as u64)?;
+    file.sync_all()
+}
+
+fn damaged(path: PathBuf, at: usize) -> StorageError {
+    let message = format!("the record at byte {at} is damaged, and more was written after it");
+    StorageError::Damaged { path, message }
+}
+
+/// Makes the directory where there is none, and its name durable: RocksDB syncs what is in it, but not
+/// the directory that it is in.
+fn make(path: &Path, mode: Mode) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    if !parent.exists() {
+        make(parent, mode)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    if mode == Mode::Production { File::open(parent)?.sync_all() } else { Ok(()) }
+}
+
+fn lock(path: &Path) -> Result<File, StorageError> {
+    let file = path.join(LOCK);
+    let lock = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&file)
+        .map_err(StorageError::io_at("opening the lock file", &file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(StorageError::io_at("locking the directory", &file)(error)),
+    }
+}
