@@ -84,7 +84,7 @@ fn many_proposers_share_a_sync_and_keep_their_order() {
     let groups = RocksGroups::open(directory.path()).unwrap();
     for group in 0..8 {
         let found = Found::in_store(groups.store(GroupId(group), Incarnation(0)).unwrap()).unwrap();
-        assert_eq!(found.entries, entries(1, 1..65, "x"));
+        assert_eq!(found.entries, entries(1, 1..65, "x").to_vec());
     }
 }
 
@@ -174,7 +174,7 @@ fn a_store_keeps_its_directory_open() {
     drop(groups);
     assert!(matches!(RocksGroups::open(directory.path()), Err(StorageError::Locked { .. })));
     let noop = Entry::new(id(1, 1), Payload::Noop);
-    store.write(Batch { entries: vec![noop], ..Batch::default() });
+    store.write(Batch { entries: vec![noop].into(), ..Batch::default() });
     drop(store);
     let groups = RocksGroups::open(directory.path()).unwrap();
     assert_eq!(groups.store(GroupId(5), Incarnation(1)).unwrap().restored.log.last(), id(1, 1));

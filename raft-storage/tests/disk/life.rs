@@ -5,8 +5,8 @@ use std::path::Path;
 
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, GroupId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId, Part,
-    Payload, Restored, Snapshot, SnapshotId, Stored, Term,
+    Batch, Chunk, Entries, Entry, EntryId, GroupId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId,
+    Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
 };
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ pub(crate) fn id(term: u64, index: u64) -> EntryId {
     EntryId::new(Term::new(term), LogIndex::new(index))
 }
 
-pub(crate) fn entries(term: u64, indexes: std::ops::Range<u64>, command: &str) -> Vec<Entry> {
+pub(crate) fn entries(term: u64, indexes: std::ops::Range<u64>, command: &str) -> Entries {
     let payload = |index| Payload::Command(format!("{command}{index}").into());
     indexes.map(|index| Entry::new(id(term, index), payload(index))).collect()
 }
