@@ -272,7 +272,7 @@ fn simulated(shape: &Shape, seed: u64) -> (History, Vec<TookEffect>) {
     let history = recorder.into_history();
     let mut index = LogIndex::ZERO;
     let took_effect = applied.into_iter().map(|invoked| {
-        let beside = seed % 2 == 0 && history.events[invoked].f == F::Read;
+        let beside = seed.is_multiple_of(2) && history.events[invoked].f == F::Read;
         index = if beside { index } else { index.next() };
         TookEffect { index, beside, operation: u64::try_from(invoked).expect("fits") }
     });
