@@ -294,7 +294,7 @@ impl Server {
         assert!(held.cached_bytes <= CACHE_BYTES, "{held:?}");
         assert!(held.writes <= self.in_flight.len(), "{held:?}");
         assert!(held.held_messages <= held.writes * SENDERS * KINDS, "{held:?}");
-        assert!(held.reads <= self.waiting + self.config.voters.len() - 1, "{held:?} of {}", self.waiting);
+        assert!(held.reads < self.waiting + self.config.voters.len(), "{held:?} of {}", self.waiting);
         assert!(held.loads <= self.loads.len(), "{held:?} of {}", self.loads.len());
         assert_eq!(held.piece_bytes, 0, "{held:?}");
     }
