@@ -112,7 +112,7 @@ impl fmt::Display for TransferError {
 
 impl std::error::Error for TransferError {}
 
-fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
+pub(crate) fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
     match leader {
         Some(leader) => write!(f, "this server does not lead; ask {leader}"),
         None => write!(f, "this server does not lead and knows no leader; ask another, or later"),

@@ -42,10 +42,26 @@ fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() 
     assert!(sum.taken > 0 && sum.pieces > 0 && sum.installed > 0 && sum.loads > 0, "{sum:?}");
 }
 
+/// The same while who votes is changed all the time, leaders are removed, and disks are wiped.
+#[test]
+fn the_same_holds_while_members_change_and_disks_are_wiped() {
+    let mut sum = Report::default();
+    for (seed, result) in run(SEEDS, |seed| World::changing(seed, None, Judges::all).run()) {
+        let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
+        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+        sum += report;
+    }
+    println!("{sum:?}");
+    assert!(sum.changes > 0 && sum.configured > 0 && sum.removed > 0 && sum.wipes > 0, "{sum:?}");
+    assert!(sum.installed > 0 && sum.leases > 0 && sum.handed_over > 0, "{sum:?}");
+}
+
 #[test]
 fn the_same_seed_goes_the_same_way() {
     for seed in 0..20 {
         let run = || World::new(seed, None, Judges::all).run().unwrap();
+        assert_eq!(run(), run(), "seed {seed}");
+        let run = || World::changing(seed, None, Judges::all).run().unwrap();
         assert_eq!(run(), run(), "seed {seed}");
     }
 }
@@ -123,7 +139,21 @@ fn planted_bugs_are_found() {
             | PlantedBug::StaleTail
             | PlantedBug::PagesSkipped
             | PlantedBug::WindowIgnored
-            | PlantedBug::StuckAfterSnapshot => continue,
+            | PlantedBug::StuckAfterSnapshot
+            | PlantedBug::ChangeBeforeCommitInTerm
+            | PlantedBug::ChangeWhileOneIsUnderWay
+            | PlantedBug::ChangeWithoutJoint
+            | PlantedBug::ConfigurationOnCommit
+            | PlantedBug::ConfigurationNotRolledBack
+            | PlantedBug::RestartForgetsConfiguration
+            | PlantedBug::SnapshotOfLatestConfiguration
+            | PlantedBug::JointCountsOldOnly
+            | PlantedBug::JointBeforeCaughtUp
+            | PlantedBug::SecondChangeDropped
+            | PlantedBug::RemovedLeaderLeads
+            | PlantedBug::RemovedServerWaits
+            | PlantedBug::LearnersRefuseVotes
+            | PlantedBug::AnyLifeCounts => continue,
         };
         let found = |seed| match World::new(seed, Some(bug), Judges::figure3).run() {
             Err(wrong) => Some((seed, wrong.name(), wrong.to_string())),
@@ -186,7 +216,21 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::PagesSkipped
         | PlantedBug::WindowIgnored
         | PlantedBug::StuckAfterSnapshot
-        | PlantedBug::RestartWaitsLong => &[],
+        | PlantedBug::RestartWaitsLong
+        | PlantedBug::ChangeBeforeCommitInTerm
+        | PlantedBug::ChangeWhileOneIsUnderWay
+        | PlantedBug::ChangeWithoutJoint
+        | PlantedBug::ConfigurationOnCommit
+        | PlantedBug::ConfigurationNotRolledBack
+        | PlantedBug::RestartForgetsConfiguration
+        | PlantedBug::SnapshotOfLatestConfiguration
+        | PlantedBug::JointCountsOldOnly
+        | PlantedBug::JointBeforeCaughtUp
+        | PlantedBug::SecondChangeDropped
+        | PlantedBug::RemovedLeaderLeads
+        | PlantedBug::RemovedServerWaits
+        | PlantedBug::LearnersRefuseVotes
+        | PlantedBug::AnyLifeCounts => &[],
     }
 }
 

@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
-    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
-    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
+    Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
+    NodeId, Payload, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot,
+    SnapshotId, Term,
 };
 use raft_net::{
     Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
@@ -45,7 +46,10 @@ const SNAPSHOT: SnapshotId =
     SnapshotId { last_included: EntryId::new(Term::new(4), LogIndex::new(9)), made_by: Incarnation(70_000) };
 
 fn install(chunk: Chunk) -> Frame {
-    let snapshot = Snapshot { id: SNAPSHOT, voters: [1, 3, 300].map(NodeId::new).to_vec() };
+    let snapshot = Snapshot {
+        id: SNAPSHOT,
+        configured: Configured { at: id(3, 5), configuration: Configuration::of([1, 300].map(NodeId::new)) },
+    };
     message(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use raft_core::node::LogStore;
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Part, Payload, Snapshot,
-    SnapshotId, Term,
+    Batch, Chunk, Configuration, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Part,
+    Payload, Snapshot, SnapshotId, Term,
 };
 use raft_storage::{Opened, RocksStore};
 use rocksdb::{DB, IteratorMode, Options};
@@ -18,7 +18,7 @@ fn id(term: u64, index: u64) -> EntryId {
 
 fn part(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Part {
     let id = SnapshotId { last_included, made_by: Incarnation(300) };
-    let snapshot = Snapshot { id, voters: vec![NodeId::new(1), NodeId::new(2)] };
+    let snapshot = Snapshot { id, configured: Configuration::of([1, 2].map(NodeId::new)).into() };
     Part { snapshot, chunk: Chunk::new(offset, data.into(), done) }
 }
 
