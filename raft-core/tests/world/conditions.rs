@@ -117,8 +117,9 @@ impl Conditions {
         }
     }
 
+    /// A wiped server has to catch up entry by entry before it votes, and that takes longer to heal.
     pub(super) const fn with_members(self) -> Self {
-        Self { members: true, ..self }
+        Self { members: true, healed: 800 * MS, ..self }
     }
 
     /// All servers.
