@@ -14,6 +14,8 @@
 //! Each check costs O(log n) an event: a log is summed up by a hash of its past at every entry. What was
 //! compacted is known from what was committed; a snapshot must stand for exactly that.
 
+mod server;
+
 use std::collections::BTreeMap;
 
 pub use crate::property::{Broken, Property};
@@ -22,6 +24,7 @@ use crate::configuration::{Configuration, Configured, Member};
 use crate::event::{Event, RoleName};
 use crate::state::Restored;
 use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
+use server::{Seen, Server};
 
 /// What is known of a group from its events so far. Feed it each server's events in the order in which
 /// they happened, and between servers so that a message's cause comes before its effect.
@@ -38,43 +41,6 @@ pub struct Figure3 {
     /// Each with the term in which it was first known to be committed.
     committed: Vec<(Seen, Term)>,
     votes: BTreeMap<(NodeId, Term), NodeId>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Server {
-    term: Term,
-    durable_term: Term,
-    leads: bool,
-    /// What lies before the log: as many entries as this, and they are committed.
-    base: LogIndex,
-    log: Vec<Seen>,
-    /// Those in its log, and the last before it, if there is one; the first of the group is not among them.
-    configurations: Vec<Configured>,
-    durable: LogIndex,
-    commit: LogIndex,
-    applied: LogIndex,
-}
-
-/// An entry, with the hash of it and all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    id: EntryId,
-    past: u64,
-}
-
-impl Server {
-    /// Another configuration is in force: a new one, or an earlier one again.
-    fn configure(&mut self, configured: Configured) {
-        self.configurations.retain(|earlier| earlier.at.index < configured.at.index);
-        if configured.at > EntryId::ZERO {
-            self.configurations.push(configured);
-        }
-    }
-
-    /// How many entries of the log are at or before `index`.
-    fn upto(&self, index: LogIndex) -> usize {
-        usize::try_from(index.get().saturating_sub(self.base.get())).unwrap_or(usize::MAX).min(self.log.len())
-    }
 }
 
 fn position(index: LogIndex) -> Option<usize> {

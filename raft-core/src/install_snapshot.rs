@@ -48,7 +48,7 @@ impl Raft {
         let (Some(snapshot), Some(chunk)) = (snapshot, chunk) else { return };
         for (follower, session) in sent {
             let args = InstallSnapshot { snapshot: snapshot.clone(), chunk: chunk.clone() };
-            self.send(follower, session, Message::InstallSnapshot(args));
+            self.send(follower, session, Message::InstallSnapshot(Box::new(args)));
             self.observe(|| Event::ChunkSent { follower, snapshot: id, offset });
         }
     }

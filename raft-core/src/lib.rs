@@ -123,6 +123,7 @@ mod apply;
 mod check_quorum;
 mod config;
 mod configuration;
+mod configuration_bytes;
 mod configurations;
 pub mod conformance;
 mod disk;
@@ -170,8 +171,7 @@ pub use entries::Entries;
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use footprint::Footprint;
-pub use input::{Input, ProposeError, TransferError};
-pub use membership::ChangeError;
+pub use input::{ChangeError, Input, ProposeError, TransferError};
 pub use message::{
     AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,
     InstallSnapshotReply, Message, NotMember, PreVote, PreVoteReply, ReadIndexReply, RequestVote,

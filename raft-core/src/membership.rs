@@ -13,12 +13,12 @@
 //! A leader changes nothing before it has committed an entry of its term, as it might not know of a change that is
 //! under way (Ongaro's correction to single-server changes, 2015), and nothing while the last change is not committed.
 
-use std::fmt;
+use std::time::Duration;
 
-use crate::configuration::{Configuration, ConfigurationError, Configured, Member, Next, Votes, sorted};
+use crate::configuration::{Configuration, Configured, Member, Next, Votes, sorted};
 use crate::entry::{Entry, Payload};
 use crate::event::{Event, StepDownReason};
-use crate::input::not_leader;
+use crate::input::ChangeError;
 use crate::message::{Message, NotMember};
 use crate::planted::planted;
 use crate::progress::Progress;
@@ -47,13 +47,7 @@ impl CatchUp {
     }
 
     /// Whether a server that has `match_index` has caught up by now with a log that ends with `last`.
-    fn is_done(
-        &mut self,
-        match_index: LogIndex,
-        last: LogIndex,
-        now: Time,
-        patience: std::time::Duration,
-    ) -> bool {
+    fn is_done(&mut self, match_index: LogIndex, last: LogIndex, now: Time, patience: Duration) -> bool {
         let round = *self.round.get_or_insert(Round { to: last, since: now });
         if !self.done && match_index >= round.to {
             self.done = now.since(round.since) <= patience;
@@ -359,61 +353,3 @@ impl Raft {
         }
     }
 }
-
-/// Why no change of membership was begun, or given up. Nothing is in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeError {
-    /// This server does not lead.
-    NotLeader {
-        /// The leader of this server's term, where known.
-        leader: Option<NodeId>,
-    },
-    /// This server hands over leadership, and takes nothing until that has ended.
-    Transferring {
-        /// Who is to lead.
-        to: NodeId,
-    },
-    /// This leader has not committed anything in its term yet: it may not know of the last change. Try soon.
-    NothingCommittedInTerm,
-    /// A change is under way, and has to end first.
-    UnderWay {
-        /// The entry of the configuration in force.
-        configured: EntryId,
-    },
-    /// The configuration is another one than the change was decided on. Look at it, and decide again.
-    NotFrom {
-        /// The entry of the configuration in force.
-        configured: EntryId,
-    },
-    /// It is so already; or there is no change to give up.
-    NothingToChange,
-    /// No group can have this configuration.
-    Invalid(ConfigurationError),
-}
-
-impl fmt::Display for ChangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotLeader { leader } => not_leader(f, *leader),
-            Self::Transferring { to } => {
-                write!(f, "this server is handing over leadership to {to}; ask that one, or later")
-            }
-            Self::NothingCommittedInTerm => {
-                write!(f, "this leader has committed nothing in its term yet; try again in a moment")
-            }
-            Self::UnderWay { configured } => {
-                write!(f, "the change of membership of entry {configured} is under way; wait for its end")
-            }
-            Self::NotFrom { configured } => {
-                write!(
-                    f,
-                    "the configuration in force is that of entry {configured}; look at it and decide again"
-                )
-            }
-            Self::NothingToChange => write!(f, "nothing is to be changed"),
-            Self::Invalid(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ChangeError {}

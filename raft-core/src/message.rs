@@ -44,7 +44,7 @@ pub enum Message {
     /// The answer to it.
     AppendEntriesReply(AppendEntriesReply),
     /// A leader sends a piece of its snapshot.
-    InstallSnapshot(InstallSnapshot),
+    InstallSnapshot(Box<InstallSnapshot>),
     /// The answer to it.
     InstallSnapshotReply(InstallSnapshotReply),
     /// A leader asks whether it is still followed: the round of heartbeats of thesis 6.4.

@@ -163,7 +163,7 @@ impl Raft {
             Message::TimeoutNow if term < self.current_term => {}
             Message::TimeoutNow => self.handle_timeout_now(),
             Message::InstallSnapshot(args) => {
-                if let Some(reply) = self.handle_install_snapshot(from, term, session, args) {
+                if let Some(reply) = self.handle_install_snapshot(from, term, session, *args) {
                     self.send(from, session, Message::InstallSnapshotReply(reply));
                 }
             }

@@ -275,7 +275,7 @@ fn append(prev_log: EntryId, ids: &[EntryId]) -> Envelope {
 fn piece(last_included: EntryId, chunk: Chunk) -> Envelope {
     let id = SnapshotId { last_included, made_by: Incarnation(2) };
     let snapshot = Snapshot { id, configured: Configuration::of([ME]).into() };
-    envelope(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
+    envelope(Message::InstallSnapshot(Box::new(InstallSnapshot { snapshot, chunk })))
 }
 
 /// Each row: what comes in, and whether it could come from a server of this cluster and group. What could not is dropped

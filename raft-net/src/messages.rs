@@ -220,7 +220,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             let hint = reader.entry_id(hint_term, hint_index)?;
             Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint })
         }
-        INSTALL_SNAPSHOT => Message::InstallSnapshot(read_install(reader)?),
+        INSTALL_SNAPSHOT => Message::InstallSnapshot(Box::new(read_install(reader)?)),
         SNAPSHOT_RECEIVED => {
             let (term, index, made_by, offset) = reader.take()?;
             let snapshot = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handle::{Handle, Request};
 use crate::configuration::{Configured, Member};
-use crate::membership::ChangeError;
+use crate::input::ChangeError;
 use crate::state::Raft;
 use crate::types::EntryId;
 

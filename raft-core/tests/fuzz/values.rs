@@ -114,10 +114,10 @@ impl Raw {
             }),
             8 => Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index: one.index }),
             9 => Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused: one, hint: other }),
-            10 => Message::InstallSnapshot(InstallSnapshot {
+            10 => Message::InstallSnapshot(Box::new(InstallSnapshot {
                 snapshot: self.snapshot(one),
                 chunk: self.chunk(done),
-            }),
+            })),
             11 => Message::InstallSnapshotReply(InstallSnapshotReply::Received {
                 snapshot: self.snapshot(one).id,
                 offset: self.number.at(5),

@@ -336,5 +336,6 @@ pub(crate) fn snapshot() -> Message {
 pub(crate) fn piece(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Message {
     let id = SnapshotId { last_included, made_by: Incarnation(2) };
     let snapshot = Snapshot { id, configured: config(3).bootstrap.unwrap_or_default().into() };
-    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(offset, data.into(), done) })
+    let chunk = Chunk::new(offset, data.into(), done);
+    Message::InstallSnapshot(Box::new(InstallSnapshot { snapshot, chunk }))
 }

@@ -68,9 +68,12 @@ pub(crate) fn a_server_always_uses_the_latest_configuration_in_its_log() {
     assert_eq!(in_force(&bench), of(&[1, 2, 3, 4]));
     bench.hear(3, 2, append(id(1, 1), &[2, 2], 0));
     assert_eq!(in_force(&bench), of(&[1, 2, 3]));
-    let told = |event: &Event| match event {
-        Event::Configured { configuration, .. } => Some(configuration.to_string()),
-        _ => None,
+    let told = |event: &Event| {
+        if let Event::Configured { configuration, .. } = event {
+            Some(configuration.to_string())
+        } else {
+            None
+        }
     };
     let told: Vec<_> = bench.events.iter().filter_map(told).collect();
     assert_eq!(told, ["n1,n2,n3,n4", "n1,n2,n3"]);

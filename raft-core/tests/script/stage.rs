@@ -181,7 +181,7 @@ impl Stage {
             config.bootstrap = Some(Configuration::of((1..=self.first).map(bound)));
         }
         config.bootstrap = config.bootstrap.filter(|_| option("joins", 0) == 0);
-        config.incarnation = Incarnation(option("life", id as usize) as u64);
+        config.incarnation = Incarnation(options.get("life").map_or(id, |&life| life as u64));
         config.append_bytes_max = option("bytes", config.append_bytes_max);
         config.append_window_bytes = option("window", config.append_window_bytes);
         config.uncommitted_bytes_max = option("uncommitted", config.uncommitted_bytes_max);

@@ -76,7 +76,7 @@ impl World {
         let joins = self.rng.one_in(2);
         let server = self.servers.get_mut(&id).unwrap();
         let life = Incarnation(server.life.0 + 100);
-        *server = super::Server { life, joins, clock: server.clock.clone(), ..super::Server::default() };
+        *server = super::Server { life, joins, clock: server.clock, ..super::Server::default() };
         self.judges.wiped(id, life);
     }
 

@@ -208,7 +208,7 @@ pub(crate) fn piece(from: NodeId, to: NodeId, number: u64) -> Envelope {
         snapshot: Snapshot { id, configured: Configuration::of([from, to]).into() },
         chunk,
     };
-    Envelope { message: Message::InstallSnapshot(install), ..envelope(from, to, number) }
+    Envelope { message: Message::InstallSnapshot(Box::new(install)), ..envelope(from, to, number) }
 }
 
 /// `a`, which dials `b`, and `b`, which dials nobody.
