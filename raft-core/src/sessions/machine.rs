@@ -21,7 +21,53 @@ use crate::types::LogIndex;
 /// commands in them, at the index that they have in the log. Queries go to it as they are. Its snapshot is the table
 /// and then the snapshot of the state machine.
 ///
-/// Whoever asks numbers commands with [`Numbers`](super::Numbers).
+/// Whoever asks takes a [`ClientSession`](super::ClientSession), or [`Numbers`](super::Numbers) and a way of one's own. Here
+/// it is a way on which each first answer is lost:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use raft_core::node::{Environment, SnapshotReader, StateMachine, TokioEnvironment};
+/// use raft_core::sessions::{ClientSession, Proposed, Proposer, Retries, Sessions};
+/// use raft_core::{LogIndex, Time};
+/// use tokio::sync::Mutex;
+///
+/// struct Counter(u64);
+///
+/// #[async_trait]
+/// impl StateMachine for Counter {
+///     async fn apply(&mut self, _: LogIndex, _: Bytes) -> Bytes {
+///         self.0 += 1;
+///         self.0.to_string().into()
+///     }
+/// #   async fn query(&mut self, _: Bytes) -> Bytes { Bytes::new() }
+/// #   async fn snapshot(&mut self) -> std::io::Result<SnapshotReader> { Ok(Box::pin(std::io::Cursor::new(vec![]))) }
+/// #   async fn restore(&mut self, _: SnapshotReader) -> std::io::Result<()> { Ok(()) }
+/// }
+///
+/// /// A log of which each second entry is answered, and the state machine that applies it.
+/// struct Lossy(Mutex<(LogIndex, Sessions<Counter>)>);
+///
+/// impl Proposer for Lossy {
+///     async fn propose(&self, request: Bytes, _: Time) -> Proposed {
+///         let (index, machine) = &mut *self.0.lock().await;
+///         *index = index.next();
+///         let answer = machine.apply(*index, request).await;
+///         if index.get() % 2 == 0 { Proposed::Answered(answer) } else { Proposed::Unknown }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// let way = Lossy(Mutex::new((LogIndex::ZERO, Sessions::new(Counter(0)).unwrap())));
+/// let clock = TokioEnvironment::new();
+/// let deadline = clock.now().after(Duration::from_secs(10));
+/// let session = ClientSession::register(way, clock, Retries::default(), deadline).await.unwrap();
+/// // Each is in the log twice, and applied once.
+/// assert_eq!(session.command("add".into(), deadline).await.unwrap(), "1");
+/// assert_eq!(session.command("add".into(), deadline).await.unwrap(), "2");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sessions<M> {
     machine: M,

@@ -12,6 +12,7 @@
 //! | `image.rs` | the bytes of a table in a snapshot |
 //! | `numbers.rs` | a client's end, as a value: [`Numbers`] |
 //! | `machine.rs` | a state machine with sessions: `Sessions` (feature `tokio`) |
+//! | `client.rs` | a client's end that asks and asks again: `ClientSession` (feature `tokio`) |
 //!
 //! # What holds
 //!
@@ -52,6 +53,8 @@
 //! they are in the snapshot.
 
 mod answer;
+#[cfg(feature = "tokio")]
+mod client;
 mod image;
 #[cfg(feature = "tokio")]
 mod machine;
@@ -61,6 +64,8 @@ mod table;
 mod wire;
 
 pub use answer::Answer;
+#[cfg(feature = "tokio")]
+pub use client::{ClientSession, CommandError, Proposed, Proposer, RegisterError, Retries};
 pub use image::ImageError;
 #[cfg(feature = "tokio")]
 pub use machine::{DurableMachine, Sessions};

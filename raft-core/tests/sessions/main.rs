@@ -2,6 +2,8 @@
 //! the thesis are in `tests/paper`.
 
 mod bytes;
+#[cfg(feature = "tokio")]
+mod client;
 mod limits;
 #[cfg(feature = "tokio")]
 mod machine;
