@@ -10,6 +10,7 @@
 //! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
 //! | Reads without a log entry (thesis 6.4) | [`Input::Read`], [`Effects::reads`], [`Confirm`], `read_index.rs`, `reads.rs` |
 //! | Leases on reads (thesis 6.4.1) | [`Config::read_lease_ppm`], `lease.rs` |
+//! | Clients' sessions (thesis 6.3, Figure 6.1) | [`sessions`] |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Membership changes (§6; thesis 4) | [`Configuration`], [`Raft::change_membership`], `membership.rs`, `configurations.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
@@ -113,10 +114,6 @@
 //!     assert_eq!(server.applied[1].payload, Payload::Command("x = 1".into()));
 //! }
 //! ```
-//!
-//! # What is not here yet
-//!
-//! Clients' sessions.
 
 mod append_entries;
 mod apply;
@@ -157,6 +154,7 @@ mod reads;
 mod request_vote;
 mod rng;
 mod rules;
+pub mod sessions;
 mod snapshot;
 mod snapshotting;
 mod state;

@@ -8,16 +8,21 @@ use crate::types::{EntryId, Term, Time};
 
 /// Whether a server has this bug.
 macro_rules! planted {
-    ($raft:expr, $bug:ident) => {{
+    (of $planted:expr, $bug:ident) => {{
         #[cfg(feature = "planted-bugs")]
         {
-            $raft.config.planted == Some($crate::planted::PlantedBug::$bug)
+            $planted == Some($crate::planted::PlantedBug::$bug)
         }
         #[cfg(not(feature = "planted-bugs"))]
         {
+            // Who has the bug is looked at in either build.
+            let _ = &$planted;
             false
         }
     }};
+    ($raft:expr, $bug:ident) => {
+        $crate::planted::planted!(of $raft.config.planted, $bug)
+    };
 }
 pub(crate) use planted;
 
@@ -195,6 +200,21 @@ pub enum PlantedBug {
     /// Votes and acknowledgements count from a server whose disk was wiped.
     #[cfg(feature = "planted-bugs")]
     AnyLifeCounts,
+    /// A command whose number was applied is applied again (thesis 6.3 left out).
+    #[cfg(feature = "planted-bugs")]
+    SessionsFilterNothing,
+    /// A command of a session that has expired is applied in a new one.
+    #[cfg(feature = "planted-bugs")]
+    ExpiredSessionApplied,
+    /// Each server expires the sessions that its own clock has not seen used for a minute.
+    #[cfg(feature = "planted-bugs")]
+    SessionExpiredByClock,
+    /// Of a session only the last result is kept, whatever its client has.
+    #[cfg(feature = "planted-bugs")]
+    ResultDroppedUnacknowledged,
+    /// The table of sessions is not in the snapshot.
+    #[cfg(feature = "planted-bugs")]
+    SessionsNotInSnapshot,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -218,7 +238,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 57] = [
+    pub const ALL: [(&'static str, Self); 62] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -276,5 +296,10 @@ impl PlantedBug {
         ("removed-server-waits", Self::RemovedServerWaits),
         ("learners-refuse-votes", Self::LearnersRefuseVotes),
         ("any-life-counts", Self::AnyLifeCounts),
+        ("sessions-filter-nothing", Self::SessionsFilterNothing),
+        ("expired-session-applied", Self::ExpiredSessionApplied),
+        ("session-expired-by-clock", Self::SessionExpiredByClock),
+        ("result-dropped-unacknowledged", Self::ResultDroppedUnacknowledged),
+        ("sessions-not-in-snapshot", Self::SessionsNotInSnapshot),
     ];
 }

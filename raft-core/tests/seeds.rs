@@ -178,7 +178,13 @@ fn planted_bugs_are_found() {
             | PlantedBug::StuckAfterSnapshot
             | PlantedBug::ConfigurationNotRolledBack
             | PlantedBug::SecondChangeDropped
-            | PlantedBug::RemovedLeaderLeads => continue,
+            | PlantedBug::RemovedLeaderLeads
+            // The state machine's own.
+            | PlantedBug::SessionsFilterNothing
+            | PlantedBug::ExpiredSessionApplied
+            | PlantedBug::SessionExpiredByClock
+            | PlantedBug::ResultDroppedUnacknowledged
+            | PlantedBug::SessionsNotInSnapshot => continue,
         };
         let world = if is_of_membership(bug) { World::changing } else { World::new };
         let found = |seed| match world(seed, Some(bug), Judges::figure3).run() {
@@ -275,7 +281,12 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::SecondChangeDropped
         | PlantedBug::RemovedLeaderLeads
         | PlantedBug::RemovedServerWaits
-        | PlantedBug::LearnersRefuseVotes => &[],
+        | PlantedBug::LearnersRefuseVotes
+        | PlantedBug::SessionsFilterNothing
+        | PlantedBug::ExpiredSessionApplied
+        | PlantedBug::SessionExpiredByClock
+        | PlantedBug::ResultDroppedUnacknowledged
+        | PlantedBug::SessionsNotInSnapshot => &[],
     }
 }
 

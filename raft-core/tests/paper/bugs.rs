@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use raft_core::PlantedBug;
 
 use crate::bench::PLANTED;
-use crate::{consistency, leases, membership, paper, reads, replication, snapshots, thesis};
+use crate::{consistency, leases, membership, paper, reads, replication, sessions, snapshots, thesis};
 
 const BROKEN: &[(PlantedBug, fn())] = &[
     (PlantedBug::VoteWithoutLogCheck, paper::the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date),
@@ -126,6 +126,11 @@ const BROKEN: &[(PlantedBug, fn())] = &[
         membership::a_server_grants_its_vote_to_a_candidate_that_it_does_not_know,
     ),
     (PlantedBug::AnyLifeCounts, membership::a_wiped_disk_under_an_old_id_does_not_count),
+    (PlantedBug::SessionsFilterNothing, sessions::a_serial_number_that_was_executed_is_not_executed_again),
+    (PlantedBug::ExpiredSessionApplied, sessions::a_command_with_no_record_of_its_session_is_not_processed),
+    (PlantedBug::SessionExpiredByClock, sessions::session_expiry_is_deterministic),
+    (PlantedBug::ResultDroppedUnacknowledged, sessions::a_session_is_a_set_of_number_and_response_pairs),
+    (PlantedBug::SessionsNotInSnapshot, sessions::each_state_machine_maintains_a_session_for_each_client),
 ];
 
 /// The three that no single sentence shows; `tests/script` has them.
