@@ -109,10 +109,11 @@ impl Raft {
 
         // 4. What is not here yet is appended.
         let appended = self.log.append_missing(args.entries);
-        for entry in &appended {
-            self.observe(|| Event::Appended { id: entry.id, checksum: entry.checksum });
-            self.configure_from(entry);
+        let configured: Vec<_> = appended.iter().filter_map(Entry::configured).collect();
+        if self.config.observe {
+            self.events.extend(appended.iter().map(Event::appended));
         }
+        self.configure(configured);
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to
         //    agree: up to the last new entry, not the last entry.
@@ -167,14 +168,16 @@ impl Raft {
     /// Whoever sends entries of the current term leads it; a candidate gives way (§5.2).
     pub(crate) fn follow(&mut self, leader: NodeId) -> Option<()> {
         let heard = Heard { leader, at: self.now };
-        match self.leader() {
-            Some(known) if known != leader => {
-                let term = self.current_term;
-                self.violate(Violation::TwoLeaders { term, known, other: leader });
-                return None;
-            }
-            Some(_) => self.role = Role::Follower { leader: Some(heard) },
-            None => self.change_role(self.current_term, Role::Follower { leader: Some(heard) }),
+        if let Role::Follower { leader: Some(known) } = &mut self.role
+            && known.leader == leader
+        {
+            *known = heard;
+        } else if let Some(known) = self.leader() {
+            let term = self.current_term;
+            self.violate(Violation::TwoLeaders { term, known, other: leader });
+            return None;
+        } else {
+            self.change_role(self.current_term, Role::Follower { leader: Some(heard) });
         }
         self.followed = self.now;
         self.told_removed = None;

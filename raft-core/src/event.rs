@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
+use crate::entry::Entry;
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -272,4 +273,11 @@ pub enum Event {
         /// Whether by lease: nobody was asked (thesis 6.4.1).
         by_lease: bool,
     },
+}
+
+impl Event {
+    /// This entry was appended.
+    pub(crate) const fn appended(entry: &Entry) -> Self {
+        Self::Appended { id: entry.id, checksum: entry.checksum }
+    }
 }

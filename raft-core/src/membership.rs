@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use crate::configuration::{Configuration, Configured, Member, Next, Votes, sorted};
-use crate::entry::{Entry, Payload};
+use crate::entry::Payload;
 use crate::event::{Event, StepDownReason};
 use crate::input::ChangeError;
 use crate::message::{Message, NotMember};
@@ -243,12 +243,15 @@ impl Raft {
         at
     }
 
-    /// This entry is in the log now: if it has a configuration, that is in force.
-    pub(crate) fn configure_from(&mut self, entry: &Entry) {
-        if let Some(Configured { at, configuration }) = entry.configured() {
-            self.configurations.append(at, configuration);
-            self.configured();
+    /// These are in the log now, and the last of them is in force.
+    pub(crate) fn configure(&mut self, configured: Vec<Configured>) {
+        if configured.is_empty() {
+            return;
         }
+        for Configured { at, configuration } in configured {
+            self.configurations.append(at, configuration);
+        }
+        self.configured();
     }
 
     /// Another configuration is in force. A leader replicates to all who take part in it, and to nobody else.
@@ -261,7 +264,9 @@ impl Raft {
     fn meet_members(&mut self) {
         let (me, now, next_index) = (self.config.id, self.now, self.log.last().index);
         let configuration = &self.configurations.latest().configuration;
-        let Role::Leader { progress, .. } = &mut self.role else { return };
+        let Role::Leader { progress, sits_until, .. } = &mut self.role else { return };
+        // Others have to be heard now.
+        *sits_until = Time::ZERO;
         let members = configuration.members();
         progress.retain(|peer| members.binary_search(&peer.follower).is_ok());
         for id in members.into_iter().filter(|&id| id != me) {

@@ -166,7 +166,15 @@ pub(crate) enum Role {
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<(NodeId, Incarnation)> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted, lease: Lease },
+    Leader {
+        progress: Vec<Progress>,
+        transfer: Option<Transfer>,
+        uncommitted: Uncommitted,
+        lease: Lease,
+        /// So long at least a majority has been heard lately enough, whoever is heard meanwhile. Time 0 asks for a
+        /// closer look, as is due where somebody else votes now.
+        sits_until: Time,
+    },
 }
 
 /// Whether a server may still speak.
@@ -305,7 +313,7 @@ impl Raft {
     /// One that answers from another life of its data directory has nothing of what it had.
     pub(crate) fn hear(&mut self, from: Sender, session: Session) -> Option<&mut Progress> {
         let (now, next_index) = (self.now, self.log.last().index);
-        let Role::Leader { progress, .. } = &mut self.role else { return None };
+        let Role::Leader { progress, sits_until, .. } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&from.id, |peer| peer.follower).ok()?;
         let peer = progress.get_mut(place)?;
         if peer.session != session && !planted!(self, ReplyOfOldTerm) {
@@ -314,6 +322,7 @@ impl Raft {
         peer.heard = now;
         if peer.incarnation != Some(from.incarnation) && !planted!(self, AnyLifeCounts) {
             let configuration = &self.configurations.latest().configuration;
+            *sits_until = Time::ZERO;
             if peer.incarnation.is_some() {
                 let session = Session(self.rng.next_u64());
                 *peer = Progress::new(from.id, session, next_index, now);
