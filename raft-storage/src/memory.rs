@@ -81,6 +81,13 @@ impl MemoryDisk {
         }
     }
 
+    /// Takes all that is on it, and ends the life of the store that is open: the next one opens a new disk.
+    pub fn wipe(&self) {
+        let mut halves = self.lock();
+        let life = halves.life + 1;
+        *halves = Halves { life, ..Halves::default() };
+    }
+
     /// A panic elsewhere leaves no half-made change here: each is one assignment or one queue move
     /// after the next, and a store whose process panicked has crashed anyway.
     fn lock(&self) -> MutexGuard<'_, Halves> {

@@ -1,10 +1,12 @@
 //! `do` and its parameters, for events and chaos alike.
 
+use std::collections::BTreeSet;
+
 use super::events::Context;
-use super::targets::{link_target, split, target};
+use super::targets::{ids, link_target, split, target};
 use super::values;
 use super::walk::{Item, Section};
-use super::{Action, Loss, Share, Target, Undo};
+use super::{Action, Change, Expect, Loss, Share, Step, Target, Undo};
 
 /// Everything that can be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,9 @@ const DEEDS: [(&str, Deed, bool); 14] = [
     ("link", Deed::Link, false),
     ("clock", Deed::Clock, false),
     ("disk", Deed::Disk, false),
-    ("wipe", Deed::Wipe, false),
-    ("membership", Deed::Membership, false),
-    ("transfer", Deed::Transfer, false),
+    ("wipe", Deed::Wipe, true),
+    ("membership", Deed::Membership, true),
+    ("transfer", Deed::Transfer, true),
     ("isolate-client", Deed::IsolateClient, false),
     ("upgrade", Deed::Upgrade, false),
 ];
@@ -126,14 +128,11 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             undo(table, "for");
             None
         }
-        Deed::Membership => {
-            membership(table, context);
-            None
-        }
+        Deed::Membership => membership(table, context),
         Deed::Transfer => {
-            table.required("to").and_then(|item| target(&item, context));
-            expect(table);
-            None
+            let to = table.required("to").and_then(|item| target(&item, context));
+            let expect = expect(table);
+            Some(Action::Transfer { to: to?, expect })
         }
         Deed::Clock | Deed::Disk | Deed::IsolateClient => {
             aim(table);
@@ -146,13 +145,14 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             None
         }
         Deed::Snapshot => aim(table).map(|target| Action::Snapshot { target }),
-        Deed::Wipe | Deed::Upgrade => {
+        Deed::Wipe => {
+            let target = aim(table);
+            let restart_after = table.read("restart_after", Item::range).unwrap_or_default();
+            Some(Action::Wipe { target: target?, restart_after })
+        }
+        Deed::Upgrade => {
             aim(table);
-            if deed == Deed::Wipe {
-                table.read("restart_after", Item::range);
-            } else if deed == Deed::Upgrade {
-                table.required("node").and_then(|item| item.list_of(Item::text));
-            }
+            table.required("node").and_then(|item| item.list_of(Item::text));
             None
         }
     }
@@ -259,28 +259,55 @@ fn disk(table: &mut Section<'_>) {
     disk.finish();
 }
 
-fn expect(table: &mut Section<'_>) {
-    table.read("expect", |item| item.word(&["ok", "refused", "any"].map(|word| (word, Some(())))));
+/// The words of `expect`.
+pub(super) const EXPECTS: [(&str, Expect); 3] =
+    [("ok", Expect::Ok), ("refused", Expect::Refused), ("any", Expect::Any)];
+
+/// The words of `change`.
+pub(super) const STEPS: [(&str, Step); 5] = [
+    ("add-learner", Step::AddLearner),
+    ("promote-learner", Step::PromoteLearner),
+    ("replace-voter", Step::ReplaceVoter),
+    ("remove", Step::Remove),
+    ("remove-leader", Step::RemoveLeader),
+];
+
+fn expect(table: &mut Section<'_>) -> Option<Expect> {
+    table.read("expect", |item| item.word(&EXPECTS.map(|(word, expect)| (word, Some(expect)))))
 }
 
-fn membership(table: &mut Section<'_>, context: &Context) {
-    const CHANGES: [&str; 5] = ["add-learner", "promote-learner", "replace-voter", "remove", "remove-leader"];
-    let words = CHANGES.map(|word| (word, Some(())));
-    if let Some(item) = table.required("change") {
-        let voters = |item: &Item<'_>| item.list_of(|item| item.integer(1, context.nodes)).map(|_| ());
-        let change =
-            |item: &Item<'_>| if item.raw_text().is_some() { item.word(&words) } else { voters(item) };
-        if item.raw_text().is_some() {
-            item.word(&words);
-        } else {
-            item.list_of(change);
-        }
-        if item.raw_text() == Some("remove") && !table.has("target") {
-            table.required("target");
-        }
+fn membership(table: &mut Section<'_>, context: &Context) -> Option<Action> {
+    let change = table.required("change").and_then(|item| change(&item, context));
+    let target_of = |table: &mut Section<'_>, key| table.read(key, |item| target(item, context));
+    let names = matches!(&change, Some(Change::Any(steps)) if steps.contains(&Step::Remove));
+    let target = target_of(table, "target");
+    if names && !table.has("target") {
+        table.required("target");
     }
-    for key in ["target", "via"] {
-        table.read(key, |item| target(item, context));
+    let via = target_of(table, "via").unwrap_or(Target::Leader);
+    let expect = expect(table);
+    Some(Action::Membership { change: change?, target, via, expect })
+}
+
+/// A word, several words, or two lists of voters.
+fn change(item: &Item<'_>, context: &Context) -> Option<Change> {
+    let step = |item: &Item<'_>| item.word(&STEPS.map(|(word, step)| (word, Some(step))));
+    if item.raw_text().is_some() {
+        return step(item).map(|step| Change::Any(vec![step]));
     }
-    expect(table);
+    let items = item.list()?;
+    if items.first().is_some_and(|first| first.raw_text().is_some()) {
+        return items.iter().map(step).collect::<Option<Vec<_>>>().map(Change::Any);
+    }
+    let voters = |item: &Item<'_>| ids(item, context);
+    match items.iter().map(voters).collect::<Option<Vec<_>>>()?.as_slice() {
+        [from, to] => {
+            let [from, to] =
+                [from, to].map(|ids| BTreeSet::from_iter(ids.iter().copied()).into_iter().collect());
+            Some(Change::Voters { from, to })
+        }
+        _ => item.expected(
+            "a word, as in \"replace-voter\", or the voters before and after, as in [[1, 2], [2, 3]]",
+        ),
+    }
 }

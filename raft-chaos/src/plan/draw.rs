@@ -12,10 +12,16 @@ use super::{Shape, Split, Target};
 /// The cluster as it is when an event fires. All lists are in the order of ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Every server; all of them vote.
+    /// Every server.
     pub nodes: Vec<NodeId>,
-    /// Those that run.
+    /// Those that vote.
+    pub voters: Vec<NodeId>,
+    /// Those that run and vote.
     pub running: Vec<NodeId>,
+    /// Those that run and learn, or are to vote and do not yet.
+    pub learners: Vec<NodeId>,
+    /// Those that run and take no part.
+    pub spares: Vec<NodeId>,
     /// The leader of the highest term that has one.
     pub leader: Option<NodeId>,
     /// Those that believe themselves leader in a lower term.
@@ -42,13 +48,15 @@ pub struct Drawn {
 impl Target {
     /// The servers that this means now; none if it means nobody, or if fewer run than it asks for.
     pub fn resolve(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Vec<NodeId>> {
-        let voters = view.nodes.len();
+        let voters = view.voters.len();
         let found = match self {
             Self::Ids(ids) => ids.clone(),
             Self::Leader => view.leader.into_iter().collect(),
             Self::StaleLeader => some_of(&view.stale_leaders, 1, below)?,
             Self::Follower => some_of(&view.followers, 1, below)?,
             Self::Candidate => some_of(&view.candidates, 1, below)?,
+            Self::Learner => some_of(&view.learners, 1, below)?,
+            Self::Spare => some_of(&view.spares, 1, below)?,
             Self::One => some_of(&view.running, 1, below)?,
             Self::Minority => some_of(&view.running, voters.div_ceil(2).saturating_sub(1), below)?,
             Self::Majority => some_of(&view.running, voters / 2 + 1, below)?,
@@ -70,6 +78,8 @@ impl Target {
             Self::StaleLeader => view.stale_leaders.contains(&node),
             Self::Follower => view.followers.contains(&node),
             Self::Candidate => view.candidates.contains(&node),
+            Self::Learner => view.learners.contains(&node),
+            Self::Spare => view.spares.contains(&node),
             Self::One | Self::Minority | Self::Majority | Self::MinorityThird => view.running.contains(&node),
             Self::All => view.nodes.contains(&node),
             Self::EventNode => view.trigger == Some(node),
@@ -176,7 +186,13 @@ mod tests {
 
     fn view(voters: u64) -> View {
         let nodes: Vec<_> = (1..=voters).map(NodeId::new).collect();
-        View { running: nodes.clone(), nodes, leader: Some(NodeId::new(1)), ..View::default() }
+        View {
+            running: nodes.clone(),
+            voters: nodes.clone(),
+            nodes,
+            leader: Some(NodeId::new(1)),
+            ..View::default()
+        }
     }
 
     fn heard_by(drawn: &Drawn, view: &View, to: NodeId) -> BTreeSet<NodeId> {

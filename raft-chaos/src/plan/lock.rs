@@ -4,11 +4,13 @@
 
 use std::fmt::{Display, Write};
 
+use super::actions::{EXPECTS, STEPS};
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Check, Cluster, Event, Kind, Loss, Plan, Range, Reads, Route, Storage, Trigger, Undo, Workload,
+    Action, Change, Check, Cluster, Event, Expect, Kind, Loss, Plan, Range, Reads, Route, Step, Storage,
+    Trigger, Undo, Workload,
 };
 
 impl Plan {
@@ -16,7 +18,7 @@ impl Plan {
     pub fn lock(&self, seed: u64) -> String {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
-        lock.line("# Off, because this version cannot do it yet: process mode, swarm, learners and spares,");
+        lock.line("# Off, because this version cannot do it yet: process mode, swarm,");
         lock.line("# session retries, [[chaos]] and [budget].");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
@@ -83,8 +85,8 @@ impl Lock {
     fn cluster(&mut self, cluster: &Cluster) {
         self.line("\n[cluster]");
         self.value("voters", cluster.voters);
-        self.value("learners", 0);
-        self.value("spares", 0);
+        self.value("learners", cluster.learners);
+        self.value("spares", cluster.spares);
         let storage = match cluster.storage {
             Storage::Memory => "memory",
             Storage::Rocksdb => "rocksdb",
@@ -167,6 +169,32 @@ impl Lock {
                 self.value("do", quoted("snapshot"));
                 self.value("target", target_text(target));
             }
+            Action::Wipe { target, restart_after } => {
+                self.value("do", quoted("wipe"));
+                self.value("target", target_text(target));
+                self.value("restart_after", range_text(*restart_after));
+            }
+            Action::Membership { change, target, via, expect } => {
+                self.value("do", quoted("membership"));
+                self.value("change", change_text(change));
+                if let Some(target) = target {
+                    self.value("target", target_text(target));
+                }
+                self.value("via", target_text(via));
+                self.expect(*expect);
+            }
+            Action::Transfer { to, expect } => {
+                self.value("do", quoted("transfer"));
+                self.value("to", target_text(to));
+                self.expect(*expect);
+            }
+        }
+    }
+
+    fn expect(&mut self, expect: Option<Expect>) {
+        let word = EXPECTS.iter().find(|(_, known)| Some(*known) == expect);
+        if let Some((word, _)) = word {
+            self.value("expect", quoted(word));
         }
     }
 
@@ -249,6 +277,15 @@ fn trigger_text(trigger: &Trigger) -> Vec<String> {
     text.extend(trigger.on.as_ref().map(|on| format!("on = {}", target_text(on))));
     text.extend(trigger.nth.map(|nth| format!("nth = {nth}")));
     text
+}
+
+fn change_text(change: &Change) -> String {
+    let ids = |ids: &Vec<raft_core::NodeId>| list(ids.iter().map(|id| id.get().to_string()));
+    let word = |step: &Step| STEPS.iter().find(|(_, known)| known == step).map_or("", |(word, _)| word);
+    match change {
+        Change::Any(steps) => list(steps.iter().map(|step| quoted(word(step)))),
+        Change::Voters { from, to } => list([from, to].map(ids)),
+    }
 }
 
 fn target_text(target: &Target) -> String {

@@ -9,6 +9,7 @@
 
 mod actions;
 mod check;
+mod deeds;
 mod draw;
 mod errors;
 mod events;
@@ -25,9 +26,10 @@ mod walk;
 use std::path::Path;
 use std::time::Duration;
 
-use raft_core::NodeId;
+use raft_core::{Configuration, Member, NodeId};
 
 pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
+pub use deeds::{Action, Change, Expect, Loss, Step, Undo};
 pub use draw::{Drawn, View};
 pub use errors::{Mistake, PlanErrors};
 pub use moments::{Moment, Trigger};
@@ -105,8 +107,12 @@ pub struct Link {
 /// The servers (`[cluster]`), with ids from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// How many, 1 to 15.
+    /// How many vote in the beginning, 1 to 15: the first ids.
     pub voters: u64,
+    /// How many learn in the beginning: the next ids.
+    pub learners: u64,
+    /// How many run besides and take no part: the last ids.
+    pub spares: u64,
     /// Where they keep their logs.
     pub storage: Storage,
     /// From which election timeouts are drawn.
@@ -144,7 +150,15 @@ pub enum Reads {
 impl Cluster {
     /// Every server.
     pub fn nodes(&self) -> Vec<NodeId> {
-        (1..=self.voters).map(NodeId::new).collect()
+        (1..=self.voters + self.learners + self.spares).map(NodeId::new).collect()
+    }
+
+    /// What the group begins with, where `member` says in which life each server is.
+    pub fn first(&self, member: impl Fn(NodeId) -> Member) -> Configuration {
+        let members =
+            |ids: std::ops::RangeInclusive<u64>| ids.map(NodeId::new).map(&member).collect::<Vec<_>>();
+        let learners = members(self.voters + 1..=self.voters + self.learners);
+        Configuration::of(members(1..=self.voters)).with_learners(learners)
     }
 }
 
@@ -256,71 +270,6 @@ pub struct When {
     pub leader_elected: bool,
     /// At this moment inside a server.
     pub trigger: Option<Trigger>,
-}
-
-/// What an event does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Cuts links.
-    Partition {
-        /// Which.
-        split: Split,
-        /// How long.
-        undo: Undo,
-    },
-    /// Ends every partition, also those for ever.
-    Heal,
-    /// Kills servers, or takes their power.
-    Crash {
-        /// Which.
-        target: Target,
-        /// How long they are down.
-        undo: Undo,
-        /// What goes with them.
-        loss: Loss,
-    },
-    /// Shuts servers down.
-    Stop {
-        /// Which.
-        target: Target,
-        /// How long they are down.
-        undo: Undo,
-    },
-    /// Has servers take a snapshot now.
-    Snapshot {
-        /// Which.
-        target: Target,
-    },
-    /// Keeps servers from doing anything; their clocks go on.
-    Pause {
-        /// Which.
-        target: Target,
-        /// How long.
-        undo: Undo,
-    },
-}
-
-/// What a crash takes from the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// Nothing: the process is killed, and the operating system keeps what was handed to it.
-    None,
-    /// The power goes, and what was not synced is lost.
-    Unsynced {
-        /// How often some of that is left all the same: a part from its beginning.
-        torn: Share,
-    },
-}
-
-/// When the effect of an action ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undo {
-    /// That long after it began, drawn evenly for each firing; at the end of `duration` at the latest.
-    After(Range),
-    /// At the end of `duration`.
-    AtEnd,
-    /// Never (`heal = false`).
-    Never,
 }
 
 impl Plan {

@@ -25,6 +25,18 @@ pub enum Moment {
     ChunkReceived,
     /// A follower has all of it.
     SnapshotInstalled,
+    /// A leader has appended a configuration.
+    MembershipProposed,
+    /// A leader has committed one.
+    MembershipCommitted,
+    /// A leader has appended the one that begins joint consensus.
+    JointProposed,
+    /// It is committed.
+    JointCommitted,
+    /// A leader has appended the one that ends joint consensus.
+    LeaveProposed,
+    /// It is committed.
+    LeaveCommitted,
 }
 
 /// The key and the word of each moment; those without one are known and not built.
@@ -36,18 +48,18 @@ const MOMENTS: [(&str, &str, Option<Moment>); 15] = [
     ("snapshot", "chunk-sent", Some(Moment::ChunkSent)),
     ("snapshot", "chunk-received", Some(Moment::ChunkReceived)),
     ("snapshot", "installed", Some(Moment::SnapshotInstalled)),
-    ("membership", "proposed", None),
-    ("membership", "committed", None),
-    ("membership", "joint-proposed", None),
-    ("membership", "joint-committed", None),
-    ("membership", "leave-proposed", None),
-    ("membership", "leave-committed", None),
+    ("membership", "proposed", Some(Moment::MembershipProposed)),
+    ("membership", "committed", Some(Moment::MembershipCommitted)),
+    ("membership", "joint-proposed", Some(Moment::JointProposed)),
+    ("membership", "joint-committed", Some(Moment::JointCommitted)),
+    ("membership", "leave-proposed", Some(Moment::LeaveProposed)),
+    ("membership", "leave-committed", Some(Moment::LeaveCommitted)),
     ("fsync", "before", None),
     ("fsync", "after", None),
 ];
 
 impl Moment {
-    /// The moment that this event of a server is, if it is one.
+    /// The moment that this event of a server is by itself, if it is one; those of membership take more to tell.
     pub fn of(node: NodeId, event: &Event) -> Option<Self> {
         match event {
             Event::Voted { candidate, .. } => (*candidate != node).then_some(Self::VoteGranted),

@@ -132,10 +132,9 @@ fn process(item: &Item<'_>) -> Option<()> {
 /// The cluster, and how many ids there are.
 fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
     let voters = table.read("voters", |item| item.integer(1, 15)).unwrap_or(3);
-    let mut nodes = voters;
-    for key in ["learners", "spares"] {
-        table.only(key, |item| item.integer(0, 15).inspect(|more| nodes += more), &0);
-    }
+    let [learners, spares] =
+        ["learners", "spares"].map(|key| table.read(key, |item| item.integer(0, 15)).unwrap_or(0));
+    let nodes = voters + learners + spares;
     let storages = [("memory", Some(Storage::Memory)), ("rocksdb", Some(Storage::Rocksdb))];
     let storage = table.read("storage", |item| item.word(&storages)).unwrap_or(Storage::Rocksdb);
     let election_timeout =
@@ -167,6 +166,8 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
     table.finish();
     let cluster = Cluster {
         voters,
+        learners,
+        spares,
         storage,
         election_timeout,
         heartbeat: heartbeat.unwrap_or(millis(50)),

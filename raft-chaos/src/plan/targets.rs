@@ -22,6 +22,10 @@ pub enum Target {
     Follower,
     /// A candidate at random.
     Candidate,
+    /// A learner at random.
+    Learner,
+    /// A server at random that takes no part.
+    Spare,
     /// A running voter at random.
     One,
     /// The most voters that leave a majority, at random.
@@ -79,8 +83,8 @@ const WORDS: [(&str, Option<Target>); 12] = [
     ("majority", Some(Target::Majority)),
     ("minority-third", Some(Target::MinorityThird)),
     ("all", Some(Target::All)),
-    ("learner", None),
-    ("spare", None),
+    ("learner", Some(Target::Learner)),
+    ("spare", Some(Target::Spare)),
     ("longest-log", None),
 ];
 
@@ -140,7 +144,7 @@ fn id(item: &Item<'_>, context: &Context) -> Option<NodeId> {
 }
 
 /// A list of ids, not empty, without repeats.
-fn ids(item: &Item<'_>, context: &Context) -> Option<Vec<NodeId>> {
+pub(super) fn ids(item: &Item<'_>, context: &Context) -> Option<Vec<NodeId>> {
     let ids = item.list_of(|item| id(item, context))?;
     let distinct: BTreeSet<_> = ids.iter().collect();
     if ids.is_empty() || distinct.len() < ids.len() {
@@ -222,6 +226,8 @@ impl fmt::Display for Target {
             | Self::StaleLeader
             | Self::Follower
             | Self::Candidate
+            | Self::Learner
+            | Self::Spare
             | Self::One
             | Self::Minority
             | Self::Majority

@@ -26,7 +26,7 @@ about = "says \"hello\"\nand goes on"
 tags = ["nightly"]
 run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
 sim = { tick = "2ms", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
-cluster = { voters = 5, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "lease", lease_drift = "0.5%" } }
+cluster = { voters = 5, learners = 1, spares = 2, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "lease", lease_drift = "0.5%" } }
 workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", route = 5 }
 [[event]]
 name = "depose"
@@ -55,6 +55,24 @@ split = { cut = [[1, 2], [3, 4]] }
 do = "stop"
 target = [1, 2]
 heal = false
+[[event]]
+when = { membership = "joint-committed", on = "leader" }
+do = "wipe"
+target = "spare"
+restart_after = ["1s", "2s"]
+[[event]]
+do = "membership"
+change = ["remove", "replace-voter"]
+target = "learner"
+via = 2
+expect = "refused"
+[[event]]
+do = "membership"
+change = [[1, 2, 3, 4, 5], [8, 2]]
+[[event]]
+do = "transfer"
+to = "follower"
+expect = "any"
 [[event]]
 do = "pause"
 target = 3

@@ -36,6 +36,22 @@ pub(super) enum Evidence {
     SnapshotTaken(Vec<NodeId>),
     /// Partitions that were ended.
     Healed(usize),
+    /// Servers that have nothing of what was on their disks.
+    Wiped(Vec<NodeId>),
+    /// What came of what a server was asked for.
+    Asked(Asked),
+}
+
+/// What came of what a server was asked for.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Asked {
+    /// Whether it is done.
+    pub(super) done: bool,
+    /// Why it was refused, if it was.
+    pub(super) refused: Option<String>,
+    /// Whether that is what was to be seen.
+    #[serde(skip)]
+    pub(super) counts: bool,
 }
 
 impl Evidence {
@@ -47,7 +63,9 @@ impl Evidence {
             Self::Killed(nodes)
             | Self::PowerLost { nodes, .. }
             | Self::ShutDown(nodes)
+            | Self::Wiped(nodes)
             | Self::SnapshotTaken(nodes) => !nodes.is_empty(),
+            Self::Asked(asked) => asked.counts,
             Self::Healed(_) => true,
         }
     }

@@ -1,6 +1,8 @@
 //! The plan's events: when each fires, what it does to the cluster, when that is undone, and what it is
 //! known to have done.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use super::servers::Server;
 use super::trace::Happening;
 use super::world::World;
 use crate::plan::{Action, Drawn, Event, Loss, Split, Target, Undo, View};
+use changes::Request;
+pub(super) use changes::next_life;
 
 /// All events of a plan, and the faults that are in force.
 pub(super) struct Faults {
@@ -26,6 +30,8 @@ pub(super) struct Faults {
     machines: Machines,
     world: World,
     rng: Rng,
+    /// What had to come of what was asked for, and did not.
+    unmet: Vec<String>,
     /// Events fire from the end of the warm-up to the end of the plan's duration.
     from: Time,
     to: Time,
@@ -45,6 +51,7 @@ enum Kind {
     Down { lives: Vec<Life>, graceful: bool },
     Paused { lives: Vec<Life>, held_before: u64 },
     Asked { snapshots_before: Vec<(NodeId, LogIndex)> },
+    Requested(Box<Request>),
 }
 
 impl Faults {
@@ -64,6 +71,7 @@ impl Faults {
             machines: Machines::new(disks, world.clone()),
             world,
             rng: Rng::new(seed),
+            unmet: Vec::new(),
             from,
             to: from.after(duration),
             healed: false,
@@ -127,6 +135,11 @@ impl Faults {
         &self.heals
     }
 
+    /// What had to come of what was asked for, and did not.
+    pub(super) fn unmet(&self) -> &[String] {
+        &self.unmet
+    }
+
     /// Events that had to fire and did not.
     pub(super) fn unfired(&self) -> Vec<String> {
         self.schedule.unfired()
@@ -148,6 +161,16 @@ impl Faults {
             Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
             Action::Snapshot { target } => {
                 self.snapshot(&view, target).map(|begun| (begun, Some(Undo::Never)))
+            }
+            Action::Wipe { target, restart_after } => {
+                self.wipe(&view, target, sim).map(|begun| (begun, Some(Undo::After(*restart_after))))
+            }
+            Action::Membership { change, target, via, expect } => {
+                let change = (change, target.as_ref(), via);
+                self.membership(&view, &name, change, *expect).map(|begun| (begun, Some(Undo::Never)))
+            }
+            Action::Transfer { to, expect } => {
+                self.transfer(&view, &name, to, *expect).map(|begun| (begun, Some(Undo::Never)))
             }
         };
         let Some((begun, undo)) = started else { return };
@@ -290,7 +313,7 @@ impl Faults {
                     nodes.iter().for_each(|&node| self.world.pause(node, false));
                     format!("resumes {}", list(nodes))
                 }
-                Kind::Asked { .. } => continue,
+                Kind::Asked { .. } | Kind::Requested(_) => continue,
             };
             let fault = self.firings[fault.firing].event.clone();
             self.world.happened(&Happening::Fault { fault, does });
@@ -302,7 +325,7 @@ impl Faults {
     fn restart(&mut self, sim: &mut Sim<'_>) {
         let kept_down = self.active.iter().filter_map(|fault| match &fault.kind {
             Kind::Down { lives, .. } => Some(lives),
-            Kind::Cut { .. } | Kind::Paused { .. } | Kind::Asked { .. } => None,
+            Kind::Cut { .. } | Kind::Paused { .. } | Kind::Asked { .. } | Kind::Requested(_) => None,
         });
         let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
         self.machines.restart(&kept_down, sim);
@@ -332,6 +355,7 @@ impl Faults {
                 Evidence::ShutDown(lives.iter().filter(shut_down).map(|life| life.node).collect())
             }
             Kind::Down { graceful: false, .. } => return,
+            Kind::Requested(request) => self.outcome(request),
             Kind::Paused { lives, held_before } => Evidence::HeldBack(self.held(lives) - held_before),
             Kind::Asked { snapshots_before } => {
                 let rose = |(node, before): &&(NodeId, LogIndex)| {

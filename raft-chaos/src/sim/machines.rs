@@ -61,6 +61,14 @@ impl Machines {
         self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
     }
 
+    /// All that is on the disk of a server that does not run is gone, and it begins another life.
+    pub(super) fn wipe(&self, node: NodeId) {
+        if let Some(disk) = self.disks.get(&node) {
+            disk.wipe();
+        }
+        self.world.wiped(node);
+    }
+
     /// These lives are to be followed by others.
     pub(super) fn restart_after(&mut self, lives: Vec<Life>) {
         self.restarts.extend(lives);

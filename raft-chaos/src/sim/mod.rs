@@ -6,6 +6,7 @@
 //! | `workload.rs` | the clients, on one host of their own |
 //! | `schedule.rs`, `moments.rs` | when the plan's events fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
+//! | `membership.rs` | who takes part, and what servers are asked to change about it |
 //! | `machines.rs` | lives of servers, and how they end |
 //! | `network.rs` | the links between the servers |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
@@ -22,6 +23,7 @@ mod environment;
 mod evidence;
 mod faults;
 mod machines;
+mod membership;
 mod moments;
 mod network;
 mod progress;
@@ -41,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raft_core::{NodeId, PlantedBug, Rng, Term, Time};
+use raft_core::{Incarnation, Member, NodeId, PlantedBug, Rng, Term, Time};
 
 use crate::plan::{Plan, Reads};
 use environment::Clock;
@@ -101,15 +103,21 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let mut sim = build(plan, rng.next_u64());
     let disk = |&id: &NodeId| (id, Disk::new(plan.cluster.storage, scratch.join(host_name(id))));
     let disks: BTreeMap<_, _> = nodes.iter().map(disk).collect();
-    for (&id, disk) in &disks {
+    let drawn: BTreeMap<_, _> =
+        nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan.cluster.read, &mut rng)))).collect();
+    let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
+    let first = plan.cluster.first(|id| Member::bound(id, lives.get(&id).copied().unwrap_or_default()));
+    world.begin(first.clone(), lives);
+    for (&id, &(seed, clock)) in &drawn {
         world.booted(id);
         let server = Server {
             id,
             cluster: plan.cluster.clone(),
             world: world.clone(),
-            disk: disk.clone(),
-            seed: rng.next_u64(),
-            clock: clock(plan.cluster.read, &mut rng),
+            disk: disks[&id].clone(),
+            seed,
+            clock,
+            first: first.clone(),
             planted,
         };
         sim.host(host_name(id), move || server.clone().live());
@@ -117,7 +125,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let clients = Clients::new(plan, world.clone());
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
     let faults = Faults::new(&plan.events, disks, world.clone(), rng.next_u64(), warm, plan.run.duration);
-    let progress = Progress::new(&nodes, &plan.check.liveness);
+    let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
 }
@@ -300,7 +308,11 @@ impl Run<'_> {
             ends: self.world.ends(),
             firings: self.faults.firings().iter().map(firing).collect(),
             unfired: self.faults.unfired(),
-            missed: [self.progress.no_leader, self.progress.no_commit].into_iter().flatten().collect(),
+            missed: [self.progress.no_leader, self.progress.no_commit]
+                .into_iter()
+                .flatten()
+                .chain(self.faults.unmet().iter().cloned())
+                .collect(),
             cold: warm.cold,
             recoveries: self.recoveries,
             operations,

@@ -44,6 +44,11 @@ impl Moments {
         } else {
             0
         };
+        self.come(node, moment, chunk);
+    }
+
+    /// A moment came on a server.
+    pub(super) fn come(&mut self, node: NodeId, moment: Moment, chunk: u64) {
         if self.armed.contains(&moment) {
             self.came.push(Came { moment, node, chunk });
             self.held.insert(node);

@@ -1,12 +1,15 @@
 //! Progress is owed while some majority is up, pairwise connected and unpaused, the same one throughout.
 //!
-//! Every smallest majority of the voters is followed by itself: since when it has been whole. A leader
-//! counts while it leads the highest term of such a majority of which it is part.
+//! Every smallest set with a majority of the voters, of old ones and new ones in joint consensus, is followed by
+//! itself: since when it has been whole. A leader counts while it leads the highest term of such a set of which it is
+//! part.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft_core::{NodeId, RoleName, Time};
 
+use super::membership::Membership;
 use super::network::Network;
 use super::servers::Server;
 use super::world::World;
@@ -14,7 +17,8 @@ use crate::plan::Liveness;
 
 /// What is owed, and what was missed.
 pub(super) struct Progress {
-    majorities: Vec<Majority>,
+    /// Each set, and since when progress has been owed to it.
+    majorities: BTreeMap<Vec<NodeId>, Option<Time>>,
     /// Since when no whole majority has been led.
     leaderless: Option<Time>,
     version: Option<u64>,
@@ -25,17 +29,10 @@ pub(super) struct Progress {
     pub(super) no_commit: Option<String>,
 }
 
-struct Majority {
-    nodes: Vec<NodeId>,
-    /// Since when progress has been owed to it.
-    whole: Option<Time>,
-}
-
 impl Progress {
-    pub(super) fn new(voters: &[NodeId], liveness: &Liveness) -> Self {
-        let majority = |nodes| Majority { nodes, whole: None };
+    pub(super) const fn new(liveness: &Liveness) -> Self {
         Self {
-            majorities: choose(voters, voters.len() / 2 + 1).into_iter().map(majority).collect(),
+            majorities: BTreeMap::new(),
             leaderless: None,
             version: None,
             leader_within: liveness.leader_within,
@@ -47,7 +44,7 @@ impl Progress {
 
     /// Since when progress has been owed, if it is.
     pub(super) fn owed_since(&self) -> Option<Time> {
-        self.majorities.iter().filter_map(|majority| majority.whole).min()
+        self.majorities.values().copied().flatten().min()
     }
 
     /// Whether a whole majority has a leader.
@@ -91,8 +88,8 @@ impl Progress {
 
     /// The servers to whom progress has been owed longest.
     fn whole_majority(&self) -> String {
-        let whole = self.majorities.iter().filter(|majority| majority.whole.is_some());
-        let nodes = whole.min_by_key(|majority| majority.whole).map(|majority| &majority.nodes);
+        let whole = self.majorities.iter().filter(|(_, whole)| whole.is_some());
+        let nodes = whole.min_by_key(|(_, whole)| **whole).map(|(nodes, _)| nodes);
         nodes.into_iter().flatten().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
     }
 
@@ -100,8 +97,13 @@ impl Progress {
         let servers = world.servers();
         let fit = |id: &NodeId| servers.get(id).is_some_and(|server| server.running && server.paused == 0);
         let mut led = false;
+        let before = std::mem::take(&mut self.majorities);
+        for nodes in majorities(&world.membership(Membership::electorates)) {
+            let whole = before.get(&nodes).copied().flatten();
+            self.majorities.insert(nodes, whole);
+        }
         let cut = world.network(Network::cut_directions);
-        for Majority { nodes, whole } in &mut self.majorities {
+        for (nodes, whole) in &mut self.majorities {
             let linked = |a: &NodeId| nodes.iter().all(|b| !cut.contains(&(*a, *b)));
             let is_whole = nodes.iter().all(fit) && nodes.iter().all(linked);
             *whole = is_whole.then(|| whole.unwrap_or(now));
@@ -117,6 +119,19 @@ impl Progress {
 
 fn at(now: Time) -> String {
     format!("{:?}", Duration::from_nanos(now.as_nanos()))
+}
+
+/// Every smallest set that has a majority of each electorate; of each is given its size, and who of it counts.
+fn majorities(electorates: &[(usize, Vec<NodeId>)]) -> BTreeSet<Vec<NodeId>> {
+    let mut sets = BTreeSet::from([Vec::new()]);
+    for (size, voters) in electorates {
+        let chosen = choose(voters, size / 2 + 1);
+        let both = |set: &Vec<NodeId>, more: &Vec<NodeId>| {
+            BTreeSet::from_iter(set.iter().chain(more).copied()).into_iter().collect::<Vec<_>>()
+        };
+        sets = sets.iter().flat_map(|set| chosen.iter().map(move |more| both(set, more))).collect();
+    }
+    sets
 }
 
 /// Every way to choose `count` of `nodes`.

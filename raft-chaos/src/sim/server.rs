@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{LogStore, Node, NodeError, SnapshotReader, StateMachine};
-use raft_core::{Config, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
+use raft_core::node::{Handle, LogStore, Node, NodeError, SnapshotReader, StateMachine};
+use raft_core::{Config, Configuration, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
 use raft_net::{Inlet, Net, Peers, PeersConfig, TurmoilNet};
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay, SyncedWal};
 use tokio::io::AsyncReadExt;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::Planted;
 use super::environment::{Clock, SimEnvironment, SimLinks};
+use super::membership::Ask;
 use super::world::World;
 use crate::kv::{self, Map};
 use crate::plan::{Cluster, Reads, Storage};
@@ -46,6 +47,8 @@ pub(super) struct Server {
     pub(super) disk: Disk,
     pub(super) seed: u64,
     pub(super) clock: Clock,
+    /// What the group begins with.
+    pub(super) first: Configuration,
     pub(super) planted: Option<Planted>,
 }
 
@@ -66,7 +69,7 @@ impl Server {
         let environment = SimEnvironment::new(&self.world, Some(self.id), self.clock);
         let life = self.world.server(self.id).map_or(0, |server| server.life);
         let mut rng = Rng::new(self.seed ^ life.wrapping_mul(0x9e37_79b9));
-        let incarnation = Incarnation(self.seed);
+        let incarnation = self.world.membership(|membership| membership.life(self.id));
         let mut sync = Rng::new(rng.next_u64());
         let delay: SyncDelay = Box::new(move || sync.duration(SYNC));
         let ended = match &self.disk {
@@ -125,6 +128,16 @@ impl Server {
                     asked.snapshot().await;
                 }
             });
+            let (world, id, changed) = (self.world.clone(), self.id, handle.clone());
+            tasks.spawn(async move {
+                loop {
+                    server.asked.notified().await;
+                    while let Some((ask, what)) = world.next_ask(id) {
+                        let answer = answer(&changed, what).await;
+                        world.answered_ask(ask, answer);
+                    }
+                }
+            });
             tasks.spawn(async move {
                 server.stop.notified().await;
                 handle.shutdown().await;
@@ -141,7 +154,8 @@ impl Server {
         environment: &SimEnvironment,
     ) -> Raft {
         use raft_core::node::Environment as _;
-        let mut config = Config::new(self.id, self.cluster.nodes());
+        let mut config = Config::new(self.id, Vec::new());
+        config.bootstrap = Some(self.first.clone()).filter(|first| first.members().contains(&self.id));
         config.incarnation = incarnation;
         config.election_timeout = self.cluster.election_timeout;
         config.heartbeat = self.cluster.heartbeat;
@@ -183,7 +197,31 @@ impl Server {
     }
 }
 
+/// What a node says to what it is asked for.
+async fn answer(handle: &Handle, ask: Ask) -> Result<(), String> {
+    match ask {
+        Ask::Change { from, voters, learners } => {
+            let changed = handle.change_membership(from, voters, learners).await;
+            changed.map(|_| ()).map_err(|refused| refused.to_string())
+        }
+        Ask::Transfer { to } => handle.transfer(to).await.map_err(|refused| refused.to_string()),
+    }
+}
+
 impl Disk {
+    /// All that is on it is gone. Nobody has it open.
+    pub(super) fn wipe(&self) {
+        match self {
+            Self::Memory(disk) => disk.wipe(),
+            Self::Rocksdb { folder, wal } => {
+                *wal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                if folder.exists() {
+                    std::fs::remove_dir_all(folder).expect("a folder of this run's own can be removed");
+                }
+            }
+        }
+    }
+
     pub(super) fn new(storage: Storage, folder: PathBuf) -> Self {
         match storage {
             Storage::Memory => Self::Memory(MemoryDisk::new()),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use raft_core::{LogIndex, NodeId, RoleName, Term, Time};
 use tokio::sync::Notify;
 
+use super::membership::Membership;
+
 use crate::plan::View;
 
 /// One server as the world sees it.
@@ -28,6 +30,8 @@ pub(super) struct Server {
     pub(super) stop: Arc<Notify>,
     /// Asks this life to take a snapshot.
     pub(super) take_snapshot: Arc<Notify>,
+    /// Tells this life that it is asked for something.
+    pub(super) asked: Arc<Notify>,
 }
 
 impl Server {
@@ -45,25 +49,35 @@ impl Server {
             snapshot: LogIndex::ZERO,
             stop: Arc::new(Notify::new()),
             take_snapshot: Arc::new(Notify::new()),
+            asked: Arc::new(Notify::new()),
         }
     }
 }
 
-/// The cluster as targets see it.
-pub(super) fn view(nodes: &BTreeMap<NodeId, Server>) -> View {
+/// The cluster as targets see it. Roles are those of members of the configuration that the leader goes by; without a
+/// leader, of the one that was committed last.
+pub(super) fn view(nodes: &BTreeMap<NodeId, Server>, membership: &Membership) -> View {
     let running = || nodes.iter().filter(|(_, server)| server.running);
     let of = |role| running().filter(move |(_, server)| server.role == role);
     let ids = |role| of(role).map(|(&id, _)| id).collect::<Vec<_>>();
     let leader = of(RoleName::Leader).max_by_key(|(_, server)| server.term);
+    let configured = leader.and_then(|(&id, _)| membership.in_force(id)).cloned();
+    let configuration = configured.unwrap_or_else(|| membership.last_committed()).configuration;
+    let (voters, members) = (configuration.voting(), configuration.members());
+    let votes = |id: &NodeId| voters.contains(id);
+    let running_ids: Vec<_> = running().map(|(&id, _)| id).collect();
     let stale = |id: &NodeId| Some(*id) != leader.map(|(&id, _)| id);
     View {
         nodes: nodes.keys().copied().collect(),
-        running: running().map(|(&id, _)| id).collect(),
+        running: running_ids.iter().copied().filter(votes).collect(),
+        learners: running_ids.iter().copied().filter(|id| members.contains(id) && !votes(id)).collect(),
+        spares: running_ids.iter().copied().filter(|id| !members.contains(id)).collect(),
         leader: leader.map(|(&id, _)| id),
         stale_leaders: ids(RoleName::Leader).into_iter().filter(stale).collect(),
-        followers: ids(RoleName::Follower),
+        followers: ids(RoleName::Follower).into_iter().filter(votes).collect(),
         candidates: [ids(RoleName::PreCandidate), ids(RoleName::Candidate)].concat(),
         trigger: None,
+        voters: voters.clone(),
         acted_on: BTreeMap::new(),
     }
 }

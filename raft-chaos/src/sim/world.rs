@@ -2,18 +2,21 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
+mod members;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft_core::conformance::{Refused, Specification};
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
-use raft_core::{Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
+use raft_core::{Configuration, Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
 use raft_net::Fate;
 use raft_storage::StorageError;
 use tokio::sync::Notify;
 
 use super::agreement::{Agreement, Disagreement};
+use super::membership::Membership;
 use super::moments::{Came, Moments};
 use super::network::{Direction, Network};
 use super::servers::{self, Server};
@@ -41,6 +44,7 @@ struct Inner {
     specification: Option<Specification>,
     agreement: Agreement,
     moments: Moments,
+    membership: Membership,
     tally: Tally,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
@@ -57,10 +61,11 @@ impl World {
             now: Time::ZERO,
             nodes: nodes.iter().map(|&id| (id, Server::new())).collect(),
             network: Network::new(latency, seed),
-            figure3: Figure3::new(nodes.to_vec()),
-            specification: Some(Specification::new(nodes.to_vec())),
+            figure3: Figure3::new(Configuration::default()),
+            specification: None,
             agreement: Agreement::default(),
             moments: Moments::default(),
+            membership: Membership::default(),
             tally: Tally::default(),
             violations: Vec::new(),
             ended: Vec::new(),
@@ -102,6 +107,7 @@ impl World {
             server.life += 1;
             server.stop = Arc::new(Notify::new());
             server.take_snapshot = Arc::new(Notify::new());
+            server.asked = Arc::new(Notify::new());
         }
     }
 
@@ -113,6 +119,7 @@ impl World {
             inner.break_property(broken);
         }
         inner.specify(|specification| specification.started(id, restored));
+        inner.membership.started(id, restored);
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.term, server.role) = (term, RoleName::Follower);
@@ -247,6 +254,7 @@ impl World {
         inner.specify(|specification| specification.observe(id, event));
         inner.tally.count(event);
         inner.moments.observe(id, event);
+        inner.observe_members(id, event);
         if let Event::Role { term, to, .. } = event {
             inner.role(id, *term, *to);
         }
@@ -325,7 +333,8 @@ impl World {
 
     /// The cluster as targets see it.
     pub(super) fn view(&self) -> View {
-        servers::view(&self.lock().nodes)
+        let inner = &*self.lock();
+        servers::view(&inner.nodes, &inner.membership)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 13] = [
+const FOUND: [(&str, &str, u64, &str, &str); 19] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -20,6 +20,17 @@ const FOUND: [(&str, &str, u64, &str, &str); 13] = [
     ("read-before-commit-in-term", "stale-reads", 2, "safety", "it lets reads see"),
     // https://github.com/etcd-io/etcd/pull/21423
     ("read-session-reused", "stale-reads", 2, "safety", "real time: it took effect at"),
+    // https://aphyr.com/posts/330-jepsen-rethinkdb-2-2-3-reconfiguration
+    ("any-life-counts", "wiped-and-back", 0, "safety", "AdvanceCommitIndex refused"),
+    // https://github.com/databendlabs/openraft/commit/6c0ccaf3
+    ("joint-counts-old-only", "joint-under-partition", 0, "safety", "AdvanceCommitIndex refused"),
+    ("change-without-joint", "joint-under-partition", 0, "safety", "in one step"),
+    // https://github.com/camunda/camunda/issues/57386
+    ("restart-forgets-configuration", "membership-churn", 1, "safety", "it goes by configuration"),
+    // https://github.com/etcd-io/etcd/issues/7280
+    ("configuration-on-commit", "membership-churn", 0, "safety", "conformance broken"),
+    // https://github.com/ClickHouse/ClickHouse/pull/105784
+    ("snapshot-of-latest-configuration", "membership-churn", 1, "safety", "Restart refused"),
 ];
 
 /// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.

@@ -1,0 +1,137 @@
+//! What events do to the servers.
+
+use raft_core::NodeId;
+
+use super::Range;
+use super::targets::{Split, Target};
+use super::values::Share;
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Cuts links.
+    Partition {
+        /// Which.
+        split: Split,
+        /// How long.
+        undo: Undo,
+    },
+    /// Ends every partition, also those for ever.
+    Heal,
+    /// Kills servers, or takes their power.
+    Crash {
+        /// Which.
+        target: Target,
+        /// How long they are down.
+        undo: Undo,
+        /// What goes with them.
+        loss: Loss,
+    },
+    /// Shuts servers down.
+    Stop {
+        /// Which.
+        target: Target,
+        /// How long they are down.
+        undo: Undo,
+    },
+    /// Has servers take a snapshot now.
+    Snapshot {
+        /// Which.
+        target: Target,
+    },
+    /// Takes all that is on servers' disks, and starts them again under their old ids.
+    Wipe {
+        /// Which.
+        target: Target,
+        /// After how long they start, drawn evenly.
+        restart_after: Range,
+    },
+    /// Changes who votes and who learns.
+    Membership {
+        /// How.
+        change: Change,
+        /// Whom it is about, where that is not drawn.
+        target: Option<Target>,
+        /// Who is asked for it.
+        via: Target,
+        /// What has to come of it.
+        expect: Option<Expect>,
+    },
+    /// Hands leadership over.
+    Transfer {
+        /// To whom.
+        to: Target,
+        /// What has to come of it.
+        expect: Option<Expect>,
+    },
+    /// Keeps servers from doing anything; their clocks go on.
+    Pause {
+        /// Which.
+        target: Target,
+        /// How long.
+        undo: Undo,
+    },
+}
+
+/// How the membership is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// One of these, drawn for each firing.
+    Any(Vec<Step>),
+    /// These voters become those; while others vote it does not fire.
+    Voters {
+        /// Those who vote now.
+        from: Vec<NodeId>,
+        /// Those who are to vote.
+        to: Vec<NodeId>,
+    },
+}
+
+/// A change of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A spare learns.
+    AddLearner,
+    /// A learner votes.
+    PromoteLearner,
+    /// A learner, or else a spare, votes instead of a voter, who becomes a spare.
+    ReplaceVoter,
+    /// A member becomes a spare.
+    Remove,
+    /// The leader becomes a spare.
+    RemoveLeader,
+}
+
+/// What has to come of what a server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// It is done.
+    Ok,
+    /// It is refused.
+    Refused,
+    /// Either.
+    Any,
+}
+
+/// What a crash takes from the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing: the process is killed, and the operating system keeps what was handed to it.
+    None,
+    /// The power goes, and what was not synced is lost.
+    Unsynced {
+        /// How often some of that is left all the same: a part from its beginning.
+        torn: Share,
+    },
+}
+
+/// When the effect of an action ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// That long after it began, drawn evenly for each firing; at the end of `duration` at the latest.
+    After(Range),
+    /// At the end of `duration`.
+    AtEnd,
+    /// Never (`heal = false`).
+    Never,
+}

@@ -1,0 +1,70 @@
+//! Who takes part in the group, and in which life of its disk each server is.
+
+use std::collections::BTreeMap;
+
+use raft_core::conformance::Specification;
+use raft_core::figure3::Figure3;
+use raft_core::{Configuration, Event, Incarnation, LogIndex, NodeId, RoleName};
+
+use super::super::faults::next_life;
+use super::super::membership::{Ask, AskId, Membership};
+use super::{Inner, World};
+
+impl World {
+    /// The group begins with this, and each server in this life of its data directory.
+    pub(in super::super) fn begin(&self, first: Configuration, lives: BTreeMap<NodeId, Incarnation>) {
+        let inner = &mut *self.lock();
+        inner.figure3 = Figure3::new(first.clone());
+        inner.specification = Some(Specification::new(first.clone()));
+        inner.membership = Membership::new(first, lives);
+    }
+
+    /// The disk of a server that does not run is empty now.
+    pub(in super::super) fn wiped(&self, id: NodeId) {
+        let inner = &mut *self.lock();
+        inner.version += 1;
+        let life = next_life(inner.membership.life(id));
+        inner.membership.wiped(id, life);
+        inner.figure3.wiped(id, life);
+        if let Some(specification) = &mut inner.specification {
+            specification.wiped(id, life);
+        }
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            server.snapshot = LogIndex::ZERO;
+        }
+    }
+
+    pub(in super::super) fn membership<T>(&self, work: impl FnOnce(&Membership) -> T) -> T {
+        work(&self.lock().membership)
+    }
+
+    /// A server is asked for something.
+    pub(in super::super) fn ask(&self, id: NodeId, ask: Ask) -> AskId {
+        let inner = &mut *self.lock();
+        if let Some(server) = inner.nodes.get(&id) {
+            server.asked.notify_one();
+        }
+        inner.membership.ask(id, ask)
+    }
+
+    /// What a server is asked for next.
+    pub(in super::super) fn next_ask(&self, id: NodeId) -> Option<(AskId, Ask)> {
+        self.lock().membership.next_ask(id)
+    }
+
+    pub(in super::super) fn answered_ask(&self, id: AskId, answer: Result<(), String>) {
+        self.lock().membership.answered(id, answer);
+    }
+}
+
+impl Inner {
+    pub(super) fn observe_members(&mut self, id: NodeId, event: &Event) {
+        let leads = self.nodes.get(&id).is_some_and(|server| server.role == RoleName::Leader);
+        let moments = self.membership.observe(id, leads, event);
+        // Who is needed may be others now.
+        self.version += u64::from(matches!(event, Event::Configured { .. }) || !moments.is_empty());
+        for moment in moments {
+            self.moments.come(id, moment, 0);
+        }
+    }
+}
