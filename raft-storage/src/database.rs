@@ -31,13 +31,16 @@ pub(crate) enum Mode {
 pub struct RocksOptions {
     /// What RocksDB keeps in memory of what was written, and in its write-ahead log, before it makes a table
     /// of it; in bytes, from 64 KiB. Four times as much may be kept while tables are made. Opening after a
-    /// crash reads that much again.
+    /// crash reads that much again. Small ones stay in the processor's cache, and free the disk sooner.
     pub memtable_bytes: usize,
+    /// How much of the newest entries each group keeps in memory to be read, in bytes, from none. They are
+    /// shared with whoever gave them. A batch that is larger is read from disk.
+    pub tail_bytes: usize,
 }
 
 impl Default for RocksOptions {
     fn default() -> Self {
-        Self { memtable_bytes: 64 * MIB }
+        Self { memtable_bytes: 4 * MIB, tail_bytes: 8 * MIB }
     }
 }
 

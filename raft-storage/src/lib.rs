@@ -87,6 +87,8 @@ mod snapshots;
 #[cfg(feature = "rocksdb")]
 mod state;
 #[cfg(feature = "rocksdb")]
+mod tail;
+#[cfg(feature = "rocksdb")]
 mod threaded_writer;
 #[cfg(feature = "rocksdb")]
 mod upgrade;
