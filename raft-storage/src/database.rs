@@ -146,7 +146,14 @@ impl Database {
 
 fn open_checked(path: &Path, mode: Mode, chosen: RocksOptions) -> Result<DB, StorageError> {
     let options = options(mode, chosen)?;
-    let families = [LOG, SNAPSHOT, META].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
+    let families = [LOG, SNAPSHOT, META].map(|name| {
+        let mut options = options.clone();
+        if name == META {
+            // Nothing in there is ever given back, and all of it is small.
+            options.set_level_zero_file_num_compaction_trigger(4);
+        }
+        ColumnFamilyDescriptor::new(name, options)
+    });
     DB::open_cf_descriptors(&options, path, families).map_err(|error| {
         if error.kind() == ErrorKind::Corruption {
             StorageError::Damaged { path: path.to_owned(), message: error.into_string() }

@@ -153,7 +153,9 @@ unsafe extern "C" fn pwrite64(file: c_int, data: *const c_void, bytes: size_t, a
 
 unsafe fn read_with(file: c_int, call: impl FnOnce() -> ssize_t) -> ssize_t {
     let Some((watched, name)) = watched_file(file) else { return call() };
-    watched.carry_out((Call::Read, &name), -1, |_| {}, call, |_| None)
+    let read = watched.carry_out((Call::Read, &name), -1, |_| {}, call, |_| None);
+    watched.was_read(&name, u64::try_from(read).unwrap_or(0));
+    read
 }
 
 #[unsafe(no_mangle)]
@@ -185,7 +187,9 @@ unsafe extern "C" fn fread_unlocked(
     let call = || unsafe { real(into, size, count, file) };
     // SAFETY: the caller passes a file that is open.
     let Some((watched, name)) = watched_file(unsafe { libc::fileno(file) }) else { return call() };
-    watched.carry_out((Call::Read, &name), 0, |_| {}, call, |_| None)
+    let read = watched.carry_out((Call::Read, &name), 0, |_| {}, call, |_| None);
+    watched.was_read(&name, (read * size) as u64);
+    read
 }
 
 unsafe fn sync_with(file: c_int, call: impl FnOnce() -> c_int) -> c_int {
