@@ -12,7 +12,7 @@ use rocksdb::{
 use rocksdb::properties::BACKGROUND_ERRORS;
 
 use crate::error::StorageError;
-use crate::format::{FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT, corrupt_format, decode_format};
+use crate::format::{FORMAT, FORMAT_KEY, LOCK, LOG, META, SNAPSHOT, corrupt_format, decode_format};
 use crate::{clean_stop, directory, upgrade};
 
 const MIB: usize = 1024 * 1024;
@@ -56,7 +56,7 @@ pub(crate) struct Database {
 impl Database {
     /// Opens the directory, and makes it if there is none. With it comes how much of a torn end was cut off.
     pub(crate) fn open(path: &Path, mode: Mode, options: RocksOptions) -> Result<(Self, u64), StorageError> {
-        let lock = directory::take(path, mode)?;
+        let lock = directory::take(path, mode, LOCK)?;
         let torn_bytes = directory::mend(path, mode)?;
         let db = open_checked(path, mode, options)?;
         let mut write_options = WriteOptions::default();

@@ -3,6 +3,7 @@
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
+//! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
 //! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write` and a request to
@@ -67,6 +68,8 @@ mod error;
 pub mod format;
 #[cfg(feature = "rocksdb")]
 mod groups;
+#[cfg(feature = "rocksdb")]
+pub mod machine;
 #[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
