@@ -25,6 +25,7 @@ mod faults;
 mod groups;
 mod interposer;
 mod life;
+mod machine;
 mod opening;
 mod parallel;
 mod power_cut;

@@ -18,6 +18,8 @@ pub(crate) enum Call {
     Sync,
     Resize,
     Rename,
+    Link,
+    Make,
     Remove,
 }
 
@@ -50,6 +52,16 @@ pub(crate) enum Operation {
         from: String,
         to: String,
     },
+    /// The file gets a second name.
+    Link {
+        from: String,
+        to: String,
+    },
+    /// The directory is made.
+    Directory {
+        name: String,
+    },
+    /// A file, or a directory that is empty.
     Remove {
         name: String,
     },
