@@ -9,11 +9,9 @@ use rocksdb::{
     Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
-use rocksdb::properties::BACKGROUND_ERRORS;
-
 use crate::error::StorageError;
 use crate::format::{FORMAT, FORMAT_KEY, LOCK, LOG, META, SNAPSHOT, corrupt_format, decode_format};
-use crate::{clean_stop, directory, upgrade};
+use crate::{background, clean_stop, directory, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -94,19 +92,9 @@ impl Database {
     ///
     /// The disk refused this, or refused a table in the background since it was opened.
     pub(crate) fn write(&self, write: WriteBatch) -> Result<(), StorageError> {
+        background::wait_for_room(&self.db, self.family(META)?, &self.path)?;
         self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;
-        // A full disk RocksDB takes for well again as soon as it sees room, whatever we told it.
-        match self
-            .db
-            .property_int_value(BACKGROUND_ERRORS)
-            .map_err(refused("asking for background errors"))?
-        {
-            Some(1..) => {
-                let message = format!("{}: see the file LOG there", self.path.display());
-                Err(StorageError::Io { what: "writing a table in the background", message })
-            }
-            Some(0) | None => Ok(()),
-        }
+        background::check(&self.db, &self.path)
     }
 
     /// What lies under a key of [`META`].
@@ -200,7 +188,7 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
     match mode {
         Mode::Production => {
             options.set_write_buffer_size(chosen.memtable_bytes);
-            options.set_max_write_buffer_number(4);
+            background::never_stall(&mut options);
             // Files of the first level cannot be given back. Keys come in order, so that a file leaves it
             // without being written again. Measured with 1 MiB entries of which the last 16 to 24 were kept:
             // 800 MiB written took at most 152 MiB on disk, and 344 MiB with RocksDB's own trigger, 4.

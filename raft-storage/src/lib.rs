@@ -55,6 +55,8 @@
 //! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
 //! damage.
 
+#[cfg(feature = "rocksdb")]
+mod background;
 mod batch;
 #[cfg(feature = "rocksdb")]
 mod clean_stop;

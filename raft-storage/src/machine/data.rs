@@ -12,7 +12,7 @@ use super::MachineOptions;
 use crate::database::Mode;
 use crate::error::StorageError;
 use crate::record::{seal, unseal};
-use crate::{clean_stop, directory};
+use crate::{background, clean_stop, directory};
 
 /// The column family of what commands put there.
 const DATA: &str = "data";
@@ -80,8 +80,11 @@ impl Data {
     pub(super) fn write(&self, mut changes: WriteBatch, applied: LogIndex) -> Result<(), StorageError> {
         let mut value = Vec::new();
         seal(&applied, &mut value)?;
-        changes.put_cf(self.family(OWN)?, APPLIED, &value);
-        self.db.write_opt(changes, &self.unlogged).map_err(refused("applying a command"))
+        let own = self.family(OWN)?;
+        changes.put_cf(own, APPLIED, &value);
+        background::wait_for_room(&self.db, own, &self.path)?;
+        self.db.write_opt(changes, &self.unlogged).map_err(refused("applying a command"))?;
+        background::check(&self.db, &self.path)
     }
 
     pub(super) fn data(&self) -> Result<&ColumnFamily, StorageError> {
@@ -130,6 +133,7 @@ fn options(chosen: MachineOptions) -> Result<Options, StorageError> {
     options.set_log_level(rocksdb::LogLevel::Warn);
     options.set_keep_log_file_num(2);
     options.set_write_buffer_size(chosen.memtable_bytes);
+    background::never_stall(&mut options);
     Ok(options)
 }
 
