@@ -1,11 +1,10 @@
-//! The state machine on disk: what it keeps through a crash, what its snapshots hold, and what taking one costs.
+//! The state machine on disk: what it keeps through a crash, and what its snapshots hold.
 
 #![cfg(feature = "rocksdb")]
 
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use raft_core::LogIndex;
@@ -205,73 +204,4 @@ async fn a_machine_that_is_open_damaged_or_of_a_later_version_is_refused_with_a_
     assert!(matches!(refused(directory.path()), StorageError::Damaged { .. }));
     fs::write(&manifest, bytes).unwrap();
     assert_eq!(all(&mut open(directory.path())).await, "a=1;");
-}
-
-/// Values that are not the same.
-fn value(seed: u64) -> String {
-    let mut state = seed;
-    let mut word = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{state:016x}")
-    };
-    (0..64).map(|_| word()).collect()
-}
-
-struct Sized {
-    machine: RocksMachine<Map>,
-    _directory: TempDir,
-    index: u64,
-    keys: u64,
-}
-
-impl Sized {
-    /// So many keys with values of 1 KiB.
-    async fn new(keys: u64) -> Self {
-        let directory = TempDir::new().unwrap();
-        let mut sized = Self { machine: open(directory.path()), _directory: directory, index: 0, keys };
-        for key in 0..keys {
-            sized.put(key).await;
-        }
-        sized
-    }
-
-    async fn put(&mut self, key: u64) {
-        self.index += 1;
-        put(&mut self.machine, self.index, &format!("key {:08}", key % self.keys), &value(self.index)).await;
-    }
-
-    /// How long it takes to hold the state fast with 2 MiB in memory.
-    async fn hold(&mut self) -> Duration {
-        drop(self.machine.snapshot().await.unwrap());
-        for nth in 0..2_048 {
-            self.put(self.index * 7_919 + nth).await;
-        }
-        let began = Instant::now();
-        let reader = self.machine.snapshot().await.unwrap();
-        let took = began.elapsed();
-        drop(reader);
-        took
-    }
-}
-
-/// In turns with a machine that holds a tenth, and with as much in memory.
-#[tokio::test]
-async fn holding_the_state_fast_does_not_depend_on_how_much_there_is() {
-    let (mut small, mut large) = (Sized::new(16 * 1024).await, Sized::new(160 * 1024).await);
-    for attempt in 1.. {
-        let (mut by_small, mut by_large) = (Vec::new(), Vec::new());
-        for _ in 0..15 {
-            by_small.push(small.hold().await);
-            by_large.push(large.hold().await);
-        }
-        by_small.sort();
-        by_large.sort();
-        let (small, large) = (by_small[7], by_large[7]);
-        println!("held fast in {small:?} with 16 MiB, in {large:?} with 160 MiB");
-        // The machine has other work: it is asked again before anybody is blamed.
-        if large.as_secs_f64() <= 1.5 * small.as_secs_f64() {
-            return;
-        }
-        assert!(attempt < 5, "{small:?} with 16 MiB, {large:?} with 160 MiB");
-    }
 }
