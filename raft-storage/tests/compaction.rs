@@ -75,7 +75,7 @@ impl Log {
 
     /// A snapshot stands for all but the end of the log, which is kept.
     async fn compact(&mut self) {
-        let Some(base) = self.last.checked_sub(KEPT_BYTES / COMMAND_BYTES) else { return };
+        let Some(base @ 1..) = self.last.checked_sub(KEPT_BYTES / COMMAND_BYTES) else { return };
         let snapshot = SnapshotId { last_included: id(base), made_by: Incarnation(1) };
         let snapshot = Snapshot { id: snapshot, ..Snapshot::default() };
         let part = Part { snapshot, chunk: Chunk::new(0, "all".into(), true) };

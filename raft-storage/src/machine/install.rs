@@ -2,7 +2,7 @@
 //! and opens, one rename makes it the one that counts.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,9 +54,7 @@ async fn feed(snapshot: impl AsyncRead + Unpin, to: &mpsc::Sender<Frame>) -> io:
 }
 
 fn write(places: &Places, options: MachineOptions, frames: mpsc::Receiver<Frame>) -> io::Result<Opened> {
-    let number = places.number();
-    let directory = places.state(number);
-    fs::create_dir(&directory)?;
+    let (number, directory) = places.make_state()?;
     let installed = Incoming::new(&directory).write(frames).and_then(|applied| {
         let (data, found) = Data::open(&directory, options).map_err(io::Error::other)?;
         if found != applied {

@@ -150,8 +150,18 @@ impl<C: Commands> RocksMachine<C> {
     /// Somebody else has it open, a later version wrote it, it is damaged, or the disk refused. A damaged one may be
     /// replaced by an empty directory, where the log store has a snapshot or the whole log.
     pub fn open(path: impl AsRef<Path>, commands: C, options: MachineOptions) -> Result<Self, StorageError> {
-        let (places, number) = Places::open(path.as_ref())?;
-        let (data, applied) = Data::open(&places.state(number), options)?;
+        let path = path.as_ref();
+        let (places, number) = Places::open(path)?;
+        let (number, data, applied) = if let Some(number) = number {
+            let (data, applied) = Data::open(&places.state(number), options)?;
+            (number, data, applied)
+        } else {
+            let (number, directory) =
+                places.make_state().map_err(StorageError::io_at("making a directory", path))?;
+            let (data, applied) = Data::open(&directory, options)?;
+            places.name(number)?;
+            (number, data, applied)
+        };
         let opened = Some(Arc::new(Opened { data, number, applied }));
         Ok(Self { commands, options, places: Arc::new(places), opened, applied, is_poisoned: false })
     }

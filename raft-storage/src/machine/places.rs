@@ -38,15 +38,16 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Takes the lock, and clears away what a crash left. With it comes the number of the database that counts.
-    pub(super) fn open(path: &Path) -> Result<(Self, u64), StorageError> {
+    /// Takes the lock, and clears away what a crash left. With it comes the number of the database that counts; none
+    /// in a new directory.
+    pub(super) fn open(path: &Path) -> Result<(Self, Option<u64>), StorageError> {
         let lock = directory::take(path, Mode::Production, LOCK)?;
         let places = Self { path: path.to_owned(), next: AtomicU64::new(1), _lock: lock };
-        let number = match places.named()? {
-            Some(number) => number,
-            None => places.begin()?,
-        };
-        places.next.store(number + 1, Ordering::Relaxed);
+        let number = places.named()?;
+        if number.is_none() {
+            places.was_never_used()?;
+        }
+        places.next.store(number.map_or(1, |number| number + 1), Ordering::Relaxed);
         places.clear(number).map_err(StorageError::io_at("clearing away what a crash left", path))?;
         Ok((places, number))
     }
@@ -62,6 +63,14 @@ impl Places {
     /// A number that nothing has.
     pub(super) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An empty directory for a database that does not count yet.
+    pub(super) fn make_state(&self) -> io::Result<(u64, PathBuf)> {
+        let number = self.number();
+        let directory = self.state(number);
+        directory::make(&directory, Mode::Production)?;
+        Ok((number, directory))
     }
 
     /// From here on it is this database that counts, durably.
@@ -97,8 +106,9 @@ impl Places {
         }
     }
 
-    /// The first database. A crash may have left one that nothing was ever written to: it has no tables.
-    fn begin(&self) -> Result<u64, StorageError> {
+    /// A crash may have left a database before it counted, and so before anything was written to it: it has no
+    /// tables.
+    fn was_never_used(&self) -> Result<(), StorageError> {
         let reading = StorageError::io_at("reading the directory of a state machine", &self.path);
         for (_, state) in self.databases(STATE).map_err(&reading)? {
             for file in state.read_dir().map_err(&reading)? {
@@ -108,19 +118,18 @@ impl Places {
                     return Err(StorageError::Damaged { path: self.path.join(POINTER), message });
                 }
             }
-            remove(&state).map_err(&reading)?;
         }
-        let first = self.number();
-        directory::make(&self.state(first), Mode::Production)
-            .map_err(StorageError::io_at("making a directory", &self.path))?;
-        self.name(first)?;
-        Ok(first)
+        Ok(())
     }
 
-    /// Removes all databases but one, and all checkpoints.
-    fn clear(&self, but: u64) -> io::Result<()> {
+    /// Removes all databases but one, all checkpoints, and a name that was being written.
+    fn clear(&self, but: Option<u64>) -> io::Result<()> {
+        match fs::remove_file(self.path.join(POINTER_TO_BE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         for (number, state) in self.databases(STATE)? {
-            if number != Some(but) {
+            if number.is_none() || number != but {
                 remove(&state)?;
             }
         }

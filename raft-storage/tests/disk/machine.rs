@@ -185,7 +185,8 @@ fn a_power_cut_at_any_moment_leaves_one_state_or_the_other() {
     in_parallel(cuts.into_iter(), |(files, least)| check(&files, &states, least));
 }
 
-/// Everything but tables, which nothing names before they are whole and synced.
+/// What says which database counts, at each byte. What RocksDB writes itself is torn in `power_cut`, and here at night.
 fn is_worth_tearing(operation: &Operation) -> bool {
-    matches!(operation, Operation::Write { name, .. } if !name.ends_with(".sst"))
+    let Operation::Write { name, .. } = operation else { return false };
+    name == "raft-machine.tmp" || (recorded::nightly() && !name.ends_with(".sst"))
 }
