@@ -10,7 +10,9 @@
 //! | Check-quorum (thesis 6.2), sticky leaders (thesis 4.2.3) | `check_quorum.rs` |
 //! | Reads without a log entry (thesis 6.4) | [`Input::Read`], [`Effects::reads`], [`Confirm`], `read_index.rs`, `reads.rs` |
 //! | Leases on reads (thesis 6.4.1) | [`Config::read_lease_ppm`], `lease.rs` |
+//! | Clients' sessions (thesis 6.3, Figure 6.1) | [`sessions`] |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
+//! | Membership changes (§6; thesis 4) | [`Configuration`], [`Raft::change_membership`], `membership.rs`, `configurations.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
@@ -112,15 +114,14 @@
 //!     assert_eq!(server.applied[1].payload, Payload::Command("x = 1".into()));
 //! }
 //! ```
-//!
-//! # What is not here yet
-//!
-//! Membership changes (§6) and clients' sessions.
 
 mod append_entries;
 mod apply;
 mod check_quorum;
 mod config;
+mod configuration;
+mod configuration_bytes;
+mod configurations;
 pub mod conformance;
 mod disk;
 mod effects;
@@ -134,6 +135,7 @@ mod input;
 mod install_snapshot;
 mod lease;
 mod log;
+mod membership;
 mod message;
 #[cfg(doctest)]
 mod must_use;
@@ -152,6 +154,7 @@ mod reads;
 mod request_vote;
 mod rng;
 mod rules;
+pub mod sessions;
 mod snapshot;
 mod snapshotting;
 mod state;
@@ -160,15 +163,17 @@ mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
+pub use configuration::{Configuration, ConfigurationError, Configured, Member, Next};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entries::Entries;
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use footprint::Footprint;
-pub use input::{Input, ProposeError, TransferError};
+pub use input::{ChangeError, Input, ProposeError, TransferError};
 pub use message::{
     AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,
-    InstallSnapshotReply, Message, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
+    InstallSnapshotReply, Message, NotMember, PreVote, PreVoteReply, ReadIndexReply, RequestVote,
+    RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;

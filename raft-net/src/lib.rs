@@ -3,9 +3,9 @@
 //! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
 //! perhaps lost. It dials every peer, and once more when there is a snapshot to send, so that its pieces
 //! never delay heartbeats; and it listens, on one port, for peers and for clients; [`Client`] is a client's
-//! end. [`Frame`] is what goes over a connection, [`Net`] the network below ([`TcpNet`], or
-//! `TurmoilNet` with the feature `turmoil`), [`Links`] the seam for faults. All waiting goes through the
-//! node's [`Environment`](raft_core::node::Environment).
+//! end, and [`Servers`] the way of a client's session to whichever server leads. [`Frame`] is what goes over a
+//! connection, [`Net`] the network below ([`TcpNet`], or `TurmoilNet` with the feature `turmoil`), [`Links`] the seam
+//! for faults. All waiting goes through the node's [`Environment`](raft_core::node::Environment).
 //!
 //! # What the network may do to a message
 //!
@@ -56,6 +56,7 @@ mod numbers;
 mod outbox;
 mod outgoing;
 mod serve;
+mod servers;
 mod tcp;
 mod transport;
 #[cfg(feature = "turmoil")]
@@ -71,6 +72,7 @@ pub use frame::{
 pub use link::{Fate, Links, Whole};
 pub use net::Net;
 pub use serve::serve;
+pub use servers::Servers;
 pub use tcp::TcpNet;
 pub use transport::{Inlet, Peers, PeersConfig};
 #[cfg(feature = "turmoil")]

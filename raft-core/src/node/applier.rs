@@ -169,7 +169,7 @@ impl<M: StateMachine> Task<M> {
         let feed = feed(writer, snapshot, self.news.clone());
         let machine = &mut self.machine;
         let restore = async move {
-            read_sessions(&mut reader).await?;
+            read_reserved(&mut reader).await?;
             machine.restore(Box::pin(reader)).await
         };
         tokio::pin!(restore);
@@ -184,15 +184,14 @@ impl<M: StateMachine> Task<M> {
     }
 }
 
-// A snapshot's bytes: the length of the session table (8 bytes, little-endian), the session table, what the
-// state machine wrote. The table is there for clients' sessions (thesis 6.3); it is empty as yet.
+// A snapshot's bytes: 8 bytes that are 0, then what the state machine wrote, which is where clients' sessions are too. Other
+// versions may say in the 8 bytes how many of their own come before the state machine's.
 
-async fn read_sessions(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+async fn read_reserved(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     match reader.read_u64_le().await? {
         0 => Ok(()),
         bytes => {
-            let what =
-                format!("the snapshot has {bytes} bytes of sessions, which this version does not know");
+            let what = format!("the snapshot has {bytes} bytes of a kind that this version does not know");
             Err(io::Error::new(io::ErrorKind::InvalidData, what))
         }
     }
@@ -205,8 +204,8 @@ async fn pump(
     chunk_bytes: usize,
     pieces: mpsc::Sender<Piece>,
 ) -> io::Result<()> {
-    let no_sessions: &[u8] = &[0; 8];
-    let mut reader = no_sessions.chain(reader?);
+    let reserved: &[u8] = &[0; 8];
+    let mut reader = reserved.chain(reader?);
     loop {
         let mut data = BytesMut::with_capacity(chunk_bytes);
         let mut rest = (&mut reader).take(chunk_bytes as u64);

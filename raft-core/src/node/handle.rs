@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::membership::{Change, Membership, NotChanged};
 use super::queries::Query;
 use crate::event::RoleName;
 use crate::input::TransferError;
@@ -15,7 +16,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 #[derive(Clone, Debug)]
 #[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
-    requests: mpsc::Sender<Request>,
+    pub(super) requests: mpsc::Sender<Request>,
 }
 
 /// What became of a command. There are three answers and no fourth.
@@ -138,6 +139,8 @@ pub(super) enum Request {
     Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
     Read(Query),
     Status { reply: oneshot::Sender<Status> },
+    Membership { reply: oneshot::Sender<Membership> },
+    Change { change: Change, reply: oneshot::Sender<Result<EntryId, NotChanged>> },
     Snapshot,
     Transfer { to: NodeId, reply: oneshot::Sender<Result<(), NotTransferred>> },
     Shutdown { done: oneshot::Sender<()> },

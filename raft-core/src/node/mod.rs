@@ -13,6 +13,7 @@
 mod applier;
 mod environment;
 mod handle;
+mod membership;
 mod ports;
 mod queries;
 
@@ -35,6 +36,7 @@ use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
+pub use membership::{Membership, NotChanged};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 use queries::Queries;
 
@@ -260,6 +262,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 }
             }
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
+            Request::Membership { reply } => drop(reply.send(Membership::of(&self.raft))),
+            Request::Change { change, reply } => drop(reply.send(change.ask(&mut self.raft))),
             Request::Shutdown { done } => return Some(done),
         }
         None

@@ -2,16 +2,17 @@
 //! fails; or this design has no place for it, and the row says why. Those of reads (R) are in `tests/script`.
 
 use crate::Evidence::{self, Plan, Script, Sentence, Test};
+use crate::sessions::SESSIONS;
 
-struct Bug {
-    row: &'static str,
-    seen_at: &'static str,
-    told: &'static str,
+pub(crate) struct Bug {
+    pub(crate) row: &'static str,
+    pub(crate) seen_at: &'static str,
+    pub(crate) told: &'static str,
     /// As [`raft_core::PlantedBug`] names them.
-    planted: &'static [&'static str],
-    found_by: &'static [Evidence],
+    pub(crate) planted: &'static [&'static str],
+    pub(crate) found_by: &'static [Evidence],
     /// Why there is no place for it, or for what is left of it.
-    excluded: &'static str,
+    pub(crate) excluded: &'static str,
 }
 
 const SEEDS: &str = "raft-core/tests/seeds.rs";
@@ -323,7 +324,7 @@ const REPLICATION: &[Bug] = &[
 
 #[test]
 fn each_bug_is_found_or_has_no_place() {
-    for bug in ELECTIONS.iter().chain(REPLICATION) {
+    for bug in ELECTIONS.iter().chain(REPLICATION).chain(SESSIONS) {
         let Bug { row, seen_at, told, planted, found_by, excluded } = bug;
         assert!(!seen_at.is_empty() && told.starts_with("https://"), "{row}");
         assert!(!found_by.is_empty() && (!planted.is_empty() || !excluded.is_empty()), "{row}");
@@ -334,6 +335,7 @@ fn each_bug_is_found_or_has_no_place() {
     let numbers = |rows: &[Bug]| rows.iter().map(|bug| bug.row[1..].parse().unwrap()).collect::<Vec<u32>>();
     assert_eq!(numbers(ELECTIONS), (1..=14).collect::<Vec<_>>());
     assert_eq!(numbers(REPLICATION), (1..=12).collect::<Vec<_>>());
+    assert_eq!(numbers(SESSIONS), (1..=6).collect::<Vec<_>>());
 }
 
 /// Whether a list of tests plants this bug and looks for it with this script or sentence.
@@ -351,7 +353,7 @@ fn looks_for(list: &str, bug: &str, with: &str) -> bool {
 fn each_planted_bug_is_planted_where_its_row_says() {
     let scripts = crate::read("raft-core/tests/script/main.rs");
     let sentences = crate::read("raft-core/tests/paper/bugs.rs");
-    for bug in ELECTIONS.iter().chain(REPLICATION) {
+    for bug in ELECTIONS.iter().chain(REPLICATION).chain(SESSIONS) {
         for planted in bug.planted {
             let known = raft_core::PlantedBug::ALL.iter().any(|(_, known)| format!("{known:?}") == *planted);
             assert!(known, "{}: {planted}", bug.row);

@@ -3,6 +3,7 @@
 
 mod bugs;
 mod scenarios;
+mod sessions;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,16 @@
 //! Sentences of the paper and of the thesis, each a test with its name: §5.1 to §5.5 and §7 of the one, and 3.10, 4.2.3,
-//! 6.2, 6.4 and 9.6 of the other.
+//! 6.2, 6.3, 6.4 and 9.6 of the other.
 
 mod bench;
-#[cfg(feature = "planted-bugs")]
+#[cfg(all(feature = "planted-bugs", feature = "tokio"))]
 mod bugs;
 mod consistency;
 mod leases;
+mod membership;
 mod paper;
 mod reads;
 mod replication;
+#[cfg(feature = "tokio")]
+mod sessions;
 mod snapshots;
 mod thesis;
