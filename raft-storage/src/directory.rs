@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::clean_stop;
 use crate::database::Mode;
 use crate::error::StorageError;
-use crate::format::LOCK;
 use crate::wal::{self, End};
 
-/// Makes the directory where there is none, and locks it. The lock is held as long as the file is open.
-pub(crate) fn take(path: &Path, mode: Mode) -> Result<File, StorageError> {
+/// Makes the directory where there is none, and locks it by the file `lock` in it. The lock is held as long as the
+/// file is open.
+pub(crate) fn take(path: &Path, mode: Mode, lock: &str) -> Result<File, StorageError> {
     make(path, mode).map_err(StorageError::io_at("making the directory", path))?;
-    lock(path)
+    self::lock(path, lock)
 }
 
 /// Checks what RocksDB would not, or would pass over in silence, and mends what only a power cut can have
@@ -115,7 +115,7 @@ fn damaged(path: PathBuf, at: usize) -> StorageError {
 
 /// Makes the directory where there is none, and its name durable: RocksDB syncs what is in it, but not
 /// the directory that it is in.
-fn make(path: &Path, mode: Mode) -> io::Result<()> {
+pub(crate) fn make(path: &Path, mode: Mode) -> io::Result<()> {
     let parent = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
@@ -131,8 +131,8 @@ fn make(path: &Path, mode: Mode) -> io::Result<()> {
     if mode == Mode::Production { File::open(parent)?.sync_all() } else { Ok(()) }
 }
 
-fn lock(path: &Path) -> Result<File, StorageError> {
-    let file = path.join(LOCK);
+fn lock(path: &Path, name: &str) -> Result<File, StorageError> {
+    let file = path.join(name);
     let lock = File::options()
         .create(true)
         .write(true)

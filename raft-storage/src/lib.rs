@@ -3,6 +3,7 @@
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
+//! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
 //! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write` and a request to
@@ -54,6 +55,8 @@
 //! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
 //! damage.
 
+#[cfg(feature = "rocksdb")]
+mod background;
 mod batch;
 #[cfg(feature = "rocksdb")]
 mod clean_stop;
@@ -67,6 +70,8 @@ mod error;
 pub mod format;
 #[cfg(feature = "rocksdb")]
 mod groups;
+#[cfg(feature = "rocksdb")]
+pub mod machine;
 #[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
@@ -86,6 +91,8 @@ mod simulated_writer;
 mod snapshots;
 #[cfg(feature = "rocksdb")]
 mod state;
+#[cfg(feature = "rocksdb")]
+mod tail;
 #[cfg(feature = "rocksdb")]
 mod threaded_writer;
 #[cfg(feature = "rocksdb")]

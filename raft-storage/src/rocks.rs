@@ -12,7 +12,7 @@ use crate::groups::RocksGroups;
 use crate::opened::Opened;
 use crate::simulated_sync::SyncDelay;
 use crate::simulated_writer::{SimulatedWriter, SyncedWal};
-use crate::threaded_writer::{Job, Seat};
+use crate::threaded_writer::Seat;
 
 /// A [`LogStore`] in a directory, of its own or shared with [other groups](RocksGroups).
 ///
@@ -23,6 +23,9 @@ use crate::threaded_writer::{Job, Seat};
 /// What compactions and newer snapshots free is given back to the file system by whole files, when the batch
 /// that frees it is durable. A file goes when all that is in it is free, so that some of it stays for a
 /// while; opened for a simulation, the store gives nothing back.
+///
+/// The newest entries are read from memory ([`RocksOptions::tail_bytes`](crate::RocksOptions::tail_bytes)), as they
+/// were given and without being checked; in a simulation everything is read from disk.
 ///
 /// Dropping it writes what was given, and then closes the directory, if no other store has it open.
 pub struct RocksStore {
@@ -97,14 +100,14 @@ impl LogStore for RocksStore {
 
     fn write(&mut self, batch: Batch) {
         match &mut self.executor {
-            Executor::Threaded(writer) => writer.give(Job::Write(batch)),
+            Executor::Threaded(writer) => writer.write(batch),
             Executor::Simulated(writer) => writer.write(&batch),
         }
     }
 
     fn load(&mut self, load: Load) {
         match &mut self.executor {
-            Executor::Threaded(writer) => writer.give(Job::Load(load)),
+            Executor::Threaded(writer) => writer.load(load),
             Executor::Simulated(writer) => writer.load(load),
         }
     }

@@ -2,26 +2,27 @@
 //! as one and syncs once, then reads what was asked for among them. RocksDB's own way to let many threads share
 //! a sync is several times slower than one that has it to itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use raft_core::node::Done;
-use raft_core::{Batch, GroupId, Incarnation, Load, Restored};
+use raft_core::{Batch, GroupId, Incarnation, Load, Loaded, Restored};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
 use crate::reading::Reading;
 use crate::rocks_log::{RocksLog, Staged};
+use crate::tail::Tail;
 
 /// What waits is written once it has this many bytes, so that a backlog does not delay its first batch for
 /// ever.
 const STAGED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What a store is asked to do, in order.
-pub(crate) enum Job {
+/// What the thread is asked to do for a store, in order.
+enum Job {
     Write(Batch),
     Load(Load),
 }
@@ -47,6 +48,7 @@ pub(crate) struct Writer {
     poison: Arc<OnceLock<StorageError>>,
     torn_bytes: u64,
     path: Arc<Path>,
+    tail_bytes: usize,
 }
 
 impl Writer {
@@ -59,8 +61,8 @@ impl Writer {
             .name("raft-log-writer".into())
             .spawn(move || directory.serve(&waiting))
             .map_err(StorageError::io("starting the log writer"))?;
-        let path = path.into();
-        Ok(Self { requests: Some(requests), thread: Some(thread), poison, torn_bytes, path })
+        let (path, tail_bytes) = (path.into(), options.tail_bytes);
+        Ok(Self { requests: Some(requests), thread: Some(thread), poison, torn_bytes, path, tail_bytes })
     }
 
     pub(crate) const fn torn_bytes(&self) -> u64 {
@@ -100,7 +102,18 @@ pub(crate) struct Seat {
     writer: Arc<Writer>,
     group: GroupId,
     reports: UnboundedReceiver<Report>,
+    tail: Tail,
+    /// Answers to requests to read, in the order of these.
+    answers: VecDeque<Answer>,
     poison: Option<StorageError>,
+}
+
+/// Where the answer to a request to read comes from.
+enum Answer {
+    /// It was in memory.
+    Here(Loaded),
+    /// The thread reads it.
+    Thread,
 }
 
 impl Seat {
@@ -114,10 +127,25 @@ impl Seat {
         let (joined, answer) = mpsc::channel();
         writer.ask(Request::Join { group, new_incarnation, reports: sender, joined });
         let (restored, incarnation) = answer.recv().unwrap_or_else(|_| Err(writer.ended()))?;
-        Ok((Self { writer, group, reports, poison: None }, restored, incarnation))
+        let (tail, answers) = (Tail::new(writer.tail_bytes), VecDeque::new());
+        Ok((Self { writer, group, reports, tail, answers, poison: None }, restored, incarnation))
     }
 
-    pub(crate) fn give(&self, job: Job) {
+    pub(crate) fn write(&mut self, batch: Batch) {
+        self.tail.follow(&batch);
+        self.give(Job::Write(batch));
+    }
+
+    pub(crate) fn load(&mut self, load: Load) {
+        if let Some(loaded) = self.tail.read(load) {
+            self.answers.push_back(Answer::Here(loaded));
+        } else {
+            self.answers.push_back(Answer::Thread);
+            self.give(Job::Load(load));
+        }
+    }
+
+    fn give(&self, job: Job) {
         self.writer.ask(Request::Do { group: self.group, job });
     }
 
@@ -125,8 +153,18 @@ impl Seat {
         if let Some(error) = &self.poison {
             return Err(error.clone());
         }
+        if let Some(Answer::Here(_)) = self.answers.front()
+            && let Some(Answer::Here(loaded)) = self.answers.pop_front()
+        {
+            return Ok(Done::Loaded(loaded));
+        }
         let report = self.reports.recv().await.unwrap_or_else(|| Err(self.writer.ended()));
-        report.inspect_err(|error| self.poison = Some(error.clone()))
+        match &report {
+            Ok(Done::Loaded(_)) => drop(self.answers.pop_front()),
+            Ok(Done::Persisted(_)) => {}
+            Err(error) => self.poison = Some(error.clone()),
+        }
+        report
     }
 }
 

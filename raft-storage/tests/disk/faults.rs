@@ -7,11 +7,13 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use std::{env, fs};
 
 use raft_core::node::{Done, LogStore};
 use raft_core::{Batch, GroupId, Incarnation, Stored};
 use raft_storage::{Opened, RocksGroups, RocksStore, StorageError};
+use tokio::time::timeout;
 
 use crate::life::{self, Found, OPTIONS, block_on, entries, scratch};
 use crate::recorded;
@@ -125,6 +127,41 @@ fn what_is_refused_in_the_background_is_refused_to_the_next_write() {
         };
         assert!([acknowledged, acknowledged + 1].map(wanted).contains(&found), "{call:?} {file}");
     }
+}
+
+/// The disk is slow, so that memory is full of what waits for it; and then it is full as well (S18). Inside RocksDB a
+/// write would wait for room for ever: the disk is not mended before somebody says that it is broken.
+#[test]
+fn a_disk_that_is_full_while_writes_wait_for_it_is_told_of() {
+    let directory = scratch();
+    drop(open(directory.path()).unwrap());
+    let watch = Watch::begin(directory.path());
+    let Opened { mut store, .. } = open(directory.path()).unwrap();
+    watch.hang(".sst");
+    let big = "0123456789abcdef".repeat(1024);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let mut acknowledged = 0;
+        loop {
+            let index = acknowledged + 1;
+            store.write(Batch { entries: entries(1, index..index + 1, &big), ..Batch::default() });
+            match timeout(Duration::from_secs(2), store.done()).await {
+                Ok(done) => assert_eq!(done, Ok(Done::Persisted(1))),
+                Err(_) => break,
+            }
+            acknowledged += 1;
+            assert!(acknowledged < 10_000, "writes never wait");
+        }
+        watch.fail(Fault::always(Call::Sync, ".sst", libc::ENOSPC));
+        watch.release();
+        let told = timeout(Duration::from_secs(30), store.done()).await;
+        assert_is_io(&told.expect("it is told").expect_err("nothing can be acknowledged"));
+        println!("{acknowledged} writes were acknowledged before they had to wait");
+    });
+    watch.mend();
+    drop(store);
+    drop(watch);
+    assert!(open(directory.path()).is_ok());
 }
 
 /// An error is no damage, and no reason to cut anything off (S9). When the disk is well again everything is

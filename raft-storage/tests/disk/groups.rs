@@ -118,6 +118,8 @@ fn nothing_is_acknowledged_before_it_is_synced() {
             | Operation::Resize { .. }
             | Operation::Sync { .. }
             | Operation::Rename { .. }
+            | Operation::Link { .. }
+            | Operation::Directory { .. }
             | Operation::Remove { .. } => {}
         }
     }

@@ -153,7 +153,9 @@ unsafe extern "C" fn pwrite64(file: c_int, data: *const c_void, bytes: size_t, a
 
 unsafe fn read_with(file: c_int, call: impl FnOnce() -> ssize_t) -> ssize_t {
     let Some((watched, name)) = watched_file(file) else { return call() };
-    watched.carry_out((Call::Read, &name), -1, |_| {}, call, |_| None)
+    let read = watched.carry_out((Call::Read, &name), -1, |_| {}, call, |_| None);
+    watched.was_read(&name, u64::try_from(read).unwrap_or(0));
+    read
 }
 
 #[unsafe(no_mangle)]
@@ -185,7 +187,9 @@ unsafe extern "C" fn fread_unlocked(
     let call = || unsafe { real(into, size, count, file) };
     // SAFETY: the caller passes a file that is open.
     let Some((watched, name)) = watched_file(unsafe { libc::fileno(file) }) else { return call() };
-    watched.carry_out((Call::Read, &name), 0, |_| {}, call, |_| None)
+    let read = watched.carry_out((Call::Read, &name), 0, |_| {}, call, |_| None);
+    watched.was_read(&name, (read * size) as u64);
+    read
 }
 
 unsafe fn sync_with(file: c_int, call: impl FnOnce() -> c_int) -> c_int {
@@ -242,10 +246,39 @@ unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
-    let real = real!(unlink: fn(*const c_char) -> c_int);
-    let call = || unsafe { real(path) };
+unsafe extern "C" fn link(from: *const c_char, to: *const c_char) -> c_int {
+    let real = real!(link: fn(*const c_char, *const c_char) -> c_int);
+    let call = || unsafe { real(from, to) };
+    let (Some((watched, from)), Some((_, to))) = (watched_name(from), watched_name(to)) else {
+        return call();
+    };
+    let name = to.clone();
+    watched.carry_out((Call::Link, &name), -1, |_| {}, call, |_| Some(Operation::Link { from, to }))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
+    let real = real!(mkdir: fn(*const c_char, mode_t) -> c_int);
+    let call = || unsafe { real(path, mode) };
+    let Some((watched, name)) = watched_name(path) else { return call() };
+    let told = name.clone();
+    watched.carry_out((Call::Make, &name), -1, |_| {}, call, |_| Some(Operation::Directory { name: told }))
+}
+
+unsafe fn remove_with(path: *const c_char, call: impl FnOnce() -> c_int) -> c_int {
     let Some((watched, name)) = watched_name(path) else { return call() };
     let told = name.clone();
     watched.carry_out((Call::Remove, &name), -1, |_| {}, call, |_| Some(Operation::Remove { name: told }))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+    let real = real!(unlink: fn(*const c_char) -> c_int);
+    unsafe { remove_with(path, || real(path)) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
+    let real = real!(rmdir: fn(*const c_char) -> c_int);
+    unsafe { remove_with(path, || real(path)) }
 }

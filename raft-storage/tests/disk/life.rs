@@ -11,8 +11,8 @@ use raft_core::{
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
 
-/// RocksDB's smallest, so that the life outgrows it.
-pub(crate) const OPTIONS: RocksOptions = RocksOptions { memtable_bytes: 64 * 1024 };
+/// RocksDB's smallest, so that the life outgrows it; and everything is read from disk.
+pub(crate) const OPTIONS: RocksOptions = RocksOptions { memtable_bytes: 64 * 1024, tail_bytes: 0 };
 
 pub(crate) const GROUPS: [GroupId; 2] = [GroupId(1), GroupId(7)];
 

@@ -5,6 +5,7 @@
 //!
 //! | name | what happened | asked in |
 //! | --- | --- | --- |
+//! | S1, S3 | what was applied is on disk, and how far is not, or the other way round: a command is applied twice or never | `machine` |
 //! | S1, S4 to S6 | a crash between two writes that belong together: log and snapshot, term and vote, compaction | `power_cut` |
 //! | S2, S15 | what is acknowledged is not synced | `groups`, `power_cut` |
 //! | S7 | entries were cut off and replaced, and an older promise stands for the new ones | `power_cut` |
@@ -16,6 +17,7 @@
 //! | S13, S14 | a last record that a power cut tore is a reason not to start | `power_cut` |
 //! | S16 | damage is taken for the end of the log | `damage` |
 //! | S17 | a sync that failed once succeeds when it is asked for again, and the pages are gone | `faults` |
+//! | S19 | what is written with each commit grows with what was ever freed, until the disk does nothing else | `opening`, and `tests/compaction.rs` |
 //!
 //! Some of it is for the night, because it takes minutes:
 //! `RAFT_NIGHTLY=1 cargo test --profile ci -p raft-storage --all-features --test disk`
@@ -25,6 +27,8 @@ mod faults;
 mod groups;
 mod interposer;
 mod life;
+mod machine;
+mod opening;
 mod parallel;
 mod power_cut;
 mod recorded;

@@ -107,6 +107,8 @@ fn a_power_cut_at_any_moment_of_an_upgrade_loses_nothing() {
         | Operation::Resize { .. }
         | Operation::Sync { .. }
         | Operation::Rename { .. }
+        | Operation::Link { .. }
+        | Operation::Directory { .. }
         | Operation::Remove { .. }
         | Operation::Note(_) => false,
     });

@@ -1,6 +1,7 @@
 //! A directory that is watched: what is done to it is written down, and calls fail or hang as the test says. The
 //! calls come from the [interposer](crate::interposer).
 
+use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,8 @@ pub(crate) enum Call {
     Sync,
     Resize,
     Rename,
+    Link,
+    Make,
     Remove,
 }
 
@@ -49,6 +52,16 @@ pub(crate) enum Operation {
         from: String,
         to: String,
     },
+    /// The file gets a second name.
+    Link {
+        from: String,
+        to: String,
+    },
+    /// The directory is made.
+    Directory {
+        name: String,
+    },
+    /// A file, or a directory that is empty.
     Remove {
         name: String,
     },
@@ -90,6 +103,8 @@ pub(crate) struct Watched {
 #[derive(Default)]
 struct Inner {
     operations: Vec<Operation>,
+    /// How many bytes were read of each file.
+    read: BTreeMap<String, u64>,
     faults: Vec<Fault>,
     /// Syncs of files whose name ends so wait.
     hang: Option<&'static str>,
@@ -120,6 +135,12 @@ impl Watch {
 
     pub(crate) fn count(&self, is_one: impl Fn(&Operation) -> bool) -> usize {
         lock(&self.0.inner).operations.iter().filter(|operation| is_one(operation)).count()
+    }
+
+    /// How many bytes were read of files whose name ends with `file`.
+    pub(crate) fn bytes_read(&self, file: &str) -> u64 {
+        let inner = lock(&self.0.inner);
+        inner.read.iter().filter(|(name, _)| name.ends_with(file)).map(|(_, bytes)| bytes).sum()
     }
 
     pub(crate) fn note(&self, note: usize) {
@@ -165,6 +186,10 @@ impl Drop for Watch {
 impl Watched {
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(crate) fn was_read(&self, name: &str, bytes: u64) {
+        *lock(&self.inner).read.entry(name.to_owned()).or_default() += bytes;
     }
 
     /// Carries out a call under the eyes of this watch. `real` gets how many bytes it may write, and returns a

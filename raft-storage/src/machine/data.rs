@@ -1,0 +1,143 @@
+//! The database of a state machine: what commands have put there, and how far they were applied, in one batch.
+
+use std::path::{Path, PathBuf};
+
+use raft_core::LogIndex;
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
+    Options, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+};
+
+use super::MachineOptions;
+use crate::database::Mode;
+use crate::error::StorageError;
+use crate::record::{seal, unseal};
+use crate::{background, clean_stop, directory};
+
+/// The column family of what commands put there.
+const DATA: &str = "data";
+/// The column family of what the machine keeps beside it.
+const OWN: &str = "own";
+/// The key, in [`OWN`], of the index of the last entry that was applied.
+const APPLIED: &[u8] = b"applied";
+
+/// A database that is open.
+pub(super) struct Data {
+    db: DB,
+    path: PathBuf,
+    unlogged: WriteOptions,
+}
+
+impl Data {
+    /// Opens the one in the directory `path`, and makes it where there is none. With it comes the last entry that
+    /// was applied to it.
+    pub(super) fn open(path: &Path, options: MachineOptions) -> Result<(Self, LogIndex), StorageError> {
+        directory::mend(path, Mode::Production)?;
+        let options = self::options(options)?;
+        let families = [DATA, OWN].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
+        let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
+            if error.kind() == ErrorKind::Corruption {
+                StorageError::Damaged { path: path.to_owned(), message: error.into_string() }
+            } else {
+                refused("opening a state machine")(error)
+            }
+        })?;
+        let mut unlogged = WriteOptions::default();
+        unlogged.disable_wal(true);
+        let data = Self { db, path: path.to_owned(), unlogged };
+        let applied = data.applied()?;
+        Ok((data, applied))
+    }
+
+    /// Closes it in order: whatever is missing when it is opened next is damage. Not for one that refused
+    /// something.
+    pub(super) fn close(self) {
+        let Self { db, path, unlogged: _ } = self;
+        // What is in memory is written to tables.
+        drop(db);
+        // Without the marker it counts as killed.
+        let _unmarked = clean_stop::mark(&path);
+    }
+
+    /// The last entry that was applied; zero where there is nothing yet.
+    fn applied(&self) -> Result<LogIndex, StorageError> {
+        let corrupt = || StorageError::Corrupt { what: "how far was applied", key: "own/applied".into() };
+        let stored =
+            self.db.get_cf(self.family(OWN)?, APPLIED).map_err(refused("reading how far was applied"))?;
+        let Some(stored) = stored else {
+            let mut all = self.iterator()?;
+            all.seek_to_first();
+            all.status().map_err(refused("reading a state machine"))?;
+            return if all.valid() { Err(corrupt()) } else { Ok(LogIndex::ZERO) };
+        };
+        match unseal::<LogIndex>(&stored) {
+            Some((applied, [])) => Ok(applied),
+            Some(_) | None => Err(corrupt()),
+        }
+    }
+
+    /// Writes what a command has changed, and that it was applied: all of it or nothing is there after a crash.
+    pub(super) fn write(&self, mut changes: WriteBatch, applied: LogIndex) -> Result<(), StorageError> {
+        let mut value = Vec::new();
+        seal(&applied, &mut value)?;
+        let own = self.family(OWN)?;
+        changes.put_cf(own, APPLIED, &value);
+        background::wait_for_room(&self.db, own, &self.path)?;
+        self.db.write_opt(changes, &self.unlogged).map_err(refused("applying a command"))?;
+        background::check(&self.db, &self.path)
+    }
+
+    pub(super) fn data(&self) -> Result<&ColumnFamily, StorageError> {
+        self.family(DATA)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.db.get_cf(self.data()?, key).map_err(refused("reading a state machine"))
+    }
+
+    pub(super) fn iterator(&self) -> Result<DBRawIterator<'_>, StorageError> {
+        Ok(self.db.raw_iterator_cf(self.data()?))
+    }
+
+    /// All of it as it is now, in a directory of its own: what is in memory is written to tables, and tables are
+    /// given a second name.
+    pub(super) fn checkpoint(&self, path: &Path) -> Result<(), StorageError> {
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(path))
+            .map_err(refused("holding a state machine fast"))
+    }
+
+    fn family(&self, name: &'static str) -> Result<&ColumnFamily, StorageError> {
+        self.db
+            .cf_handle(name)
+            .ok_or_else(|| StorageError::Corrupt { what: "a column family", key: name.into() })
+    }
+}
+
+fn options(chosen: MachineOptions) -> Result<Options, StorageError> {
+    // No resuming after an error in the background: what was lost then stays lost.
+    let mut options = Options::default()
+        .get_options_from_string("max_bgerror_resume_count=0")
+        .map_err(refused("setting options"))?;
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
+    // Both column families always tell of the same commands: there is no write-ahead log to make it so.
+    options.set_atomic_flush(true);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_max_background_jobs(2);
+    options.set_max_file_opening_threads(1);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options.set_log_level(rocksdb::LogLevel::Warn);
+    options.set_keep_log_file_num(2);
+    options.set_write_buffer_size(chosen.memtable_bytes);
+    background::never_stall(&mut options);
+    Ok(options)
+}
+
+/// What an error of RocksDB says.
+pub(super) fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
+    move |error| StorageError::Io { what, message: error.into_string() }
+}
