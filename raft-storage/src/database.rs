@@ -206,7 +206,7 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
 }
 
 /// What an error of RocksDB says of something that it was to do.
-fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
+pub(crate) fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
     move |error| StorageError::Io { what, message: error.into_string() }
 }
 

@@ -3,6 +3,7 @@
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
+//! - `Inspection` says what is in a directory, and changes nothing of it (feature `rocksdb`).
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
 //! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write` and a request to
@@ -68,6 +69,8 @@ pub mod format;
 #[cfg(feature = "rocksdb")]
 mod groups;
 #[cfg(feature = "rocksdb")]
+pub mod inspection;
+#[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
 mod opened;
@@ -98,6 +101,8 @@ pub use database::RocksOptions;
 pub use error::StorageError;
 #[cfg(feature = "rocksdb")]
 pub use groups::RocksGroups;
+#[cfg(feature = "rocksdb")]
+pub use inspection::Inspection;
 pub use memory::{Loss, MemoryDisk, MemoryStore};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]

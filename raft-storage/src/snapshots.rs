@@ -40,6 +40,13 @@ pub(crate) struct Snapshots {
     next: Number,
 }
 
+impl Numbered {
+    /// The length of what there is, in bytes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl Snapshots {
     /// The whole one.
     pub(crate) const fn whole(&self) -> Option<&Numbered> {
@@ -51,6 +58,16 @@ impl Snapshots {
         let partial =
             |partial: &Numbered| Partial { snapshot: partial.snapshot.clone(), bytes: partial.bytes };
         self.partial.as_ref().map(partial)
+    }
+
+    /// The same, and where its pieces are.
+    pub(crate) const fn begun(&self) -> Option<&Numbered> {
+        self.partial.as_ref()
+    }
+
+    /// The number that the next one is given.
+    pub(crate) const fn next(&self) -> Number {
+        self.next
     }
 
     /// No number before this one is read again.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, unreadable};
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, META, encode_format, group_of_state, state_key};
+use crate::format::{FORMAT, FORMAT_KEY, META, encode_format, group_of_state, state_key};
 use crate::mapping::Mapping;
 use crate::record::unseal_layout;
 use crate::rocks_log::corrupt_state;
@@ -37,6 +37,15 @@ impl StateZero {
     }
 }
 
+/// The state that lies in a directory of format `found`, as it is here.
+pub(crate) fn decode_state(found: u32, bytes: &[u8]) -> Option<State> {
+    match found {
+        0 => StateZero::decode(bytes).map(StateZero::upgrade).filter(State::is_sound),
+        FORMAT => State::decode(bytes),
+        _ => None,
+    }
+}
+
 /// Upgrades a directory of format `found`, which is earlier than this one.
 pub(crate) fn from(database: &Database, found: u32) -> Result<(), StorageError> {
     debug_assert_eq!(found, 0, "each format has its step");
@@ -53,8 +62,7 @@ fn from_zero(database: &Database, write: &mut WriteBatch) -> Result<(), StorageE
     let mut buffer = Vec::new();
     while let Some((key, value)) = stored.item() {
         if let Some(group) = group_of_state(key) {
-            let state = StateZero::decode(value).map(StateZero::upgrade).filter(State::is_sound);
-            state.ok_or_else(|| corrupt_state(group))?.encode(&mut buffer)?;
+            decode_state(0, value).ok_or_else(|| corrupt_state(group))?.encode(&mut buffer)?;
             write.put_cf(database.family(META)?, state_key(group), &buffer);
         }
         stored.next();

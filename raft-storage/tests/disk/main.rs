@@ -23,6 +23,7 @@
 mod damage;
 mod faults;
 mod groups;
+mod inspect;
 mod interposer;
 mod life;
 mod parallel;

@@ -18,7 +18,7 @@ type Mapping = (Vec<(u64, u64, u64)>, u64, u64);
 type Numbered = Option<(u64, Snapshot, u64, u64)>;
 type Snapshots = (Numbered, Numbered, u64);
 
-fn raw(directory: &Path) -> DB {
+pub(crate) fn raw(directory: &Path) -> DB {
     DB::open_cf(&Options::default(), directory, [LOG, SNAPSHOT, META]).unwrap()
 }
 
@@ -28,7 +28,7 @@ fn checked(layout: &[u8], rest: &[u8]) -> Vec<u8> {
 }
 
 /// Rewrites the states and the format.
-fn make_format_zero(directory: &Path) {
+pub(crate) fn make_format_zero(directory: &Path) {
     fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
     let db = raw(directory);
     let meta = db.cf_handle(META).unwrap();
