@@ -122,6 +122,7 @@ mod apply;
 mod check_quorum;
 mod config;
 pub mod conformance;
+mod counts;
 mod disk;
 mod effects;
 mod entries;
@@ -160,6 +161,7 @@ mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
+pub use counts::{Counts, FollowerProgress, PaceName};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entries::Entries;
 pub use entry::{Entry, Payload};

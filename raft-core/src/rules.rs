@@ -122,10 +122,12 @@ impl Raft {
             Message::ReadIndexReply(reply) => read_index::is_well_formed(term, reply),
         };
         if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
+            self.counts.strangers_dropped += 1;
             self.observe(|| Event::StrangerDropped { from });
             return;
         }
         if message.disturbs_leader() && self.hears_leader() {
+            self.counts.votes_ignored += 1;
             self.observe(|| Event::VoteIgnored { candidate: from, term });
             return;
         }
@@ -250,6 +252,7 @@ impl Raft {
             self.reset_election_timer();
         }
         let (to, leader) = (self.role(), self.leader());
+        self.counts.changed_role(to, leader);
         self.observe(|| Event::Role { from_term, from, term, to, leader });
         self.refuse_reads();
         if let Some(to) = transferring {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check_quorum::Heard;
 use crate::config::{Config, ConfigError};
+use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::effects::Violation;
 use crate::event::{Event, RoleName};
@@ -109,6 +110,7 @@ pub struct Raft {
     pub(crate) reads: Reads,
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
+    pub(crate) counts: Counts,
     pub(crate) health: Health,
 }
 
@@ -168,6 +170,7 @@ impl Raft {
             reads: Reads::default(),
             outbox: Vec::new(),
             events: Vec::new(),
+            counts: Counts::default(),
             health: Health::Sound,
         };
         if planted!(raft, LastIncludedTermForgotten) {

@@ -13,6 +13,7 @@
 mod applier;
 mod environment;
 mod handle;
+mod metrics;
 mod ports;
 mod queries;
 
@@ -25,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Entry;
-use crate::input::{Input, ProposeError};
+use crate::input::Input;
 use crate::message::Envelope;
 use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
@@ -35,6 +36,8 @@ use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
+use metrics::Meter;
+pub use metrics::{Metrics, RequestCounts, Waiting};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 use queries::Queries;
 
@@ -67,6 +70,7 @@ pub struct Node<S: LogStore, T, E> {
     queries: Queries,
     /// Who waits for leadership to go where.
     transfers: Vec<(NodeId, oneshot::Sender<Result<(), NotTransferred>>)>,
+    meter: Meter,
 }
 
 /// Who waits for something that is being read from the store.
@@ -114,9 +118,11 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         inbox: mpsc::Receiver<Envelope>,
     ) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        raft.has_applied(machine.durable_applied());
+        let meter = Meter::new(machine.durable_applied());
+        raft.has_applied(meter.applied);
         let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
         let (writing, reading, waiting, queries, transfers) = Default::default();
+        let turned_away = meter.turned_away.clone();
         let node = Self {
             raft,
             spent: Effects::default(),
@@ -132,8 +138,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             waiting,
             queries,
             transfers,
+            meter,
         };
-        (node, Handle::new(sender))
+        (node, Handle::new(sender, turned_away))
     }
 
     /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
@@ -180,6 +187,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     }
 
     fn step(&mut self, input: Input) {
+        self.meter.messages_received += u64::from(matches!(input, Input::Receive(_)));
         self.raft.step(self.environment.now(), input);
     }
 
@@ -208,7 +216,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// The state machine has something to say.
     fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
         match news {
-            News::Applied => self.step(Input::Applied),
+            News::Applied => {
+                self.meter.applied = self.meter.handed;
+                self.step(Input::Applied);
+            }
             News::Answered => self.queries.answered(),
             News::Damaged(index) => {
                 return Err(NodeError::Violation(Violation::EntryDamaged { index }));
@@ -233,20 +244,17 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     fn request(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         match request {
             Request::Propose { command, reply } => match self.raft.propose(command) {
-                Ok(id) => drop(self.waiting.insert(id, reply)),
-                // An asker who has gone away need not be told.
-                Err(ProposeError::NotLeader { leader }) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+                Ok(id) => {
+                    self.meter.requests.commands += 1;
+                    self.waiting.insert(id, reply);
                 }
-                Err(ProposeError::Transferring { to }) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::Transferring { to })));
-                }
-                Err(ProposeError::Overloaded) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::Overloaded)));
+                Err(refused) => {
+                    // An asker who has gone away need not be told.
+                    drop(reply.send(Outcome::NotApplied(self.meter.requests.refused(refused.into()))));
                 }
             },
             Request::Read(query) => {
-                if let Some(id) = self.queries.wait(query) {
+                if let Some(id) = self.queries.wait(query, &mut self.meter.requests) {
                     self.step(Input::Read(id));
                 }
             }
@@ -260,6 +268,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 }
             }
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
+            Request::Metrics { reply } => drop(reply.send(Box::new(self.metrics()))),
             Request::Shutdown { done } => return Some(done),
         }
         None
@@ -281,10 +290,12 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         if let Some(write) = write {
             self.environment.point(Point::BeforeWrite).await;
             self.writing.push_back(write.token);
+            self.meter.wrote(&write.batch);
             self.store.write(write.batch);
         }
         if !send.is_empty() {
             self.environment.point(Point::BeforeSend).await;
+            self.meter.messages_sent += send.len() as u64;
             send.drain(..).for_each(|envelope| self.transport.send(envelope));
         }
         for load in load {
@@ -299,13 +310,14 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(&apply)))
         };
         if let Some(work) = work {
+            self.meter.handed(&work);
             if let Work::Restore(snapshot) = &work {
                 self.forget_waiters(snapshot.id);
             }
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(work);
         }
-        self.queries.hear(reads);
+        self.queries.hear(reads, &mut self.meter.requests);
         if let Some(queries) = self.queries.next() {
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(Work::Answer(queries));
@@ -340,7 +352,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             let outcome = if id.index <= snapshot.last_included.index {
                 Outcome::Unknown
             } else {
-                Outcome::NotApplied(Refusal::NotLeader { leader })
+                Outcome::NotApplied(self.meter.requests.refused(Refusal::NotLeader { leader }))
             };
             drop(waiter.send(outcome));
         }
@@ -358,7 +370,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 reply = Some(waiter);
             } else {
                 let leader = self.raft.leader();
-                drop(waiter.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+                let refusal = self.meter.requests.refused(Refusal::NotLeader { leader });
+                drop(waiter.send(Outcome::NotApplied(refusal)));
             }
         }
         Committed { entry, reply }
