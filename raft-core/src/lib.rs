@@ -117,6 +117,9 @@
 //!
 //! Membership changes (§6) and clients' sessions.
 
+// A library prints nothing: whoever wants to know asks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod append_entries;
 mod apply;
 mod check_quorum;

@@ -49,11 +49,19 @@
 //!   skipped, and never taken for the end of the log.
 //! - After a failed write nothing more is written: nobody knows what the disk holds.
 //!
+//! # What it says and measures
+//!
+//! Nothing is printed, and RocksDB writes no log file: what it has to say goes to `tracing`, with the target
+//! `rocksdb`. What it and the store measure is asked of a `StorageMeter`, or of `RocksGroups::metrics`.
+//!
 //! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
 //! when it is loaded. A write-ahead log with a damaged record that good ones follow is refused whole, as
 //! [`StorageError::Damaged`]; an end that a power cut tore is cut off, and
 //! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
 //! damage.
+
+// A library prints nothing: whoever wants to know asks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod batch;
 #[cfg(feature = "rocksdb")]
@@ -73,6 +81,8 @@ pub mod inspection;
 #[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod metrics;
 mod opened;
 #[cfg(feature = "rocksdb")]
 mod reading;
@@ -90,6 +100,8 @@ mod snapshots;
 #[cfg(feature = "rocksdb")]
 mod state;
 #[cfg(feature = "rocksdb")]
+mod telling;
+#[cfg(feature = "rocksdb")]
 mod threaded_writer;
 #[cfg(feature = "rocksdb")]
 mod upgrade;
@@ -104,6 +116,8 @@ pub use groups::RocksGroups;
 #[cfg(feature = "rocksdb")]
 pub use inspection::Inspection;
 pub use memory::{Loss, MemoryDisk, MemoryStore};
+#[cfg(feature = "rocksdb")]
+pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
+use crate::metrics::StorageMeter;
 use crate::reading::Reading;
 use crate::rocks_log::{RocksLog, Staged};
 
@@ -47,11 +48,14 @@ pub(crate) struct Writer {
     poison: Arc<OnceLock<StorageError>>,
     torn_bytes: u64,
     path: Arc<Path>,
+    meter: StorageMeter,
 }
 
 impl Writer {
     pub(crate) fn start(path: &Path, options: RocksOptions) -> Result<Self, StorageError> {
         let (database, torn_bytes) = Database::open(path, Mode::Production, options)?;
+        let database = Arc::new(database);
+        let meter = StorageMeter::of(&database);
         let (requests, waiting) = mpsc::channel();
         let poison = Arc::new(OnceLock::new());
         let directory = Directory { database, members: BTreeMap::new(), poison: Arc::clone(&poison) };
@@ -60,11 +64,15 @@ impl Writer {
             .spawn(move || directory.serve(&waiting))
             .map_err(StorageError::io("starting the log writer"))?;
         let path = path.into();
-        Ok(Self { requests: Some(requests), thread: Some(thread), poison, torn_bytes, path })
+        Ok(Self { requests: Some(requests), thread: Some(thread), poison, torn_bytes, path, meter })
     }
 
     pub(crate) const fn torn_bytes(&self) -> u64 {
         self.torn_bytes
+    }
+
+    pub(crate) const fn meter(&self) -> &StorageMeter {
+        &self.meter
     }
 
     pub(crate) const fn path(&self) -> &Arc<Path> {
@@ -117,6 +125,10 @@ impl Seat {
         Ok((Self { writer, group, reports, poison: None }, restored, incarnation))
     }
 
+    pub(crate) fn meter(&self) -> &StorageMeter {
+        self.writer.meter()
+    }
+
     pub(crate) fn give(&self, job: Job) {
         self.writer.ask(Request::Do { group: self.group, job });
     }
@@ -138,7 +150,7 @@ impl Drop for Seat {
 
 /// What the thread has.
 struct Directory {
-    database: Database,
+    database: Arc<Database>,
     members: BTreeMap<GroupId, Member>,
     poison: Arc<OnceLock<StorageError>>,
 }
@@ -183,11 +195,12 @@ impl Directory {
                 for member in self.members.values().filter(|member| !member.poisoned) {
                     member.report(Err(error.clone()));
                 }
+                tracing::error!(%error, "nothing more is written");
                 let _first = self.poison.set(error);
                 return;
             }
         }
-        self.database.close();
+        Database::close(self.database);
     }
 
     fn stage(&mut self, first: Request, waiting: &mpsc::Receiver<Request>) -> Round {

@@ -29,7 +29,7 @@ pub(crate) fn subject(stop: Stop) -> Files {
     if stop == Stop::Kill {
         files.remove(CLEAN_STOP).unwrap();
     }
-    let kinds = [".log", ".sst", "CURRENT", "MANIFEST", "IDENTITY", "OPTIONS", "LOG"];
+    let kinds = [".log", ".sst", "CURRENT", "MANIFEST", "IDENTITY", "OPTIONS"];
     for kind in kinds {
         assert!(files.keys().any(|name| name.contains(kind)), "{kind}");
     }

@@ -26,6 +26,7 @@ mod groups;
 mod inspect;
 mod interposer;
 mod life;
+mod measures;
 mod parallel;
 mod power_cut;
 mod recorded;
