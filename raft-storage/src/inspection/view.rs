@@ -1,6 +1,10 @@
 //! A directory as it was at one moment, in a folder of its own that RocksDB may be let at.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io, thread};
@@ -16,7 +20,7 @@ use crate::error::StorageError;
 use crate::format::{CLEAN_STOP, LOCK, LOG, META, SNAPSHOT};
 use crate::wal::{self, End};
 
-/// How often a directory is looked at that somebody writes to, until all of it is of one moment.
+/// How often a directory is looked at that somebody writes to, until all that is held of it is of one moment.
 const TRIES: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -74,8 +78,7 @@ fn holds_data(name: &str) -> bool {
 
 /// Looks at the directory until all that was seen is of one moment.
 ///
-/// Files of a server that runs come and go. Once RocksDB has opened the tables, it keeps them; until then
-/// something may be missing that is no damage.
+/// Files of a server that runs come and go. Until they are held, something may be missing that is no damage.
 pub(super) fn take(directory: &Path) -> Result<Taken, StorageError> {
     if !directory.is_dir() {
         return Err(not_a_store(directory, "there is no such directory"));
@@ -124,14 +127,14 @@ fn take_once(directory: &Path, moment: &Moment) -> Result<Taken, StorageError> {
     }
     let folder = tempfile::Builder::new().prefix("raft-inspect-").tempdir();
     let folder = folder.map_err(StorageError::io("making a scratch folder"))?;
-    match taken.fill(&folder, directory) {
-        Ok(()) => {}
+    let _held = match taken.fill(&folder, directory) {
+        Ok(held) => held,
         // What can be read is nothing.
         Err(error) => {
             taken.found(Problem::of(error)?);
             return Ok(taken);
         }
-    }
+    };
     match open(&folder, taken.complete) {
         Ok(Some(db)) => taken.view = Some(View { db, folder, directory: directory.to_owned() }),
         Ok(None) if is_ours => {}
@@ -154,42 +157,42 @@ impl Taken {
     }
 
     /// Copies what may still change, and links to what does not.
-    fn fill(&mut self, folder: &TempDir, directory: &Path) -> Result<(), StorageError> {
-        let manifest = directory::manifest(directory)?;
-        let content = fs::read(&manifest).map_err(unread(&manifest))?;
-        let whole = match wal::end(&content) {
+    fn fill(&mut self, folder: &TempDir, directory: &Path) -> Result<Held, StorageError> {
+        let held = Held::of(directory)?;
+        let Held { manifest, content, .. } = &held;
+        let whole = match wal::end(content) {
             End::Whole => &content[..],
             End::Torn { at } => &content[..at],
-            End::Damaged { at } => return Err(damaged(manifest, at)),
+            End::Damaged { at } => return Err(damaged(manifest.clone(), at)),
         };
         let name = manifest.file_name().unwrap_or_default();
         write(folder, Path::new("CURRENT"), &[name.as_encoded_bytes(), b"\n"].concat())?;
         write(folder, Path::new(name), whole)?;
-        self.copy_write_ahead_logs(folder, directory)?;
-        let absolute = directory.canonicalize().map_err(unread(directory))?;
-        for file in directory.read_dir().map_err(unread(directory))? {
-            let name = file.map_err(unread(directory))?.file_name();
-            if name.as_encoded_bytes().ends_with(b".sst") {
-                link(&absolute.join(&name), &folder.path().join(&name))?;
-            }
+        self.copy_write_ahead_logs(folder, &held.logs)?;
+        for (path, table) in &held.tables {
+            let at = folder.path().join(path.file_name().unwrap_or_default());
+            link(path, table, &at).map_err(StorageError::io_at("linking to", path))?;
         }
-        Ok(())
+        Ok(held)
     }
 
     /// As the store does it that opens them, but for what is damaged: that is told of, and what was written before
     /// it is read all the same.
-    fn copy_write_ahead_logs(&mut self, folder: &TempDir, directory: &Path) -> Result<(), StorageError> {
-        let files = wal::files(directory).map_err(unread(directory))?;
-        let newest = files.len().saturating_sub(1);
+    fn copy_write_ahead_logs(
+        &mut self,
+        folder: &TempDir,
+        logs: &[(PathBuf, File)],
+    ) -> Result<(), StorageError> {
+        let newest = logs.len().saturating_sub(1);
         let is_closed = self.stop == Stop::Clean && self.complete;
-        for (nth, file) in files.into_iter().enumerate() {
-            let content = fs::read(&file).map_err(unread(&file))?;
+        for (nth, (path, log)) in logs.iter().enumerate() {
+            let content = content(log).map_err(unread(path))?;
             let end = if is_closed { End::Whole } else { wal::end(&content) };
             let whole = match end {
                 End::Whole => content.len(),
                 End::Torn { at } | End::Damaged { at } => at,
             };
-            write(folder, Path::new(file.file_name().unwrap_or_default()), &content[..whole])?;
+            write(folder, Path::new(path.file_name().unwrap_or_default()), &content[..whole])?;
             match end {
                 End::Whole => {}
                 End::Torn { at } if nth == newest && self.stop != Stop::Clean => {
@@ -198,7 +201,7 @@ impl Taken {
                     self.torn_bytes = if is_running { 0 } else { (content.len() - at) as u64 };
                 }
                 End::Torn { at } | End::Damaged { at } => {
-                    self.found(Problem::of(damaged(file, at))?);
+                    self.found(Problem::of(damaged(path.clone(), at))?);
                     return Ok(());
                 }
             }
@@ -207,24 +210,79 @@ impl Taken {
     }
 }
 
+/// The files in which RocksDB keeps data, by what the manifest said at one moment. They are held open: what is removed
+/// from now on can be read all the same.
+struct Held {
+    manifest: PathBuf,
+    content: Vec<u8>,
+    /// Oldest first.
+    logs: Vec<(PathBuf, File)>,
+    tables: Vec<(PathBuf, File)>,
+}
+
+impl Held {
+    /// Nothing is removed that the manifest has not told of before. So if the manifest says nothing new when all
+    /// are open, these are they.
+    fn of(directory: &Path) -> Result<Self, StorageError> {
+        let mut tries = 0..TRIES;
+        loop {
+            let manifest = directory::manifest(directory)?;
+            let content = fs::read(&manifest).map_err(unread(&manifest))?;
+            let logs = opened(wal::files(directory).map_err(unread(directory))?)?;
+            let tables = opened(tables(directory).map_err(unread(directory))?)?;
+            let now = manifest.metadata().map_err(unread(&manifest))?.len();
+            let is_last = tries.next().is_none();
+            if is_last || now == content.len() as u64 && directory::manifest(directory)? == manifest {
+                return Ok(Self { manifest, content, logs, tables });
+            }
+        }
+    }
+}
+
+fn tables(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = directory.read_dir()?.map(|file| file.map(|file| file.path()));
+    files.filter(|file| file.as_ref().map_or(true, |file| file.extension() == Some("sst".as_ref()))).collect()
+}
+
+/// Those that are still there.
+fn opened(files: Vec<PathBuf>) -> Result<Vec<(PathBuf, File)>, StorageError> {
+    let mut opened = Vec::new();
+    for path in files {
+        match File::open(&path) {
+            Ok(file) => opened.push((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unread(&path)(error)),
+        }
+    }
+    Ok(opened)
+}
+
+fn content(mut file: &File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn write(folder: &TempDir, name: &Path, content: &[u8]) -> Result<(), StorageError> {
     let path = folder.path().join(name);
     fs::write(&path, content).map_err(StorageError::io_at("copying to", &path))
 }
 
-/// Nothing is ever written through the link: RocksDB never opens a table for writing that is there. A table that is
-/// gone is missed later, if anything is in it.
-fn link(table: &Path, at: &Path) -> Result<(), StorageError> {
+/// Nothing is ever written through the link: RocksDB never opens a table for writing that is there. Where the system
+/// lends a name to a file that is open, it leads to the table even if that is removed meanwhile.
+#[cfg(target_os = "linux")]
+fn link(path: &Path, table: &File, at: &Path) -> io::Result<()> {
+    let name = PathBuf::from(format!("/proc/self/fd/{}", table.as_raw_fd()));
+    let name = if name.exists() { name } else { path.canonicalize()? };
+    std::os::unix::fs::symlink(name, at)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(path: &Path, _table: &File, at: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    let linked = std::os::unix::fs::symlink(table, at);
+    return std::os::unix::fs::symlink(path.canonicalize()?, at);
     #[cfg(not(unix))]
-    let linked = fs::copy(table, at).map(drop);
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::io_at("linking to", table)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    return fs::copy(path, at).map(drop);
 }
 
 /// None if the database is not a store's, or does not have its column families yet.

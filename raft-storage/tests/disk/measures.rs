@@ -136,7 +136,7 @@ fn what_is_measured_is_what_the_disk_was_asked_to_do() {
     assert_eq!(found.writes.count - before.writes.count, 11);
     assert_eq!(found.wal_syncs - before.wal_syncs, syncs() - synced);
     assert_eq!(syncs() - synced, 11);
-    assert!(found.wal_bytes > found.bytes && found.wal_bytes <= written(&watch, ".log"), "{found:?}");
+    assert!(found.wal_bytes >= found.bytes && found.wal_bytes <= written(&watch, ".log"), "{found:?}");
     assert!(found.writes.total > Duration::ZERO && found.writes.quantile(1.0) > Duration::ZERO);
     assert_eq!(found.writes.buckets.iter().sum::<u64>(), found.writes.count);
     assert!(found.is_open && found.now.memtable_bytes > 0 && found.now.background_errors == 0);
