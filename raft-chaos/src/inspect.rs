@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use raft_core::Configured;
 use raft_storage::inspection::{Checked, Group, Run, SnapshotPieces, Stop};
 use raft_storage::{Inspection, StorageError};
 use serde::Serialize;
@@ -138,6 +139,9 @@ fn words_of_group(group: &Group) -> String {
          \n  terms   {terms}\n  mapping {runs}; next slot {}",
         group.id, group.incarnation.0, group.current_term, group.commit_bound, group.next_slot
     );
+    if let Some(Configured { at, configuration }) = &group.configuration {
+        let _infallible = write!(said, "\n  members {configuration}, by {at}");
+    }
     let snapshots = [("snapshot", &group.snapshot), ("begun   ", &group.partial_snapshot)];
     for (name, snapshot) in snapshots {
         if let Some(SnapshotPieces { last_included, made_by, bytes, pieces }) = snapshot {

@@ -1,16 +1,17 @@
 //! Figure 2, box "AppendEntries RPC": both sides.
 
 use crate::check_quorum::Heard;
+use crate::configuration::Configuration;
 use crate::effects::Violation;
 use crate::entries::Entries;
-use crate::entry::Entry;
+use crate::entry::{Entry, Payload};
 use crate::event::Event;
 use crate::log::Found;
 use crate::message::{AppendEntries, AppendEntriesReply, Message};
 use crate::planted::planted;
 use crate::rules::NUMBER_MAX;
 use crate::snapshot::Load;
-use crate::state::{Raft, Role};
+use crate::state::{Raft, Role, Sender};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term};
 
 impl Raft {
@@ -107,8 +108,10 @@ impl Raft {
         }
 
         // 4. What is not here yet is appended.
-        for entry in &self.log.append_missing(args.entries) {
+        let appended = self.log.append_missing(args.entries);
+        for entry in &appended {
             self.observe(|| Event::Appended { id: entry.id, checksum: entry.checksum });
+            self.configure_from(entry);
         }
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to
@@ -124,10 +127,11 @@ impl Raft {
     /// The leader's side.
     pub(crate) fn handle_append_entries_reply(
         &mut self,
-        follower: NodeId,
+        from: Sender,
         session: Session,
         reply: &AppendEntriesReply,
     ) {
+        let follower = from.id;
         let (base, last) = (self.log.base().index, self.log.last().index);
         let refusal_counts = planted!(self, RefusalCounts);
         let shared = match *reply {
@@ -139,7 +143,7 @@ impl Raft {
             // hint, so all entries of a term in between are skipped at once.
             AppendEntriesReply::Rejected { hint, .. } => self.log.shared_with(hint),
         };
-        let Some(peer) = self.hear(follower, session) else { return };
+        let Some(peer) = self.hear(from, session) else { return };
         match *reply {
             AppendEntriesReply::Accepted { match_index } if match_index > last => {
                 self.violate(Violation::MatchBeyondLog { follower, match_index });
@@ -173,6 +177,7 @@ impl Raft {
             None => self.change_role(self.current_term, Role::Follower { leader: Some(heard) }),
         }
         self.followed = self.now;
+        self.told_removed = None;
         self.reset_election_timer();
         Some(())
     }
@@ -190,6 +195,17 @@ impl Raft {
             self.disk.truncate(last);
         }
         self.observe(|| Event::Truncated { from, last });
+        if !planted!(self, ConfigurationNotRolledBack) && self.configurations.truncate(from) {
+            self.configured();
+        }
+    }
+}
+
+/// Whether what the entry asks can be understood; a command the state machine understands.
+fn is_sound(payload: &Payload) -> bool {
+    match payload {
+        Payload::Noop | Payload::Command(_) => true,
+        Payload::Configuration(bytes) => Configuration::from_bytes(bytes).is_some(),
     }
 }
 
@@ -202,6 +218,6 @@ pub(crate) fn is_well_formed(term: Term, args: &AppendEntries) -> bool {
         && args.entries.iter().all(|entry| {
             let follows = entry.id.index == last.index.next() && entry.id.term >= last.term;
             last = entry.id;
-            follows && entry.id.term <= term
+            follows && entry.id.term <= term && is_sound(&entry.payload)
         })
 }

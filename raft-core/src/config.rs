@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::configuration::{Configuration, ConfigurationError};
 use crate::effects::Owner;
 use crate::message::{Envelope, Message};
 use crate::planted::PlantedBug;
@@ -25,9 +26,10 @@ pub struct Config {
     pub group: GroupId,
     /// This life of its data directory.
     pub incarnation: Incarnation,
-    /// The servers that vote, this one among them or not; sorted, without repeats. A server that is
-    /// not among them follows and answers, and never starts an election.
-    pub voters: Vec<NodeId>,
+    /// The configuration that the group begins with, the same for all servers that it names. A server that joins a
+    /// group later is told none: it knows nobody, follows and answers whoever leads, and starts no elections until
+    /// its log says that it votes. Where the log or a snapshot has a configuration, that counts and this does not.
+    pub bootstrap: Option<Configuration>,
     /// Silence before an election: drawn afresh each time, evenly, from the shorter to the longer
     /// (§5.2). The shorter is at least twice `heartbeat`.
     pub election_timeout: (Duration, Duration),
@@ -92,19 +94,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// The usual values for the server `id` of a cluster of `voters`: election timeouts of 150 to
+    /// The usual values for the server `id` of a cluster that begins with these voters, each in whatever life of its
+    /// data directory ([`Member`](crate::Member)): election timeouts of 150 to
     /// 300 ms, heartbeats every 50 ms, a second for the disk, at most 256 KiB a message, and 64 messages and 16 MiB on their way;
     /// 64 MiB of commands that are not committed, and 64 MiB of entries in memory; a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
     /// before it.
-    pub fn new(id: NodeId, mut voters: Vec<NodeId>) -> Self {
-        voters.sort_unstable();
-        voters.dedup();
+    pub fn new(id: NodeId, voters: Vec<NodeId>) -> Self {
         Self {
             id,
             cluster: ClusterId(1),
             group: GroupId(0),
             incarnation: Incarnation(id.get()),
-            voters,
+            bootstrap: Some(voters.into()),
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
             pre_vote: true,
             check_quorum: true,
@@ -153,11 +154,8 @@ impl Config {
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let (shortest, longest) = self.election_timeout;
-        if self.voters.is_empty() {
-            return Err(ConfigError::NoVoters);
-        }
-        if let Some((&first, &second)) = self.voters.iter().zip(&self.voters[1..]).find(|(a, b)| a >= b) {
-            return Err(ConfigError::VotersUnsorted { first, second });
+        if let Some(bootstrap) = &self.bootstrap {
+            bootstrap.check().map_err(ConfigError::Bootstrap)?;
         }
         for (field, value) in [
             ("heartbeat", self.heartbeat),
@@ -197,15 +195,8 @@ impl Config {
 /// Why a configuration makes no sense, or what was found on a disk. Each names the field, its value, and the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// There is nobody to vote.
-    NoVoters,
-    /// The voters are not in ascending order, or one is named twice.
-    VotersUnsorted {
-        /// One of them.
-        first: NodeId,
-        /// The one after it, which does not belong there.
-        second: NodeId,
-    },
+    /// No group can begin with that configuration.
+    Bootstrap(ConfigurationError),
     /// A duration is so long that it must be a mistake, as of its unit.
     TooLong {
         /// Which.
@@ -260,6 +251,11 @@ pub enum ConfigError {
         /// The entry.
         last: EntryId,
     },
+    /// A configuration that was restored is of an entry that the log that was restored does not have, or is none.
+    Configuration {
+        /// The entry.
+        at: EntryId,
+    },
     /// A term or an index that was restored is none that a cluster can have counted up to.
     BeyondCounting {
         /// The term.
@@ -272,10 +268,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoVoters => write!(f, "voters: there are none; name at least one server"),
-            Self::VotersUnsorted { first, second } => {
-                write!(f, "voters: {first} comes before {second}; sort them and name each server once")
-            }
+            Self::Bootstrap(error) => write!(f, "bootstrap: {error}"),
             Self::TooLong { field, value } => {
                 write!(f, "{field}: {value:?} is too long; give at most a year, {DURATION_MAX:?}")
             }
@@ -310,6 +303,10 @@ impl fmt::Display for ConfigError {
             Self::TermBehind { term, last } => write!(
                 f,
                 "restored term: {term} is lower than that of entry {last}; the store is damaged, and a vote may be lost"
+            ),
+            Self::Configuration { at } => write!(
+                f,
+                "restored configurations: that of entry {at} is not in the log, or is none; the store is damaged"
             ),
             Self::BeyondCounting { term, last } => write!(
                 f,

@@ -21,6 +21,8 @@ pub struct Counts {
     pub gave_way_no_majority: u64,
     /// How often it gave way as a leader because its disk hung.
     pub gave_way_disk_hangs: u64,
+    /// How often it gave way as a leader because it is no voter any more (thesis 4.2.2).
+    pub gave_way_removed: u64,
     /// Messages that it dropped unread: of another cluster or group, not for this server, or malformed.
     pub strangers_dropped: u64,
     /// Votes and pre-votes that it did not hear because a leader is there (thesis 4.2.3).
@@ -52,6 +54,7 @@ impl Counts {
         match reason {
             StepDownReason::NoMajority => self.gave_way_no_majority += 1,
             StepDownReason::DiskHangs => self.gave_way_disk_hangs += 1,
+            StepDownReason::Removed => self.gave_way_removed += 1,
         }
     }
 }

@@ -133,7 +133,8 @@ impl Disk {
             | Message::Confirm(_)
             | Message::ConfirmReply(_)
             | Message::ReadIndex
-            | Message::ReadIndexReply(_) => 0,
+            | Message::ReadIndexReply(_)
+            | Message::NotMember(_) => 0,
         };
         entries.max(self.hard_state_write)
     }

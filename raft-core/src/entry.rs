@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::{Configuration, Configured};
 use crate::types::EntryId;
 
 /// Term, index and tag.
@@ -19,14 +20,19 @@ pub enum Payload {
     Noop,
     /// A client's command. The bytes are the state machine's own.
     Command(Bytes),
+    /// A configuration of the group (§6), in the bytes of [`Configuration::to_bytes`]. The state machine has
+    /// nothing to do.
+    ///
+    /// [`Configuration::to_bytes`]: crate::Configuration::to_bytes
+    Configuration(Bytes),
 }
 
 impl Payload {
-    /// The bytes of the command; none for a no-op.
+    /// The bytes of the command or the configuration; none for a no-op.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Noop => &[],
-            Self::Command(command) => command,
+            Self::Command(bytes) | Self::Configuration(bytes) => bytes,
         }
     }
 
@@ -39,6 +45,7 @@ impl Payload {
         match self {
             Self::Noop => 0,
             Self::Command(_) => 1,
+            Self::Configuration(_) => 2,
         }
     }
 }
@@ -59,6 +66,15 @@ impl Entry {
     /// A new entry, with its checksum.
     pub fn new(id: EntryId, payload: Payload) -> Self {
         Self { checksum: checksum(id, &payload), id, payload }
+    }
+
+    /// The configuration that is in force from this entry on, if it has one.
+    pub fn configured(&self) -> Option<Configured> {
+        match &self.payload {
+            Payload::Noop | Payload::Command(_) => None,
+            Payload::Configuration(bytes) => Configuration::from_bytes(bytes)
+                .map(|configuration| Configured { at: self.id, configuration }),
+        }
     }
 
     /// Whether id and payload are what they were when the entry was made.

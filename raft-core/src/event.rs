@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::Configuration;
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -38,6 +39,8 @@ pub enum StepDownReason {
     NoMajority,
     /// Its disk did not confirm a write for [`Config::disk_patience`](crate::Config::disk_patience).
     DiskHangs,
+    /// It does not vote any more (thesis 4.2.2).
+    Removed,
 }
 
 /// One change of what Figure 3 talks about. Given out in the order in which they happened.
@@ -243,6 +246,19 @@ pub enum Event {
     StrangerDropped {
         /// Who claims to have sent it.
         from: NodeId,
+    },
+    /// Another configuration is in force on the server: its entry was appended, or the one after it was truncated,
+    /// or a snapshot has it (§6).
+    Configured {
+        /// The entry.
+        at: EntryId,
+        /// The configuration.
+        configuration: Configuration,
+    },
+    /// The server knows that it was removed from its group.
+    Removed {
+        /// With which entry.
+        at: EntryId,
     },
     /// The server contradicts what is committed or elected, and stops.
     Stopped {

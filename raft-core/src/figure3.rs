@@ -14,20 +14,26 @@
 //! Each check costs O(log n) an event: a log is summed up by a hash of its past at every entry. What was
 //! compacted is known from what was committed; a snapshot must stand for exactly that.
 
+mod server;
+
 use std::collections::BTreeMap;
 
 pub use crate::property::{Broken, Property};
 
+use crate::configuration::{Configuration, Configured, Member};
 use crate::event::{Event, RoleName};
-use crate::quorum::majority;
 use crate::state::Restored;
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
+use server::{Seen, Server};
 
 /// What is known of a group from its events so far. Feed it each server's events in the order in which
 /// they happened, and between servers so that a message's cause comes before its effect.
 #[derive(Clone, Debug)]
 pub struct Figure3 {
-    voters: Vec<NodeId>,
+    /// What the group begins with.
+    first: Configuration,
+    /// The incarnations of the servers whose disks were wiped, after each time, and what they had before.
+    wiped: BTreeMap<NodeId, Vec<(Incarnation, Server)>>,
     servers: BTreeMap<NodeId, Server>,
     leaders: BTreeMap<Term, NodeId>,
     /// Of each entry ever seen: what its past hashes to, and who had it first.
@@ -37,48 +43,30 @@ pub struct Figure3 {
     votes: BTreeMap<(NodeId, Term), NodeId>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Server {
-    term: Term,
-    durable_term: Term,
-    leads: bool,
-    /// What lies before the log: as many entries as this, and they are committed.
-    base: LogIndex,
-    log: Vec<Seen>,
-    durable: LogIndex,
-    commit: LogIndex,
-    applied: LogIndex,
-}
-
-/// An entry, with the hash of it and all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    id: EntryId,
-    past: u64,
-}
-
-impl Server {
-    /// How many entries of the log are at or before `index`.
-    fn upto(&self, index: LogIndex) -> usize {
-        usize::try_from(index.get().saturating_sub(self.base.get())).unwrap_or(usize::MAX).min(self.log.len())
-    }
-}
-
 fn position(index: LogIndex) -> Option<usize> {
     usize::try_from(index.get()).ok()?.checked_sub(1)
 }
 
 impl Figure3 {
-    /// A group of these voters, of which nothing has been seen.
-    pub const fn new(voters: Vec<NodeId>) -> Self {
+    /// A group that begins with this configuration, of which nothing has been seen.
+    pub fn new(first: impl Into<Configuration>) -> Self {
         Self {
-            voters,
+            first: first.into(),
+            wiped: BTreeMap::new(),
             servers: BTreeMap::new(),
             leaders: BTreeMap::new(),
             pasts: BTreeMap::new(),
             committed: Vec::new(),
             votes: BTreeMap::new(),
         }
+    }
+
+    /// The disk of a server was wiped, and it is to start again in this life of its data directory: nothing that it
+    /// had or promised binds it.
+    pub fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
+        let before = self.servers.remove(&node).unwrap_or_default();
+        self.votes.retain(|&(voter, _), _| voter != node);
+        self.wiped.entry(node).or_default().push((incarnation, before));
     }
 
     /// A server starts, or starts again, with this on its disk.
@@ -110,6 +98,9 @@ impl Figure3 {
         };
         let server = self.server(node);
         (server.base, server.log) = (restored.log.base().index, log);
+        let before_log = restored.snapshot.iter().map(|snapshot| snapshot.configured.clone());
+        server.configurations = before_log.chain(restored.configurations.iter().cloned()).collect();
+        server.configurations.sort_by_key(|configured| configured.at.index);
         (server.durable, server.commit) = (restored.log.last().index, snapshot.index);
         let (server, durable) = (&self.servers[&node], before.durable);
         if let Some(lost) = self.at(&before, durable).filter(|&last| self.at(server, durable) != Some(last)) {
@@ -161,6 +152,10 @@ impl Figure3 {
             Event::Restoring { snapshot } => self.apply(node, snapshot.last_included.index),
             Event::Compacted { base } => self.compact(node, *base),
             Event::Installed { snapshot, from } => self.install(node, snapshot.last_included, *from),
+            Event::Configured { at, configuration } => {
+                self.server(node).configure(Configured { at: *at, configuration: configuration.clone() });
+                Ok(())
+            }
             Event::Stopped { reason } => Err(broken(Property::SelfCheck, [node], reason.clone())),
             Event::Voted { .. }
             | Event::SteppedDown { .. }
@@ -181,6 +176,7 @@ impl Figure3 {
             | Event::ChunkSent { .. }
             | Event::ChunkReceived { .. }
             | Event::StrangerDropped { .. }
+            | Event::Removed { .. }
             | Event::ReadsConfirmed { .. } => Ok(()),
         }
     }
@@ -263,6 +259,7 @@ impl Figure3 {
         }
         server.log.truncate(server.upto(from.prev()));
         server.durable = server.durable.min(last.index);
+        server.configurations.retain(|configured| configured.at.index < from);
         Ok(())
     }
 
@@ -366,18 +363,36 @@ impl Figure3 {
     }
 
     fn is_durable_on_majority(&self, node: NodeId, seen: Seen) -> Result<(), Broken> {
-        let has = |voter: &&NodeId| {
-            let server = self.servers.get(voter);
-            server.is_some_and(|server| {
-                server.durable >= seen.id.index && self.at(server, seen.id.index) == Some(seen)
-            })
+        let has = |voter: &Member| {
+            self.in_life(voter)
+                .any(|server| server.durable >= seen.id.index && self.at(server, seen.id.index) == Some(seen))
         };
-        let holders = self.voters.iter().filter(has).count();
-        if holders >= majority(self.voters.len()) {
+        let configuration = self.in_force(node);
+        if configuration.is_quorum(has) {
             return Ok(());
         }
-        let what = format!("commits {}, which is durable on {holders} of {}", seen.id, self.voters.len());
+        let holders = configuration.voting().into_iter().map(Member::from).filter(has).count();
+        let what = format!("commits {}, which is durable on {holders} of {configuration}", seen.id);
         Err(broken(Property::DurableBeforeAck, [node], what))
+    }
+
+    /// The configuration that a server goes by.
+    fn in_force(&self, node: NodeId) -> &Configuration {
+        let last = self.servers.get(&node).and_then(|server| server.configurations.last());
+        last.map_or(&self.first, |last| &last.configuration)
+    }
+
+    /// The server that a configuration names, in the life of its data directory that it means: as it is, or as it was
+    /// when its disk was wiped. What it has promised before, it has kept till then.
+    fn in_life<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Server> {
+        let wiped = self.wiped.get(&member.id).map_or(&[][..], Vec::as_slice);
+        let servers = wiped.iter().map(|(_, before)| before).chain(self.servers.get(&member.id));
+        let is_later = |bound| wiped.iter().any(|(life, _)| *life == bound);
+        servers.enumerate().filter_map(move |(life, server)| {
+            let life = life.checked_sub(1).and_then(|wipes| wiped.get(wipes));
+            let means = |bound| life.map_or(!is_later(bound), |(life, _)| *life == bound);
+            member.incarnation.is_none_or(means).then_some(server)
+        })
     }
 }
 

@@ -25,6 +25,8 @@ impl Raft {
             .hash(&mut hasher);
         self.log.outline().hash(&mut hasher);
         self.log.checksums().for_each(|checksum| checksum.hash(&mut hasher));
+        self.configurations.hash_state(name, &mut hasher);
+        self.told_removed.hash(&mut hasher);
         self.snapshots.hash_state(&mut hasher);
         self.hash_role(name, &mut hasher);
         self.disk.hash_state(name, &mut hasher);
@@ -41,7 +43,8 @@ impl Raft {
         match &self.role {
             Role::Follower { .. } => self.leader().map(name).hash(hasher),
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
-                let mut votes: Vec<_> = votes.iter().copied().map(name).collect();
+                let mut votes: Vec<_> =
+                    votes.iter().map(|&(id, incarnation)| (name(id), incarnation)).collect();
                 votes.sort_unstable();
                 votes.hash(hasher);
             }

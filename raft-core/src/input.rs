@@ -4,12 +4,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::configuration::ConfigurationError;
 #[cfg(doc)]
 use crate::effects::Effects;
 use crate::effects::WriteToken;
 use crate::message::Envelope;
 use crate::snapshot::{Loaded, SnapshotId};
-use crate::types::{NodeId, ReadId};
+use crate::types::{EntryId, NodeId, ReadId};
 
 /// What the world tells a server.
 #[derive(Debug)]
@@ -111,6 +112,64 @@ impl fmt::Display for TransferError {
 }
 
 impl std::error::Error for TransferError {}
+
+/// Why no change of membership was begun, or given up. Nothing is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// This server does not lead.
+    NotLeader {
+        /// The leader of this server's term, where known.
+        leader: Option<NodeId>,
+    },
+    /// This server hands over leadership, and takes nothing until that has ended.
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// This leader has not committed anything in its term yet: it may not know of the last change. Try soon.
+    NothingCommittedInTerm,
+    /// A change is under way, and has to end first.
+    UnderWay {
+        /// The entry of the configuration in force.
+        configured: EntryId,
+    },
+    /// The configuration is another one than the change was decided on. Look at it, and decide again.
+    NotFrom {
+        /// The entry of the configuration in force.
+        configured: EntryId,
+    },
+    /// It is so already; or there is no change to give up.
+    NothingToChange,
+    /// No group can have this configuration.
+    Invalid(ConfigurationError),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader } => not_leader(f, *leader),
+            Self::Transferring { to } => {
+                write!(f, "this server is handing over leadership to {to}; ask that one, or later")
+            }
+            Self::NothingCommittedInTerm => {
+                write!(f, "this leader has committed nothing in its term yet; try again in a moment")
+            }
+            Self::UnderWay { configured } => {
+                write!(f, "the change of membership of entry {configured} is under way; wait for its end")
+            }
+            Self::NotFrom { configured } => {
+                write!(
+                    f,
+                    "the configuration in force is that of entry {configured}; look at it and decide again"
+                )
+            }
+            Self::NothingToChange => write!(f, "nothing is to be changed"),
+            Self::Invalid(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ChangeError {}
 
 fn not_leader(f: &mut fmt::Formatter<'_>, leader: Option<NodeId>) -> fmt::Result {
     match leader {

@@ -1,5 +1,6 @@
 //! Figure 13, "InstallSnapshot RPC": both sides.
 
+use crate::configuration::Configured;
 use crate::effects::Violation;
 use crate::event::Event;
 use crate::message::{InstallSnapshot, InstallSnapshotReply, Message};
@@ -7,7 +8,7 @@ use crate::planted::planted;
 use crate::rules::NUMBER_MAX;
 use crate::snapshot::{Chunk, Load, Snapshot, SnapshotId};
 use crate::snapshotting::Taken;
-use crate::state::{Raft, Role};
+use crate::state::{Raft, Role, Sender};
 use crate::types::{NodeId, Session, Term};
 
 impl Raft {
@@ -47,7 +48,7 @@ impl Raft {
         let (Some(snapshot), Some(chunk)) = (snapshot, chunk) else { return };
         for (follower, session) in sent {
             let args = InstallSnapshot { snapshot: snapshot.clone(), chunk: chunk.clone() };
-            self.send(follower, session, Message::InstallSnapshot(args));
+            self.send(follower, session, Message::InstallSnapshot(Box::new(args)));
             self.observe(|| Event::ChunkSent { follower, snapshot: id, offset });
         }
     }
@@ -107,19 +108,23 @@ impl Raft {
         self.snapshots.restore = true;
         self.counts.snapshots_installed += 1;
         self.observe(|| Event::Installed { snapshot: snapshot.id, from });
+        if self.configurations.reset(snapshot.configured.clone()) {
+            self.configured();
+        }
     }
 
     /// The leader's side.
     pub(crate) fn handle_install_snapshot_reply(
         &mut self,
-        follower: NodeId,
+        from: Sender,
         session: Session,
         reply: &InstallSnapshotReply,
     ) {
+        let follower = from.id;
         let now = self.now;
         let (base, last) = (self.log.base().index, self.log.last().index);
         let sticks = planted!(self, StuckAfterSnapshot);
-        let Some(peer) = self.hear(follower, session) else { return };
+        let Some(peer) = self.hear(from, session) else { return };
         match *reply {
             InstallSnapshotReply::Received { snapshot, offset } => peer.chunk_received(snapshot, offset, now),
             InstallSnapshotReply::Installed { snapshot } if snapshot.last_included.index > last => {
@@ -141,7 +146,11 @@ impl Raft {
 /// Whether the piece could come from any leader of `term`.
 pub(crate) fn is_well_formed(term: Term, args: &InstallSnapshot) -> bool {
     let last_included = args.snapshot.id.last_included;
+    let Configured { at, configuration } = &args.snapshot.configured;
     last_included.term <= term
+        && at.index <= last_included.index
+        && at.term <= last_included.term
+        && configuration.check().is_ok()
         && (1..=NUMBER_MAX).contains(&last_included.index.get())
         && args.chunk.offset <= NUMBER_MAX
         && (args.chunk.done || !args.chunk.data.is_empty())

@@ -11,6 +11,7 @@
 //! | Reads without a log entry (thesis 6.4) | [`Input::Read`], [`Effects::reads`], [`Confirm`], `read_index.rs`, `reads.rs` |
 //! | Leases on reads (thesis 6.4.1) | [`Config::read_lease_ppm`], `lease.rs` |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
+//! | Membership changes (§6; thesis 4) | [`Configuration`], [`Raft::change_membership`], `membership.rs`, `configurations.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
@@ -115,7 +116,7 @@
 //!
 //! # What is not here yet
 //!
-//! Membership changes (§6) and clients' sessions.
+//! Clients' sessions.
 
 // A library prints nothing: whoever wants to know asks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -124,6 +125,9 @@ mod append_entries;
 mod apply;
 mod check_quorum;
 mod config;
+mod configuration;
+mod configuration_bytes;
+mod configurations;
 pub mod conformance;
 mod counts;
 mod disk;
@@ -138,6 +142,7 @@ mod input;
 mod install_snapshot;
 mod lease;
 mod log;
+mod membership;
 mod message;
 #[cfg(doctest)]
 mod must_use;
@@ -164,16 +169,18 @@ mod transfer;
 mod types;
 
 pub use config::{Config, ConfigError};
+pub use configuration::{Configuration, ConfigurationError, Configured, Member, Next};
 pub use counts::{Counts, FollowerProgress, PaceName};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entries::Entries;
 pub use entry::{Entry, Payload};
 pub use event::{Event, RoleName, StepDownReason};
 pub use footprint::Footprint;
-pub use input::{Input, ProposeError, TransferError};
+pub use input::{ChangeError, Input, ProposeError, TransferError};
 pub use message::{
     AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,
-    InstallSnapshotReply, Message, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
+    InstallSnapshotReply, Message, NotMember, PreVote, PreVoteReply, ReadIndexReply, RequestVote,
+    RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;

@@ -44,7 +44,7 @@ pub enum Message {
     /// The answer to it.
     AppendEntriesReply(AppendEntriesReply),
     /// A leader sends a piece of its snapshot.
-    InstallSnapshot(InstallSnapshot),
+    InstallSnapshot(Box<InstallSnapshot>),
     /// The answer to it.
     InstallSnapshotReply(InstallSnapshotReply),
     /// A leader asks whether it is still followed: the round of heartbeats of thesis 6.4.
@@ -55,6 +55,8 @@ pub enum Message {
     ReadIndex,
     /// The answer to it.
     ReadIndexReply(ReadIndexReply),
+    /// A server that asks for votes is told that it takes no part any more.
+    NotMember(NotMember),
 }
 
 impl Message {
@@ -74,12 +76,38 @@ impl Message {
             Self::ConfirmReply(_) => "confirm-reply",
             Self::ReadIndex => "read-index",
             Self::ReadIndexReply(_) => "read-index-reply",
+            Self::NotMember(_) => "not-member",
         }
     }
 
     /// Whether a server wants to be elected, or asks whether it would be, without having been told to by the leader.
     pub(crate) const fn disturbs_leader(&self) -> bool {
         matches!(self, Self::PreVote(_) | Self::RequestVote(RequestVote { told_by_leader: false, .. }))
+    }
+
+    /// Whether a server asks for a vote, or whether it would get it.
+    pub(crate) const fn asks_for_vote(&self) -> bool {
+        matches!(self, Self::PreVote(_) | Self::RequestVote(_))
+    }
+
+    /// Whether it is a vote or an acknowledgement: those of a server whose disk was wiped do not count.
+    pub(crate) const fn counts(&self) -> bool {
+        match self {
+            Self::PreVoteReply(_)
+            | Self::RequestVoteReply(_)
+            | Self::AppendEntriesReply(_)
+            | Self::InstallSnapshotReply(_)
+            | Self::ConfirmReply(_) => true,
+            Self::PreVote(_)
+            | Self::RequestVote(_)
+            | Self::TimeoutNow
+            | Self::AppendEntries(_)
+            | Self::InstallSnapshot(_)
+            | Self::Confirm(_)
+            | Self::ReadIndex
+            | Self::ReadIndexReply(_)
+            | Self::NotMember(_) => false,
+        }
     }
 
     /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
@@ -197,4 +225,12 @@ pub struct ReadIndexReply {
     /// The last entry that was committed when the question came in, or a later one; none from a server that
     /// does not lead.
     pub read_index: Option<EntryId>,
+}
+
+/// What a server is told that asks for votes and that the configuration does not name, or names in another life of
+/// its data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NotMember {
+    /// The entry of that configuration, which is committed. A server that knows of a later one ignores it.
+    pub configured: EntryId,
 }

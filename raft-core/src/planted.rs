@@ -153,6 +153,48 @@ pub enum PlantedBug {
     /// A server that starts again waits for a leader a hundred times as long.
     #[cfg(feature = "planted-bugs")]
     RestartWaitsLong,
+    /// A leader changes the membership before it has committed anything in its term (Ongaro 2015 left out).
+    #[cfg(feature = "planted-bugs")]
+    ChangeBeforeCommitInTerm,
+    /// A leader takes the next step of a change before the last one is committed (§6 left out by half).
+    #[cfg(feature = "planted-bugs")]
+    ChangeWhileOneIsUnderWay,
+    /// The new voters are in force at once, whoever they are (§6, joint consensus left out).
+    #[cfg(feature = "planted-bugs")]
+    ChangeWithoutJoint,
+    /// A configuration is in force when it is committed, and not when it is in the log.
+    #[cfg(feature = "planted-bugs")]
+    ConfigurationOnCommit,
+    /// A configuration is in force after its entry was truncated.
+    #[cfg(feature = "planted-bugs")]
+    ConfigurationNotRolledBack,
+    /// A restart goes by the configuration of the snapshot, whatever the log has.
+    #[cfg(feature = "planted-bugs")]
+    RestartForgetsConfiguration,
+    /// A snapshot has the last configuration in the log, committed or not.
+    #[cfg(feature = "planted-bugs")]
+    SnapshotOfLatestConfiguration,
+    /// In joint consensus the old voters are enough.
+    #[cfg(feature = "planted-bugs")]
+    JointCountsOldOnly,
+    /// Joint consensus begins before those who are to vote have caught up (thesis 4.2.1 left out).
+    #[cfg(feature = "planted-bugs")]
+    JointBeforeCaughtUp,
+    /// A change that comes while one is under way is dropped, and whoever asked for it is not told.
+    #[cfg(feature = "planted-bugs")]
+    SecondChangeDropped,
+    /// A leader that was removed leads on (thesis 4.2.2 left out).
+    #[cfg(feature = "planted-bugs")]
+    RemovedLeaderLeads,
+    /// A server that its log says was removed starts no elections, committed or not (thesis 4.2.2, Figure 4.6).
+    #[cfg(feature = "planted-bugs")]
+    RemovedServerWaits,
+    /// A server that does not vote as far as it knows gives no vote (thesis 4.1 left out).
+    #[cfg(feature = "planted-bugs")]
+    LearnersRefuseVotes,
+    /// Votes and acknowledgements count from a server whose disk was wiped.
+    #[cfg(feature = "planted-bugs")]
+    AnyLifeCounts,
 }
 
 /// How often a server with [`PlantedBug::FixedTimeout`] looks at its timer, in nanoseconds.
@@ -176,7 +218,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 43] = [
+    pub const ALL: [(&'static str, Self); 57] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -220,5 +262,19 @@ impl PlantedBug {
         ("window-ignored", Self::WindowIgnored),
         ("stuck-after-snapshot", Self::StuckAfterSnapshot),
         ("restart-waits-long", Self::RestartWaitsLong),
+        ("change-before-commit-in-term", Self::ChangeBeforeCommitInTerm),
+        ("change-while-one-is-under-way", Self::ChangeWhileOneIsUnderWay),
+        ("change-without-joint", Self::ChangeWithoutJoint),
+        ("configuration-on-commit", Self::ConfigurationOnCommit),
+        ("configuration-not-rolled-back", Self::ConfigurationNotRolledBack),
+        ("restart-forgets-configuration", Self::RestartForgetsConfiguration),
+        ("snapshot-of-latest-configuration", Self::SnapshotOfLatestConfiguration),
+        ("joint-counts-old-only", Self::JointCountsOldOnly),
+        ("joint-before-caught-up", Self::JointBeforeCaughtUp),
+        ("second-change-dropped", Self::SecondChangeDropped),
+        ("removed-leader-leads", Self::RemovedLeaderLeads),
+        ("removed-server-waits", Self::RemovedServerWaits),
+        ("learners-refuse-votes", Self::LearnersRefuseVotes),
+        ("any-life-counts", Self::AnyLifeCounts),
     ];
 }

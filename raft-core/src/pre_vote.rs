@@ -4,8 +4,8 @@
 use crate::event::Event;
 use crate::message::{Message, PreVote, PreVoteReply};
 use crate::planted::planted;
-use crate::state::{Raft, Role};
-use crate::types::{NodeId, Session, Term};
+use crate::state::{Raft, Role, Sender};
+use crate::types::{Session, Term};
 
 impl Raft {
     /// Followers and candidates: the election timeout elapsed. Term and vote stay what they are.
@@ -13,22 +13,23 @@ impl Raft {
         let session = Session(self.rng.next_u64());
         self.change_role(self.current_term, Role::PreCandidate { session, votes: Vec::new() });
         self.reset_election_timer();
-        for voter in self.others() {
+        for voter in self.other_voters() {
             let args = PreVote { last_log: self.log.last() };
             self.send_under(self.current_term.next(), voter, session, Message::PreVote(args));
         }
-        self.count_vote(self.config.id);
+        self.count_vote(self.me());
     }
 
     /// Receiver implementation. Changes neither term, vote nor timer, and nothing of it is kept.
     pub(crate) fn handle_pre_vote(
         &mut self,
-        asker: NodeId,
+        asker: Sender,
         proposed: Term,
         session: Session,
         args: &PreVote,
     ) {
         let vote_granted = self.would_vote(asker, proposed, args.last_log) && !self.disk_hangs();
+        let asker = asker.id;
         if vote_granted {
             self.observe(|| Event::PreVoteGranted { term: proposed, candidate: asker });
         }
@@ -38,7 +39,7 @@ impl Raft {
     }
 
     /// The asker's side: with the grants of a majority it starts an election.
-    pub(crate) fn handle_pre_vote_reply(&mut self, voter: NodeId, session: Session, reply: &PreVoteReply) {
+    pub(crate) fn handle_pre_vote_reply(&mut self, voter: Sender, session: Session, reply: &PreVoteReply) {
         if let Role::PreCandidate { session: own, .. } = &self.role
             && *own == session
             && reply.vote_granted

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::configuration::Votes;
+use crate::membership::CatchUp;
 use crate::snapshot::SnapshotId;
-use crate::types::{LogIndex, NodeId, Session, Time};
+use crate::types::{Incarnation, LogIndex, NodeId, Session, Time};
 
 /// How often the patience with a piece of a snapshot doubles.
 const DOUBLINGS_MAX: u32 = 5;
@@ -21,6 +23,12 @@ pub(crate) struct Progress {
     pub(crate) match_index: LogIndex,
     /// Whether a heartbeat has to go out even if there is nothing new to say.
     pub(crate) heartbeat_due: bool,
+    /// The life of its data directory that it answered from; none before it has.
+    pub(crate) incarnation: Option<Incarnation>,
+    /// In which electorates it counts.
+    pub(crate) votes: Votes,
+    /// How far it is on its way to vote.
+    pub(crate) catch_up: CatchUp,
     /// When it last answered, or when the leader's reign began.
     pub(crate) heard: Time,
     /// The last round of heartbeats for reads that it has acknowledged (thesis 6.4).
@@ -98,6 +106,9 @@ impl Progress {
             next_index,
             match_index: LogIndex::ZERO,
             heartbeat_due: true,
+            incarnation: None,
+            votes: Votes { old: false, new: false },
+            catch_up: CatchUp::new(),
             heard: now,
             confirmed: 0,
             pace: Pace::Probe { sent: false },
@@ -208,6 +219,13 @@ impl Progress {
             && *offset != next
         {
             (*offset, *piece, *unanswered, *heard) = (next, Piece::Wanted, 0, now);
+        }
+    }
+
+    /// What was not answered may be now: a server that was no member when it was asked is one now, perhaps.
+    pub(crate) const fn ask_again(&mut self) {
+        if let Pace::Snapshot { unanswered, .. } = &mut self.pace {
+            *unanswered = 0;
         }
     }
 

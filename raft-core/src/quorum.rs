@@ -5,11 +5,14 @@ pub(crate) const fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
-/// The furthest that a majority has reached, where `reached` has how far for each voter: the last N with a
-/// majority at or past it (§5.3). It needs no memory, and there are never so many voters that it would be slow.
-pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(reached: impl Iterator<Item = T> + Clone) -> T {
-    let (mut furthest, mut voters) = (T::default(), 0);
-    reached.clone().for_each(|_| voters += 1);
+/// The furthest that a majority of so many voters has reached, where `reached` has how far for each that has reached
+/// anything: the last N with a majority at or past it (§5.3). It needs no memory, and there are never so many voters
+/// that it would be slow.
+pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
+    voters: usize,
+    reached: impl Iterator<Item = T> + Clone,
+) -> T {
+    let mut furthest = T::default();
     for n in reached.clone() {
         if n > furthest {
             let mut at_or_past = 0;
@@ -36,7 +39,8 @@ mod tests {
             (&[5, 5, 1, 1], 1),
             (&[9, 7, 5, 3, 1], 5),
         ] {
-            assert_eq!(reached_by_majority(reached.iter().copied()), expected);
+            assert_eq!(reached_by_majority(reached.len(), reached.iter().copied()), expected);
+            assert_eq!(reached_by_majority(2 * reached.len() + 1, reached.iter().copied()), 0);
         }
     }
 

@@ -15,9 +15,10 @@ use std::mem;
 use crate::event::Event;
 use crate::message::{Confirm, ConfirmReply, Message, ReadIndexReply};
 use crate::planted::planted;
+use crate::progress::Progress;
 use crate::reads::{Asker, UnderWay};
 use crate::rules::NUMBER_MAX;
-use crate::state::{Raft, Role};
+use crate::state::{Raft, Role, Sender};
 use crate::types::{EntryId, NodeId, ReadId, Session, Term};
 
 impl Raft {
@@ -135,7 +136,7 @@ impl Raft {
     }
 
     /// The leader's side.
-    pub(crate) fn handle_confirm_reply(&mut self, follower: NodeId, session: Session, reply: &ConfirmReply) {
+    pub(crate) fn handle_confirm_reply(&mut self, follower: Sender, session: Session, reply: &ConfirmReply) {
         let last = self.reads.round;
         let round = if planted!(self, ReadConfirmedByLateReply) { last } else { reply.round };
         // Nobody can acknowledge what has not been asked.
@@ -174,11 +175,13 @@ impl Raft {
         self.send(leader, session, Message::ReadIndex);
     }
 
-    /// A follower's question. Only a leader can answer it, and only a voter's waits: there are no more of them than
-    /// there are voters.
+    /// A follower's question. Only a leader can answer it, and only a member's waits: there are no more of them than
+    /// there are members.
     pub(crate) fn handle_read_index(&mut self, follower: NodeId, session: Session) {
-        let leads = matches!(self.role, Role::Leader { .. });
-        if leads && self.is_voter(follower) {
+        let is_member = |peer: &Progress| peer.follower == follower;
+        if let Role::Leader { progress, .. } = &self.role
+            && progress.iter().any(is_member)
+        {
             self.reads.wait(Asker::Follower(follower, session));
         } else {
             let reply = ReadIndexReply { read_index: None };

@@ -1,11 +1,12 @@
 //! Figure 2, box "RequestVote RPC": both sides, and what pre-vote shares with it.
 
+use crate::configuration::Member;
 use crate::event::{Event, RoleName};
 use crate::message::{Message, RequestVote, RequestVoteReply};
 use crate::planted::planted;
 use crate::quorum::majority;
-use crate::state::{Raft, Role};
-use crate::types::{EntryId, NodeId, Session, Term};
+use crate::state::{Raft, Role, Sender};
+use crate::types::{EntryId, Incarnation, NodeId, Session, Term};
 
 impl Raft {
     /// Candidates (§5.2): increment the term, vote for oneself, reset the timer, ask all others.
@@ -14,38 +15,47 @@ impl Raft {
     pub(crate) fn start_election(&mut self, told_by_leader: bool) {
         let session = Session(self.rng.next_u64());
         self.change_role(self.current_term.next(), Role::Candidate { session, votes: Vec::new() });
-        self.voted_for = Some(self.config.id);
+        (self.voted_for, self.voted_incarnation) = (Some(self.config.id), Some(self.config.incarnation));
         self.observe_vote(self.config.id);
         self.reset_election_timer();
-        for voter in self.others() {
+        for voter in self.other_voters() {
             let args = RequestVote { last_log: self.log.last(), told_by_leader };
             self.send(voter, session, Message::RequestVote(args));
         }
     }
 
     /// Whether this server votes for a candidate of `term`, or would if there were one.
-    pub(crate) fn would_vote(&self, candidate: NodeId, term: Term, last_log: EntryId) -> bool {
+    pub(crate) fn would_vote(&self, candidate: Sender, term: Term, last_log: EntryId) -> bool {
         // 1. A candidate of the past gets no vote (§5.1).
         // 2. One vote a term, first come first served (§5.2), and only for a log that is at least as
         //    up-to-date as this one (§5.4.1).
         let given_to = if term > self.current_term { None } else { self.voted_for };
-        let vote_is_free = given_to.is_none_or(|given_to| given_to == candidate);
+        let same = self.voted_incarnation.is_none_or(|life| life == candidate.incarnation);
+        let vote_is_free = given_to.is_none_or(|given_to| given_to == candidate.id && same);
         let up_to_date = last_log >= self.log.last() || planted!(self, VoteWithoutLogCheck);
-        term >= self.current_term && vote_is_free && up_to_date
+        term >= self.current_term && vote_is_free && up_to_date && self.may_vote()
+    }
+
+    /// Whether this server may vote. One whose disk was wiped may have voted already and not know it, and the
+    /// votes of a learner are for the candidate to count or not (thesis 4.1).
+    fn may_vote(&self) -> bool {
+        let wiped = self.is_another(self.config.id, self.config.incarnation);
+        let learns = planted!(self, LearnersRefuseVotes) && !self.own_votes().any();
+        (!wiped || planted!(self, AnyLifeCounts)) && !learns
     }
 
     /// Receiver implementation.
     pub(crate) fn handle_request_vote(
         &mut self,
-        candidate: NodeId,
+        candidate: Sender,
         term: Term,
         args: &RequestVote,
     ) -> RequestVoteReply {
         let vote_granted = self.would_vote(candidate, term, args.last_log);
         if vote_granted {
             if self.voted_for.is_none() {
-                self.voted_for = Some(candidate);
-                self.observe_vote(candidate);
+                (self.voted_for, self.voted_incarnation) = (Some(candidate.id), Some(candidate.incarnation));
+                self.observe_vote(candidate.id);
             }
             if self.role() == RoleName::PreCandidate {
                 // Somebody was quicker.
@@ -59,7 +69,7 @@ impl Raft {
     /// The candidate's side: with the votes of a majority it leads (§5.2).
     pub(crate) fn handle_request_vote_reply(
         &mut self,
-        voter: NodeId,
+        voter: Sender,
         session: Session,
         reply: &RequestVoteReply,
     ) {
@@ -80,17 +90,23 @@ impl Raft {
     /// The disk has the server's own vote.
     pub(crate) fn count_own_vote(&mut self) {
         if self.role() == RoleName::Candidate && self.disk.durable().hard_state == self.hard_state() {
-            self.count_vote(self.config.id);
+            self.count_vote(self.me());
         }
     }
 
+    /// This server, as others hear of it.
+    pub(crate) const fn me(&self) -> Sender {
+        Sender { id: self.config.id, incarnation: self.config.incarnation }
+    }
+
     /// Each voter counts once. Whoever would win starts an election; whoever wins leads.
-    pub(crate) fn count_vote(&mut self, voter: NodeId) {
-        let is_voter = self.is_voter(voter);
+    pub(crate) fn count_vote(&mut self, voter: Sender) {
+        let Sender { id: voter, incarnation } = voter;
+        let is_voter = self.in_force().votes(voter, Some(incarnation)).any() || planted!(self, AnyLifeCounts);
         let (Role::PreCandidate { votes, .. } | Role::Candidate { votes, .. }) = &mut self.role else {
             return;
         };
-        let place = match votes.binary_search(&voter) {
+        let place = match votes.binary_search(&(voter, incarnation)) {
             Err(place) => place,
             Ok(place) if planted!(self, VoteCountedTwice) => place,
             Ok(_) => return,
@@ -98,8 +114,8 @@ impl Raft {
         if !is_voter {
             return;
         }
-        votes.insert(place, voter);
-        let wins = votes.len() >= majority(self.config.voters.len());
+        votes.insert(place, (voter, incarnation));
+        let wins = self.wins();
         let term = self.current_term;
         if self.role() == RoleName::PreCandidate {
             self.observe(|| Event::PreVoteCounted { term: term.next(), voter });
@@ -112,6 +128,22 @@ impl Raft {
                 self.become_leader();
             }
         }
+    }
+
+    /// Whether the votes are those of a majority; in joint consensus of both the old voters and the new ones (§6).
+    fn wins(&self) -> bool {
+        let (Role::PreCandidate { votes, .. } | Role::Candidate { votes, .. }) = &self.role else {
+            return false;
+        };
+        let electorates = if planted!(self, JointCountsOldOnly) { 1 } else { 2 };
+        self.in_force().electorates().take(electorates).all(|voters| {
+            let counts = |&&(id, life): &&(NodeId, Incarnation)| {
+                let is =
+                    |voter: &Member| voter.is(id, life) || (planted!(self, AnyLifeCounts) && voter.id == id);
+                voters.iter().any(is)
+            };
+            votes.iter().filter(counts).count() >= majority(voters.len())
+        })
     }
 
     fn observe_vote(&mut self, candidate: NodeId) {

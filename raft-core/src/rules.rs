@@ -17,7 +17,7 @@ use crate::propose::Uncommitted;
 use crate::quorum::reached_by_majority;
 use crate::read_index;
 use crate::snapshot::Loaded;
-use crate::state::{Health, Raft, Role};
+use crate::state::{Health, Raft, Role, Sender};
 use crate::types::{LogIndex, NodeId, Session, Term, Time};
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
@@ -69,8 +69,10 @@ impl Raft {
             self.step_down();
             self.time_out();
         }
-        self.log.close();
         self.advance_commit_index();
+        self.go_on_with_change();
+        self.leave();
+        self.log.close();
         self.hand_over();
         self.serve_reads();
         self.send_snapshots();
@@ -104,7 +106,7 @@ impl Raft {
     /// there is a leader to be true to. Then the higher-term rule, once, ahead of all else: whoever hears of
     /// a higher term adopts it and becomes a follower (§5.1). A term that is only proposed is nobody's yet.
     fn receive(&mut self, envelope: Envelope) {
-        let Envelope { cluster, group, from, to, term, session, message, incarnation: _ } = envelope;
+        let Envelope { cluster, group, from, to, term, session, message, incarnation } = envelope;
         let ours = (cluster, group, to) == (self.config.cluster, self.config.group, self.config.id);
         let sound = match &message {
             Message::AppendEntries(args) => append_entries::is_well_formed(term, args),
@@ -118,13 +120,19 @@ impl Raft {
             | Message::InstallSnapshotReply(_)
             | Message::Confirm(_)
             | Message::ConfirmReply(_)
-            | Message::ReadIndex => true,
+            | Message::ReadIndex
+            | Message::NotMember(_) => true,
             Message::ReadIndexReply(reply) => read_index::is_well_formed(term, reply),
         };
-        if !ours || !sound || term.get() > NUMBER_MAX || from == self.config.id {
+        let superseded = message.counts() && self.is_another(from, incarnation);
+        let stranger = !ours || from == self.config.id || (superseded && !planted!(self, AnyLifeCounts));
+        if stranger || !sound || term.get() > NUMBER_MAX {
             self.counts.strangers_dropped += 1;
             self.observe(|| Event::StrangerDropped { from });
             return;
+        }
+        if message.asks_for_vote() {
+            self.answer_removed(from, incarnation, session);
         }
         if message.disturbs_leader() && self.hears_leader() {
             self.counts.votes_ignored += 1;
@@ -137,14 +145,15 @@ impl Raft {
         if term > self.current_term && !message.is_proposal() {
             self.change_role(term, Role::Follower { leader: None });
         }
-        self.handle(from, term, session, message);
+        self.handle(Sender { id: from, incarnation }, term, session, message);
     }
 
-    fn handle(&mut self, from: NodeId, term: Term, session: Session, message: Message) {
+    fn handle(&mut self, sender: Sender, term: Term, session: Session, message: Message) {
+        let from = sender.id;
         match message {
-            Message::PreVote(args) => self.handle_pre_vote(from, term, session, &args),
+            Message::PreVote(args) => self.handle_pre_vote(sender, term, session, &args),
             Message::RequestVote(args) => {
-                let reply = self.handle_request_vote(from, term, &args);
+                let reply = self.handle_request_vote(sender, term, &args);
                 self.send(from, session, Message::RequestVoteReply(reply));
             }
             Message::AppendEntries(args) => {
@@ -156,7 +165,7 @@ impl Raft {
             Message::TimeoutNow if term < self.current_term => {}
             Message::TimeoutNow => self.handle_timeout_now(),
             Message::InstallSnapshot(args) => {
-                if let Some(reply) = self.handle_install_snapshot(from, term, session, args) {
+                if let Some(reply) = self.handle_install_snapshot(from, term, session, *args) {
                     self.send(from, session, Message::InstallSnapshotReply(reply));
                 }
             }
@@ -170,11 +179,14 @@ impl Raft {
             | Message::ConfirmReply(_)
             | Message::ReadIndexReply(_)
                 if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
-            Message::PreVoteReply(reply) => self.handle_pre_vote_reply(from, session, &reply),
-            Message::RequestVoteReply(reply) => self.handle_request_vote_reply(from, session, &reply),
-            Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(from, session, &reply),
-            Message::InstallSnapshotReply(reply) => self.handle_install_snapshot_reply(from, session, &reply),
-            Message::ConfirmReply(reply) => self.handle_confirm_reply(from, session, &reply),
+            Message::PreVoteReply(reply) => self.handle_pre_vote_reply(sender, session, &reply),
+            Message::RequestVoteReply(reply) => self.handle_request_vote_reply(sender, session, &reply),
+            Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(sender, session, &reply),
+            Message::InstallSnapshotReply(reply) => {
+                self.handle_install_snapshot_reply(sender, session, &reply);
+            }
+            Message::ConfirmReply(reply) => self.handle_confirm_reply(sender, session, &reply),
+            Message::NotMember(reply) => self.handle_not_member(&reply),
             Message::ReadIndexReply(reply) => self.handle_read_index_reply(session, &reply),
         }
     }
@@ -243,7 +255,7 @@ impl Raft {
         let (from_term, from, transferring) = (self.current_term, self.role(), self.transferring());
         if term > self.current_term {
             self.current_term = term;
-            self.voted_for = None;
+            (self.voted_for, self.voted_incarnation) = (None, None);
             self.disk.drop_held_before(term);
         }
         self.role = role;
@@ -265,11 +277,12 @@ impl Raft {
     pub(crate) fn become_leader(&mut self) {
         let next_index = self.log.last().index.next();
         let session = Session(self.rng.next_u64());
-        let progress = self
-            .others()
-            .into_iter()
-            .map(|peer| Progress::new(peer, session, next_index, self.now))
-            .collect();
+        let configuration = &self.configurations.latest().configuration;
+        let follower = |peer| Progress {
+            votes: configuration.votes(peer, None),
+            ..Progress::new(peer, session, next_index, self.now)
+        };
+        let progress = self.others().into_iter().map(follower).collect();
         let (uncommitted, lease) = (Uncommitted::default(), Lease::default());
         self.change_role(self.current_term, Role::Leader { progress, transfer: None, uncommitted, lease });
         self.timer = self.now.after(self.config.heartbeat);
@@ -291,15 +304,25 @@ impl Raft {
         }
     }
 
-    /// The furthest that a majority of the voters has reached, of whom this leader is one, perhaps.
+    /// The furthest that a majority of the voters has reached, of whom this leader is one, perhaps; in joint consensus
+    /// a majority of the old ones and one of the new ones (§6).
     pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
         &self,
         progress: &[Progress],
         by: impl Fn(&Progress) -> T + Copy,
         by_leader: T,
     ) -> T {
-        let leader = self.is_voter(self.config.id).then_some(by_leader);
-        reached_by_majority(progress.iter().map(by).chain(leader))
+        let (configuration, own) = (self.in_force(), self.own_votes());
+        let reached = progress.iter().filter(|peer| peer.votes.old).map(by);
+        let old =
+            reached_by_majority(configuration.voters.len(), reached.chain(own.old.then_some(by_leader)));
+        match &configuration.next {
+            Some(next) if next.joint && !planted!(self, JointCountsOldOnly) => {
+                let reached = progress.iter().filter(|peer| peer.votes.new).map(by);
+                old.min(reached_by_majority(next.voters.len(), reached.chain(own.new.then_some(by_leader))))
+            }
+            Some(_) | None => old,
+        }
     }
 
     /// The only place where the commit index changes. It never goes back.
@@ -314,6 +337,7 @@ impl Raft {
                 uncommitted.committed(index);
             }
             self.observe(|| Event::Committed { from, to });
+            self.note_removal(from, index);
         }
     }
 
@@ -356,7 +380,8 @@ impl Raft {
                 | Message::Confirm(_)
                 | Message::ConfirmReply(_)
                 | Message::ReadIndex
-                | Message::ReadIndexReply(_) => false,
+                | Message::ReadIndexReply(_)
+                | Message::NotMember(_) => false,
             };
             let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
             self.disk.send_or_hold(needed, envelope, send);

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{EntryId, Incarnation, LogIndex, NodeId};
+use crate::configuration::Configured;
+use crate::types::{EntryId, Incarnation, LogIndex};
 
 /// Which snapshot. Snapshots of one state by two servers may differ in their bytes, so the maker is part
 /// of the name: pieces of both must not be put together.
@@ -20,8 +21,8 @@ pub struct SnapshotId {
 pub struct Snapshot {
     /// Which.
     pub id: SnapshotId,
-    /// The voters as of its last included entry.
-    pub voters: Vec<NodeId>,
+    /// The configuration that was in force at its last included entry, and so committed.
+    pub configured: Configured,
 }
 
 impl Snapshot {

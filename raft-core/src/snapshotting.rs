@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 
 use crate::event::Event;
+use crate::planted::planted;
 use crate::snapshot::{Chunk, Part, Snapshot, SnapshotId};
 use crate::state::{Partial, Raft, Role};
 use crate::types::{EntryId, LogIndex, Session};
@@ -179,7 +180,11 @@ impl Raft {
         }
         let last_included = self.log.id_at(self.last_applied)?;
         let id = SnapshotId { last_included, made_by: self.config.incarnation };
-        let snapshot = Snapshot { id, voters: self.config.voters.clone() };
+        let in_force = self.configurations.as_of(self.last_applied);
+        let latest = planted!(self, SnapshotOfLatestConfiguration).then(|| self.configurations.latest());
+        // Who has joined a group and does not know it yet cannot say who is in it.
+        let known = latest.or(in_force).filter(|known| !known.configuration.voters.is_empty());
+        let snapshot = Snapshot { id, configured: known?.clone() };
         self.applying = true;
         self.snapshots.asked = false;
         self.snapshots.attempted = self.last_applied;
@@ -217,6 +222,7 @@ impl Raft {
             && base.index > self.log.base().index
         {
             self.log.compact(base);
+            self.configurations.forget_before(base.index);
             self.observe(|| Event::Compacted { base });
         }
     }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::check_quorum::Heard;
 use crate::config::{Config, ConfigError};
+use crate::configuration::{Configuration, Configured};
+use crate::configurations::Configurations;
 use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::effects::Violation;
@@ -21,7 +23,7 @@ use crate::rules::COUNTED_MAX;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
 use crate::transfer::Transfer;
-use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
+use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +45,11 @@ pub struct Restored {
     pub partial: Option<Partial>,
     /// The ids of the entries of the log. Their payloads are read when they are needed.
     pub log: LogOutline,
+    /// The configurations of the entries of the log that have one ([`Payload::Configuration`]), in order: not all
+    /// of those that the snapshot stands for, perhaps.
+    ///
+    /// [`Payload::Configuration`]: crate::Payload::Configuration
+    pub configurations: Vec<Configured>,
 }
 
 impl Restored {
@@ -62,7 +69,30 @@ impl Restored {
         if term.get() > COUNTED_MAX || last.index.get() > COUNTED_MAX {
             return Err(ConfigError::BeyondCounting { term, last });
         }
-        Ok(())
+        let sound = |configured: &&Configured| {
+            self.log.contains(configured.at) && configured.configuration.check().is_ok()
+        };
+        let follows = |pair: &[Configured]| pair[0].at.index < pair[1].at.index;
+        let disorder = self.configurations.windows(2).find(|pair| !follows(pair)).map(|pair| &pair[1]);
+        match self.configurations.iter().find(|configured| !sound(configured)).or(disorder) {
+            Some(configured) => Err(ConfigError::Configuration { at: configured.at }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is in force at each entry, beginning with the last one that is committed for certain.
+    fn configurations(&mut self, bootstrap: Option<&Configuration>) -> Configurations {
+        let first = match &self.snapshot {
+            Some(snapshot) => snapshot.configured.clone(),
+            None => bootstrap.cloned().unwrap_or_default().into(),
+        };
+        let mut configurations = Configurations::new(first);
+        for Configured { at, configuration } in self.configurations.drain(..) {
+            if at.index > configurations.latest().at.index {
+                configurations.append(at, configuration);
+            }
+        }
+        configurations
     }
 }
 
@@ -88,12 +118,19 @@ pub struct Raft {
     pub(crate) current_term: Term,
     pub(crate) voted_for: Option<NodeId>,
     pub(crate) log: Log,
+    /// What the log says of who votes, as far as it may be needed again.
+    pub(crate) configurations: Configurations,
 
     // Volatile state on all servers.
     pub(crate) commit_index: LogIndex,
     /// The last entry handed out to be applied.
     pub(crate) last_applied: LogIndex,
     pub(crate) role: Role,
+    /// The life of the data directory of whom this server has voted for, unless it has started again since: the same
+    /// server in another one is another candidate.
+    pub(crate) voted_incarnation: Option<Incarnation>,
+    /// The entry with which this server was removed, as another one says.
+    pub(crate) told_removed: Option<EntryId>,
 
     // What the figure leaves to the reader: time, disk, and what is to be said.
     pub(crate) now: Time,
@@ -114,15 +151,22 @@ pub struct Raft {
     pub(crate) health: Health,
 }
 
+/// Who has sent a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    pub(crate) id: NodeId,
+    pub(crate) incarnation: Incarnation,
+}
+
 /// What a server is doing, with the state that only then exists (Figure 4).
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// Answers leaders and candidates.
     Follower { leader: Option<Heard> },
     /// Asks whether an election would be won; `votes` is sorted.
-    PreCandidate { session: Session, votes: Vec<NodeId> },
+    PreCandidate { session: Session, votes: Vec<(NodeId, Incarnation)> },
     /// Collects votes in its own election; `votes` is sorted.
-    Candidate { session: Session, votes: Vec<NodeId> },
+    Candidate { session: Session, votes: Vec<(NodeId, Incarnation)> },
     /// Replicates; volatile state on leaders, by follower, sorted.
     Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted, lease: Lease },
 }
@@ -147,7 +191,9 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
         restored.check()?;
-        let Restored { hard_state, snapshot, partial, log } = restored;
+        let mut restored = restored;
+        let configurations = restored.configurations(config.bootstrap.as_ref());
+        let Restored { hard_state, snapshot, partial, log, configurations: _ } = restored;
         let snapshot_index = snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
         let log = Log::restored(log);
         let mut raft = Self {
@@ -157,10 +203,13 @@ impl Raft {
             disk: Disk::new(config.owner(), hard_state, log.last()),
             config,
             log,
+            configurations,
             // What a snapshot stands for is committed.
             commit_index: snapshot_index,
             last_applied: LogIndex::ZERO,
             role: Role::Follower { leader: None },
+            voted_incarnation: None,
+            told_removed: None,
             now,
             timer: now,
             followed: now,
@@ -175,6 +224,9 @@ impl Raft {
         };
         if planted!(raft, LastIncludedTermForgotten) {
             raft.log = Log::restored(without_base_term(raft.log.outline()));
+        }
+        if planted!(raft, RestartForgetsConfiguration) {
+            raft.configurations.truncate(LogIndex::ZERO);
         }
         raft.reset_election_timer();
         if planted!(raft, RestartWaitsLong) && raft.current_term > Term::default() {
@@ -252,24 +304,30 @@ impl Raft {
     }
 
     /// A follower has answered: what this leader knows of it; none if the two are not in this conversation.
-    pub(crate) fn hear(&mut self, follower: NodeId, session: Session) -> Option<&mut Progress> {
-        let now = self.now;
+    ///
+    /// One that answers from another life of its data directory has nothing of what it had.
+    pub(crate) fn hear(&mut self, from: Sender, session: Session) -> Option<&mut Progress> {
+        let (now, next_index) = (self.now, self.log.last().index);
         let Role::Leader { progress, .. } = &mut self.role else { return None };
-        let place = progress.binary_search_by_key(&follower, |peer| peer.follower).ok()?;
+        let place = progress.binary_search_by_key(&from.id, |peer| peer.follower).ok()?;
         let peer = progress.get_mut(place)?;
         if peer.session != session && !planted!(self, ReplyOfOldTerm) {
             return None;
         }
         peer.heard = now;
+        if peer.incarnation != Some(from.incarnation) && !planted!(self, AnyLifeCounts) {
+            let configuration = &self.configurations.latest().configuration;
+            if peer.incarnation.is_some() {
+                let session = Session(self.rng.next_u64());
+                *peer = Progress::new(from.id, session, next_index, now);
+            }
+            peer.incarnation = Some(from.incarnation);
+            peer.votes = configuration.votes(from.id, peer.incarnation);
+            if peer.session != session && !planted!(self, ReplyOfOldTerm) {
+                return None;
+            }
+        }
         Some(peer)
-    }
-
-    pub(crate) fn is_voter(&self, server: NodeId) -> bool {
-        self.config.voters.binary_search(&server).is_ok()
-    }
-
-    pub(crate) fn others(&self) -> Vec<NodeId> {
-        self.config.voters.iter().copied().filter(|&voter| voter != self.config.id).collect()
     }
 
     pub(crate) fn observe(&mut self, event: impl FnOnce() -> Event) {

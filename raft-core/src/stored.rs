@@ -56,6 +56,7 @@ impl Stored {
         for entry in &self.entries {
             log.append(entry.id);
         }
+        let configurations = self.entries.iter().filter_map(Entry::configured).collect();
         Restored {
             hard_state: self.hard_state,
             snapshot: self.snapshot.as_ref().map(|pieces| pieces.snapshot.clone()),
@@ -64,6 +65,7 @@ impl Stored {
                 bytes: pieces.chunks.last().map_or(0, Chunk::end),
             }),
             log,
+            configurations,
         }
     }
 

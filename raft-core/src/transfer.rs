@@ -30,7 +30,8 @@ impl Raft {
     ///
     /// Nothing was begun.
     pub fn transfer_leadership(&mut self, to: NodeId) -> Result<(), TransferError> {
-        let (leader, is_voter) = (self.leader(), self.is_voter(to));
+        let leader = self.leader();
+        let is_voter = self.configurations.latest().configuration.votes(to, None).any();
         let until = self.now.after(self.config.election_timeout.1);
         let (transfer, lease) = match &mut self.role {
             Role::Leader { transfer, lease, .. } if self.health == Health::Sound => (transfer, lease),

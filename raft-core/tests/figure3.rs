@@ -2,8 +2,8 @@
 
 use raft_core::figure3::{Figure3, Property};
 use raft_core::{
-    EntryId, Event, HardState, Incarnation, LogIndex, LogOutline, NodeId, Restored, RoleName, Snapshot,
-    SnapshotId, Term,
+    Configured, EntryId, Event, HardState, Incarnation, LogIndex, LogOutline, NodeId, Restored, RoleName,
+    Snapshot, SnapshotId, Term,
 };
 
 fn node(id: u64) -> NodeId {
@@ -39,7 +39,7 @@ fn commit(from: u64, term: u64, to: u64) -> Event {
 
 #[test]
 fn a_leader_elected_late_need_not_have_what_a_later_term_committed() {
-    let mut figure3 = Figure3::new((1..=3).map(node).collect());
+    let mut figure3 = Figure3::new((1..=3).map(node).collect::<Vec<_>>());
     for (server, event) in [
         (1, append(1, 1)),
         (2, append(1, 1)),
@@ -76,7 +76,7 @@ fn a_server_starts_with_what_it_had() {
     };
     let snapshot = |last_included: EntryId| {
         let id = SnapshotId { last_included, made_by: Incarnation(1) };
-        Some(Snapshot { id, voters: Vec::new() })
+        Some(Snapshot { id, configured: Configured::default() })
     };
     for (term, snapshot, log, broken) in [
         (1, None, log(EntryId::ZERO, &[1]), None),
@@ -86,7 +86,7 @@ fn a_server_starts_with_what_it_had() {
         (1, None, log(EntryId::ZERO, &[2]), Some(Property::LogMatching)),
         (1, snapshot(id(2, 1)), log(id(2, 1), &[]), Some(Property::StateMachine)),
     ] {
-        let mut figure3 = Figure3::new((1..=3).map(node).collect());
+        let mut figure3 = Figure3::new((1..=3).map(node).collect::<Vec<_>>());
         for (server, event) in [
             (1, append(1, 1)),
             (2, append(1, 1)),
@@ -97,7 +97,7 @@ fn a_server_starts_with_what_it_had() {
             assert_eq!(figure3.observe(node(server), &event), Ok(()));
         }
         let hard_state = HardState { current_term: Term::new(term), voted_for: None };
-        let restored = Restored { hard_state, snapshot, log, partial: None };
+        let restored = Restored { hard_state, snapshot, log, ..Restored::default() };
         let found = figure3.started(node(2), &restored).err();
         assert_eq!(found.as_ref().map(|found| found.property), broken, "{restored:?}: {found:?}");
     }
@@ -136,7 +136,7 @@ fn every_property_can_break() {
         (Property::StateMachine, then(agreed(), &[(1, Event::Compacted { base: id(2, 1) })])),
         (Property::SelfCheck, vec![(1, Event::Stopped { reason: "why".into() })]),
     ] {
-        let mut figure3 = Figure3::new((1..=3).map(node).collect());
+        let mut figure3 = Figure3::new((1..=3).map(node).collect::<Vec<_>>());
         let (last, before) = story.split_last().unwrap();
         for (server, event) in before {
             assert_eq!(figure3.observe(node(*server), event), Ok(()), "{property:?}");

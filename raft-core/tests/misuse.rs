@@ -4,14 +4,21 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Config, ConfigError, Effects, Entry, EntryId,
-    Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, InstallSnapshotReply, Loaded,
-    LogIndex, LogOutline, Message, NodeId, Payload, Raft, ReadId, RequestVoteReply, Restored, Session,
-    Snapshot, SnapshotId, Term, Time, Violation, WriteToken,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Config, ConfigError, Configuration,
+    ConfigurationError, Effects, Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input,
+    InstallSnapshot, InstallSnapshotReply, Loaded, LogIndex, LogOutline, Message, NodeId, Payload, Raft,
+    ReadId, RequestVoteReply, Restored, Session, Snapshot, SnapshotId, Term, Time, Violation, WriteToken,
 };
 
 const MS: Duration = Duration::from_millis(1);
 const ME: NodeId = NodeId::new(1);
+
+/// A server of a group that begins with these voters and learners.
+fn begins(voters: &[u64], learners: &[u64]) -> Config {
+    let list = |ids: &[u64]| ids.iter().map(|&id| NodeId::new(id).into()).collect();
+    let first = Configuration { voters: list(voters), learners: list(learners), next: None };
+    Config { bootstrap: Some(first), ..config() }
+}
 
 fn config() -> Config {
     Config::new(ME, (1..=3).map(NodeId::new).collect())
@@ -19,7 +26,7 @@ fn config() -> Config {
 
 /// The only server of its cluster, and the token of its first write.
 fn alone(config: Config) -> (Raft, WriteToken) {
-    let config = Config { voters: vec![config.id], pre_vote: false, ..config };
+    let config = Config { bootstrap: Some(vec![config.id].into()), pre_vote: false, ..config };
     let mut raft = Raft::new(config, Restored::default(), Time::ZERO).unwrap();
     raft.step(raft.deadline(), Input::Tick);
     let write = raft.take_effects().write.expect("it votes for itself");
@@ -33,17 +40,14 @@ fn id(term: u64, index: u64) -> EntryId {
 /// Each row: what is wrong, and what is said about it, which names the field, its value, and the cure.
 #[test]
 fn a_configuration_that_makes_no_sense_is_refused() {
-    let server = NodeId::new;
     for (config, refused) in [
-        (Config { voters: vec![], ..config() }, "voters: there are none; name at least one server"),
+        (begins(&[], &[]), "bootstrap: voters: there are none; name at least one server"),
         (
-            Config { voters: vec![server(1), server(3), server(2)], ..config() },
-            "voters: n3 comes before n2; sort them and name each server once",
+            begins(&[1, 3, 2], &[]),
+            "bootstrap: members: n3 comes before n2; sort them and name each server once",
         ),
-        (
-            Config { voters: vec![server(1), server(1)], ..config() },
-            "voters: n1 comes before n1; sort them and name each server once",
-        ),
+        (begins(&[1, 1], &[]), "bootstrap: members: n1 comes before n1; sort them and name each server once"),
+        (begins(&[1, 2], &[2, 3]), "bootstrap: members: n2 votes and learns; name it once"),
         (
             Config { heartbeat: Duration::ZERO, ..config() },
             "heartbeat: 0ns must be above zero and at most half the shortest election timeout, 150ms",
@@ -101,7 +105,9 @@ fn a_configuration_that_makes_sense_is_taken() {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
     for config in [
         config(),
-        Config { voters: vec![ME], ..config() },
+        begins(&[1], &[]),
+        begins(&[2, 3], &[1]),
+        Config { bootstrap: None, ..config() },
         Config { id: NodeId::new(9), ..config() },
         Config { heartbeat: 75 * MS, ..config() },
         Config { election_timeout: (150 * MS, 150 * MS), ..config() },
@@ -127,7 +133,7 @@ fn a_disk_that_is_damaged_is_refused() {
     };
     let snapshot = |last_included| {
         let id = SnapshotId { last_included, made_by: Incarnation(1) };
-        Some(Snapshot { id, voters: vec![ME] })
+        Some(Snapshot { id, configured: Configuration::of([ME]).into() })
     };
     for (restored, refused) in [
         (
@@ -143,7 +149,7 @@ fn a_disk_that_is_damaged_is_refused() {
                 hard_state: term(2),
                 snapshot: snapshot(id(1, 2)),
                 log: log(id(1, 1), &[id(2, 2)]),
-                partial: None,
+                ..Restored::default()
             },
             "restored log: it ends with 2@t2 and has no 2@t1, where the snapshot ends; the store is damaged",
         ),
@@ -163,7 +169,7 @@ fn a_disk_that_is_damaged_is_refused() {
         hard_state: term(3),
         snapshot: snapshot(id(1, 2)),
         log: log(id(1, 1), &[id(1, 2), id(3, 3)]),
-        partial: None,
+        ..Restored::default()
     };
     assert_eq!(Raft::new(config(), whole, Time::ZERO).map(|raft| raft.last_log()), Ok(id(3, 3)));
 }
@@ -236,11 +242,9 @@ fn answers_that_nobody_asked_for_change_nothing() {
 #[test]
 fn a_refusal_is_a_value() {
     let refused = |config| Raft::new(config, Restored::default(), Time::ZERO).map(|raft| raft.id());
-    let second = NodeId::new(1);
-    assert_eq!(
-        refused(Config { voters: vec![NodeId::new(2), second], ..config() }),
-        Err(ConfigError::VotersUnsorted { first: NodeId::new(2), second })
-    );
+    let (first, second) = (NodeId::new(2), NodeId::new(1));
+    let unsorted = ConfigurationError::Unsorted { first, second };
+    assert_eq!(refused(begins(&[2, 1], &[])), Err(ConfigError::Bootstrap(unsorted)));
     assert_eq!(
         refused(Config { append_window: 0, ..config() }),
         Err(ConfigError::NoWindow { field: "append_window" })
@@ -270,8 +274,8 @@ fn append(prev_log: EntryId, ids: &[EntryId]) -> Envelope {
 
 fn piece(last_included: EntryId, chunk: Chunk) -> Envelope {
     let id = SnapshotId { last_included, made_by: Incarnation(2) };
-    let snapshot = Snapshot { id, voters: Vec::new() };
-    envelope(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
+    let snapshot = Snapshot { id, configured: Configuration::of([ME]).into() };
+    envelope(Message::InstallSnapshot(Box::new(InstallSnapshot { snapshot, chunk })))
 }
 
 /// Each row: what comes in, and whether it could come from a server of this cluster and group. What could not is dropped

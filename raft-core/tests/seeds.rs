@@ -42,10 +42,26 @@ fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() 
     assert!(sum.taken > 0 && sum.pieces > 0 && sum.installed > 0 && sum.loads > 0, "{sum:?}");
 }
 
+/// The same while who votes is changed all the time, leaders are removed, and disks are wiped.
+#[test]
+fn the_same_holds_while_members_change_and_disks_are_wiped() {
+    let mut sum = Report::default();
+    for (seed, result) in run(SEEDS, |seed| World::changing(seed, None, Judges::all).run()) {
+        let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
+        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+        sum += report;
+    }
+    println!("{sum:?}");
+    assert!(sum.changes > 0 && sum.configured > 0 && sum.removed > 0 && sum.wipes > 0, "{sum:?}");
+    assert!(sum.installed > 0 && sum.leases > 0 && sum.handed_over > 0, "{sum:?}");
+}
+
 #[test]
 fn the_same_seed_goes_the_same_way() {
     for seed in 0..20 {
         let run = || World::new(seed, None, Judges::all).run().unwrap();
+        assert_eq!(run(), run(), "seed {seed}");
+        let run = || World::changing(seed, None, Judges::all).run().unwrap();
         assert_eq!(run(), run(), "seed {seed}");
     }
 }
@@ -62,6 +78,29 @@ fn a_quiet_world_keeps_its_leader() {
         // A command a second in the mean.
         assert!(report.committed > SECONDS / 2, "seed {seed}: {report:?}");
     }
+}
+
+/// Whether a bug can only show where who votes changes.
+#[cfg(feature = "planted-bugs")]
+const fn is_of_membership(bug: raft_core::PlantedBug) -> bool {
+    use raft_core::PlantedBug;
+    matches!(
+        bug,
+        PlantedBug::ChangeBeforeCommitInTerm
+            | PlantedBug::ChangeWhileOneIsUnderWay
+            | PlantedBug::ChangeWithoutJoint
+            | PlantedBug::ConfigurationOnCommit
+            | PlantedBug::ConfigurationNotRolledBack
+            | PlantedBug::RestartForgetsConfiguration
+            | PlantedBug::SnapshotOfLatestConfiguration
+            | PlantedBug::JointCountsOldOnly
+            | PlantedBug::JointBeforeCaughtUp
+            | PlantedBug::SecondChangeDropped
+            | PlantedBug::RemovedLeaderLeads
+            | PlantedBug::RemovedServerWaits
+            | PlantedBug::LearnersRefuseVotes
+            | PlantedBug::AnyLifeCounts
+    )
 }
 
 /// Each bug is found within the first seeds, and told by what it can break: a property of Figure 3, or
@@ -106,6 +145,19 @@ fn planted_bugs_are_found() {
             | PlantedBug::ReadIndexNotChecked
             | PlantedBug::LeaseNotShortened
             | PlantedBug::LeaseJudgedEarly => &["stale-read"],
+            PlantedBug::ChangeWhileOneIsUnderWay
+            | PlantedBug::ChangeWithoutJoint
+            | PlantedBug::ConfigurationOnCommit
+            | PlantedBug::RestartForgetsConfiguration
+            | PlantedBug::JointCountsOldOnly
+            | PlantedBug::AnyLifeCounts => {
+                &["durable-before-ack", "election-safety", "leader-completeness", "no agreement"]
+            }
+            PlantedBug::ChangeBeforeCommitInTerm
+            | PlantedBug::SnapshotOfLatestConfiguration
+            | PlantedBug::JointBeforeCaughtUp
+            | PlantedBug::RemovedServerWaits
+            | PlantedBug::LearnersRefuseVotes => &["no agreement"],
             // `tests/script` and `tests/paper` find these, or a plan.
             PlantedBug::FixedTimeout
             | PlantedBug::PreVoteKeepsLowerTerm
@@ -123,9 +175,13 @@ fn planted_bugs_are_found() {
             | PlantedBug::StaleTail
             | PlantedBug::PagesSkipped
             | PlantedBug::WindowIgnored
-            | PlantedBug::StuckAfterSnapshot => continue,
+            | PlantedBug::StuckAfterSnapshot
+            | PlantedBug::ConfigurationNotRolledBack
+            | PlantedBug::SecondChangeDropped
+            | PlantedBug::RemovedLeaderLeads => continue,
         };
-        let found = |seed| match World::new(seed, Some(bug), Judges::figure3).run() {
+        let world = if is_of_membership(bug) { World::changing } else { World::new };
+        let found = |seed| match world(seed, Some(bug), Judges::figure3).run() {
             Err(wrong) => Some((seed, wrong.name(), wrong.to_string())),
             Ok(report) if !report.recovered => Some((seed, "no agreement", String::new())),
             Ok(_) => None,
@@ -162,6 +218,34 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
             &["HandlePreVoteRequest", "HandleRequestVoteRequest", "HandleAppendEntriesRequest", "Stop"]
         }
         PlantedBug::ReadBeforeCommitInTerm | PlantedBug::ReadIndexNotChecked => &["ReadIndex"],
+        PlantedBug::ChangeBeforeCommitInTerm
+        | PlantedBug::ChangeWhileOneIsUnderWay
+        | PlantedBug::ChangeWithoutJoint => &["ChangeMembership"],
+        PlantedBug::ConfigurationOnCommit | PlantedBug::JointCountsOldOnly => &[
+            "AdvanceCommitIndex",
+            "BecomeLeader",
+            "HandlePreVoteResponse",
+            "HandleRequestVoteResponse",
+            "Timeout",
+        ],
+        PlantedBug::ConfigurationNotRolledBack => {
+            &["ChangeMembership", "HandleAppendEntriesResponse", "Restart"]
+        }
+        PlantedBug::RestartForgetsConfiguration => &[
+            "ChangeMembership",
+            "AdvanceCommitIndex",
+            "BecomeLeader",
+            "HandleAppendEntriesResponse",
+            "HandlePreVoteResponse",
+            "HandleRequestVoteResponse",
+            "PreVote",
+            "Restart",
+            "Timeout",
+        ],
+        PlantedBug::SnapshotOfLatestConfiguration => &["Restart"],
+        PlantedBug::AnyLifeCounts => {
+            &["AdvanceCommitIndex", "HandlePreVoteResponse", "HandleRequestVoteResponse"]
+        }
         // What it leaves on a disk shows at a restart, but seldom: `tests/conformance` has it.
         PlantedBug::StaleTail
         | PlantedBug::FixedTimeout
@@ -186,7 +270,12 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::PagesSkipped
         | PlantedBug::WindowIgnored
         | PlantedBug::StuckAfterSnapshot
-        | PlantedBug::RestartWaitsLong => &[],
+        | PlantedBug::RestartWaitsLong
+        | PlantedBug::JointBeforeCaughtUp
+        | PlantedBug::SecondChangeDropped
+        | PlantedBug::RemovedLeaderLeads
+        | PlantedBug::RemovedServerWaits
+        | PlantedBug::LearnersRefuseVotes => &[],
     }
 }
 
@@ -199,7 +288,8 @@ fn the_specification_refuses_the_planted_bugs_that_break_it() {
         let actions = refused_of(bug);
         let mut seeds = if actions.is_empty() { 0..100 } else { 0..2_000 };
         let refused = |seed| {
-            let wrong = World::new(seed, Some(bug), Judges::specification).run().err()?;
+            let world = if is_of_membership(bug) { World::changing } else { World::new };
+            let wrong = world(seed, Some(bug), Judges::specification).run().err()?;
             Some((seed, wrong))
         };
         match seeds.find_map(refused) {

@@ -6,10 +6,10 @@
 //! | --- | --- | --- |
 //! | 1 | RequestVote | `[last_log.term, last_log.index, told_by_leader]`, the last one 0 or 1 |
 //! | 2 | RequestVoteReply | `[vote_granted]`, 0 or 1 |
-//! | 3 | AppendEntries | `[prev_log.term, prev_log.index, leader_commit, entries]`, then for each entry, from `prev_log.index + 1`, `[term, 0 for a no-op or 1 for a command, bytes, checksum]` |
+//! | 3 | AppendEntries | `[prev_log.term, prev_log.index, leader_commit, entries]`, then for each entry, from `prev_log.index + 1`, `[term, 0 for a no-op, 1 for a command or 2 for a configuration, bytes, checksum]` |
 //! | 4 | AppendEntriesReply, accepted | `[match_index]` |
 //! | 5 | AppendEntriesReply, rejected | `[refused.term, refused.index, hint.term, hint.index]` |
-//! | 6 | InstallSnapshot | `[last_included.term, last_included.index, made_by, offset, done, bytes, checksum, voters]`, `done` 0 or 1, then for each voter `[id]` |
+//! | 6 | InstallSnapshot | `[last_included.term, last_included.index, made_by, offset, done, bytes, checksum, configured.term, configured.index, configuration bytes]`, `done` 0 or 1 |
 //! | 7 | InstallSnapshotReply, received | `[last_included.term, last_included.index, made_by, offset]` |
 //! | 8 | InstallSnapshotReply, installed | `[last_included.term, last_included.index, made_by]` |
 //! | 9 | PreVote | `[last_log.term, last_log.index]` |
@@ -20,16 +20,19 @@
 //! | 14 | ReadIndex | none |
 //! | 15 | ReadIndexReply, from a leader | `[read_index.term, read_index.index]` |
 //! | 16 | ReadIndexReply, refused | none |
+//! | 17 | NotMember | `[configured.term, configured.index]` |
 //!
-//! Payloads are the commands of an AppendEntries, and the bytes of an InstallSnapshot's piece.
+//! Payloads are the commands and configurations of an AppendEntries; of an InstallSnapshot its configuration
+//! ([`Configuration::to_bytes`]), then the bytes of the piece.
 
 use std::io;
 
 use bytes::BytesMut;
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
-    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
-    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
+    Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
+    NodeId, NotMember, Payload, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
+    Session, Snapshot, SnapshotId, Term,
 };
 
 use crate::error::NetError;
@@ -51,15 +54,14 @@ const CONFIRM_REPLY: u8 = 13;
 const READ_INDEX: u8 = 14;
 const READ_INDEX_KNOWN: u8 = 15;
 const READ_INDEX_REFUSED: u8 = 16;
+const NOT_MEMBER: u8 = 17;
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
+const CONFIGURATION: u8 = 2;
 
 /// The fewest bytes that the numbers of an entry take.
 const ENTRY_HEADER_BYTES_MIN: usize = 5;
-
-/// The fewest bytes that a voter takes.
-const VOTER_BYTES_MIN: usize = 2;
 
 /// Appends the header of a message.
 pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) -> Result<(), NetError> {
@@ -87,6 +89,7 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
             numbers.put((refused.term, refused.index, hint.term, hint.index))
         }
         Message::InstallSnapshot(install) => write_install(install, numbers),
+        Message::NotMember(NotMember { configured }) => numbers.put((configured.term, configured.index)),
         Message::InstallSnapshotReply(InstallSnapshotReply::Received { snapshot, offset }) => {
             let SnapshotId { last_included, made_by } = snapshot;
             numbers.put((last_included.term, last_included.index, made_by, offset))
@@ -116,6 +119,7 @@ const fn number(message: &Message) -> u8 {
         Message::ReadIndex => READ_INDEX,
         Message::ReadIndexReply(ReadIndexReply { read_index: Some(_) }) => READ_INDEX_KNOWN,
         Message::ReadIndexReply(ReadIndexReply { read_index: None }) => READ_INDEX_REFUSED,
+        Message::NotMember(_) => NOT_MEMBER,
     }
 }
 
@@ -126,13 +130,14 @@ fn write_append<W: io::Write>(append: &AppendEntries, numbers: &mut Writer<W>) -
         let tag = match entry.payload {
             Payload::Noop => NOOP,
             Payload::Command(_) => COMMAND,
+            Payload::Configuration(_) => CONFIGURATION,
         };
         numbers.put((entry.id.term, tag, entry.payload.bytes().len(), entry.checksum))
     })
 }
 
 fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W>) -> Result<(), NetError> {
-    let InstallSnapshot { snapshot: Snapshot { id, voters }, chunk } = install;
+    let InstallSnapshot { snapshot: Snapshot { id, configured }, chunk } = install;
     numbers.put((
         id.last_included.term,
         id.last_included.index,
@@ -141,9 +146,10 @@ fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W
         u8::from(chunk.done),
         chunk.data.len(),
         chunk.checksum,
-        voters.len(),
-    ))?;
-    voters.iter().try_for_each(|voter| numbers.put((voter,)))
+        configured.at.term,
+        configured.at.index,
+        configured.configuration.to_bytes().len(),
+    ))
 }
 
 /// Appends the payloads of a message, one behind the other.
@@ -154,7 +160,10 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
                 out.extend_from_slice(entry.payload.bytes());
             }
         }
-        Message::InstallSnapshot(install) => out.extend_from_slice(&install.chunk.data),
+        Message::InstallSnapshot(install) => {
+            out.extend_from_slice(&install.snapshot.configured.configuration.to_bytes());
+            out.extend_from_slice(&install.chunk.data);
+        }
         Message::RequestVote(_)
         | Message::RequestVoteReply(_)
         | Message::PreVote(_)
@@ -165,7 +174,8 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
         | Message::Confirm(_)
         | Message::ConfirmReply(_)
         | Message::ReadIndex
-        | Message::ReadIndexReply(_) => {}
+        | Message::ReadIndexReply(_)
+        | Message::NotMember(_) => {}
     }
 }
 
@@ -210,7 +220,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             let hint = reader.entry_id(hint_term, hint_index)?;
             Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint })
         }
-        INSTALL_SNAPSHOT => Message::InstallSnapshot(read_install(reader)?),
+        INSTALL_SNAPSHOT => Message::InstallSnapshot(Box::new(read_install(reader)?)),
         SNAPSHOT_RECEIVED => {
             let (term, index, made_by, offset) = reader.take()?;
             let snapshot = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
@@ -230,6 +240,10 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             Message::ReadIndexReply(ReadIndexReply { read_index: Some(reader.entry_id(term, index)?) })
         }
         READ_INDEX_REFUSED => Message::ReadIndexReply(ReadIndexReply { read_index: None }),
+        NOT_MEMBER => {
+            let (term, index) = reader.take()?;
+            Message::NotMember(NotMember { configured: reader.entry_id(term, index)? })
+        }
         _ => return Err(reader.malformed("there is no message of this number")),
     };
     Ok(Envelope { cluster, group, from, incarnation, to, term, session, message })
@@ -260,7 +274,8 @@ fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
         let payload = match (tag, bytes) {
             (NOOP, 0) => Payload::Noop,
             (COMMAND, _) => Payload::Command(reader.payload(bytes)?),
-            _ => return Err(reader.malformed("an entry is neither a no-op nor a command")),
+            (CONFIGURATION, _) => Payload::Configuration(reader.payload(bytes)?),
+            _ => return Err(reader.malformed("an entry is neither a no-op, a command nor a configuration")),
         };
         let entry = Entry { id: EntryId::new(Term::new(reader.check(term)?), index), payload, checksum };
         if !entry.is_intact() {
@@ -272,7 +287,7 @@ fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
 }
 
 fn read_install(reader: &mut Reader<'_>) -> Result<InstallSnapshot, NetError> {
-    let (term, index, made_by, offset, done, bytes, checksum, count): (
+    let (term, index, made_by, offset, done, bytes, checksum, at_term, at_index, configuration): (
         u64,
         u64,
         Incarnation,
@@ -280,22 +295,21 @@ fn read_install(reader: &mut Reader<'_>) -> Result<InstallSnapshot, NetError> {
         u8,
         usize,
         u32,
+        u64,
+        u64,
         usize,
     ) = reader.take()?;
     let id = SnapshotId { last_included: reader.entry_id(term, index)?, made_by };
     let offset = reader.check(offset)?;
     let done = reader.flag(done, "a piece is neither the last one nor not")?;
-    if count > reader.header_bytes() / VOTER_BYTES_MIN {
-        return Err(reader.malformed("more voters are announced than there are"));
-    }
-    let mut voters = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (voter,) = reader.take()?;
-        voters.push(voter);
-    }
+    let at = reader.entry_id(at_term, at_index)?;
+    let Some(configuration) = Configuration::from_bytes(&reader.payload(configuration)?) else {
+        return Err(reader.malformed("the configuration of a snapshot is none"));
+    };
     let chunk = Chunk { offset, data: reader.payload(bytes)?, done, checksum };
     if !chunk.is_intact() {
         return Err(NetError::ChunkDamaged { offset });
     }
-    Ok(InstallSnapshot { snapshot: Snapshot { id, voters }, chunk })
+    let configured = Configured { at, configuration };
+    Ok(InstallSnapshot { snapshot: Snapshot { id, configured }, chunk })
 }

@@ -2,9 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
-    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
-    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
+    Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
+    NodeId, NotMember, Payload, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
+    Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
     Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
@@ -35,6 +36,7 @@ fn append() -> Frame {
             Entry::new(id(5, 10), Payload::Noop),
             Entry::new(id(5, 11), Payload::Command("set x".into())),
             Entry::new(id(5, 12), Payload::Command(Bytes::new())),
+            Entry::new(id(5, 13), Payload::Configuration(Configuration::of([NodeId::new(3)]).to_bytes())),
         ]
         .into(),
         leader_commit: LogIndex::new(8),
@@ -45,8 +47,11 @@ const SNAPSHOT: SnapshotId =
     SnapshotId { last_included: EntryId::new(Term::new(4), LogIndex::new(9)), made_by: Incarnation(70_000) };
 
 fn install(chunk: Chunk) -> Frame {
-    let snapshot = Snapshot { id: SNAPSHOT, voters: [1, 3, 300].map(NodeId::new).to_vec() };
-    message(Message::InstallSnapshot(InstallSnapshot { snapshot, chunk }))
+    let snapshot = Snapshot {
+        id: SNAPSHOT,
+        configured: Configured { at: id(3, 5), configuration: Configuration::of([1, 300].map(NodeId::new)) },
+    };
+    message(Message::InstallSnapshot(Box::new(InstallSnapshot { snapshot, chunk })))
 }
 
 fn hello(party: Party, to: Option<NodeId>) -> Frame {
@@ -67,8 +72,8 @@ fn golden() -> Vec<(Frame, &'static str)> {
     let snapshot_reply = |reply| message(Message::InstallSnapshotReply(reply));
     let response = |outcome| Frame::Response(Response { id: 9, outcome });
     vec![
-        (hello(server, Some(NodeId::new(3))), "c36a239b09000000090000000101 930307039201cd012c "),
-        (hello(Party::Client, None), "e3bbfe5d04000000040000000101 930307c0 "),
+        (hello(server, Some(NodeId::new(3))), "c76f7a6109000000090000000101 930407039201cd012c "),
+        (hello(Party::Client, None), "8adf0e2904000000040000000101 930407c0 "),
         (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),
@@ -103,12 +108,16 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "55513d120f0000000f0000000105 98070201cd012c0305ce0001117010 ",
         ),
         (
+            message(Message::NotMember(NotMember { configured: id(4, 9) })),
+            "7045b9d412000000120000000105 98070201cd012c0305ce0001117011920409 ",
+        ),
+        (
             message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true })),
             "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
         ),
         (
             append(),
-            "d24c2733340000002f0000000105 98070201cd012c0305ce0001117003940409080394050000ceaa9450cd94050105cede9e14d594050100ce6ba1cb9c 7365742078",
+            "0490b53458000000380000000105 98070201cd012c0305ce0001117003940409080494050000ceaa9450cd94050105cede9e14d594050100ce6ba1cb9c9405021bcecd76bea0 7365742078010001000000030000000000000000000000000000000000000000",
         ),
         (
             reply(AppendEntriesReply::Accepted { match_index: LogIndex::new(12) }),
@@ -120,11 +129,11 @@ fn golden() -> Vec<(Frame, &'static str)> {
         ),
         (
             install(Chunk::new(70_000, "state".into(), false)),
-            "cc4646e9310000002c0000000105 98070201cd012c0305ce0001117006980409ce00011170ce000111700005ceec404057039101910391cd012c 7374617465",
+            "241b644e57000000260000000105 98070201cd012c0305ce00011170069a0409ce00011170ce000111700005ceec40405703052c 01000200000001000000000000000000000000000000002c01000000000000000000000000000000000000007374617465",
         ),
         (
             install(Chunk::new(70_005, Bytes::new(), true)),
-            "144e69c72c0000002c0000000105 98070201cd012c0305ce0001117006980409ce00011170ce000111750100ce88e82a6c039101910391cd012c ",
+            "18331af052000000260000000105 98070201cd012c0305ce00011170069a0409ce00011170ce000111750100ce88e82a6c03052c 01000200000001000000000000000000000000000000002c0100000000000000000000000000000000000000",
         ),
         (
             snapshot_reply(InstallSnapshotReply::Received { snapshot: SNAPSHOT, offset: 70_005 }),
@@ -227,9 +236,13 @@ fn what_makes_no_sense_is_refused_in_words() {
     const OUT_OF_RANGE: &str = "a term, index or offset is out of range";
     // Of the piece "x" at offset 1, of a snapshot of entry 1 of term 1.
     let checksum = Chunk::new(1, "x".into(), false).checksum.to_be_bytes();
-    let piece = |done: u8, bytes: u8, voters: &[u8]| {
-        [&[0x98, 1, 1, 1, 1, done, bytes, 0xce][..], &checksum, voters].concat()
+    let piece = |done: u8, bytes: u8, configuration: &[u8]| {
+        [&[0x9a, 1, 1, 1, 1, done, bytes, 0xce][..], &checksum, &[1, 1], configuration].concat()
     };
+    // The configuration comes first.
+    let configuration = Configuration::of([NodeId::new(1)]).to_bytes();
+    let [x, y] = [b"x", b"y"].map(|data| [&configuration[..], data].concat());
+    const LENGTH: &[u8] = &[27];
     for (kind, header, payloads, words) in [
         (0, vec![], &b""[..], "frame: there is no kind 0"),
         (8, vec![], b"", "frame: there is no kind 8"),
@@ -246,7 +259,8 @@ fn what_makes_no_sense_is_refused_in_words() {
         (7, vec![0x94, 1, 4, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),
-        (5, envelope(17, &[]), b"", "there is no message of this number"),
+        (5, envelope(18, &[]), b"", "there is no message of this number"),
+        (5, envelope(17, &[&[0x92, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
         (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(1, &[&[0x93][..], &TOO_LARGE, &[1, 0]].concat()), b"", OUT_OF_RANGE),
@@ -260,19 +274,42 @@ fn what_makes_no_sense_is_refused_in_words() {
         (5, envelope(15, &[&[0x92, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(16, &[0x92, 1, 1]), b"", "bytes are left over"),
         (5, envelope(3, &[0x94, 0, 0, 0, 0xce, 0xff, 0xff, 0xff, 0xff]), b"", "more entries are announced"),
-        (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]), b"x", "neither a no-op nor a command"),
+        (
+            5,
+            envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 0, 1, 0]),
+            b"x",
+            "neither a no-op, a command nor a configuration",
+        ),
+        (
+            5,
+            envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 3, 1, 0]),
+            b"x",
+            "neither a no-op, a command nor a configuration",
+        ),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 2, 0]), b"x", "a payload is longer than the frame"),
         (5, envelope(3, &[0x94, 0, 0, 0, 1, 0x94, 1, 1, 1, 0]), b"x", "entry 1: the bytes do not match"),
-        (5, envelope(6, &piece(0, 1, &[0])), b"y", "snapshot piece at byte 1: the bytes do not match"),
-        (5, envelope(6, &piece(1, 1, &[0])), b"x", "snapshot piece at byte 1: the bytes do not match"),
-        (5, envelope(6, &piece(2, 1, &[0])), b"x", "a piece is neither the last one nor not"),
-        (5, envelope(6, &piece(0, 2, &[0])), b"x", "a payload is longer than the frame"),
-        (5, envelope(6, &piece(0, 0, &[0])), b"x", "snapshot piece at byte 1: the bytes do not match"),
-        (5, envelope(6, &piece(0, 1, &[0xce, 0xff, 0xff, 0xff, 0xff])), b"x", "more voters are announced"),
-        (5, envelope(6, &piece(0, 1, &[1, 0x92, 1])), b"x", "a number is missing"),
-        (5, envelope(6, &piece(0, 1, &[1, 0x91, 1, 1])), b"x", "bytes are left over"),
-        (5, envelope(6, &[&[0x98, 1, 1, 1][..], &TOO_LARGE, &[0, 0, 0, 0]].concat()), b"", OUT_OF_RANGE),
-        (5, envelope(6, &[&[0x98, 1][..], &TOO_LARGE, &[1, 1, 0, 0, 0, 0]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(6, &piece(0, 1, LENGTH)), &y, "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(1, 1, LENGTH)), &x, "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(2, 1, LENGTH)), &x, "a piece is neither the last one nor not"),
+        (5, envelope(6, &piece(0, 2, LENGTH)), &x, "a payload is longer than the frame"),
+        (5, envelope(6, &piece(0, 0, LENGTH)), &x, "snapshot piece at byte 1: the bytes do not match"),
+        (5, envelope(6, &piece(0, 1, &[0])), &x, "the configuration of a snapshot is none"),
+        (5, envelope(6, &piece(0, 1, &[26])), &x, "the configuration of a snapshot is none"),
+        (
+            5,
+            envelope(6, &piece(0, 1, &[0xce, 0xff, 0xff, 0xff, 0xff])),
+            &x,
+            "a payload is longer than the frame",
+        ),
+        (5, envelope(6, &piece(0, 1, &[])), &x, "a number is missing"),
+        (5, envelope(6, &piece(0, 1, &[27, 1])), &x, "bytes are left over"),
+        (5, envelope(6, &[&[0x9a, 1, 1, 1][..], &TOO_LARGE, &[0; 6]].concat()), b"", OUT_OF_RANGE),
+        (
+            5,
+            envelope(6, &[&[0x9a, 1][..], &TOO_LARGE, &[1, 1, 0, 0, 0, 0, 0, 0]].concat()),
+            b"",
+            OUT_OF_RANGE,
+        ),
         (5, envelope(7, &[&[0x94, 1, 1, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(8, &[&[0x93][..], &TOO_LARGE, &[1, 1]].concat()), b"", OUT_OF_RANGE),
     ] {

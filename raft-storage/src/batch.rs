@@ -1,6 +1,6 @@
 //! How a batch joins on to what was written before it. Nothing here knows how it is stored.
 
-use raft_core::{Batch, EntryId, LogIndex, LogOutline, Part, Partial, Restored, Snapshot};
+use raft_core::{Batch, Configured, EntryId, LogIndex, LogOutline, Part, Partial, Restored, Snapshot};
 
 use crate::error::StorageError;
 
@@ -17,12 +17,15 @@ pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, Stora
     after.hard_state = hard_state.unwrap_or(after.hard_state);
     if let Some(from) = truncate {
         after.log.truncate(*from);
+        after.configurations.retain(|configured| configured.at.index < *from);
     }
     for part in parts {
         store_part(part, &mut after.snapshot, &mut after.partial)?;
     }
     if let Some(base) = compact {
         self::compact(&mut after.log, *base)?;
+        let log = &after.log;
+        after.configurations.retain(|Configured { at, .. }| at.index > base.index && log.contains(*at));
     }
     let base = after.log.base();
     if after.snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index) < base.index {
@@ -32,6 +35,7 @@ pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, Stora
         if !after.log.append(entry.id) {
             return Err(StorageError::Misfit { last: after.log.last(), found: entry.id });
         }
+        after.configurations.extend(entry.configured());
     }
     Ok(after)
 }
@@ -84,7 +88,7 @@ mod tests {
 
     fn part(last_included: EntryId, offset: u64, done: bool) -> Part {
         let id = SnapshotId { last_included, made_by: Incarnation(1) };
-        let snapshot = Snapshot { id, voters: Vec::new() };
+        let snapshot = Snapshot { id, configured: Configured::default() };
         Part { snapshot, chunk: Chunk::new(offset, "12345".into(), done) }
     }
 

@@ -33,7 +33,8 @@
 //!
 //! state    +--------+--------+------------------------------------------------+
 //!          | layout | CRC32C | MessagePack [incarnation, hard state, outline, |
-//!          | 1 byte | 4      |              mapping, commit bound, snapshots] |
+//!          | 1 byte | 4      |              mapping, commit bound, snapshots, |
+//!          |        |        |              [configured, ...]]                |
 //!          +--------+--------+------------------------------------------------+
 //!          hard state: [current term, vote or nil]
 //!          outline:    [base, [first entry of a term, ...], last entry]; each is an id
@@ -41,7 +42,10 @@
 //!          run:        [first index, first slot, length]
 //!          snapshots:  [whole or nil, partial or nil, next number]
 //!          each:       [number, snapshot, offset of its last piece, bytes]
-//!          snapshot:   [[last included id, incarnation of its maker], [voter, ...]]
+//!          snapshot:   [[last included id, incarnation of its maker], configured]
+//!          configured: [id of its entry, [voters, learners, next or nil]]
+//!          next:       [voters, learners, whether joint]
+//!          voters:     [[server, its incarnation or nil], ...]; learners too
 //!
 //! format   +--------+--------+
 //!          | number | CRC32C |
@@ -69,16 +73,17 @@
 //! | number | what was different |
 //! | --- | --- |
 //! | 0 | the layout of a state was 0, and it had no commit bound |
-//! | 1 | this one |
+//! | 1 | the layout of a state was 1, and it had no configurations; a snapshot had `[voter, ...]` instead of its own |
+//! | 2 | this one |
 //!
-//! Format 0 was never released: upgrading is tried on it.
+//! Formats 0 and 1 were never released: upgrading is tried on them.
 //!
 //! # Checksums
 //!
 //! Each CRC32C is over the layout (or the number) and the MessagePack. Payload and data are under the
 //! checksum that the entry's leader or the snapshot's maker computed: they are written as they came and
 //! checked when read, so that no server ever vouches for bytes that were damaged before they reached
-//! it. The payload tag is 0 for a no-op and 1 for a command. The base is the last entry that was
+//! it. The payload tag is 0 for a no-op, 1 for a command and 2 for a configuration. The base is the last entry that was
 //! compacted, and [0, 0] if none was. The commit bound is how far the log was known to be committed: a
 //! log that ends before it is damaged.
 
@@ -90,10 +95,13 @@ use crate::snapshots::Number;
 
 /// The format of a directory written by this version. A directory with a later one is refused, and one with an
 /// earlier one is upgraded when it is opened.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// The first byte of each entry, piece and state.
+/// The first byte of each entry, each piece and the clean stop.
 pub const LAYOUT: u8 = 1;
+
+/// The first byte of each state.
+pub const STATE_LAYOUT: u8 = 2;
 
 /// The file that the lock on the directory is held on.
 pub const LOCK: &str = "raft-storage.lock";

@@ -38,6 +38,7 @@ pub(crate) fn encode_entry(entry: &Entry, into: &mut Vec<u8>) -> Result<(), Stor
     let payload_tag = match entry.payload {
         Payload::Noop => 0,
         Payload::Command(_) => 1,
+        Payload::Configuration(_) => 2,
     };
     let payload_bytes = payload.len() as u64;
     seal(&EntryHeader { id: entry.id, payload_tag, payload_bytes, checksum: entry.checksum }, into)?;
@@ -52,6 +53,9 @@ pub(crate) fn decode_entry(bytes: &[u8], id: EntryId) -> Option<Entry> {
         0 if payload.is_empty() => Payload::Noop,
         1 if payload.len() as u64 == header.payload_bytes => {
             Payload::Command(Bytes::copy_from_slice(payload))
+        }
+        2 if payload.len() as u64 == header.payload_bytes => {
+            Payload::Configuration(Bytes::copy_from_slice(payload))
         }
         _ => return None,
     };
@@ -78,12 +82,21 @@ pub(crate) fn decode_chunk(bytes: &[u8], offset: u64) -> Option<Chunk> {
 
 /// Replaces what is in `into` by layout, CRC32C and `header`.
 pub(crate) fn seal(header: &impl Serialize, into: &mut Vec<u8>) -> Result<(), StorageError> {
+    seal_layout(header, LAYOUT, into)
+}
+
+/// The same of a record with another layout.
+pub(crate) fn seal_layout(
+    header: &impl Serialize,
+    layout: u8,
+    into: &mut Vec<u8>,
+) -> Result<(), StorageError> {
     into.clear();
     into.resize(PREFIX_BYTES, 0);
     rmp_serde::encode::write(into, header)
         .map_err(|error| StorageError::Io { what: "encoding a header", message: error.to_string() })?;
-    let crc = seal_crc(LAYOUT, &into[PREFIX_BYTES..]);
-    into[0] = LAYOUT;
+    let crc = seal_crc(layout, &into[PREFIX_BYTES..]);
+    into[0] = layout;
     into[1..PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
     Ok(())
 }
@@ -93,7 +106,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
     unseal_layout(bytes, LAYOUT)
 }
 
-/// The same of a record with the layout of an earlier format.
+/// The same of a record with another layout.
 pub(crate) fn unseal_layout<T: DeserializeOwned>(bytes: &[u8], wanted: u8) -> Option<(T, &[u8])> {
     let (&[layout, a, b, c, d], rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
     let mut cursor = Cursor::new(rest);
@@ -110,7 +123,7 @@ fn seal_crc(layout: u8, header: &[u8]) -> u32 {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use raft_core::{LogIndex, Term};
+    use raft_core::{Configuration, LogIndex, NodeId, Term};
 
     use super::*;
 
@@ -135,7 +148,11 @@ pub(crate) mod tests {
 
     #[test]
     fn an_entry_reads_as_it_was_written_and_no_damage_goes_unnoticed() {
-        for entry in [entry(Payload::Noop), entry(Payload::Command("set x 1".into()))] {
+        let configuration = Configuration::of([1, 2].map(NodeId::new)).to_bytes();
+        for payload in
+            [Payload::Noop, Payload::Command("set x 1".into()), Payload::Configuration(configuration)]
+        {
+            let entry = entry(payload);
             let mut bytes = Vec::new();
             encode_entry(&entry, &mut bytes).unwrap();
             assert_eq!(decode_entry(&bytes, ID), Some(entry));

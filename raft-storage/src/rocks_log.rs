@@ -86,6 +86,7 @@ impl RocksLog {
         let after = batch::after(self.state.restored(), batch)?;
         self.state.hard_state = after.hard_state;
         self.state.log = after.log;
+        self.state.configurations = after.configurations;
         if let Some(from) = batch.truncate {
             self.state.mapping.truncate(from);
         }

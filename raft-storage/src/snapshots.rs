@@ -23,27 +23,47 @@ impl Number {
 
 /// A snapshot, or the beginning of one, and where its pieces are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Numbered {
+pub(crate) struct Numbered<S = Snapshot> {
     pub(crate) number: Number,
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: S,
     /// Where the last piece begins that there is.
     pub(crate) last_offset: u64,
     /// Where it ends: the length of what there is, in bytes.
     bytes: u64,
 }
 
-/// The snapshots of one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshots {
-    whole: Option<Numbered>,
-    partial: Option<Numbered>,
+/// The snapshots of one group; of an earlier format where a snapshot is said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshots<S = Snapshot> {
+    whole: Option<Numbered<S>>,
+    partial: Option<Numbered<S>>,
     next: Number,
 }
 
-impl Numbered {
+impl<S> Numbered<S> {
     /// The length of what there is, in bytes.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl<S> Snapshots<S> {
+    /// The same snapshots, said otherwise.
+    pub(crate) fn map<T>(self, say: impl Fn(S) -> T) -> Snapshots<T> {
+        let numbered = |Numbered { number, snapshot, last_offset, bytes }: Numbered<S>| Numbered {
+            number,
+            snapshot: say(snapshot),
+            last_offset,
+            bytes,
+        };
+        let Self { whole, partial, next } = self;
+        Snapshots { whole: whole.map(&numbered), partial: partial.map(&numbered), next }
+    }
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { whole: None, partial: None, next: Number::default() }
     }
 }
 
@@ -109,14 +129,14 @@ impl Snapshots {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{Chunk, EntryId, Incarnation, LogIndex, SnapshotId, Term};
+    use raft_core::{Chunk, Configured, EntryId, Incarnation, LogIndex, SnapshotId, Term};
 
     use super::*;
 
     fn part(index: u64, offset: u64, done: bool) -> Part {
         let last_included = EntryId::new(Term::new(1), LogIndex::new(index));
         let id = SnapshotId { last_included, made_by: Incarnation(1) };
-        let snapshot = Snapshot { id, voters: Vec::new() };
+        let snapshot = Snapshot { id, configured: Configured::default() };
         Part { snapshot, chunk: Chunk::new(offset, "12345".into(), done) }
     }
 

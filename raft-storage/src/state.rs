@@ -1,11 +1,12 @@
 //! What one group keeps beside its entries and its pieces of snapshots, in memory and under one key.
 
-use raft_core::{EntryId, HardState, Incarnation, LogIndex, LogOutline, Restored};
+use raft_core::{Configured, EntryId, HardState, Incarnation, LogIndex, LogOutline, Restored};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
+use crate::format::STATE_LAYOUT;
 use crate::mapping::Mapping;
-use crate::record::{seal, unseal};
+use crate::record::{seal_layout, unseal_layout};
 use crate::snapshots::Snapshots;
 
 /// Written with each batch. All that opening needs to know is in here.
@@ -20,6 +21,8 @@ pub(crate) struct State {
     /// The log reaches at least this far.
     pub(crate) commit_bound: LogIndex,
     pub(crate) snapshots: Snapshots,
+    /// Those of the entries that have one.
+    pub(crate) configurations: Vec<Configured>,
 }
 
 impl State {
@@ -32,6 +35,7 @@ impl State {
             mapping: Mapping::new(),
             commit_bound: LogIndex::ZERO,
             snapshots: Snapshots::default(),
+            configurations: Vec::new(),
         }
     }
 
@@ -42,16 +46,17 @@ impl State {
             snapshot: self.snapshots.whole().map(|whole| whole.snapshot.clone()),
             partial: self.snapshots.partial(),
             log: self.log.clone(),
+            configurations: self.configurations.clone(),
         }
     }
 
     /// Replaces what is in `into` by the bytes of this state.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) -> Result<(), StorageError> {
-        seal(self, into)
+        seal_layout(self, STATE_LAYOUT, into)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (state, rest) = unseal::<Self>(bytes)?;
+        let (state, rest) = unseal_layout::<Self>(bytes, STATE_LAYOUT)?;
         (rest.is_empty() && state.is_sound()).then_some(state)
     }
 
@@ -65,6 +70,14 @@ impl State {
             && (base, last) == (self.mapping.first_index().prev(), self.mapping.last_index())
             && base <= snapshot
             && self.commit_bound <= last
+            && self.configurations.iter().all(|configured| self.has(configured))
+            && self.configurations.is_sorted_by(|a, b| a.at.index < b.at.index)
+    }
+
+    /// Whether the log has an entry with this configuration, and a group can.
+    fn has(&self, configured: &Configured) -> bool {
+        let Configured { at, configuration } = configured;
+        at.index > self.log.base().index && self.log.contains(*at) && configuration.check().is_ok()
     }
 }
 
@@ -82,7 +95,7 @@ fn is_sound(log: &LogOutline) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{Chunk, NodeId, Part, Snapshot, SnapshotId, Term};
+    use raft_core::{Chunk, Configuration, NodeId, Part, Snapshot, SnapshotId, Term};
 
     use super::*;
     use crate::record::tests::assert_all_damage_is_noticed;
@@ -93,7 +106,7 @@ mod tests {
 
     fn part(last_included: EntryId, done: bool) -> Part {
         let id = SnapshotId { last_included, made_by: Incarnation(5) };
-        let snapshot = Snapshot { id, voters: vec![NodeId::new(1), NodeId::new(300)] };
+        let snapshot = Snapshot { id, configured: Configuration::of([1, 300].map(NodeId::new)).into() };
         Part { snapshot, chunk: Chunk::new(0, "12345".into(), done) }
     }
 
@@ -112,6 +125,8 @@ mod tests {
         state.mapping.compact(LogIndex::new(2));
         state.snapshots.store(&part(id(8, 4), false));
         state.commit_bound = LogIndex::new(5);
+        let configuration = Configuration::of([1, 2].map(NodeId::new));
+        state.configurations.push(Configured { at: id(8, 4), configuration });
         state
     }
 
@@ -143,6 +158,10 @@ mod tests {
         compacted.compact(id(1, 3));
         let mut slots = state().mapping;
         slots.compact(LogIndex::new(3));
+        let of = |at, voters: &[u64]| {
+            let configuration = Configuration::of(voters.iter().copied().map(NodeId::new));
+            State { configurations: vec![Configured { at, configuration }], ..state() }
+        };
         for (what, state) in [
             ("the log ends later than its slots", State { log: longer, ..state() }),
             ("the log begins later than its slots", State { log: compacted, ..state() }),
@@ -151,6 +170,9 @@ mod tests {
                 "no snapshot stands for the first two entries",
                 State { snapshots: Snapshots::default(), ..state() },
             ),
+            ("a configuration is of an entry that the log does not have", of(id(1, 4), &[1])),
+            ("a configuration is of an entry that was compacted", of(id(1, 2), &[1])),
+            ("a configuration is none", of(id(8, 4), &[])),
         ] {
             assert_eq!(decoded(&state), None, "{what}");
         }

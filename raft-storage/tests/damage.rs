@@ -48,7 +48,7 @@ async fn three_entries() -> TempDir {
 async fn four_pieces() -> TempDir {
     let directory = TempDir::new().unwrap();
     let Opened { mut store, .. } = open(directory.path()).unwrap();
-    let snapshot = Snapshot { id: snapshot(), voters: Vec::new() };
+    let snapshot = Snapshot { id: snapshot(), configured: raft_core::Configured::default() };
     let chunks = [(0, "stale", false), (0, "01234", false), (5, "56789", false), (10, "abcde", false)];
     for (offset, data, done) in chunks.into_iter().chain([(15, "", true)]) {
         let part = Part { snapshot: snapshot.clone(), chunk: Chunk::new(offset, data.into(), done) };
@@ -233,7 +233,7 @@ async fn opening_reads_no_records() {
         let entries = (1..1_001).map(|nth| Entry::new(id(nth), Payload::Command("x".into()))).collect();
         store.write(Batch { entries, ..Batch::default() });
     }
-    let whole = Snapshot { id: snapshot(), voters: Vec::new() };
+    let whole = Snapshot { id: snapshot(), configured: raft_core::Configured::default() };
     let part = Part { snapshot: whole.clone(), chunk: Chunk::new(0, "01234".into(), true) };
     store.write(Batch { parts: vec![part], compact: Some(id(5)), ..Batch::default() });
     drop(store);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use raft_core::node::LogStore;
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Part, Payload, Snapshot,
-    SnapshotId, Term,
+    Batch, Chunk, Configuration, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Part,
+    Payload, Snapshot, SnapshotId, Term,
 };
 use raft_storage::{Opened, RocksStore};
 use rocksdb::{DB, IteratorMode, Options};
@@ -18,7 +18,7 @@ fn id(term: u64, index: u64) -> EntryId {
 
 fn part(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Part {
     let id = SnapshotId { last_included, made_by: Incarnation(300) };
-    let snapshot = Snapshot { id, voters: vec![NodeId::new(1), NodeId::new(2)] };
+    let snapshot = Snapshot { id, configured: Configuration::of([1, 2].map(NodeId::new)).into() };
     Part { snapshot, chunk: Chunk::new(offset, data.into(), done) }
 }
 
@@ -78,18 +78,11 @@ async fn the_bytes_on_disk_are_these() {
             "log 00000000000000030000000000000001 = 01d054f66f949201020000ce6898a5d7",
             "log 00000000000000030000000000000002 = 015d45e89b949201030103ce9a8fd5156f6c64",
             "log 00000000000000030000000000000003 = 01f0d1b45a9492cd012c030107ce757f3e8873657420782031",
-            "snapshot 000000000000000300000000000000000000000000000000 = \
-             0143e9b6ec9400c205cee8d9314e78203d2031",
+            "snapshot 000000000000000300000000000000000000000000000000 = 0143e9b6ec9400c205cee8d9314e78203d2031",
             "snapshot 000000000000000300000000000000000000000000000005 = 017379139b9405c300ce637fffdb",
             "snapshot 000000000000000300000000000000010000000000000000 = 01f891ec969400c201ce189cfca978",
-            "meta 00000000000000037374617465 = \
-             0123fd59ff\
-             96cf112233445566778892cd012c02\
-             939201019292010292cd012c0392cd012c03\
-             939293020101930303010404\
-             02\
-             9394009292920101cd012c920102050594019292920102cd012c920102000102",
-            "meta 666f726d6174 = 010000007fe12295",
+            "meta 00000000000000037374617465 = 0258cf6ab897cf112233445566778892cd012c02939201019292010292cd012c0392cd012c03939293020101930303010404029394009292920101cd012c9292000093929201c09202c090c0050594019292920102cd012c9292000093929201c09202c090c000010290",
+            "meta 666f726d6174 = 02000000466800f7",
         ]
     );
 }

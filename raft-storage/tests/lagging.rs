@@ -16,7 +16,7 @@ use raft_storage::RocksStore;
 const ENTRIES: u64 = 1_000_000;
 const COMMAND_BYTES: usize = 200;
 /// What each server may keep of its log in memory.
-const CACHE_BYTES: usize = 1 << 20;
+const CACHE_BYTES: usize = 5 << 18;
 /// By how much the leader's process may grow while the follower catches up. All entries are 200 MB.
 const GROWTH_MAX_MIB: u64 = 32;
 

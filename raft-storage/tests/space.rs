@@ -33,7 +33,7 @@ fn entries(indexes: std::ops::Range<u64>) -> Entries {
 /// A whole snapshot in pieces of 1 MiB.
 fn parts(index: u64, pieces: u64) -> Vec<Part> {
     let id = SnapshotId { last_included: id(index), made_by: Incarnation(1) };
-    let snapshot = Snapshot { id, voters: Vec::new() };
+    let snapshot = Snapshot { id, configured: raft_core::Configured::default() };
     let data = Bytes::from(vec![0x5a; 1024 * 1024]);
     let chunk = |nth| Chunk::new(nth * MIB, data.clone(), nth + 1 == pieces);
     (0..pieces).map(|nth| Part { snapshot: snapshot.clone(), chunk: chunk(nth) }).collect()

@@ -94,7 +94,7 @@ async fn a_power_cut_tells_how_many_bytes_were_lost() {
     for (keep, lost) in [(0, 8), (1, 3), (2, 0)] {
         let disk = MemoryDisk::new();
         let mut store = in_memory(&disk).store;
-        let snapshot = Snapshot { id: SnapshotId::default(), voters: Vec::new() };
+        let snapshot = Snapshot { id: SnapshotId::default(), configured: raft_core::Configured::default() };
         let part = Part { snapshot, chunk: Chunk::new(0, "12345".into(), true) };
         store.write(Batch { parts: vec![part], ..Batch::default() });
         let command = Entry::new(id(1), Payload::Command("123".into()));
@@ -169,7 +169,7 @@ mod rocks {
     async fn a_power_cut_at_any_byte_of_an_install_leaves_all_of_it_or_nothing() {
         let part = |offset, done| {
             let id = SnapshotId { last_included: id(9), made_by: Incarnation(1) };
-            let snapshot = Snapshot { id, voters: Vec::new() };
+            let snapshot = Snapshot { id, configured: raft_core::Configured::default() };
             Part { snapshot, chunk: Chunk::new(offset, "12345".into(), done) }
         };
         let install = Batch {

@@ -78,6 +78,8 @@ impl Moment {
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed { .. }
             | Event::Compacted { .. }
+            | Event::Configured { .. }
+            | Event::Removed { .. }
             | Event::StrangerDropped { .. }
             | Event::Stopped { .. } => None,
         }

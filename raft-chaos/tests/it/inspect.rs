@@ -31,7 +31,7 @@ fn a_directory_is_told_of_in_words_and_as_json() {
     let said = tool.call(&["inspect", "n1", "--verify"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
     let words = [
-        "directory n1   format 1",
+        "directory n1   format 2",
         "stopped cleanly",
         "group 4   incarnation ffffffffffffffff",
         "t3, vote for n2",
@@ -57,6 +57,7 @@ fn a_directory_is_told_of_in_words_and_as_json() {
         "terms": [{ "term": 1, "index": 1 }, { "term": 3, "index": 3 }],
         "mapping": [{ "first_index": 1, "first_slot": 0, "len": 3 }],
         "next_slot": 3,
+        "configuration": null,
         "snapshot": null,
         "partial_snapshot": null,
     });

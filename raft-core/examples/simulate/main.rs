@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A range of seeds is a range of worlds in which everything goes wrong that may; each seed that breaks something
-//! is told, and the status is 1. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
+//! is told, and the status is 1. With `--members yes` who votes is changed all the time and disks are wiped. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
 //! many hosts under bare turmoil.
 
 mod bare;
@@ -21,17 +21,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, thread};
 
-use raft_core::{NodeId, PlantedBug, Rng};
+use raft_core::{Configuration, PlantedBug, Rng};
 use world::{Conditions, Judges, Report, World, Wrong};
 
-const USAGE: &str = "simulate FROM..TO [--judges all|figure3|specification] [--bug NAME]
+const USAGE: &str = "simulate FROM..TO [--members yes] [--judges all|figure3|specification] [--bug NAME]
        simulate calm SECONDS";
 
-type JudgesOf = fn(&[NodeId]) -> Judges;
+type JudgesOf = fn(Configuration) -> Judges;
+type WorldOf = fn(u64, Option<PlantedBug>, JudgesOf) -> World;
 
 /// What the command line asks for.
 enum Task {
-    Seeds { seeds: Range<u64>, judges: JudgesOf, bug: Option<PlantedBug> },
+    Seeds { seeds: Range<u64>, world: WorldOf, judges: JudgesOf, bug: Option<PlantedBug> },
     Calm { seconds: u64 },
 }
 
@@ -39,7 +40,9 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match task(&words) {
-        Ok(Task::Seeds { seeds, judges, bug }) => misfortune(&seeds, judges, bug),
+        Ok(Task::Seeds { seeds, world, judges, bug }) => {
+            misfortune(&seeds, |seed| world(seed, bug, judges).run())
+        }
         Ok(Task::Calm { seconds }) => calm(seconds),
         Err(mistake) => {
             eprintln!("{mistake}\n{USAGE}");
@@ -59,8 +62,10 @@ fn task(words: &[&str]) -> Result<Task, String> {
             let range = seeds.split_once("..").and_then(|(from, to)| Some(number(from)?..number(to)?));
             let seeds = range.ok_or_else(|| format!("{seeds:?} is no range of seeds, as 0..5000 is"))?;
             let (mut judges, mut bug): (JudgesOf, _) = (Judges::all, None);
+            let mut world: WorldOf = World::new;
             for option in options.chunks(2) {
                 match option {
+                    ["--members", "yes"] => world = World::changing,
                     ["--judges", "all"] => judges = Judges::all,
                     ["--judges", "figure3"] => judges = Judges::figure3,
                     ["--judges", "specification"] => judges = Judges::specification,
@@ -68,7 +73,7 @@ fn task(words: &[&str]) -> Result<Task, String> {
                     other => return Err(format!("{:?} is not an option", other.join(" "))),
                 }
             }
-            Ok(Task::Seeds { seeds, judges, bug })
+            Ok(Task::Seeds { seeds, world, judges, bug })
         }
         [] => Err("which seeds?".to_owned()),
     }
@@ -109,12 +114,12 @@ impl Found {
     }
 }
 
-fn misfortune(seeds: &Range<u64>, judges: JudgesOf, bug: Option<PlantedBug>) -> ExitCode {
+fn misfortune(seeds: &Range<u64>, run: impl Fn(u64) -> Result<Report, Wrong> + Sync) -> ExitCode {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = |core: usize| {
+    let share = &|core: usize| {
         let mut found = Found::default();
         for seed in seeds.clone().skip(core).step_by(cores) {
-            found.add(seed, World::new(seed, bug, judges).run());
+            found.add(seed, run(seed));
         }
         found
     };

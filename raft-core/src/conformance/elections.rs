@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::history::Reign;
+use super::said::Who;
 use super::{Action, Judged, Left, Step};
 use crate::event::RoleName;
 use crate::types::{EntryId, NodeId, Term};
@@ -25,18 +26,32 @@ impl Step<'_> {
     fn time_out(&mut self, term: Term) -> Judged {
         self.action = Action::Timeout;
         let from = self.server.current_term;
-        self.needs(!self.is(RoleName::Leader), || format!("leads {from} and is a candidate of {term}"))?;
+        self.needs(!self.is_a(RoleName::Leader), || format!("leads {from} and is a candidate of {term}"))?;
         self.needs(term == from.next(), || format!("is a candidate of {term} after {from}"))?;
+        self.needs_voter()?;
         let pre_votes = self.server.votes_granted.len();
-        let may = !self.is(RoleName::PreCandidate)
-            || self.is_quorum(pre_votes)
+        let may = !self.is_a(RoleName::PreCandidate)
+            || self.is_elected()
             || self.said.timeouts.contains(&(from, self.node));
         self.needs(may, || format!("is a candidate of {term} with {pre_votes} pre-votes, told by nobody"))?;
         self.enter(term);
         self.server.state = RoleName::Candidate;
         self.server.votes_granted.clear();
-        self.said.vote_requests.insert((term, self.node), self.server.log);
+        self.said.ask_vote(term, self.node, self.server.log);
         Ok(())
+    }
+
+    /// Who does not vote asks for no votes, unless it may be needed (thesis 4.2.2).
+    fn needs_voter(&self) -> Judged {
+        let (who, log) = (self.who(), self.server.log);
+        self.needs(self.may_be_voter(|voter| self.is(voter, who)), || {
+            format!("asks for votes, and does not vote itself where its log ends with {log}")
+        })
+    }
+
+    /// Whether the votes that it has counted are those of a quorum.
+    fn is_elected(&self) -> bool {
+        self.is_quorum(|voter| self.server.votes_granted.iter().any(|&who| self.is(voter, who)))
     }
 
     fn update_term(&mut self, term: Term) -> Judged {
@@ -63,9 +78,9 @@ impl Step<'_> {
         self.action = Action::HandleRequestVoteRequest;
         let current = self.server.current_term;
         self.needs(term == current, || format!("votes in {term} and is in {current}"))?;
-        let request = self.said.vote_requests.get(&(term, candidate));
+        let request = self.said.vote_request(term, candidate);
         let asked = candidate == self.node || self.said.has_said_term(term, candidate);
-        let Some(&last) = request.filter(|_| asked) else {
+        let Some(last) = request.filter(|_| asked) else {
             return self.needs(false, || format!("votes for {candidate} in {term}, which has not asked"));
         };
         self.needs_free_vote(candidate)?;
@@ -91,27 +106,37 @@ impl Step<'_> {
     pub(super) fn count_vote(&mut self, term: Term, voter: NodeId) -> Judged {
         self.action = Action::HandleRequestVoteResponse;
         let (state, current) = (self.server.state, self.server.current_term);
-        let asks = self.is(RoleName::Candidate) && term == current;
+        let asks = self.is_a(RoleName::Candidate) && term == current;
         self.needs(asks, || format!("counts a vote of {term} as a {state} of {current}"))?;
-        let said = self.said.votes.get(&(term, voter)) == Some(&self.node);
-        self.needs(said, || format!("counts the vote of {voter} in {term}, which has not said so"))?;
-        self.count(voter)
+        let said: Vec<_> = self
+            .all_lives(voter)
+            .filter(|&who| self.said.votes.get(&(term, who)) == Some(&self.node))
+            .collect();
+        self.needs(!said.is_empty(), || {
+            format!("counts the vote of {voter} in {term}, which has not said so")
+        })?;
+        self.count(voter, &said)
     }
 
-    /// Each voter counts once.
-    fn count(&mut self, voter: NodeId) -> Judged {
-        self.needs(self.voters.contains(&voter), || format!("counts {voter}, which is no voter"))?;
-        let is_new = self.server.votes_granted.insert(voter);
+    /// Each voter counts once. In which of its lives it has said so is not told; in each that has.
+    fn count(&mut self, voter: NodeId, said: &[Who]) -> Judged {
+        let votes = |who| self.is_voter(|voter| self.is(voter, who));
+        let counts: Vec<_> = said.iter().copied().filter(|&who| votes(who)).collect();
+        self.needs(!counts.is_empty(), || format!("counts {voter}, which is no voter"))?;
+        let before = self.server.votes_granted.len();
+        self.server.votes_granted.extend(counts);
+        let is_new = self.server.votes_granted.len() > before;
         self.needs(is_new, || format!("counts {voter} twice in {}", self.server.current_term))
     }
 
     fn become_leader(&mut self, term: Term) -> Judged {
         self.action = Action::BecomeLeader;
         let (state, current) = (self.server.state, self.server.current_term);
-        let asked = self.is(RoleName::Candidate) && term == current;
+        let asked = self.is_a(RoleName::Candidate) && term == current;
         self.needs(asked, || format!("leads {term} as a {state} of {current}"))?;
-        let (votes, all) = (self.server.votes_granted.len(), self.voters.len());
-        self.needs(self.is_quorum(votes), || format!("leads {term} with {votes} votes of {all}"))?;
+        let votes = self.server.votes_granted.len();
+        let (_, configuration) = self.in_force(self.server.log);
+        self.needs(self.is_elected(), || format!("leads {term} with {votes} votes of {configuration}"))?;
         let (log, commit_index) = (self.server.log, self.server.commit_index);
         self.history.begin(term, Reign { leader: self.node, elected_with: log, log, commit_index });
         self.server.state = RoleName::Leader;
@@ -125,8 +150,9 @@ impl Step<'_> {
     fn ask_for_pre_votes(&mut self, term: Term) -> Judged {
         self.action = Action::PreVote;
         let current = self.server.current_term;
-        self.needs(!self.is(RoleName::Leader), || format!("leads {current} and asks for pre-votes"))?;
+        self.needs(!self.is_a(RoleName::Leader), || format!("leads {current} and asks for pre-votes"))?;
         self.needs(term == current, || format!("goes from {current} to {term} to ask for pre-votes"))?;
+        self.needs_voter()?;
         self.server.state = RoleName::PreCandidate;
         self.server.leader = None;
         self.server.votes_granted.clear();
@@ -145,18 +171,21 @@ impl Step<'_> {
             self.needs_free_vote(asker)?;
         }
         self.needs_log_ok(asker, last)?;
-        self.said.pre_votes.insert((term, self.node, asker));
+        self.said.pre_votes.insert((term, self.who(), asker));
         Ok(())
     }
 
     pub(super) fn count_pre_vote(&mut self, term: Term, voter: NodeId) -> Judged {
         self.action = Action::HandlePreVoteResponse;
         let (state, current) = (self.server.state, self.server.current_term);
-        let asks = self.is(RoleName::PreCandidate) && term == current.next();
+        let asks = self.is_a(RoleName::PreCandidate) && term == current.next();
         self.needs(asks, || format!("counts a pre-vote for {term} as a {state} of {current}"))?;
-        let said = voter == self.node || self.said.pre_votes.contains(&(term, voter, self.node));
-        self.needs(said, || format!("counts the pre-vote of {voter} for {term}, which has not said so"))?;
-        self.count(voter)
+        let granted = |who| who == self.who() || self.said.pre_votes.contains(&(term, who, self.node));
+        let said: Vec<_> = self.all_lives(voter).filter(|&who| granted(who)).collect();
+        self.needs(!said.is_empty(), || {
+            format!("counts the pre-vote of {voter} for {term}, which has not said so")
+        })?;
+        self.count(voter, &said)
     }
 
     /// A leader gives way by itself (thesis 6.2).
@@ -173,7 +202,7 @@ impl Step<'_> {
     fn be_free(&mut self) -> Judged {
         self.action = Action::StepDown;
         let (state, term) = (self.server.state, self.server.current_term);
-        let may = self.is(RoleName::Follower) || self.is(RoleName::PreCandidate);
+        let may = self.is_a(RoleName::Follower) || self.is_a(RoleName::PreCandidate);
         self.needs(may, || format!("is a {state} no longer in the same {term}, and follows nobody"))?;
         self.server.state = RoleName::Follower;
         self.server.leader = None;

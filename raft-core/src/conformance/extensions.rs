@@ -63,7 +63,7 @@ impl Step<'_> {
             .is_some_and(|reign| last.index <= reign.commit_index && self.history.contains(reign.log, last));
         self.needs(sent, || format!("installs {last}, which its leader has not committed"))?;
         // Some of what it has accepted may be durable, and said; of the old log no event tells any more how much.
-        self.said.acknowledge(self.server.current_term, self.node, self.server.accepted);
+        self.said.acknowledge(self.server.current_term, self.who(), self.server.accepted);
         self.server.log = last;
         self.server.commit_index = last.index;
         self.server.durable_index = self.server.durable_index.min(from);
@@ -89,7 +89,7 @@ impl Step<'_> {
     pub(super) fn start_transfer(&mut self, to: NodeId) -> Judged {
         self.action = Action::TransferLeadership;
         self.needs_leader()?;
-        let is_other = to != self.node && self.voters.contains(&to);
+        let is_other = to != self.node && self.is_voter(|voter| voter.id == to);
         self.needs(is_other, || format!("hands over leadership to {to}, which is no other voter"))?;
         let transfer = self.server.transfer;
         self.needs(transfer.is_none(), || format!("hands over leadership to {to} before it is done"))?;
@@ -103,7 +103,9 @@ impl Step<'_> {
         self.needs_leader()?;
         let transfer = self.server.transfer == Some(to);
         self.needs(transfer, || format!("tells {to} to start an election, and hands over nothing"))?;
-        let (log, has) = (self.server.log, self.server.match_index.get(&to).copied().unwrap_or_default());
+        let log = self.server.log;
+        let has = |who| self.server.match_index.get(&who).copied();
+        let has = self.all_lives(to).filter_map(has).max().unwrap_or_default();
         self.needs(has == log.index, || {
             format!("tells {to} to start an election, which has {has} of {log}")
         })?;
@@ -118,7 +120,7 @@ impl Step<'_> {
             format!("no longer hands over leadership to {to}, which it did not begin")
         })?;
         let state = self.server.state;
-        let so = leads == self.is(RoleName::Leader);
+        let so = leads == self.is_a(RoleName::Leader);
         self.needs(so, || format!("is a {state}, and says otherwise of what it handed over"))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configuration::Configuration;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
 /// The tree: of each term that had a leader, what that has made; and the values in it.
@@ -10,6 +11,8 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 pub(super) struct History {
     reigns: BTreeMap<Term, Reign>,
     checksums: BTreeMap<EntryId, u32>,
+    /// The entries with a configuration, by index and term.
+    configurations: BTreeMap<(LogIndex, Term), Configuration>,
 }
 
 /// What the leader of a term has made, and committed.
@@ -38,6 +41,24 @@ impl History {
             reign.log = id;
         }
         self.checksums.insert(id, checksum);
+    }
+
+    /// The entry that a leader has made has this configuration.
+    pub(super) fn configure(&mut self, id: EntryId, configuration: Configuration) {
+        self.configurations.insert((id.index, id.term), configuration);
+    }
+
+    /// Whether an entry is known to have a configuration.
+    pub(super) fn configures(&self, id: EntryId) -> bool {
+        self.configurations.contains_key(&(id.index, id.term))
+    }
+
+    /// The last configuration in the log that ends with `log`, and its entry.
+    pub(super) fn configuration_of(&self, log: EntryId) -> Option<(EntryId, &Configuration)> {
+        let up_to = self.configurations.range(..=(log.index, Term::new(u64::MAX))).rev();
+        up_to
+            .map(|(&(index, term), configuration)| (EntryId { term, index }, configuration))
+            .find(|&(id, _)| self.contains(log, id))
     }
 
     /// A leader has committed this far.

@@ -17,6 +17,7 @@
 //! | *StepDown* | lead no longer (thesis 6.2) | it leads |
 //! | *ReadIndex* | let reads see what is committed up to there (thesis 6.4) | it leads, and has committed it, of its own term |
 //! | *TransferLeadership, TimeoutNow* | hand over leadership (thesis 3.10) | it leads; whom it tells has its whole log |
+//! | *ChangeMembership* | append a configuration (§6), which is in force with that | it leads, has committed the last one and something of its term, and takes one step: announce, joint consensus, the new one |
 //! | *Persist* | know what is durable | it is what it has in memory |
 //! | *Apply* | apply | it is committed, and comes next |
 //! | *TakeSnapshot, SendSnapshot* | let a snapshot stand for its log (§7) | for what is committed |
@@ -34,6 +35,7 @@
 mod elections;
 mod extensions;
 mod history;
+mod membership;
 mod persistence;
 mod refused;
 mod replication;
@@ -43,12 +45,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use refused::{Action, Refused};
 
+use crate::configuration::Configuration;
 use crate::event::{Event, RoleName};
 use crate::snapshot::SnapshotId;
 use crate::state::Restored;
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
 use history::History;
-use said::Said;
+use said::{Said, Who};
 
 /// A group of servers as the specification has it. Feed it each server's events in the order in which they
 /// happened, and between servers so that a message's cause comes before its effect.
@@ -56,7 +59,10 @@ use said::Said;
 /// What is refused is not done, so that later steps may be refused for no other reason: the first one counts.
 #[derive(Clone, Debug)]
 pub struct Specification {
-    voters: BTreeSet<NodeId>,
+    /// What the group begins with.
+    first: Configuration,
+    /// The incarnations of the servers whose disks were wiped, after each time.
+    lives: BTreeMap<NodeId, Vec<Incarnation>>,
     servers: BTreeMap<NodeId, Server>,
     history: History,
     said: Said,
@@ -73,8 +79,8 @@ struct Server {
     log: EntryId,
     commit_index: LogIndex,
     /// Of a pre-candidate: the pre-votes.
-    votes_granted: BTreeSet<NodeId>,
-    match_index: BTreeMap<NodeId, LogIndex>,
+    votes_granted: BTreeSet<Who>,
+    match_index: BTreeMap<Who, LogIndex>,
 
     // Extensions.
     /// The leader of the term that it follows.
@@ -133,7 +139,8 @@ struct Step<'a> {
     /// What the step claims to be.
     action: Action,
     server: &'a mut Server,
-    voters: &'a BTreeSet<NodeId>,
+    first: &'a Configuration,
+    lives: &'a BTreeMap<NodeId, Vec<Incarnation>>,
     history: &'a mut History,
     said: &'a mut Said,
 }
@@ -142,11 +149,18 @@ struct Step<'a> {
 type Judged = Result<(), Refused>;
 
 impl Specification {
-    /// Init: a group of these voters, none of which has done anything.
-    pub fn new(voters: impl IntoIterator<Item = NodeId>) -> Self {
-        let voters: BTreeSet<_> = voters.into_iter().collect();
-        let servers = voters.iter().map(|&voter| (voter, Server::init())).collect();
-        Self { voters, servers, history: History::default(), said: Said::default() }
+    /// Init: a group that begins with this configuration, none of whose servers has done anything.
+    pub fn new(first: impl Into<Configuration>) -> Self {
+        let first = first.into();
+        let servers = first.members().into_iter().map(|member| (member, Server::init())).collect();
+        let (lives, history, said) = (BTreeMap::new(), History::default(), Said::default());
+        Self { first, lives, servers, history, said }
+    }
+
+    /// The disk of a server was wiped, and it is to start again in this life of its data directory, with nothing.
+    pub fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
+        self.lives.entry(node).or_default().push(incarnation);
+        self.servers.insert(node, Server::init());
     }
 
     /// A server starts, or starts again, with this on its disk.
@@ -155,6 +169,7 @@ impl Specification {
     ///
     /// No crash leaves a disk like that.
     pub fn started(&mut self, node: NodeId, restored: &Restored) -> Result<(), Refused> {
+        self.servers.entry(node).or_insert(Server::init());
         self.step(node)?.restart(restored)
     }
 
@@ -195,20 +210,22 @@ impl Specification {
             Event::TimeoutNowSent { to } => step.tell_to_time_out(*to),
             Event::TransferEnded { to, leads } => step.end_transfer(*to, *leads),
             Event::ReadsConfirmed { read_index, .. } => step.confirm_reads(*read_index),
+            Event::Configured { at, configuration } => step.configure(*at, configuration),
             Event::Stopped { reason } => step.stop(reason),
             // DropMessage, and what changes nothing.
             Event::VoteIgnored { .. }
             | Event::StrangerDropped { .. }
+            | Event::Removed { .. }
             | Event::SnapshotStarted { .. }
             | Event::SnapshotFailed { .. } => Ok(()),
         }
     }
 
     fn step(&mut self, node: NodeId) -> Result<Step<'_>, Refused> {
-        let Self { voters, servers, history, said } = self;
+        let Self { first, lives, servers, history, said } = self;
         let action = Action::Restart;
         match servers.get_mut(&node) {
-            Some(server) => Ok(Step { node, action, server, voters, history, said }),
+            Some(server) => Ok(Step { node, action, server, first, lives, history, said }),
             None => Err(Refused { node, action, what: "is no server of this group".into() }),
         }
     }
@@ -221,22 +238,22 @@ impl Step<'_> {
         if holds { Ok(()) } else { Err(Refused { node, action, what: else_it() }) }
     }
 
-    fn is(&self, state: RoleName) -> bool {
+    fn is_a(&self, state: RoleName) -> bool {
         self.server.state == state
     }
 
-    /// Any two quorums share a server.
-    fn is_quorum(&self, servers: usize) -> bool {
-        servers * 2 > self.voters.len()
+    /// The server in the life of its data directory that it is in now.
+    fn who(&self) -> Who {
+        Who { node: self.node, life: self.lives.get(&self.node).map_or(0, Vec::len) }
     }
 
     fn needs_leader(&self) -> Judged {
-        self.needs(self.is(RoleName::Leader), || format!("does so as a {}", self.server.state))
+        self.needs(self.is_a(RoleName::Leader), || format!("does so as a {}", self.server.state))
     }
 
     /// A server that follows this leader in its term.
     fn needs_follower_of(&self, leader: NodeId) -> Judged {
-        let follows = self.is(RoleName::Follower) && self.server.leader == Some(leader);
+        let follows = self.is_a(RoleName::Follower) && self.server.leader == Some(leader);
         let what =
             || format!("listens to {leader}, which it does not follow in {}", self.server.current_term);
         self.needs(follows, what)

@@ -18,6 +18,7 @@ impl Step<'_> {
         let snapshot = restored.snapshot.as_ref().map(|snapshot| snapshot.id);
         let known = snapshot.is_none_or(|id| self.server.snapshots.contains(&id));
         self.needs(known, || "starts with a snapshot that it has never had".into())?;
+        self.needs_restored_configurations(restored)?;
         self.keep_vote(term, vote)?;
         let log = restored.log.last();
         *self.server = Server {
@@ -64,20 +65,20 @@ impl Step<'_> {
 
     /// With a later term on disk, what was decided before it can no longer be undone.
     fn say_what_was_left(&mut self, durable: Term) {
-        let node = self.node;
+        let (node, who) = (self.node, self.who());
         for Left { term, voted_for, accepted } in self.server.left.extract_if(.., |left| left.term < durable)
         {
             self.said.say_term(term, node);
-            self.said.acknowledge(term, node, accepted);
+            self.said.acknowledge(term, who, accepted);
             if let Some(candidate) = voted_for {
-                self.said.votes.insert((term, node), candidate);
+                self.said.votes.insert((term, who), candidate);
             }
         }
     }
 
     /// A vote is durable, and said: one a term, and the one that was decided.
     fn keep_vote(&mut self, term: Term, vote: Option<NodeId>) -> Judged {
-        let key = (term, self.node);
+        let key = (term, self.who());
         let first = self.said.votes.get(&key).copied();
         let same = first.is_none_or(|first| vote == Some(first));
         self.needs(same, || format!("has another vote on disk in {term} than before"))?;

@@ -61,6 +61,8 @@ actions! {
     TransferLeadership,
     /// A leader tells whom it hands leadership to that the time has come.
     TimeoutNow,
+    /// A leader appends a configuration, or one is in force on a server.
+    ChangeMembership,
     /// The disk has what it was given.
     Persist,
     /// The state machine is given what is committed.

@@ -9,7 +9,7 @@ impl Step<'_> {
     pub(super) fn follow(&mut self, leader: NodeId) -> Judged {
         self.action = Action::HandleAppendEntriesRequest;
         let term = self.server.current_term;
-        self.needs(!self.is(RoleName::Leader), || format!("leads {term} and follows {leader}"))?;
+        self.needs(!self.is_a(RoleName::Leader), || format!("leads {term} and follows {leader}"))?;
         let leads = self.history.reign(term).is_some_and(|reign| reign.leader == leader);
         self.needs(leads, || format!("follows {leader}, which does not lead {term}"))?;
         self.server.state = RoleName::Follower;
@@ -24,7 +24,7 @@ impl Step<'_> {
 
     /// Whoever follows takes what comes next in its leader's log; a leader makes what comes next.
     pub(super) fn append(&mut self, id: EntryId, checksum: u32) -> Judged {
-        match self.server.leader.filter(|_| self.is(RoleName::Follower)) {
+        match self.server.leader.filter(|_| self.is_a(RoleName::Follower)) {
             Some(leader) => self.append_next_of(leader, id, checksum),
             None => self.make(id, checksum),
         }
@@ -58,7 +58,7 @@ impl Step<'_> {
     /// HandleAppendEntriesRequest: conflict, remove.
     pub(super) fn remove_conflict(&mut self, from: LogIndex, last: EntryId) -> Judged {
         self.action = Action::HandleAppendEntriesRequest;
-        let Some(leader) = self.server.leader.filter(|_| self.is(RoleName::Follower)) else {
+        let Some(leader) = self.server.leader.filter(|_| self.is_a(RoleName::Follower)) else {
             let state = self.server.state;
             return self.needs(false, || format!("removes entries from {from} on as a {state} of nobody"));
         };
@@ -100,7 +100,7 @@ impl Step<'_> {
         let term = self.server.current_term;
         if self.server.durable_term == term {
             let index = self.server.accepted.min(self.server.durable_index);
-            self.said.acknowledge(term, self.node, index);
+            self.said.acknowledge(term, self.who(), index);
         }
     }
 
@@ -122,19 +122,23 @@ impl Step<'_> {
     pub(super) fn count_match(&mut self, follower: NodeId, match_index: LogIndex) -> Judged {
         self.action = Action::HandleAppendEntriesResponse;
         self.needs_leader()?;
-        let is_other = follower != self.node && self.voters.contains(&follower);
-        self.needs(is_other, || format!("counts {follower}, which is no other voter"))?;
+        let is_other = follower != self.node && self.is_member(|member| member.id == follower);
+        self.needs(is_other, || format!("counts {follower}, which is no other member"))?;
         let term = self.server.current_term;
-        let said = self.said.acknowledged(term, follower);
-        let what = || format!("counts {follower} up to {match_index} in {term}, which has said {said}");
-        self.needs(match_index <= said, what)?;
-        self.server.match_index.insert(follower, match_index);
+        let said = |who| self.said.acknowledged(term, who);
+        let lives: Vec<_> = self.all_lives(follower).map(|who| (who, said(who))).collect();
+        let most = lives.iter().map(|&(_, index)| index).max().unwrap_or_default();
+        let what = || format!("counts {follower} up to {match_index} in {term}, which has said {most}");
+        self.needs(match_index <= most, what)?;
+        for (who, _) in lives.into_iter().filter(|&(_, said)| match_index <= said) {
+            self.server.match_index.insert(who, match_index);
+        }
         Ok(())
     }
 
     /// The commit index rises: a leader's by a quorum, a follower's by its leader's word.
     pub(super) fn commit(&mut self, from: LogIndex, to: EntryId) -> Judged {
-        let leads = self.is(RoleName::Leader);
+        let leads = self.is_a(RoleName::Leader);
         self.action = if leads { Action::AdvanceCommitIndex } else { Action::HandleAppendEntriesRequest };
         let committed = self.server.commit_index;
         let rises = from == committed && to.index > from;
@@ -152,17 +156,20 @@ impl Step<'_> {
 
     /// A quorum has the entry on disk, and it is of the leader's own term (§5.4.2).
     fn needs_agreement(&self, to: EntryId) -> Judged {
-        let (server, all) = (&self.server, self.voters.len());
-        let agree = usize::from(server.durable_index >= to.index)
-            + server.match_index.values().filter(|index| **index >= to.index).count();
-        self.needs(self.is_quorum(agree), || format!("commits {to}, on which {agree} of {all} agree"))?;
+        let server = &self.server;
+        let own = (server.durable_index >= to.index).then(|| self.who());
+        let others = server.match_index.iter().filter(|(_, index)| **index >= to.index);
+        let agree: Vec<_> = own.into_iter().chain(others.map(|(&who, _)| who)).collect();
+        let is_quorum = self.is_quorum(|voter| agree.iter().any(|&who| self.is(voter, who)));
+        let (_, all) = self.in_force(server.log);
+        self.needs(is_quorum, || format!("commits {to}, on which {} of {all} agree", agree.len()))?;
         let term = server.current_term;
         self.needs(to.term == term, || format!("commits {to} by counting in {term}"))
     }
 
     /// The leader has committed that much and it agrees; or the state machine has it from an earlier life.
     fn needs_word(&self, to: EntryId) -> Judged {
-        let follows = self.is(RoleName::Follower) && self.server.leader.is_some();
+        let follows = self.is_a(RoleName::Follower) && self.server.leader.is_some();
         let reign = self.history.reign(self.server.current_term).filter(|_| follows);
         let committed =
             reign.is_some_and(|reign| to.index <= reign.commit_index && self.history.contains(reign.log, to));

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::membership::{Change, Membership, NotChanged};
 use super::metrics::{Metrics, TurnedAway};
 use super::queries::Query;
 use crate::event::RoleName;
@@ -16,7 +17,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 #[derive(Clone, Debug)]
 #[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
-    requests: mpsc::Sender<Request>,
+    pub(super) requests: mpsc::Sender<Request>,
     turned_away: TurnedAway,
 }
 
@@ -151,6 +152,8 @@ pub(super) enum Request {
     Read(Query),
     Status { reply: oneshot::Sender<Status> },
     Metrics { reply: oneshot::Sender<Box<Metrics>> },
+    Membership { reply: oneshot::Sender<Membership> },
+    Change { change: Change, reply: oneshot::Sender<Result<EntryId, NotChanged>> },
     Snapshot,
     Transfer { to: NodeId, reply: oneshot::Sender<Result<(), NotTransferred>> },
     Shutdown { done: oneshot::Sender<()> },
@@ -162,7 +165,7 @@ impl Handle {
     }
 
     /// Asks, unless too many wait at the door or nobody is there any more.
-    fn ask<R>(&self, request: Request, full: R, stopped: R) -> Result<(), R> {
+    pub(super) fn ask<R>(&self, request: Request, full: R, stopped: R) -> Result<(), R> {
         match self.requests.try_send(request) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {

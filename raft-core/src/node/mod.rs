@@ -13,6 +13,7 @@
 mod applier;
 mod environment;
 mod handle;
+mod membership;
 mod metrics;
 mod ports;
 mod queries;
@@ -36,6 +37,7 @@ use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
+pub use membership::{Membership, NotChanged};
 use metrics::Meter;
 pub use metrics::{Metrics, RequestCounts, Waiting};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
@@ -269,6 +271,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             }
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
             Request::Metrics { reply } => drop(reply.send(Box::new(self.metrics()))),
+            Request::Membership { reply } => drop(reply.send(Membership::of(&self.raft))),
+            Request::Change { change, reply } => drop(reply.send(change.ask(&mut self.raft))),
             Request::Shutdown { done } => return Some(done),
         }
         None

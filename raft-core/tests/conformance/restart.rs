@@ -3,7 +3,7 @@
 use raft_core::conformance::Action;
 use raft_core::{HardState, LogOutline, NodeId, Restored, Snapshot, Term};
 
-use crate::story::{go_on, id, snapshot, tell};
+use crate::story::{configuration, go_on, id, snapshot, tell};
 use crate::{ASKED, COMMITTED, ELECTED, FORKED, GRANTED, REPLICATED};
 
 fn restored(term: u64, vote: u64, whole: Option<&str>, log: &[&str]) -> Restored {
@@ -12,10 +12,11 @@ fn restored(term: u64, vote: u64, whole: Option<&str>, log: &[&str]) -> Restored
     for entry in log {
         assert!(outline.append(id(entry)), "{entry} does not follow");
     }
-    let snapshot = whole.map(|last| Snapshot { id: snapshot(last), voters: Vec::new() });
+    let snapshot =
+        whole.map(|last| Snapshot { id: snapshot(last), configured: configuration("1,2,3").into() });
     let voted_for = (vote > 0).then(|| NodeId::new(vote));
     let hard_state = HardState { current_term: Term::new(term), voted_for };
-    Restored { hard_state, snapshot, partial: None, log: outline }
+    Restored { hard_state, snapshot, log: outline, ..Restored::default() }
 }
 
 /// n1 has 1@t1 on disk and has been told of t2, in which it is to replace 2@t1. Each row: what it finds, and

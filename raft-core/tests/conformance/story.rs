@@ -1,11 +1,14 @@
 //! Stories in words: who does what, with numbers. Entries are `index@term`, `-` is nobody.
 
 use raft_core::conformance::{Refused, Specification};
-use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, RoleName, SnapshotId, StepDownReason, Term};
+use raft_core::{
+    Configuration, EntryId, Event, Incarnation, LogIndex, Member, Next, NodeId, Restored, RoleName,
+    SnapshotId, StepDownReason, Term,
+};
 
 /// What three servers do, from the beginning.
 pub(crate) fn tell(story: &str) -> Result<Specification, Refused> {
-    let mut specification = Specification::new((1..=3).map(NodeId::new));
+    let mut specification = Specification::new(Configuration::of((1..=3).map(NodeId::new)));
     go_on(&mut specification, story).map(|()| specification)
 }
 
@@ -13,6 +16,14 @@ pub(crate) fn tell(story: &str) -> Result<Specification, Refused> {
 pub(crate) fn go_on(specification: &mut Specification, story: &str) -> Result<(), Refused> {
     story.split(", ").filter(|step| !step.is_empty()).try_for_each(|step| {
         let words: Vec<_> = step.split_whitespace().collect();
+        match words[1..] {
+            ["starts"] => return specification.started(node(words[0]), &Restored::default()),
+            ["wiped", life] => {
+                specification.wiped(node(words[0]), Incarnation(number(life)));
+                return Ok(());
+            }
+            _ => {}
+        }
         specification.observe(node(words[0]), &event(&words[1..]))
     })
 }
@@ -70,9 +81,29 @@ fn event(words: &[&str]) -> Event {
     }
 }
 
+/// Voters and learners, `1,2,3+4`, and what they are to become: `1,2>1,3` before and `1,2&1,3` in joint consensus.
+pub(crate) fn configuration(members: &str) -> Configuration {
+    let lists = |members: &str| {
+        let (voters, learners) = members.split_once('+').unwrap_or((members, ""));
+        let list =
+            |list: &str| list.split(',').filter(|id| !id.is_empty()).map(node).map(Member::from).collect();
+        (list(voters), list(learners))
+    };
+    let Some((now, to_be)) = members.split_once(['>', '&']) else {
+        let (voters, learners) = lists(members);
+        return Configuration { voters, learners, next: None };
+    };
+    let (voters, learners) = lists(to_be);
+    let next = Some(Next { voters, learners, joint: members.contains('&') });
+    Configuration { next, ..configuration(now) }
+}
+
 fn event_of_the_log(words: &[&str]) -> Event {
     match *words {
         ["appends", entry] => Event::Appended { id: id(entry), checksum: 1 },
+        ["configures", entry, members] => {
+            Event::Configured { at: id(entry), configuration: configuration(members) }
+        }
         ["removes", from, last] => Event::Truncated { from: index(from), last: id(last) },
         ["accepts", leader, to] => Event::AppendAccepted { leader: node(leader), match_index: index(to) },
         ["rejects", leader, of, refused] => {

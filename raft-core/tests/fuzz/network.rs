@@ -114,7 +114,7 @@ impl<'a> Servers<'a> {
             network: VecDeque::new(),
             now: Time::ZERO,
             config,
-            judges: Judges::all(&voters),
+            judges: Judges::all(voters.clone().into()),
             readers: BTreeMap::new(),
             asked: 0,
             known: LogIndex::ZERO,

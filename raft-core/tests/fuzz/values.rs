@@ -3,10 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Confirm, ConfirmReply, Entry, EntryId, Envelope,
-    GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message, NodeId, Payload, PreVote,
-    PreVoteReply, Raft, ReadIndexReply, RequestVote, RequestVoteReply, RoleName, Session, Snapshot,
-    SnapshotId, Term,
+    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Confirm, ConfirmReply, Entry,
+    EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
+    NodeId, NotMember, Payload, PreVote, PreVoteReply, Raft, ReadIndexReply, RequestVote, RequestVoteReply,
+    RoleName, Session, Snapshot, SnapshotId, Term,
 };
 
 /// A number, or how far from the one that the server has.
@@ -59,7 +59,7 @@ pub(crate) fn raw() -> impl Strategy<Value = Raw> {
     let from = prop_oneof![9 => 2_u64..=3, 1 => Just(1), 1 => Just(4), 1 => Just(u64::MAX)];
     let goes_on = prop_oneof![4 => Just(true), 1 => Just(false)];
     let id = || (number(), number());
-    let head = (0_u8..17, rarely(), from, number(), goes_on);
+    let head = (0_u8..18, rarely(), from, number(), goes_on);
     let body = ([id(), id()], number(), any::<[bool; 2]>(), rarely());
     (head, body, vec(id(), 0..4), vec(any::<u8>(), 0..6)).prop_map(|(head, body, entries, data)| {
         let (kind, stranger, from, term, goes_on) = head;
@@ -114,10 +114,10 @@ impl Raw {
             }),
             8 => Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index: one.index }),
             9 => Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused: one, hint: other }),
-            10 => Message::InstallSnapshot(InstallSnapshot {
+            10 => Message::InstallSnapshot(Box::new(InstallSnapshot {
                 snapshot: self.snapshot(one),
                 chunk: self.chunk(done),
-            }),
+            })),
             11 => Message::InstallSnapshotReply(InstallSnapshotReply::Received {
                 snapshot: self.snapshot(one).id,
                 offset: self.number.at(5),
@@ -128,7 +128,8 @@ impl Raw {
             13 => Message::Confirm(Confirm { round }),
             14 => Message::ConfirmReply(ConfirmReply { round }),
             15 => Message::ReadIndex,
-            _more => Message::ReadIndexReply(ReadIndexReply { read_index: flag.then_some(one) }),
+            16 => Message::ReadIndexReply(ReadIndexReply { read_index: flag.then_some(one) }),
+            _more => Message::NotMember(NotMember { configured: one }),
         }
     }
 
@@ -138,10 +139,23 @@ impl Raw {
             let follows = EntryId::new(last.term, LogIndex::new(last.index.get().wrapping_add(1)));
             let id = if self.wrong { entry_id((term, index), last) } else { follows };
             last = id;
-            let entry = Entry::new(id, Payload::Command(self.data.clone().into()));
+            let entry = Entry::new(id, self.payload());
             Entry { checksum: entry.checksum ^ u32::from(self.wrong && self.flags[0]), ..entry }
         };
         self.entries.iter().map(&mut next).collect()
+    }
+
+    /// A command, now and then a configuration, or what should be one.
+    fn payload(&self) -> Payload {
+        let data = self.data.clone().into();
+        match self.data.first().map(|first| first % 8) {
+            Some(6) => {
+                let ids = self.data.iter().map(|byte| NodeId::new(u64::from(byte % 5)));
+                Payload::Configuration(Configuration::of(ids).to_bytes())
+            }
+            Some(7) => Payload::Configuration(data),
+            Some(_) | None => Payload::Command(data),
+        }
     }
 
     pub(crate) fn entries(&self, raft: &Raft) -> Vec<Entry> {
@@ -150,7 +164,10 @@ impl Raw {
 
     pub(crate) fn snapshot(&self, last_included: EntryId) -> Snapshot {
         let made_by = Incarnation(u64::from(self.flags[0]) + 1);
-        Snapshot { id: SnapshotId { last_included, made_by }, voters: (1..=3).map(NodeId::new).collect() }
+        Snapshot {
+            id: SnapshotId { last_included, made_by },
+            configured: Configuration::of((1..=3).map(NodeId::new)).into(),
+        }
     }
 
     pub(crate) fn chunk(&self, done: bool) -> Chunk {

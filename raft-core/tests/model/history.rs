@@ -113,10 +113,7 @@ pub(crate) struct Judges {
 
 impl Judges {
     pub(crate) fn new(voters: &[NodeId]) -> Self {
-        Self {
-            figure3: Figure3::new(voters.to_vec()),
-            specification: Specification::new(voters.iter().copied()),
-        }
+        Self { figure3: Figure3::new(voters.to_vec()), specification: Specification::new(voters.to_vec()) }
     }
 
     pub(crate) fn started(&mut self, id: NodeId, restored: &Restored) -> Result<(), String> {

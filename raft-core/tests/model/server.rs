@@ -175,6 +175,7 @@ pub(crate) const fn is_reply(message: &Message) -> bool {
         | Message::AppendEntries(_)
         | Message::InstallSnapshot(_)
         | Message::Confirm(_)
-        | Message::ReadIndex => false,
+        | Message::ReadIndex
+        | Message::NotMember(_) => false,
     }
 }

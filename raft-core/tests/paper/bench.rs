@@ -1,7 +1,7 @@
 //! One server, and a test that is all the others.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use raft_core::{
@@ -32,8 +32,9 @@ pub(crate) struct Bench {
     pub(crate) writes: usize,
     /// What has been written, those that hang included.
     pub(crate) disk: Stored,
-    /// The conversation that it leads.
+    /// The conversation that it leads, and the last one with each follower.
     pub(crate) session: Session,
+    sessions: BTreeMap<NodeId, Session>,
     /// What the state machine was given.
     pub(crate) applied: Vec<EntryId>,
     /// The snapshots that the state machine was to become.
@@ -73,7 +74,7 @@ impl Bench {
     /// Starts with what is on this disk.
     pub(crate) fn with_disk(config: Config, disk: Stored) -> Self {
         let raft = Raft::new(config, disk.restored(), Time::ZERO).unwrap();
-        let (said, events, reads, hung, session) = Default::default();
+        let (said, events, reads, hung, session, sessions) = Default::default();
         let (applied, restored, taking, violation) = Default::default();
         let (now, busy, hangs, writes) = (Time::ZERO, false, false, 0);
         Self {
@@ -88,6 +89,7 @@ impl Bench {
             writes,
             disk,
             session,
+            sessions,
             applied,
             restored,
             taking,
@@ -208,6 +210,7 @@ impl Bench {
                 effects;
             let leads = |said: &&Envelope| matches!(said.message, Message::AppendEntries(_));
             self.session = send.iter().find(leads).map_or(self.session, |said| said.session);
+            self.sessions.extend(send.iter().filter(leads).map(|said| (said.to, said.session)));
             self.said.extend(send);
             self.reads.extend(reads);
             self.events.extend(events);
@@ -251,7 +254,8 @@ impl Bench {
     fn replies(&mut self, follower: u64, reply: AppendEntriesReply) {
         let reply = Message::AppendEntriesReply(reply);
         let reply = envelope(follower, self.raft.current_term().get(), reply);
-        self.step(Input::Receive(Envelope { session: self.session, ..reply }));
+        let session = self.sessions.get(&NodeId::new(follower)).copied().unwrap_or(self.session);
+        self.step(Input::Receive(Envelope { session, ..reply }));
     }
 
     /// What it last sent to this follower of its log.
@@ -331,6 +335,7 @@ pub(crate) fn snapshot() -> Message {
 /// A piece of n2's snapshot of all up to this entry.
 pub(crate) fn piece(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Message {
     let id = SnapshotId { last_included, made_by: Incarnation(2) };
-    let snapshot = Snapshot { id, voters: Vec::new() };
-    Message::InstallSnapshot(InstallSnapshot { snapshot, chunk: Chunk::new(offset, data.into(), done) })
+    let snapshot = Snapshot { id, configured: config(3).bootstrap.unwrap_or_default().into() };
+    let chunk = Chunk::new(offset, data.into(), done);
+    Message::InstallSnapshot(Box::new(InstallSnapshot { snapshot, chunk }))
 }

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use raft_core::PlantedBug;
 
 use crate::bench::PLANTED;
-use crate::{consistency, leases, paper, reads, replication, snapshots, thesis};
+use crate::{consistency, leases, membership, paper, reads, replication, snapshots, thesis};
 
 const BROKEN: &[(PlantedBug, fn())] = &[
     (PlantedBug::VoteWithoutLogCheck, paper::the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date),
@@ -79,6 +79,53 @@ const BROKEN: &[(PlantedBug, fn())] = &[
     (PlantedBug::WindowIgnored, replication::no_more_messages_are_on_their_way_than_the_window_has),
     (PlantedBug::StuckAfterSnapshot, snapshots::a_leader_sends_piece_after_piece_and_then_entries),
     (PlantedBug::RestartWaitsLong, consistency::a_server_that_starts_again_waits_for_one_election_timeout),
+    (
+        PlantedBug::ChangeBeforeCommitInTerm,
+        membership::a_leader_changes_nothing_before_it_has_committed_in_its_term,
+    ),
+    (
+        PlantedBug::ChangeWhileOneIsUnderWay,
+        membership::the_new_configuration_comes_once_joint_consensus_is_committed,
+    ),
+    (
+        PlantedBug::ChangeWithoutJoint,
+        membership::agreement_requires_separate_majorities_from_both_configurations,
+    ),
+    (
+        PlantedBug::ConfigurationOnCommit,
+        membership::agreement_requires_separate_majorities_from_both_configurations,
+    ),
+    (
+        PlantedBug::ConfigurationNotRolledBack,
+        membership::a_server_always_uses_the_latest_configuration_in_its_log,
+    ),
+    (
+        PlantedBug::RestartForgetsConfiguration,
+        membership::a_server_always_uses_the_latest_configuration_in_its_log,
+    ),
+    (
+        PlantedBug::SnapshotOfLatestConfiguration,
+        membership::a_snapshot_has_no_configuration_that_is_not_committed,
+    ),
+    (
+        PlantedBug::JointCountsOldOnly,
+        membership::agreement_requires_separate_majorities_from_both_configurations,
+    ),
+    (
+        PlantedBug::JointBeforeCaughtUp,
+        membership::a_new_server_votes_after_a_round_that_is_shorter_than_an_election_timeout,
+    ),
+    (PlantedBug::SecondChangeDropped, membership::a_change_while_another_is_under_way_is_refused),
+    (PlantedBug::RemovedLeaderLeads, membership::a_leader_that_is_removed_steps_down_once_that_is_committed),
+    (
+        PlantedBug::RemovedServerWaits,
+        membership::a_server_that_is_removed_still_starts_elections_until_that_is_committed,
+    ),
+    (
+        PlantedBug::LearnersRefuseVotes,
+        membership::a_server_grants_its_vote_to_a_candidate_that_it_does_not_know,
+    ),
+    (PlantedBug::AnyLifeCounts, membership::a_wiped_disk_under_an_old_id_does_not_count),
 ];
 
 /// The three that no single sentence shows; `tests/script` has them.

@@ -6,6 +6,7 @@ mod bench;
 mod bugs;
 mod consistency;
 mod leases;
+mod membership;
 mod paper;
 mod reads;
 mod replication;

@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_millis(300);
 
 /// Leads term 1 of so many servers; its no-op, entry 1, is committed.
 pub(crate) fn leader(config: Config) -> Bench {
-    let majority = config.voters.len() as u64 / 2 + 1;
+    let majority = config.bootstrap.as_ref().map_or(0, |first| first.voters.len()) as u64 / 2 + 1;
     let mut bench = Bench::in_role(config, RoleName::Leader, 1);
     bench.wait(50 * MS);
     (2..=majority).for_each(|follower| bench.acknowledge(follower));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use raft_core::{
-    Config, EntryId, Incarnation, Input, InstallSnapshotReply, LogIndex, Message, NodeId, RoleName,
-    SnapshotId,
+    Config, Configuration, EntryId, Incarnation, Input, InstallSnapshotReply, LogIndex, Message, NodeId,
+    RoleName, SnapshotId,
 };
 
 use crate::bench::{Bench, append, config, heartbeat, id, piece};
@@ -107,7 +107,7 @@ pub(crate) fn a_snapshot_includes_the_configuration() {
     let mut bench = follower(compacts(5), &[1], 1);
     take(&mut bench);
     let snapshot = bench.disk.restored().snapshot.unwrap();
-    assert_eq!(snapshot.voters, (1..=5).map(NodeId::new).collect::<Vec<_>>());
+    assert_eq!(snapshot.configured, Configuration::of((1..=5).map(NodeId::new)).into());
 }
 
 /// §7: "Once a server completes writing a snapshot, it may delete all log entries up through the last included index, as well

@@ -224,7 +224,7 @@ pub(crate) fn the_prior_leader_updates_the_target_and_then_sends_timeout_now() {
 /// may not stand for election: each row is why.
 #[test]
 pub(crate) fn the_target_starts_a_new_election_at_once() {
-    let stranger = Config { voters: vec![NodeId::new(2), NodeId::new(3)], ..config(3) };
+    let stranger = Config { bootstrap: Some([2, 3].map(NodeId::new).to_vec().into()), ..config(3) };
     for (config, hangs, term, becomes) in [
         (config(3), false, 4, (RoleName::Candidate, 5)),
         (config(3), false, 6, (RoleName::Candidate, 7)),

@@ -14,6 +14,10 @@
 //! | `read n1 7` | a client asks n1 for a read, which it names 7 |
 //! | `wait n1 100` | 100 ms pass on n1's clock, at which it looks when something comes in |
 //! | `transfer n1 n2` | n1 is asked to hand leadership over to n2 |
+//! | `change n1 1,2,4+5` | n1 is asked to let n1, n2 and n4 vote and n5 learn; `4#7` is n4 in its life 7 only |
+//! | `abandon n1` | n1 is asked to give up the change |
+//! | `members n1` | n1 says which configuration it goes by |
+//! | `wipe n1 [option=1 ...]` | n1 starts again with nothing on its disk, with these options from now on |
 //! | `snapshot n1` | it takes a snapshot, in pieces of 4 bytes |
 //! | `crash n1 [option=1 ...]` | n1 loses what is not durable and starts again, with these options from now on |
 //! | `state n1` | n1 says what it is |
@@ -40,6 +44,10 @@
 //! | `quorum` | whether there is check-quorum | 1 |
 //! | `lease` | leases, and by how many millionths clocks may differ | none |
 //! | `patience` | milliseconds that the disk may take | 1,000 |
+//! | `spares` | servers that start too and know nobody, of the whole cluster | 0 |
+//! | `joins` | whether the server begins without a configuration | 0; of spares 1 |
+//! | `bound` | whether the first configuration names each server's life, which is its number | 0 |
+//! | `life` | the life of its data directory that the server is in | its number |
 //! | `delay` | milliseconds that a message takes, of the whole cluster | 1 |
 
 mod stage;

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use raft_core::{
-    Config, Effects, Envelope, Event, Input, LogIndex, NodeId, PlantedBug, Raft, Read, ReadId, ReadOutcome,
-    RoleName, Snapshot, Stored, Time, Write,
+    ChangeError, Config, Configuration, Configured, Effects, EntryId, Envelope, Event, Incarnation, Input,
+    LogIndex, Member, NodeId, Payload, PlantedBug, Raft, Read, ReadId, ReadOutcome, RoleName, Snapshot,
+    Stored, Time, Write,
 };
 
 use crate::words::{describe, describe_entries, describe_write, disk, number};
@@ -17,6 +18,8 @@ type Options = BTreeMap<String, usize>;
 #[derive(Default)]
 pub(crate) struct Stage {
     planted: Option<PlantedBug>,
+    /// How many servers the cluster begins with.
+    first: u64,
     servers: Vec<Server>,
     /// What is on its way, and when it arrives by itself.
     network: VecDeque<(u64, Envelope)>,
@@ -109,6 +112,27 @@ impl Stage {
                     Err(refused) => writeln!(self.out, "{id} refuses: {refused}").unwrap(),
                 }
             }
+            ["change", id, members] => {
+                let (voters, learners) = members.split_once('+').unwrap_or((members, ""));
+                let raft = &mut self.server(id).raft;
+                let from = raft.configuration().at;
+                let changed = raft.change_membership(from, list(voters), list(learners));
+                self.changed(id, changed);
+            }
+            ["abandon", id] => {
+                let abandoned = self.server(id).raft.abandon_change();
+                self.changed(id, abandoned);
+            }
+            ["members", id] => {
+                let Configured { at, configuration } = self.server(id).raft.configuration();
+                let text = format!("{id} goes by {configuration} of {at}");
+                writeln!(self.out, "{text}").unwrap();
+            }
+            ["wipe", id, ref options @ ..] => {
+                self.server(id).disk = Stored::default();
+                self.server(id).options.append(&mut parse(options));
+                self.restart(id);
+            }
             ["crash", id, ref options @ ..] => {
                 self.server(id).options.append(&mut parse(options));
                 self.restart(id);
@@ -128,20 +152,36 @@ impl Stage {
         }
     }
 
+    fn changed(&mut self, id: &str, changed: Result<EntryId, ChangeError>) {
+        match changed {
+            Ok(_) => self.step(id, Input::Tick),
+            Err(refused) => writeln!(self.out, "{id} refuses: {refused}").unwrap(),
+        }
+    }
+
     fn cluster(&mut self, size: u64, options: &Options) {
         self.delay = options.get("delay").map_or(1, |&delay| delay as u64);
-        for id in 1..=size {
-            let raft = self.start(id, size, options, &Stored::default());
+        let spares = options.get("spares").map_or(0, |&spares| spares as u64);
+        self.first = size;
+        for id in 1..=size + spares {
+            let mut options = options.clone();
+            options.entry("joins".into()).or_insert(usize::from(id > size));
+            let raft = self.start(id, &options, &Stored::default());
             let (now, disk, written, in_flight, hangs, state, delivered) = Default::default();
-            let options = options.clone();
             let server = Server { raft, options, now, disk, written, in_flight, hangs, state, delivered };
             self.servers.push(server);
         }
     }
 
-    fn start(&self, id: u64, size: u64, options: &Options, disk: &Stored) -> Raft {
+    fn start(&self, id: u64, options: &Options, disk: &Stored) -> Raft {
         let option = |key: &str, default: usize| options.get(key).copied().unwrap_or(default);
-        let mut config = Config::new(NodeId::new(id), (1..=size).map(NodeId::new).collect());
+        let mut config = Config::new(NodeId::new(id), (1..=self.first).map(NodeId::new).collect());
+        if option("bound", 0) == 1 {
+            let bound = |id| Member::bound(NodeId::new(id), Incarnation(id));
+            config.bootstrap = Some(Configuration::of((1..=self.first).map(bound)));
+        }
+        config.bootstrap = config.bootstrap.filter(|_| option("joins", 0) == 0);
+        config.incarnation = Incarnation(options.get("life").map_or(id, |&life| life as u64));
         config.append_bytes_max = option("bytes", config.append_bytes_max);
         config.append_window_bytes = option("window", config.append_window_bytes);
         config.uncommitted_bytes_max = option("uncommitted", config.uncommitted_bytes_max);
@@ -174,9 +214,8 @@ impl Stage {
     }
 
     fn restart(&mut self, id: &str) {
-        let size = self.servers.len() as u64;
         let (options, disk) = (self.server(id).options.clone(), self.server(id).disk.clone());
-        let raft = self.start(number(id), size, &options, &disk);
+        let raft = self.start(number(id), &options, &disk);
         let server = self.server(id);
         server.raft = raft;
         server.in_flight.clear();
@@ -256,7 +295,10 @@ impl Stage {
         send.into_iter().for_each(|envelope| self.send(envelope));
         if !apply.is_empty() {
             self.say(format_args!("{id} applies{}", describe_entries(&apply)));
-            let commands = apply.iter().map(|entry| String::from_utf8_lossy(entry.payload.bytes()));
+            let commands = apply.iter().filter_map(|entry| match &entry.payload {
+                Payload::Command(command) => Some(String::from_utf8_lossy(command)),
+                Payload::Noop | Payload::Configuration(_) => None,
+            });
             self.server(id).state.extend(commands);
             self.step(id, Input::Applied);
         }
@@ -315,12 +357,17 @@ impl Stage {
             let how = if *leads { "leads on" } else { "leads no longer" };
             writeln!(self.out, "{id} was to hand over to {to} and {how}").unwrap();
         }
+        if let Event::Removed { at } = event {
+            writeln!(self.out, "{id} knows that it was removed with {at}").unwrap();
+        }
         let what = if let Event::Role { from, term, to, .. } = event
             && (from != to || *to == RoleName::Candidate)
         {
             format!("is {to} in {term}")
         } else if let Event::SteppedDown { term, reason } = event {
             format!("steps down in {term}: {reason:?}")
+        } else if let Event::Configured { at, configuration } = event {
+            format!("goes by {configuration} of {at}")
         } else {
             return;
         };
@@ -336,6 +383,17 @@ fn parse(options: &[&str]) -> Options {
         (key.to_owned(), value.parse().unwrap())
     };
     options.iter().map(option).collect()
+}
+
+/// Servers: `1,2,4`, or `1,2,4#7` for one that is bound to a life.
+fn list(members: &str) -> Vec<Member> {
+    let member = |text: &str| match text.split_once('#') {
+        None => NodeId::new(text.parse().unwrap()).into(),
+        Some((id, life)) => {
+            Member::bound(NodeId::new(id.parse().unwrap()), Incarnation(life.parse().unwrap()))
+        }
+    };
+    members.split(',').filter(|member| !member.is_empty()).map(member).collect()
 }
 
 fn direction(cut: &str) -> (NodeId, NodeId) {

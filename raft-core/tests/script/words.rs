@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use raft_core::{
-    AppendEntriesReply, Batch, Chunk, Entry, EntryId, Envelope, HardState, InstallSnapshotReply, LogIndex,
-    Message, NodeId, Payload, ReadIndexReply, Term, Write,
+    AppendEntriesReply, Batch, Chunk, Configuration, Entry, EntryId, Envelope, HardState,
+    InstallSnapshotReply, LogIndex, Message, NodeId, Payload, ReadIndexReply, Term, Write,
 };
 
 pub(crate) fn number(id: &str) -> u64 {
@@ -59,6 +59,10 @@ pub(crate) fn describe_entries(entries: &[Entry]) -> String {
             Payload::Command(command) => {
                 write!(text, " {}={}", entry.id, String::from_utf8_lossy(command)).unwrap();
             }
+            Payload::Configuration(bytes) => {
+                let configuration = Configuration::from_bytes(bytes).unwrap();
+                write!(text, " {}={{{configuration}}}", entry.id).unwrap();
+            }
         }
     }
     text
@@ -110,6 +114,7 @@ pub(crate) fn describe(envelope: &Envelope) -> String {
         Message::ReadIndex => "ReadIndex".into(),
         Message::ReadIndexReply(ReadIndexReply { read_index: Some(id) }) => format!("read-index {id}"),
         Message::ReadIndexReply(ReadIndexReply { read_index: None }) => "read-index from another".into(),
+        Message::NotMember(reply) => format!("not a member as of {}", reply.configured),
     };
     format!("{from} -> {to} {term} {said}")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft_core::{Config, NodeId, PlantedBug, Rng};
+use raft_core::{Config, Configuration, Incarnation, Member, NodeId, PlantedBug, Rng};
 
 use super::machine::CHUNK_BYTES;
 use super::queue::MS;
@@ -37,6 +37,8 @@ pub(crate) struct Conditions {
     pub(super) durable_machines: bool,
     /// Whether there are leases, and then how much faster the fastest clock may run than the slowest.
     pub(super) lease_ppm: Option<u32>,
+    /// Whether who votes changes. Then there are two servers more, and disks are wiped.
+    pub(super) members: bool,
     /// A server crashes or starts once in so many faults.
     pub(super) crash_one_in: u64,
     election_timeout: (Duration, Duration),
@@ -72,6 +74,7 @@ impl Conditions {
             without_one_in: one_of(rng, [1, 2, 1_000]),
             batches: rng.one_in(2),
             durable_machines: rng.one_in(3),
+            members: false,
             lease_ppm,
             crash_one_in: calm * (8 + rng.below(80)),
             election_timeout: (Duration::from_millis(shortest), Duration::from_millis(longest)),
@@ -101,6 +104,7 @@ impl Conditions {
             without_one_in: u64::MAX,
             batches: false,
             durable_machines: false,
+            members: false,
             lease_ppm: None,
             crash_one_in: u64::MAX,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
@@ -113,13 +117,29 @@ impl Conditions {
         }
     }
 
-    pub(super) fn voters(&self) -> Vec<NodeId> {
-        (1..=self.servers).map(NodeId::new).collect()
+    /// A wiped server has to catch up entry by entry before it votes, and that takes longer to heal.
+    pub(super) const fn with_members(self) -> Self {
+        Self { members: true, healed: 800 * MS, ..self }
+    }
+
+    /// All servers.
+    pub(super) fn ids(&self) -> Vec<NodeId> {
+        (1..=self.servers + if self.members { 2 } else { 0 }).map(NodeId::new).collect()
+    }
+
+    /// What the group begins with. Where disks are wiped it says of each server in which life it is.
+    pub(super) fn first(&self) -> Configuration {
+        let ids = 1..=self.servers;
+        if self.members {
+            return Configuration::of(ids.map(|id| Member::bound(NodeId::new(id), Incarnation(id))));
+        }
+        Configuration::of(ids.map(NodeId::new))
     }
 
     /// What a server is told that starts in this world.
     pub(super) fn config(&self, id: NodeId, planted: Option<PlantedBug>, rng: &mut Rng) -> Config {
-        let mut config = Config::new(id, self.voters());
+        let mut config = Config::new(id, Vec::new());
+        config.bootstrap = Some(self.first());
         config.election_timeout = self.election_timeout;
         config.read_lease_ppm = self.lease_ppm;
         config.heartbeat = self.heartbeat;

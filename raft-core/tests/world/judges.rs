@@ -5,7 +5,7 @@ use std::fmt;
 
 use raft_core::conformance::{Refused, Specification};
 use raft_core::figure3::{Broken, Figure3, Property};
-use raft_core::{Event, LogIndex, NodeId, Restored};
+use raft_core::{Configuration, Event, LogIndex, NodeId, Restored};
 
 /// What one of them found.
 #[derive(Debug)]
@@ -43,26 +43,26 @@ impl fmt::Display for Wrong {
 
 /// All of them, or one alone.
 pub(crate) struct Judges {
-    figure3: Option<Figure3>,
-    specification: Option<Specification>,
+    pub(super) figure3: Option<Figure3>,
+    pub(super) specification: Option<Specification>,
     /// The state that the state machines had at each index, by the first that got there.
     states: BTreeMap<LogIndex, (u64, NodeId)>,
 }
 
 impl Judges {
-    pub(crate) fn all(voters: &[NodeId]) -> Self {
-        Self { specification: Self::specification(voters).specification, ..Self::figure3(voters) }
+    pub(crate) fn all(first: Configuration) -> Self {
+        Self { specification: Self::specification(first.clone()).specification, ..Self::figure3(first) }
     }
 
     /// Figure 3, whether the states of the state machines agree, and whether reads see them.
-    pub(crate) fn figure3(voters: &[NodeId]) -> Self {
-        let figure3 = Some(Figure3::new(voters.to_vec()));
+    pub(crate) fn figure3(first: Configuration) -> Self {
+        let figure3 = Some(Figure3::new(first));
         Self { figure3, specification: None, states: BTreeMap::new() }
     }
 
     /// Nobody but the specification.
-    pub(crate) fn specification(voters: &[NodeId]) -> Self {
-        let specification = Some(Specification::new(voters.iter().copied()));
+    pub(crate) fn specification(first: Configuration) -> Self {
+        let specification = Some(Specification::new(first));
         Self { figure3: None, specification, states: BTreeMap::new() }
     }
 

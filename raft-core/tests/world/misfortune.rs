@@ -12,11 +12,14 @@ impl World {
     /// Now and then a server, often a leader, crashes, starts again, is held fast, or is cut off.
     pub(super) fn misfortune(&mut self) -> Result<(), Wrong> {
         let leads = |id: &&NodeId| self.servers[*id].leads();
-        let leader = self.voters.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
-        let Some(id) = leader.or_else(|| self.rng.pick(&self.voters).copied()) else { return Ok(()) };
+        let leader = self.ids.iter().find(leads).copied().filter(|_| self.rng.one_in(2));
+        let Some(id) = leader.or_else(|| self.rng.pick(&self.ids).copied()) else { return Ok(()) };
         if self.rng.one_in(self.conditions.crash_one_in) {
             let up = self.servers[&id].raft.is_some();
             if up { self.crash(id) } else { self.start(id)? }
+        }
+        if self.conditions.members && self.rng.one_in(200) {
+            self.crash_and_wipe(id)?;
         }
         if self.rng.one_in(10) {
             self.drift(id);
@@ -47,7 +50,7 @@ impl World {
     fn cut_off(&mut self, id: NodeId) {
         self.cut.clear();
         let altogether = self.rng.one_in(2);
-        for other in self.voters.clone().into_iter().filter(|&other| other != id) {
+        for other in self.ids.clone().into_iter().filter(|&other| other != id) {
             if altogether || self.rng.one_in(2) {
                 self.cut.insert((id, other));
             }
@@ -80,7 +83,7 @@ impl World {
             server.in_flight.iter_mut().for_each(|(due, _)| *due = self.now);
             self.queue.put(self.now, Happening::Durable(id));
         }
-        for id in self.voters.clone() {
+        for id in self.ids.clone() {
             if self.servers[&id].raft.is_none() {
                 self.start(id)?;
             }
@@ -90,9 +93,9 @@ impl World {
 
     /// A server is asked to let another lead. What comes of it, events tell.
     pub(super) fn transfer(&mut self) {
-        let from = self.rng.pick(&self.voters).and_then(|id| self.servers.get_mut(id));
+        let from = self.rng.pick(&self.ids).and_then(|id| self.servers.get_mut(id));
         let raft = from.and_then(|server| server.raft.as_mut());
-        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.voters)) {
+        if let Some((raft, &to)) = raft.zip(self.rng.pick(&self.ids)) {
             let _refused = raft.transfer_leadership(to);
         }
     }

@@ -5,6 +5,7 @@ mod clock;
 mod conditions;
 mod judges;
 mod machine;
+mod membership;
 mod misfortune;
 mod queue;
 mod reads;
@@ -14,7 +15,8 @@ mod server;
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{
-    Effects, Envelope, Input, Message, NodeId, PlantedBug, PreVoteReply, ProposeError, Raft, Rng, RoleName,
+    Configuration, Effects, Envelope, Incarnation, Input, Message, NodeId, PlantedBug, PreVoteReply,
+    ProposeError, Raft, Rng, RoleName,
 };
 
 pub(crate) use conditions::Conditions;
@@ -33,7 +35,8 @@ pub(crate) struct World {
     rng: Rng,
     planted: Option<PlantedBug>,
     conditions: Conditions,
-    voters: Vec<NodeId>,
+    /// All servers, those that vote and those that do not.
+    ids: Vec<NodeId>,
     now: u64,
     queue: Queue,
     servers: BTreeMap<NodeId, Server>,
@@ -45,9 +48,20 @@ pub(crate) struct World {
 
 impl World {
     /// The world of misfortune that this seed names.
-    pub(crate) fn new(seed: u64, planted: Option<PlantedBug>, judges: fn(&[NodeId]) -> Judges) -> Self {
+    pub(crate) fn new(seed: u64, planted: Option<PlantedBug>, judges: fn(Configuration) -> Judges) -> Self {
         let mut rng = Rng::new(seed);
         let conditions = Conditions::misfortune(&mut rng);
+        Self::under(conditions, rng, planted, judges)
+    }
+
+    /// The same, where in addition who votes is changed all the time, and disks are wiped.
+    pub(crate) fn changing(
+        seed: u64,
+        planted: Option<PlantedBug>,
+        judges: fn(Configuration) -> Judges,
+    ) -> Self {
+        let mut rng = Rng::new(seed);
+        let conditions = Conditions::misfortune(&mut rng).with_members();
         Self::under(conditions, rng, planted, judges)
     }
 
@@ -55,30 +69,34 @@ impl World {
         conditions: Conditions,
         rng: Rng,
         planted: Option<PlantedBug>,
-        judges: fn(&[NodeId]) -> Judges,
+        judges: fn(Configuration) -> Judges,
     ) -> Self {
-        let voters = conditions.voters();
+        let ids = conditions.ids();
+        let server = |&id| (id, Server { life: Incarnation(NodeId::get(id)), ..Server::default() });
         Self {
             rng,
             planted,
-            conditions,
             now: 0,
             queue: Queue::default(),
-            servers: voters.iter().map(|&id| (id, Server::default())).collect(),
+            servers: ids.iter().map(server).collect(),
             cut: BTreeSet::new(),
-            judges: judges(&voters),
+            judges: judges(conditions.first()),
             readers: Readers::default(),
             report: Report::default(),
-            voters,
+            ids,
+            conditions,
         }
     }
 
     pub(crate) fn run(mut self) -> Result<Report, Wrong> {
-        for id in self.voters.clone() {
+        for id in self.ids.clone() {
             self.start(id)?;
         }
         for first in [Happening::Command, Happening::Read, Happening::Fault, Happening::Transfer] {
             self.queue.put(0, first);
+        }
+        if self.conditions.members {
+            self.queue.put(0, Happening::Change);
         }
         let healed = self.conditions.misfortune;
         let end = healed + self.conditions.healed;
@@ -144,6 +162,14 @@ impl World {
                 self.again(MS, Happening::Fault);
                 self.misfortune()
             }
+            Happening::Change => {
+                if self.is_healed() {
+                    self.settle();
+                } else {
+                    self.change();
+                }
+                Ok(())
+            }
             Happening::Transfer if self.is_healed() => Ok(()),
             Happening::Transfer => {
                 self.again(40 * MS, Happening::Transfer);
@@ -172,7 +198,7 @@ impl World {
         if self.readers.have_stopped() {
             return;
         }
-        for id in self.voters.clone() {
+        for id in self.ids.clone() {
             let command = format!("{}", self.now).into();
             let server = self.servers.get_mut(&id).unwrap();
             let Some(raft) = &mut server.raft else { continue };
@@ -193,7 +219,10 @@ impl World {
     }
 
     fn start(&mut self, id: NodeId) -> Result<(), Wrong> {
-        let config = self.conditions.config(id, self.planted, &mut self.rng);
+        let mut config = self.conditions.config(id, self.planted, &mut self.rng);
+        config.incarnation = self.servers[&id].life;
+        config.bootstrap =
+            config.bootstrap.filter(|first| first.members().contains(&id) && !self.servers[&id].joins);
         self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
         let restored = server.disk.restored();

@@ -29,6 +29,8 @@ pub(super) enum Happening {
     Read,
     /// Something may go wrong.
     Fault,
+    /// Somebody is asked to change who votes.
+    Change,
     /// Somebody is asked to let another lead.
     Transfer,
 }

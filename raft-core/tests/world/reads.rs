@@ -45,8 +45,8 @@ impl Readers {
 impl World {
     /// A client asks a server, one that leads or thinks so more often than not.
     pub(super) fn read_anywhere(&mut self) -> Result<(), Wrong> {
-        let leaders: Vec<_> = self.voters.iter().filter(|id| self.servers[id].leads()).copied().collect();
-        let from = if self.rng.one_in(2) { &leaders } else { &self.voters };
+        let leaders: Vec<_> = self.ids.iter().filter(|id| self.servers[id].leads()).copied().collect();
+        let from = if self.rng.one_in(2) { &leaders } else { &self.ids };
         match self.rng.pick(from).copied() {
             Some(id) if !self.is_paused(id) => self.ask(id),
             Some(_) | None => Ok(()),

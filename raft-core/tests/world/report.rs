@@ -21,6 +21,12 @@ pub(crate) struct Report {
     /// Transfers of leadership after which the old leader led no longer, or still did.
     pub(crate) handed_over: usize,
     pub(crate) kept: usize,
+    /// Changes of membership that were begun or given up, those that took effect in a log for good or not, servers
+    /// that knew that they were removed, and wiped disks.
+    pub(crate) changes: usize,
+    pub(crate) configured: usize,
+    pub(crate) removed: usize,
+    pub(crate) wipes: usize,
     pub(crate) crashes: usize,
     pub(crate) pauses: usize,
     /// Writes that a crash took with it.
@@ -58,6 +64,10 @@ impl std::ops::AddAssign for Report {
         self.hung += other.hung;
         self.handed_over += other.handed_over;
         self.kept += other.kept;
+        self.changes += other.changes;
+        self.configured += other.configured;
+        self.removed += other.removed;
+        self.wipes += other.wipes;
         self.crashes += other.crashes;
         self.pauses += other.pauses;
         self.lost_writes += other.lost_writes;
@@ -92,6 +102,8 @@ impl Report {
         self.handed_over += usize::from(matches!(event, Event::TransferEnded { leads: false, .. }));
         self.kept += usize::from(matches!(event, Event::TransferEnded { leads: true, .. }));
         self.leases += usize::from(matches!(event, Event::ReadsConfirmed { by_lease: true, .. }));
+        self.configured += usize::from(matches!(event, Event::Configured { .. }));
+        self.removed += usize::from(matches!(event, Event::Removed { .. }));
         self.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
         self.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
         self.installed += usize::from(matches!(event, Event::Installed { .. }));

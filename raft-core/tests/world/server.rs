@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raft_core::{Batch, Loaded, Raft, RoleName, Stored, Term, Write};
+use raft_core::{Batch, Incarnation, Loaded, Raft, RoleName, Stored, Term, Write};
 
 use super::clock::Clock;
 use super::machine::Machine;
@@ -23,6 +23,9 @@ pub(super) struct Server {
     pub(super) reading: VecDeque<(u64, Loaded)>,
     pub(super) machine: Machine,
     pub(super) clock: Clock,
+    /// Which life of its data directory it is in, and whether it is not told then what the group began with.
+    pub(super) life: Incarnation,
+    pub(super) joins: bool,
     /// When it will be woken for its deadline, and when it acts on what it has taken in.
     pub(super) wakes_at: Option<u64>,
     pub(super) acts_at: Option<u64>,

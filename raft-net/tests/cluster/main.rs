@@ -162,7 +162,7 @@ fn commands(log: &[Entry]) -> Vec<Applied> {
     let command = |entry: &Entry| -> Option<(LogIndex, Bytes)> {
         match &entry.payload {
             Payload::Command(command) => Some((entry.id.index, command.clone())),
-            Payload::Noop => None,
+            Payload::Noop | Payload::Configuration(_) => None,
         }
     };
     log.iter().filter_map(command).collect()

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_core::node::{Environment, Point, TokioEnvironment, Transport};
 use raft_core::{
-    AppendEntries, Chunk, ClusterId, Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot,
-    LogIndex, Message, NodeId, Payload, Session, Snapshot, SnapshotId, Term, Time,
+    AppendEntries, Chunk, ClusterId, Configuration, Entry, EntryId, Envelope, GroupId, Incarnation,
+    InstallSnapshot, LogIndex, Message, NodeId, Payload, Session, Snapshot, SnapshotId, Term, Time,
 };
 use raft_net::{Counters, Fate, Inlet, Links, Net, Peers, PeersConfig, Request, Responder};
 use tokio::sync::{mpsc, watch};
@@ -204,8 +204,11 @@ pub(crate) fn piece(from: NodeId, to: NodeId, number: u64) -> Envelope {
     let id = SnapshotId { last_included, made_by: Incarnation(from.get()) };
     let data: Bytes = (0..PIECE_BYTES / 8).flat_map(|word| (number + word).to_le_bytes()).collect();
     let chunk = Chunk::new(number * PIECE_BYTES, data, false);
-    let install = InstallSnapshot { snapshot: Snapshot { id, voters: vec![from, to] }, chunk };
-    Envelope { message: Message::InstallSnapshot(install), ..envelope(from, to, number) }
+    let install = InstallSnapshot {
+        snapshot: Snapshot { id, configured: Configuration::of([from, to]).into() },
+        chunk,
+    };
+    Envelope { message: Message::InstallSnapshot(Box::new(install)), ..envelope(from, to, number) }
 }
 
 /// `a`, which dials `b`, and `b`, which dials nobody.

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entries, Entry, EntryId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId, Part,
-    Payload, Restored, Snapshot, SnapshotId, Stored, Term,
+    Batch, Chunk, Configuration, Entries, Entry, EntryId, HardState, Incarnation, Load, Loaded, LogIndex,
+    NodeId, Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
 };
 
 use super::Disk;
@@ -172,11 +172,16 @@ pub(super) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 fn brief(restored: &Restored) -> String {
-    let Restored { hard_state, snapshot, partial, log } = restored;
+    let Restored { hard_state, snapshot, partial, log, configurations } = restored;
     let name = |snapshot: &Snapshot| snapshot.id.last_included.to_string();
     let partial = partial.as_ref().map(|partial| (name(&partial.snapshot), partial.bytes));
     let ids = log.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
-    format!("{hard_state:?} {:?} {partial:?} {} | {ids}", snapshot.as_ref().map(name), log.base())
+    let configurations: Vec<_> = configurations
+        .iter()
+        .map(|configured| format!("{}: {}", configured.at, configured.configuration))
+        .collect();
+    let snapshot = snapshot.as_ref().map(name);
+    format!("{hard_state:?} {snapshot:?} {partial:?} {} | {ids} {configurations:?}", log.base())
 }
 
 pub(super) fn id(term: u64, index: u64) -> EntryId {
@@ -187,10 +192,11 @@ pub(super) fn hard_state(term: u64, vote: u64) -> Option<HardState> {
     Some(HardState { current_term: Term::new(term), voted_for: Some(NodeId::new(vote)) })
 }
 
-/// One entry for each index, no-ops and commands in turn.
+/// One entry for each index: commands, no-ops and configurations in turn.
 pub(super) fn entries(term: u64, indexes: Range<u64>) -> Entries {
-    let payload = |index: u64| match index % 3 {
+    let payload = |index: u64| match index % 5 {
         0 => Payload::Noop,
+        4 => Payload::Configuration(Configuration::of((1..index).map(NodeId::new)).to_bytes()),
         _ => Payload::Command(format!("{term}/{index}").into()),
     };
     indexes.map(|index| Entry::new(id(term, index), payload(index))).collect()
@@ -198,7 +204,7 @@ pub(super) fn entries(term: u64, indexes: Range<u64>) -> Entries {
 
 pub(super) fn snapshot(last_included: EntryId) -> Snapshot {
     let id = SnapshotId { last_included, made_by: INCARNATION };
-    Snapshot { id, voters: (1..4).map(NodeId::new).collect() }
+    Snapshot { id, configured: Configuration::of((1..4).map(NodeId::new)).into() }
 }
 
 /// A whole snapshot, one to four pieces. The last one may be empty.

@@ -10,12 +10,12 @@
 //! holds each record against what the state of its group says of it.
 
 mod checks;
+mod problem;
 mod view;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use raft_core::{EntryId, GroupId, Incarnation, LogIndex, NodeId, Term};
+use raft_core::{Configured, EntryId, GroupId, Incarnation, LogIndex, NodeId, Term};
 use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
@@ -26,6 +26,7 @@ use crate::state::State;
 use crate::upgrade;
 
 use checks::States;
+pub use problem::{Place, Problem};
 use view::{Taken, View};
 
 /// How many problems are told of, at most. The others are counted.
@@ -93,6 +94,10 @@ pub struct Group {
     pub mapping: Vec<Run>,
     /// The slot of the next entry.
     pub next_slot: u64,
+    /// Which servers the group has, by the last entry of the log that says so, or by the snapshot; none if neither
+    /// does, and the servers are those that the group began with. Need not be committed.
+    #[serde(serialize_with = "as_members")]
+    pub configuration: Option<Configured>,
     /// The whole snapshot (§7).
     pub snapshot: Option<SnapshotPieces>,
     /// The beginning of another one.
@@ -144,69 +149,19 @@ pub struct Checked {
     pub stale: u64,
 }
 
-/// Something that is not what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// Where.
-    #[serde(flatten)]
-    pub place: Place,
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub cure: &'static str,
+#[derive(Serialize)]
+struct Members {
+    at: EntryId,
+    members: String,
 }
 
-/// Where something is damaged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Place {
-    /// In this file; where it is not known in which one, in this directory.
-    File(#[serde(serialize_with = "as_text")] PathBuf),
-    /// Under this key: column family, group, and slot or offset.
-    Key(String),
-}
-
-/// What is to be done about damage of any kind.
-const CURE: &str =
-    "keep a copy of the directory, and bring the server back as a new member with an empty one";
-
-impl Problem {
-    fn file(file: impl Into<PathBuf>, what: impl Into<String>) -> Self {
-        Self { place: Place::File(file.into()), what: what.into(), cure: CURE }
-    }
-
-    fn key(key: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { place: Place::Key(key.into()), what: what.into(), cure: CURE }
-    }
-
-    /// What an error says, if it is one about damage.
-    fn of(error: StorageError) -> Result<Self, StorageError> {
-        match error {
-            StorageError::Damaged { path, message } => Ok(Self::file(path, message)),
-            StorageError::Corrupt { what, key } => {
-                Ok(Self::key(key, format!("{what} is missing or damaged")))
-            }
-            StorageError::Io { .. }
-            | StorageError::NotAStore { .. }
-            | StorageError::Changing { .. }
-            | StorageError::TooNew { .. }
-            | StorageError::Locked { .. }
-            | StorageError::Taken { .. }
-            | StorageError::Misfit { .. }
-            | StorageError::MisfitPiece { .. }
-            | StorageError::Uncovered { .. }
-            | StorageError::Superseded => Err(error),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::File(file) => write!(f, "{}: {}; {}", file.display(), self.what, self.cure),
-            Place::Key(key) => write!(f, "{key}: {}; {}", self.what, self.cure),
-        }
-    }
+/// As the configuration prints: `n1,n2+n3` has two voters and a learner.
+fn as_members<S: Serializer>(configured: &Option<Configured>, serializer: S) -> Result<S::Ok, S::Error> {
+    let members = |configured: &Configured| Members {
+        at: configured.at,
+        members: configured.configuration.to_string(),
+    };
+    configured.as_ref().map(members).serialize(serializer)
 }
 
 /// A path need not be text, and JSON has to be.
@@ -366,8 +321,11 @@ impl Group {
             first_slot: first_slot.get(),
             len,
         };
+        let by_snapshot = state.snapshots.whole().map(|whole| &whole.snapshot.configured);
+        let by_snapshot = by_snapshot.filter(|configured| !configured.configuration.voters.is_empty());
         Self {
             id,
+            configuration: state.configurations.last().or(by_snapshot).cloned(),
             incarnation: state.incarnation,
             current_term: state.hard_state.current_term,
             voted_for: state.hard_state.voted_for,

@@ -19,7 +19,7 @@ use crate::damage::{self, holds_nothing};
 use crate::life::{self, Found, GROUPS, OPTIONS, block_on, id, scratch};
 use crate::parallel::in_parallel;
 use crate::recorded;
-use crate::upgrade::{make_format_zero, raw};
+use crate::upgrade::{EARLIER, make_earlier, raw};
 use crate::watch::{Operation, Watch};
 
 /// Bytes and times of all files, and the time of the directory, which a new name would change.
@@ -68,6 +68,8 @@ fn assert_is(group: &Group, wanted: &Found) {
         (snapshot.last_included, snapshot.made_by)
     });
     assert_eq!(snapshot, restored.snapshot.as_ref().map(|known| (known.id.last_included, known.id.made_by)));
+    let by_snapshot = restored.snapshot.as_ref().map(|snapshot| &snapshot.configured);
+    assert_eq!(group.configuration.as_ref(), restored.configurations.last().or(by_snapshot));
     let partial = group.partial_snapshot.as_ref().map(|partial| (partial.last_included, partial.bytes));
     let begun = restored.partial.as_ref().map(|begun| (begun.snapshot.id.last_included, begun.bytes));
     assert_eq!(partial, begun);
@@ -184,13 +186,15 @@ fn a_torn_end_is_told_of_and_left_where_it_is() {
 
 #[test]
 fn an_earlier_format_is_read_and_not_upgraded() {
-    let directory = scratch();
-    life::live(directory.path(), life::script(), |_| {});
-    make_format_zero(directory.path());
-    let inspection = verify(directory.path()).unwrap();
-    assert_eq!((inspection.format, &inspection.problems[..]), (Some(0), &[][..]));
-    let states = life::states(&life::script());
-    inspection.groups.iter().zip(last(&states)).for_each(|(group, wanted)| assert_is(group, wanted));
+    for format in EARLIER {
+        let directory = scratch();
+        life::live(directory.path(), life::script(), |_| {});
+        make_earlier(directory.path(), format);
+        let inspection = verify(directory.path()).unwrap();
+        assert_eq!((inspection.format, &inspection.problems[..]), (Some(format), &[][..]));
+        let states = life::states(&life::script());
+        inspection.groups.iter().zip(last(&states)).for_each(|(group, wanted)| assert_is(group, wanted));
+    }
 }
 
 #[test]

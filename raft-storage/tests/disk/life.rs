@@ -5,8 +5,8 @@ use std::path::Path;
 
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entries, Entry, EntryId, GroupId, HardState, Incarnation, Load, Loaded, LogIndex, NodeId,
-    Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
+    Batch, Chunk, Configuration, Entries, Entry, EntryId, GroupId, HardState, Incarnation, Load, Loaded,
+    LogIndex, NodeId, Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
 };
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ fn hard_state(term: u64, vote: u64) -> Option<HardState> {
 
 fn part(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> Part {
     let id = SnapshotId { last_included, made_by: Incarnation(9) };
-    let snapshot = Snapshot { id, voters: vec![NodeId::new(1), NodeId::new(2)] };
+    let snapshot = Snapshot { id, configured: Configuration::of([1, 2].map(NodeId::new)).into() };
     Part { snapshot, chunk: Chunk::new(offset, data.into(), done) }
 }
 
