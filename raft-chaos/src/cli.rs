@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::inspect;
 use crate::plan::{Plan, PlanErrors, Seeds};
+use crate::report;
 use crate::runner::{self, Runner};
 use crate::seed::Seed;
 use crate::sim::Planted;
@@ -35,6 +37,9 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 enum Command {
     /// Run plans over their seeds.
     Run(RunArgs),
+    /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
+    #[command(after_help = inspect::EXIT_CODES)]
+    Inspect(InspectArgs),
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
     Seed(SeedArgs),
@@ -69,11 +74,24 @@ struct RunArgs {
     plant: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// The directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Check every record.
+    #[arg(long)]
+    verify: bool,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// A story and a verdict.
+    /// For people.
     Human,
-    /// One result object a line.
+    /// One object a line.
     Json,
 }
 
@@ -111,6 +129,7 @@ fn parsed() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => run(&args).into(),
+        Command::Inspect(args) => inspect(&args).into(),
         Command::Seed(args) => seed(args).into(),
     }
 }
@@ -167,6 +186,15 @@ fn run(args: &RunArgs) -> u8 {
         }
     }
     if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
+}
+
+fn inspect(args: &InspectArgs) -> u8 {
+    let (said, code) = inspect::inspect(&args.directory, args.verify, matches!(args.format, Format::Json));
+    match said {
+        Ok(said) => report::say(&said),
+        Err(error) => eprintln!("raft-chaos: {error}"),
+    }
+    code
 }
 
 fn read(paths: &[PathBuf], overrides: &[String]) -> (Vec<Plan>, Vec<PlanErrors>) {

@@ -18,9 +18,11 @@
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
+//! | [`inspect`] | what is said of a node's directory |
 
 pub mod cli;
 pub mod history;
+pub mod inspect;
 pub mod kv;
 pub mod linearizable;
 mod mix;

@@ -9,7 +9,7 @@ use crate::plan::{Kind, Plan, Storage};
 use crate::verdict::Verdict;
 
 /// A line on standard output. A reader who has gone away is no reason to stop a run.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     drop(writeln!(stdout(), "{line}"));
 }
 

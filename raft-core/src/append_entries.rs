@@ -186,6 +186,7 @@ impl Raft {
     }
 
     fn reject(&mut self, leader: NodeId, term: Term, refused: EntryId) -> AppendEntriesReply {
+        self.counts.appends_rejected += 1;
         self.observe(|| Event::AppendRejected { leader, term, refused });
         AppendEntriesReply::Rejected { refused, hint: self.log.outline().last_no_later_than(refused) }
     }

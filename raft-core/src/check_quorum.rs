@@ -64,6 +64,7 @@ impl Raft {
         }
         if self.now >= at {
             let term = self.current_term;
+            self.counts.gave_way(reason);
             self.observe(|| Event::SteppedDown { term, reason });
             self.change_role(term, Role::Follower { leader: None });
         }

@@ -106,6 +106,7 @@ impl Raft {
         let from = self.commit_index;
         self.commit_index = snapshot.index();
         self.snapshots.restore = true;
+        self.counts.snapshots_installed += 1;
         self.observe(|| Event::Installed { snapshot: snapshot.id, from });
         if self.configurations.reset(snapshot.configured.clone()) {
             self.configured();

@@ -115,6 +115,9 @@
 //! }
 //! ```
 
+// A library prints nothing: whoever wants to know asks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod append_entries;
 mod apply;
 mod check_quorum;
@@ -123,6 +126,7 @@ mod configuration;
 mod configuration_bytes;
 mod configurations;
 pub mod conformance;
+mod counts;
 mod disk;
 mod effects;
 mod entries;
@@ -164,6 +168,7 @@ mod types;
 
 pub use config::{Config, ConfigError};
 pub use configuration::{Configuration, ConfigurationError, Configured, Member, Next};
+pub use counts::{Counts, FollowerProgress, PaceName};
 pub use effects::{Batch, Effects, Read, ReadOutcome, Violation, Write, WriteToken};
 pub use entries::Entries;
 pub use entry::{Entry, Payload};

@@ -78,6 +78,11 @@ impl InFlight {
         }
     }
 
+    /// Bytes of entries in them.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The last index of each message.
     pub(crate) fn lasts(&self) -> impl ExactSizeIterator<Item = LogIndex> {
         self.messages.iter().map(|&(last, _)| last)

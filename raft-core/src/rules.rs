@@ -133,6 +133,7 @@ impl Raft {
         let superseded = message.counts() && self.is_another(from, incarnation);
         let stranger = !ours || from == self.config.id || (superseded && !planted!(self, AnyLifeCounts));
         if stranger || !sound || term.get() > NUMBER_MAX {
+            self.counts.strangers_dropped += 1;
             self.observe(|| Event::StrangerDropped { from });
             return;
         }
@@ -140,6 +141,7 @@ impl Raft {
             self.answer_removed(from, incarnation, session);
         }
         if message.disturbs_leader() && self.hears_leader() {
+            self.counts.votes_ignored += 1;
             self.observe(|| Event::VoteIgnored { candidate: from, term });
             return;
         }
@@ -268,6 +270,7 @@ impl Raft {
             self.reset_election_timer();
         }
         let (to, leader) = (self.role(), self.leader());
+        self.counts.changed_role(to, leader);
         self.observe(|| Event::Role { from_term, from, term, to, leader });
         self.refuse_reads();
         if let Some(to) = transferring {

@@ -223,6 +223,7 @@ impl Raft {
         if self.snapshots.push(chunk) != Taken::Last {
             return;
         }
+        self.counts.snapshots_taken += 1;
         self.observe(|| Event::SnapshotTaken { snapshot: id, bytes });
         let base = id.last_included.index.get().saturating_sub(self.config.snapshot_trailing);
         if let Some(base) = self.log.id_at(LogIndex::new(base))
@@ -238,6 +239,7 @@ impl Raft {
     pub(crate) fn snapshot_failed(&mut self, id: SnapshotId, reason: String) {
         if self.snapshots.is_taking(id) {
             self.snapshots.coming = None;
+            self.counts.snapshots_failed += 1;
             self.observe(|| Event::SnapshotFailed { snapshot: id, reason });
         }
     }

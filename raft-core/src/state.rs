@@ -6,6 +6,7 @@ use crate::check_quorum::Heard;
 use crate::config::{Config, ConfigError};
 use crate::configuration::{Configuration, Configured};
 use crate::configurations::Configurations;
+use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::effects::Violation;
 use crate::event::{Event, RoleName};
@@ -146,6 +147,7 @@ pub struct Raft {
     pub(crate) reads: Reads,
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
+    pub(crate) counts: Counts,
     pub(crate) health: Health,
 }
 
@@ -225,6 +227,7 @@ impl Raft {
             reads: Reads::default(),
             outbox: Vec::new(),
             events: Vec::new(),
+            counts: Counts::default(),
             health: Health::Sound,
         };
         if planted!(raft, LastIncludedTermForgotten) {

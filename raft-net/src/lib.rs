@@ -43,6 +43,9 @@
 //! }
 //! ```
 
+// A library prints nothing: whoever wants to know asks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod client;
 mod counters;
 mod error;

@@ -13,6 +13,7 @@ use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE};
 use rocksdb::{ColumnFamily, DB, Options};
 
 use crate::error::StorageError;
+use crate::telling::LastError;
 
 /// So many memtables may wait for tables to be made of them.
 pub(crate) const WAITING_MAX: u64 = 3;
@@ -38,10 +39,15 @@ pub(crate) fn never_stall(options: &mut Options) {
 /// # Errors
 ///
 /// No table could be made.
-pub(crate) fn wait_for_room(db: &DB, family: &ColumnFamily, path: &Path) -> Result<(), StorageError> {
+pub(crate) fn wait_for_room(
+    db: &DB,
+    family: &ColumnFamily,
+    path: &Path,
+    last_error: &LastError,
+) -> Result<(), StorageError> {
     let waiting = || db.property_int_value_cf(family, NUM_IMMUTABLE_MEM_TABLE).map_err(asking);
     while waiting()?.is_some_and(|waiting| waiting >= WAITING_MAX) {
-        check(db, path)?;
+        check(db, path, last_error)?;
         thread::sleep(PATIENCE);
     }
     Ok(())
@@ -51,10 +57,11 @@ pub(crate) fn wait_for_room(db: &DB, family: &ColumnFamily, path: &Path) -> Resu
 ///
 /// Something could not be written in the background since the database was opened. A full disk RocksDB takes for
 /// well again as soon as it sees room, whatever it was told.
-pub(crate) fn check(db: &DB, path: &Path) -> Result<(), StorageError> {
+pub(crate) fn check(db: &DB, path: &Path, last_error: &LastError) -> Result<(), StorageError> {
     match db.property_int_value(BACKGROUND_ERRORS).map_err(asking)? {
         Some(1..) => {
-            let message = format!("{}: see the file LOG there", path.display());
+            let said = last_error.get().unwrap_or_else(|| "nothing is known of it".into());
+            let message = format!("{}: {said}", path.display());
             Err(StorageError::Io { what: "writing a table in the background", message })
         }
         Some(0) | None => Ok(()),

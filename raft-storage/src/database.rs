@@ -3,14 +3,22 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
+
+use rocksdb::properties::PropName;
+use rocksdb::statistics::StatsLevel;
 
 use crate::error::StorageError;
 use crate::format::{FORMAT, FORMAT_KEY, LOCK, LOG, META, SNAPSHOT, corrupt_format, decode_format};
+use crate::metrics::Counters;
+use crate::telling::{self, LastError};
 use crate::{background, clean_stop, directory, upgrade};
 
 const MIB: usize = 1024 * 1024;
@@ -48,6 +56,8 @@ pub(crate) struct Database {
     path: PathBuf,
     write_options: WriteOptions,
     mode: Mode,
+    counters: Arc<Counters>,
+    last_error: LastError,
     _lock: File,
 }
 
@@ -56,10 +66,17 @@ impl Database {
     pub(crate) fn open(path: &Path, mode: Mode, options: RocksOptions) -> Result<(Self, u64), StorageError> {
         let lock = directory::take(path, mode, LOCK)?;
         let torn_bytes = directory::mend(path, mode)?;
-        let db = open_checked(path, mode, options)?;
+        if torn_bytes > 0 {
+            let directory = path.display();
+            tracing::warn!(%directory, torn_bytes, "cut off the end of a write that was interrupted");
+        }
+        let mut options = self::options(mode, options)?;
+        let last_error = telling::listen(&mut options, path, level(mode));
+        let db = open_checked(path, &options)?;
         let mut write_options = WriteOptions::default();
         write_options.set_sync(mode == Mode::Production);
-        let database = Self { db, path: path.to_owned(), write_options, mode, _lock: lock };
+        let (path, counters) = (path.to_owned(), Arc::new(Counters::new(options)));
+        let database = Self { db, path, write_options, mode, counters, last_error, _lock: lock };
         if let Some(format) = database.meta(FORMAT_KEY, corrupt_format)? {
             match decode_format(&format)? {
                 FORMAT => {}
@@ -71,8 +88,16 @@ impl Database {
 
     /// Closes it in order: whatever is missing when it is opened next is damage. Not for a database that
     /// refused something.
-    pub(crate) fn close(self) {
-        let Self { db, path, write_options: _, mode, _lock } = self;
+    pub(crate) fn close(mut shared: Arc<Self>) {
+        // Whoever asks for its numbers holds it for a moment.
+        let closed = loop {
+            match Arc::try_unwrap(shared) {
+                Ok(closed) => break closed,
+                Err(held) => shared = held,
+            }
+            thread::yield_now();
+        };
+        let Self { db, path, mode, _lock, .. } = closed;
         drop(db);
         if mode == Mode::Production {
             // Without the marker it counts as killed.
@@ -92,9 +117,27 @@ impl Database {
     ///
     /// The disk refused this, or refused a table in the background since it was opened.
     pub(crate) fn write(&self, write: WriteBatch) -> Result<(), StorageError> {
-        background::wait_for_room(&self.db, self.family(META)?, &self.path)?;
+        background::wait_for_room(&self.db, self.family(META)?, &self.path, &self.last_error)?;
+        let bytes = write.size_in_bytes();
+        let began = (self.mode == Mode::Production).then(Instant::now);
         self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;
-        background::check(&self.db, &self.path)
+        self.counters.wrote(bytes, began.map(|began| began.elapsed()));
+        background::check(&self.db, &self.path, &self.last_error)
+    }
+
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// What RocksDB measures; 0 where it does not.
+    pub(crate) fn measured(&self, what: &PropName) -> u64 {
+        self.db.property_int_value(what).ok().flatten().unwrap_or(0)
+    }
+
+    /// The same, of all column families together.
+    pub(crate) fn measured_in_all(&self, what: &PropName) -> u64 {
+        let families = [LOG, SNAPSHOT, META].into_iter().filter_map(|name| self.db.cf_handle(name));
+        families.filter_map(|family| self.db.property_int_value_cf(family, what).ok().flatten()).sum()
     }
 
     /// What lies under a key of [`META`].
@@ -132,8 +175,7 @@ impl Database {
     }
 }
 
-fn open_checked(path: &Path, mode: Mode, chosen: RocksOptions) -> Result<DB, StorageError> {
-    let options = options(mode, chosen)?;
+fn open_checked(path: &Path, options: &Options) -> Result<DB, StorageError> {
     let families = [LOG, SNAPSHOT, META].map(|name| {
         let mut options = options.clone();
         if name == META {
@@ -142,13 +184,21 @@ fn open_checked(path: &Path, mode: Mode, chosen: RocksOptions) -> Result<DB, Sto
         }
         ColumnFamilyDescriptor::new(name, options)
     });
-    DB::open_cf_descriptors(&options, path, families).map_err(|error| {
+    DB::open_cf_descriptors(options, path, families).map_err(|error| {
         if error.kind() == ErrorKind::Corruption {
             StorageError::Damaged { path: path.to_owned(), message: error.into_string() }
         } else {
             refused("opening the database")(error)
         }
     })
+}
+
+/// From where on RocksDB tells what it has to say. A simulation opens many databases, and nobody asks what they do.
+const fn level(mode: Mode) -> LogLevel {
+    match mode {
+        Mode::Production => LogLevel::Info,
+        Mode::Simulated => LogLevel::Warn,
+    }
 }
 
 fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
@@ -183,10 +233,11 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
     options.set_max_file_opening_threads(1);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    options.set_log_level(rocksdb::LogLevel::Warn);
-    options.set_keep_log_file_num(2);
     match mode {
         Mode::Production => {
+            // Counts, and no times: ours are measured around each write.
+            options.enable_statistics();
+            options.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
             options.set_write_buffer_size(chosen.memtable_bytes);
             background::never_stall(&mut options);
             // Files of the first level cannot be given back. Keys come in order, so that a file leaves it
@@ -204,7 +255,7 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
 }
 
 /// What an error of RocksDB says of something that it was to do.
-fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
+pub(crate) fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
     move |error| StorageError::Io { what, message: error.into_string() }
 }
 

@@ -1,13 +1,20 @@
 //! The directory that a database is in: how it is made, locked, and read before RocksDB is let at it.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{io, thread};
 
 use crate::clean_stop;
 use crate::database::Mode;
 use crate::error::StorageError;
+use crate::format::LOCK;
 use crate::wal::{self, End};
+
+/// How often a lock is asked for that somebody has, and how long after each other. Whoever inspects a directory has
+/// its lock for an instant, to know whether anybody else has it.
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes the directory where there is none, and locks it by the file `lock` in it. The lock is held as long as the
 /// file is open.
@@ -56,17 +63,7 @@ fn mend_torn(path: &Path) -> Result<u64, StorageError> {
 /// end, which RocksDB would pass over too, is cut off: where a type in it is that of a recycled log RocksDB reads
 /// it for ever.
 fn mend_manifest(path: &Path) -> Result<(), StorageError> {
-    let current = path.join("CURRENT");
-    let manifest = match fs::read(&current) {
-        Ok(name) => String::from_utf8(name).ok().map(|name| path.join(name.trim_end())),
-        // RocksDB would make a new database here.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(unread(&current)(error)),
-    };
-    let Some(manifest) = manifest.filter(|manifest| manifest.is_file()) else {
-        let message = "it is to name the manifest that is in use, and does not".into();
-        return Err(StorageError::Damaged { path: current, message });
-    };
+    let manifest = manifest(path)?;
     match wal::end(&fs::read(&manifest).map_err(unread(&manifest))?) {
         End::Whole => Ok(()),
         End::Torn { at } => {
@@ -76,11 +73,26 @@ fn mend_manifest(path: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// The manifest that is in use.
+pub(crate) fn manifest(path: &Path) -> Result<PathBuf, StorageError> {
+    let current = path.join("CURRENT");
+    let manifest = match fs::read(&current) {
+        Ok(name) => String::from_utf8(name).ok().map(|name| path.join(name.trim_end())),
+        // RocksDB would make a new database here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unread(&current)(error)),
+    };
+    manifest.filter(|manifest| manifest.is_file()).ok_or_else(|| {
+        let message = "it is to name the manifest that is in use, and does not".into();
+        StorageError::Damaged { path: current, message }
+    })
+}
+
 /// Whether RocksDB was interrupted when it made the database. It would refuse what there is of it.
 ///
 /// It writes down its options at the end of opening. Without that file, a table or a write-ahead log nothing
 /// was ever written by anybody.
-fn was_never_opened(path: &Path) -> io::Result<bool> {
+pub(crate) fn was_never_opened(path: &Path) -> io::Result<bool> {
     for file in path.read_dir()? {
         let name = file?.file_name();
         let name = name.to_string_lossy();
@@ -98,7 +110,7 @@ fn forget(file: &Path) -> io::Result<()> {
     }
 }
 
-fn unread(file: &Path) -> impl Fn(io::Error) -> StorageError {
+pub(crate) fn unread(file: &Path) -> impl Fn(io::Error) -> StorageError {
     StorageError::io_at("reading a file", file)
 }
 
@@ -108,7 +120,7 @@ fn cut(file: &Path, at: usize) -> io::Result<()> {
     file.sync_all()
 }
 
-fn damaged(path: PathBuf, at: usize) -> StorageError {
+pub(crate) fn damaged(path: PathBuf, at: usize) -> StorageError {
     let message = format!("the record at byte {at} is damaged, and more was written after it");
     StorageError::Damaged { path, message }
 }
@@ -139,9 +151,24 @@ fn lock(path: &Path, name: &str) -> Result<File, StorageError> {
         .truncate(false)
         .open(&file)
         .map_err(StorageError::io_at("opening the lock file", &file))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(StorageError::io_at("locking the directory", &file)(error)),
+    for nth in 1.. {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if nth < LOCK_TRIES => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(StorageError::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => {
+                return Err(StorageError::io_at("locking the directory", &file)(error));
+            }
+        }
+    }
+    Ok(lock)
+}
+
+/// Whether somebody has the directory open. Where there are no locks, nobody can know, and it is taken to be closed.
+pub(crate) fn is_open(path: &Path) -> io::Result<bool> {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => Ok(matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -37,6 +37,18 @@ pub enum StorageError {
         /// The latest that this version knows.
         known: u32,
     },
+    /// The directory is not that of a store.
+    NotAStore {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing.
+        message: String,
+    },
+    /// The directory was written to all the time while it was inspected, so that nothing can be said of it.
+    Changing {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another process, or another store of this one, has the directory open.
     Locked {
         /// The directory.
@@ -109,6 +121,16 @@ impl fmt::Display for StorageError {
                 f,
                 "directory: its format {found} is later than {known}, the latest known here; start a version that \
                  knows it"
+            ),
+            Self::NotAStore { path, message } => write!(
+                f,
+                "directory {}: not that of a store: {message}; name the directory that a server was given",
+                path.display()
+            ),
+            Self::Changing { path } => write!(
+                f,
+                "directory {}: written to all the time while it was read; inspect it again, or stop the server first",
+                path.display()
             ),
             Self::Locked { path } => {
                 write!(f, "directory {}: in use by another store; stop that one first", path.display())

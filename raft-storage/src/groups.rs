@@ -8,6 +8,7 @@ use raft_core::{GroupId, Incarnation};
 
 use crate::database::RocksOptions;
 use crate::error::StorageError;
+use crate::metrics::{StorageMeter, StorageMetrics};
 use crate::opened::Opened;
 use crate::rocks::RocksStore;
 use crate::threaded_writer::{Seat, Writer};
@@ -57,6 +58,16 @@ impl RocksGroups {
         let (seat, restored, incarnation) = Seat::take(Arc::clone(&self.writer), group, new_incarnation)?;
         let store = RocksStore::threaded(seat);
         Ok(Opened { store, restored, incarnation, torn_bytes: self.torn_bytes() })
+    }
+
+    /// What the directory measures of itself, all its groups together. Waits for no write and for no sync.
+    pub fn metrics(&self) -> StorageMetrics {
+        self.writer.meter().metrics()
+    }
+
+    /// A handle to ask that later, which does not keep the directory open.
+    pub fn meter(&self) -> StorageMeter {
+        self.writer.meter().clone()
     }
 
     /// How many bytes of a torn end were cut off the write-ahead log when the directory was opened.

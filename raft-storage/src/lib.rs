@@ -3,6 +3,7 @@
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
+//! - `Inspection` says what is in a directory, and changes nothing of it (feature `rocksdb`).
 //! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
@@ -49,11 +50,19 @@
 //!   skipped, and never taken for the end of the log.
 //! - After a failed write nothing more is written: nobody knows what the disk holds.
 //!
+//! # What it says and measures
+//!
+//! Nothing is printed, and RocksDB writes no log file: what it has to say goes to `tracing`, with the target
+//! `rocksdb`. What it and the store measure is asked of a `StorageMeter`, or of `RocksGroups::metrics`.
+//!
 //! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
 //! when it is loaded. A write-ahead log with a damaged record that good ones follow is refused whole, as
 //! [`StorageError::Damaged`]; an end that a power cut tore is cut off, and
 //! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
 //! damage.
+
+// A library prints nothing: whoever wants to know asks.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "rocksdb")]
 mod background;
@@ -71,10 +80,14 @@ pub mod format;
 #[cfg(feature = "rocksdb")]
 mod groups;
 #[cfg(feature = "rocksdb")]
+pub mod inspection;
+#[cfg(feature = "rocksdb")]
 pub mod machine;
 #[cfg(feature = "rocksdb")]
 mod mapping;
 mod memory;
+#[cfg(feature = "rocksdb")]
+mod metrics;
 mod opened;
 #[cfg(feature = "rocksdb")]
 mod reading;
@@ -94,6 +107,8 @@ mod state;
 #[cfg(feature = "rocksdb")]
 mod tail;
 #[cfg(feature = "rocksdb")]
+mod telling;
+#[cfg(feature = "rocksdb")]
 mod threaded_writer;
 #[cfg(feature = "rocksdb")]
 mod upgrade;
@@ -105,7 +120,11 @@ pub use database::RocksOptions;
 pub use error::StorageError;
 #[cfg(feature = "rocksdb")]
 pub use groups::RocksGroups;
+#[cfg(feature = "rocksdb")]
+pub use inspection::Inspection;
 pub use memory::{Loss, MemoryDisk, MemoryStore};
+#[cfg(feature = "rocksdb")]
+pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;

@@ -63,6 +63,16 @@ impl Mapping {
         self.runs.first().map_or(self.next_slot, |run| run.first_slot)
     }
 
+    /// The slot that the next entry is given.
+    pub(crate) const fn next_slot(&self) -> Slot {
+        self.next_slot
+    }
+
+    /// The straight lines, in order: the first index, the first slot, and how many entries.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (LogIndex, Slot, u64)> {
+        self.runs.iter().map(|run| (run.first_index, run.first_slot, run.len))
+    }
+
     /// The slot for the entry that follows the last one. No entry was ever given it before.
     pub(crate) fn append(&mut self) -> Slot {
         let slot = self.next_slot;

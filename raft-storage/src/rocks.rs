@@ -9,6 +9,7 @@ use raft_core::{Batch, GroupId, Incarnation, Load};
 
 use crate::error::StorageError;
 use crate::groups::RocksGroups;
+use crate::metrics::StorageMeter;
 use crate::opened::Opened;
 use crate::simulated_sync::SyncDelay;
 use crate::simulated_writer::{SimulatedWriter, SyncedWal};
@@ -82,6 +83,14 @@ impl RocksStore {
         let (restored, incarnation) = (writer.restored(), writer.incarnation());
         let store = Self { executor: Executor::Simulated(Box::new(writer)) };
         Ok(Opened { store, restored, incarnation, torn_bytes })
+    }
+
+    /// A handle to ask what the directory measures of itself, all its groups together.
+    pub fn meter(&self) -> StorageMeter {
+        match &self.executor {
+            Executor::Threaded(writer) => writer.meter().clone(),
+            Executor::Simulated(writer) => writer.meter(),
+        }
     }
 
     /// What a simulated power cut leaves: drop the store, then cut the file. None in production, where

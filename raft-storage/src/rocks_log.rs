@@ -41,7 +41,13 @@ impl Staged {
 
     /// Writes all of it or nothing. Synced in production.
     pub(crate) fn write(self, database: &Database) -> Result<(), StorageError> {
-        if self.batches.is_empty() { Ok(()) } else { database.write(self.write) }
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let batches = self.batches.values().sum();
+        database.write(self.write)?;
+        database.counters().shared(batches);
+        Ok(())
     }
 }
 

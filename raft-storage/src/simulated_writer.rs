@@ -14,6 +14,7 @@ use raft_core::{Batch, GroupId, Incarnation, Load, Loaded, Restored};
 
 use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
+use crate::metrics::StorageMeter;
 use crate::rocks_log::{RocksLog, Staged};
 use crate::simulated_sync::{SimulatedSync, SyncDelay};
 use crate::wal;
@@ -45,7 +46,7 @@ impl SyncedWal {
 
 pub(crate) struct SimulatedWriter {
     log: RocksLog,
-    database: Database,
+    database: Arc<Database>,
     sync: SimulatedSync,
     synced: SyncedWal,
     /// The length of the file after each batch that is not durable.
@@ -66,6 +67,7 @@ impl SimulatedWriter {
         delay: SyncDelay,
     ) -> Result<(Self, u64), StorageError> {
         let (database, torn_bytes) = Database::open(path, Mode::Simulated, RocksOptions::default())?;
+        let database = Arc::new(database);
         let log = RocksLog::open(&database, group, new_incarnation)?;
         let finding = StorageError::io_at("finding the write-ahead log", path);
         let file = wal::files(path).map_err(&finding)?.pop();
@@ -86,6 +88,10 @@ impl SimulatedWriter {
 
     pub(crate) const fn synced_wal(&self) -> &SyncedWal {
         &self.synced
+    }
+
+    pub(crate) fn meter(&self) -> StorageMeter {
+        StorageMeter::of(&self.database)
     }
 
     pub(crate) fn write(&mut self, batch: &Batch) {

@@ -40,6 +40,13 @@ pub(crate) struct Snapshots<S = Snapshot> {
     next: Number,
 }
 
+impl<S> Numbered<S> {
+    /// The length of what there is, in bytes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl<S> Snapshots<S> {
     /// The same snapshots, said otherwise.
     pub(crate) fn map<T>(self, say: impl Fn(S) -> T) -> Snapshots<T> {
@@ -71,6 +78,16 @@ impl Snapshots {
         let partial =
             |partial: &Numbered| Partial { snapshot: partial.snapshot.clone(), bytes: partial.bytes };
         self.partial.as_ref().map(partial)
+    }
+
+    /// The same, and where its pieces are.
+    pub(crate) const fn begun(&self) -> Option<&Numbered> {
+        self.partial.as_ref()
+    }
+
+    /// The number that the next one is given.
+    pub(crate) const fn next(&self) -> Number {
+        self.next
     }
 
     /// No number before this one is read again.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
+use crate::metrics::StorageMeter;
 use crate::reading::Reading;
 use crate::rocks_log::{RocksLog, Staged};
 use crate::tail::Tail;
@@ -49,11 +50,14 @@ pub(crate) struct Writer {
     torn_bytes: u64,
     path: Arc<Path>,
     tail_bytes: usize,
+    meter: StorageMeter,
 }
 
 impl Writer {
     pub(crate) fn start(path: &Path, options: RocksOptions) -> Result<Self, StorageError> {
         let (database, torn_bytes) = Database::open(path, Mode::Production, options)?;
+        let database = Arc::new(database);
+        let meter = StorageMeter::of(&database);
         let (requests, waiting) = mpsc::channel();
         let poison = Arc::new(OnceLock::new());
         let directory = Directory { database, members: BTreeMap::new(), poison: Arc::clone(&poison) };
@@ -62,11 +66,23 @@ impl Writer {
             .spawn(move || directory.serve(&waiting))
             .map_err(StorageError::io("starting the log writer"))?;
         let (path, tail_bytes) = (path.into(), options.tail_bytes);
-        Ok(Self { requests: Some(requests), thread: Some(thread), poison, torn_bytes, path, tail_bytes })
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+            poison,
+            torn_bytes,
+            path,
+            tail_bytes,
+            meter,
+        })
     }
 
     pub(crate) const fn torn_bytes(&self) -> u64 {
         self.torn_bytes
+    }
+
+    pub(crate) const fn meter(&self) -> &StorageMeter {
+        &self.meter
     }
 
     pub(crate) const fn path(&self) -> &Arc<Path> {
@@ -131,6 +147,10 @@ impl Seat {
         Ok((Self { writer, group, reports, tail, answers, poison: None }, restored, incarnation))
     }
 
+    pub(crate) fn meter(&self) -> &StorageMeter {
+        self.writer.meter()
+    }
+
     pub(crate) fn write(&mut self, batch: Batch) {
         self.tail.follow(&batch);
         self.give(Job::Write(batch));
@@ -176,7 +196,7 @@ impl Drop for Seat {
 
 /// What the thread has.
 struct Directory {
-    database: Database,
+    database: Arc<Database>,
     members: BTreeMap<GroupId, Member>,
     poison: Arc<OnceLock<StorageError>>,
 }
@@ -221,11 +241,12 @@ impl Directory {
                 for member in self.members.values().filter(|member| !member.poisoned) {
                     member.report(Err(error.clone()));
                 }
+                tracing::error!(%error, "nothing more is written");
                 let _first = self.poison.set(error);
                 return;
             }
         }
-        self.database.close();
+        Database::close(self.database);
     }
 
     fn stage(&mut self, first: Request, waiting: &mpsc::Receiver<Request>) -> Round {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, unreadable};
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, META, encode_format, group_of_state, state_key};
+use crate::format::{FORMAT, FORMAT_KEY, META, encode_format, group_of_state, state_key};
 use crate::mapping::Mapping;
 use crate::record::unseal_layout;
 use crate::rocks_log::corrupt_state;
@@ -76,6 +76,15 @@ impl StateOne {
     }
 }
 
+/// The state that lies in a directory of format `found`, as it is here.
+pub(crate) fn decode_state(found: u32, bytes: &[u8]) -> Option<State> {
+    match found {
+        0 | 1 => StateOne::decode(bytes, found).map(StateOne::upgrade).filter(State::is_sound),
+        FORMAT => State::decode(bytes),
+        _ => None,
+    }
+}
+
 fn decode_layout<T: DeserializeOwned>(bytes: &[u8], layout: u8) -> Option<T> {
     let (state, rest) = unseal_layout(bytes, layout)?;
     rest.is_empty().then_some(state)
@@ -96,8 +105,7 @@ fn upgrade_states(database: &Database, found: u32, write: &mut WriteBatch) -> Re
     let mut buffer = Vec::new();
     while let Some((key, value)) = stored.item() {
         if let Some(group) = group_of_state(key) {
-            let state = StateOne::decode(value, found).map(StateOne::upgrade).filter(State::is_sound);
-            state.ok_or_else(|| corrupt_state(group))?.encode(&mut buffer)?;
+            decode_state(found, value).ok_or_else(|| corrupt_state(group))?.encode(&mut buffer)?;
             write.put_cf(database.family(META)?, state_key(group), &buffer);
         }
         stored.next();

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::membership::{Change, Membership, NotChanged};
+use super::metrics::{Metrics, TurnedAway};
 use super::queries::Query;
 use crate::event::RoleName;
-use crate::input::TransferError;
+use crate::input::{ProposeError, TransferError};
 use crate::state::Raft;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -17,6 +18,7 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 #[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
+    turned_away: TurnedAway,
 }
 
 /// What became of a command. There are three answers and no fourth.
@@ -54,6 +56,16 @@ pub enum Refusal {
     Overloaded,
     /// The node has stopped.
     Stopped,
+}
+
+impl From<ProposeError> for Refusal {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotLeader { leader } => Self::NotLeader { leader },
+            ProposeError::Transferring { to } => Self::Transferring { to },
+            ProposeError::Overloaded => Self::Overloaded,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -139,6 +151,7 @@ pub(super) enum Request {
     Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
     Read(Query),
     Status { reply: oneshot::Sender<Status> },
+    Metrics { reply: oneshot::Sender<Box<Metrics>> },
     Membership { reply: oneshot::Sender<Membership> },
     Change { change: Change, reply: oneshot::Sender<Result<EntryId, NotChanged>> },
     Snapshot,
@@ -147,8 +160,20 @@ pub(super) enum Request {
 }
 
 impl Handle {
-    pub(super) const fn new(requests: mpsc::Sender<Request>) -> Self {
-        Self { requests }
+    pub(super) const fn new(requests: mpsc::Sender<Request>, turned_away: TurnedAway) -> Self {
+        Self { requests, turned_away }
+    }
+
+    /// Asks, unless too many wait at the door or nobody is there any more.
+    pub(super) fn ask<R>(&self, request: Request, full: R, stopped: R) -> Result<(), R> {
+        match self.requests.try_send(request) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.turned_away.one_more();
+                Err(full)
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped),
+        }
     }
 
     /// Proposes a command and waits until it is applied here, or certainly never will be.
@@ -157,10 +182,9 @@ impl Handle {
     /// and then the outcome is [`Outcome::Unknown`] to it.
     pub async fn propose(&self, command: Bytes) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        match self.requests.try_send(Request::Propose { command, reply }) {
+        match self.ask(Request::Propose { command, reply }, Refusal::Overloaded, Refusal::Stopped) {
             Ok(()) => outcome.await.unwrap_or(Outcome::Unknown),
-            Err(mpsc::error::TrySendError::Full(_)) => Outcome::NotApplied(Refusal::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Outcome::NotApplied(Refusal::Stopped),
+            Err(refusal) => Outcome::NotApplied(refusal),
         }
     }
 
@@ -179,11 +203,8 @@ impl Handle {
     /// The query was not answered. It may be asked again, here or elsewhere.
     pub async fn read(&self, query: Bytes) -> Result<Bytes, Refusal> {
         let (reply, answer) = oneshot::channel();
-        match self.requests.try_send(Request::Read(Query { query, reply })) {
-            Ok(()) => answer.await.unwrap_or(Err(Refusal::Stopped)),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(Refusal::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Refusal::Stopped),
-        }
+        self.ask(Request::Read(Query { query, reply }), Refusal::Overloaded, Refusal::Stopped)?;
+        answer.await.unwrap_or(Err(Refusal::Stopped))
     }
 
     /// What the node is; none if it has stopped.
@@ -191,6 +212,13 @@ impl Handle {
         let (reply, status) = oneshot::channel();
         self.requests.send(Request::Status { reply }).await.ok()?;
         status.await.ok()
+    }
+
+    /// What the node measures of itself; none if it has stopped.
+    pub async fn metrics(&self) -> Option<Metrics> {
+        let (reply, metrics) = oneshot::channel();
+        self.requests.send(Request::Metrics { reply }).await.ok()?;
+        metrics.await.ok().map(|metrics| *metrics)
     }
 
     /// Asks the node to take a snapshot (§7) as soon as it can, unless it has one of all that it has applied.
@@ -210,11 +238,9 @@ impl Handle {
     /// The target does not lead.
     pub async fn transfer(&self, to: NodeId) -> Result<(), NotTransferred> {
         let (reply, transferred) = oneshot::channel();
-        match self.requests.try_send(Request::Transfer { to, reply }) {
-            Ok(()) => transferred.await.unwrap_or(Err(NotTransferred::Stopped)),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(NotTransferred::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(NotTransferred::Stopped),
-        }
+        let request = Request::Transfer { to, reply };
+        self.ask(request, NotTransferred::Overloaded, NotTransferred::Stopped)?;
+        transferred.await.unwrap_or(Err(NotTransferred::Stopped))
     }
 
     /// Makes durable what was begun, closes the store and ends the node. Returns when that is done, or

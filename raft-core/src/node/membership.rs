@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::handle::{Handle, Request};
 use crate::configuration::{Configured, Member};
@@ -108,10 +108,7 @@ impl Handle {
 
     async fn change(&self, change: Change) -> Result<EntryId, NotChanged> {
         let (reply, changed) = oneshot::channel();
-        match self.requests.try_send(Request::Change { change, reply }) {
-            Ok(()) => changed.await.unwrap_or(Err(NotChanged::Stopped)),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(NotChanged::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(NotChanged::Stopped),
-        }
+        self.ask(Request::Change { change, reply }, NotChanged::Overloaded, NotChanged::Stopped)?;
+        changed.await.unwrap_or(Err(NotChanged::Stopped))
     }
 }

@@ -14,6 +14,7 @@ mod applier;
 mod environment;
 mod handle;
 mod membership;
+mod metrics;
 mod ports;
 mod proposed;
 mod queries;
@@ -38,6 +39,8 @@ pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use membership::{Membership, NotChanged};
+use metrics::Meter;
+pub use metrics::{Metrics, RequestCounts, Waiting};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 use proposed::Proposed;
 use queries::Queries;
@@ -73,6 +76,7 @@ pub struct Node<S: LogStore, T, E> {
     queries: Queries,
     /// Who waits for leadership to go where.
     transfers: Vec<(NodeId, oneshot::Sender<Result<(), NotTransferred>>)>,
+    meter: Meter,
 }
 
 /// Who waits for something that is being read from the store.
@@ -120,9 +124,11 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         inbox: mpsc::Receiver<Envelope>,
     ) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        raft.has_applied(machine.durable_applied());
+        let meter = Meter::new(machine.durable_applied());
+        raft.has_applied(meter.applied);
         let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
         let (writing, reading, proposed, waiting, queries, transfers) = Default::default();
+        let turned_away = meter.turned_away.clone();
         let node = Self {
             raft,
             spent: Effects::default(),
@@ -139,8 +145,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             waiting,
             queries,
             transfers,
+            meter,
         };
-        (node, Handle::new(sender))
+        (node, Handle::new(sender, turned_away))
     }
 
     /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
@@ -191,6 +198,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     }
 
     fn step(&mut self, input: Input) {
+        self.meter.messages_received += u64::from(matches!(input, Input::Receive(_)));
         self.raft.step(self.environment.now(), input);
     }
 
@@ -219,7 +227,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// The state machine has something to say.
     fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
         match news {
-            News::Applied => self.step(Input::Applied),
+            News::Applied => {
+                self.meter.applied = self.meter.handed;
+                self.step(Input::Applied);
+            }
             News::Answered => self.queries.answered(),
             News::Damaged(index) => {
                 return Err(NodeError::Violation(Violation::EntryDamaged { index }));
@@ -249,7 +260,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         match request {
             Request::Propose { command, reply } => self.proposed.push(command, reply),
             Request::Read(query) => {
-                if let Some(id) = self.queries.wait(query) {
+                if let Some(id) = self.queries.wait(query, &mut self.meter.requests) {
                     self.step(Input::Read(id));
                 }
             }
@@ -263,6 +274,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 }
             }
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
+            Request::Metrics { reply } => drop(reply.send(Box::new(self.metrics()))),
             Request::Membership { reply } => drop(reply.send(Membership::of(&self.raft))),
             Request::Change { change, reply } => drop(reply.send(change.ask(&mut self.raft))),
             Request::Shutdown { done } => return Some(done),
@@ -271,7 +283,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     }
 
     fn propose(&mut self) {
-        self.proposed.append(&mut self.raft, &mut self.waiting);
+        self.proposed.append(&mut self.raft, &mut self.waiting, &mut self.meter.requests);
     }
 
     /// Does what the core asks for. None of it has to wait for another part of it.
@@ -290,10 +302,12 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         if let Some(write) = write {
             self.environment.point(Point::BeforeWrite).await;
             self.writing.push_back(write.token);
+            self.meter.wrote(&write.batch);
             self.store.write(write.batch);
         }
         if !send.is_empty() {
             self.environment.point(Point::BeforeSend).await;
+            self.meter.messages_sent += send.len() as u64;
             send.drain(..).for_each(|envelope| self.transport.send(envelope));
         }
         for load in load {
@@ -308,13 +322,14 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(&apply)))
         };
         if let Some(work) = work {
+            self.meter.handed(&work);
             if let Work::Restore(snapshot) = &work {
                 self.forget_waiters(snapshot.id);
             }
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(work);
         }
-        self.queries.hear(reads);
+        self.queries.hear(reads, &mut self.meter.requests);
         if let Some(queries) = self.queries.next() {
             self.environment.point(Point::BeforeApply).await;
             self.applier.give(Work::Answer(queries));
@@ -349,7 +364,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             let outcome = if id.index <= snapshot.last_included.index {
                 Outcome::Unknown
             } else {
-                Outcome::NotApplied(Refusal::NotLeader { leader })
+                Outcome::NotApplied(self.meter.requests.refused(Refusal::NotLeader { leader }))
             };
             drop(waiter.send(outcome));
         }
@@ -367,7 +382,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 reply = Some(waiter);
             } else {
                 let leader = self.raft.leader();
-                drop(waiter.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
+                let refusal = self.meter.requests.refused(Refusal::NotLeader { leader });
+                drop(waiter.send(Outcome::NotApplied(refusal)));
             }
         }
         Committed { entry, reply }

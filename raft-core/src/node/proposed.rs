@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::handle::{Outcome, Refusal};
+use super::metrics::RequestCounts;
 use crate::input::ProposeError;
 use crate::state::Raft;
 use crate::types::EntryId;
@@ -28,12 +29,14 @@ impl Proposed {
         &mut self,
         raft: &mut Raft,
         waiting: &mut BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+        requests: &mut RequestCounts,
     ) {
         let Self { commands, askers } = self;
         let mut askers = askers.drain(..);
         while !commands.is_empty() {
             let refusal = match raft.propose_all(commands) {
                 Ok(ids) => {
+                    requests.commands += ids.len() as u64;
                     waiting.extend(ids.zip(askers.by_ref()));
                     Refusal::Overloaded
                 }
@@ -46,7 +49,7 @@ impl Proposed {
             commands.drain(..refused);
             for asker in askers.by_ref().take(refused) {
                 // An asker who has gone away need not be told.
-                drop(asker.send(Outcome::NotApplied(refusal)));
+                drop(asker.send(Outcome::NotApplied(requests.refused(refusal))));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Refusal;
+use super::{Refusal, RequestCounts};
 use crate::effects::{Read, ReadOutcome};
 use crate::types::ReadId;
 
@@ -33,28 +33,34 @@ pub(super) struct Queries {
 
 impl Queries {
     /// A name for a query that waits from now on; none if too many do.
-    pub(super) fn wait(&mut self, query: Query) -> Option<ReadId> {
-        if self.waiting.len() + self.ready.len() >= READS_MAX {
+    pub(super) fn wait(&mut self, query: Query, counts: &mut RequestCounts) -> Option<ReadId> {
+        if self.len() >= READS_MAX {
             // An asker who has gone away need not be told, here and below.
-            drop(query.reply.send(Err(Refusal::Overloaded)));
+            drop(query.reply.send(Err(counts.refused(Refusal::Overloaded))));
             return None;
         }
+        counts.queries += 1;
         self.last = ReadId(self.last.0 + 1);
         self.waiting.insert(self.last, query);
         Some(self.last)
     }
 
     /// What became of some.
-    pub(super) fn hear(&mut self, reads: Vec<Read>) {
+    pub(super) fn hear(&mut self, reads: Vec<Read>, counts: &mut RequestCounts) {
         for Read { id, outcome } in reads {
             let Some(query) = self.waiting.remove(&id) else { continue };
             match outcome {
                 ReadOutcome::Ready { .. } => self.ready.push(query),
                 ReadOutcome::NotLeader { leader } => {
-                    drop(query.reply.send(Err(Refusal::NotLeader { leader })));
+                    drop(query.reply.send(Err(counts.refused(Refusal::NotLeader { leader }))));
                 }
             }
         }
+    }
+
+    /// How many wait to be confirmed, or for the state machine.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.ready.len()
     }
 
     /// What the state machine is to be asked next, if it is not being asked anything.

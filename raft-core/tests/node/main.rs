@@ -3,6 +3,7 @@
 
 mod damage;
 mod leases;
+mod metrics;
 mod reads;
 mod snapshots;
 mod transfer;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use raft_core::LogIndex;
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
-    Options, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+    LogLevel, Options, WriteBatch, WriteOptions, checkpoint::Checkpoint,
 };
 
 use super::MachineOptions;
 use crate::database::Mode;
 use crate::error::StorageError;
 use crate::record::{seal, unseal};
+use crate::telling::{self, LastError};
 use crate::{background, clean_stop, directory};
 
 /// The column family of what commands put there.
@@ -26,6 +27,7 @@ pub(super) struct Data {
     db: DB,
     path: PathBuf,
     unlogged: WriteOptions,
+    last_error: LastError,
 }
 
 impl Data {
@@ -33,7 +35,8 @@ impl Data {
     /// was applied to it.
     pub(super) fn open(path: &Path, options: MachineOptions) -> Result<(Self, LogIndex), StorageError> {
         directory::mend(path, Mode::Production)?;
-        let options = self::options(options)?;
+        let mut options = self::options(options)?;
+        let last_error = telling::listen(&mut options, path, LogLevel::Warn);
         let families = [DATA, OWN].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
         let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
             if error.kind() == ErrorKind::Corruption {
@@ -44,7 +47,7 @@ impl Data {
         })?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
-        let data = Self { db, path: path.to_owned(), unlogged };
+        let data = Self { db, path: path.to_owned(), unlogged, last_error };
         let applied = data.applied()?;
         Ok((data, applied))
     }
@@ -52,7 +55,7 @@ impl Data {
     /// Closes it in order: whatever is missing when it is opened next is damage. Not for one that refused
     /// something.
     pub(super) fn close(self) {
-        let Self { db, path, unlogged: _ } = self;
+        let Self { db, path, unlogged: _, last_error: _ } = self;
         // What is in memory is written to tables.
         drop(db);
         // Without the marker it counts as killed.
@@ -82,9 +85,9 @@ impl Data {
         seal(&applied, &mut value)?;
         let own = self.family(OWN)?;
         changes.put_cf(own, APPLIED, &value);
-        background::wait_for_room(&self.db, own, &self.path)?;
+        background::wait_for_room(&self.db, own, &self.path, &self.last_error)?;
         self.db.write_opt(changes, &self.unlogged).map_err(refused("applying a command"))?;
-        background::check(&self.db, &self.path)
+        background::check(&self.db, &self.path, &self.last_error)
     }
 
     pub(super) fn data(&self) -> Result<&ColumnFamily, StorageError> {
@@ -130,8 +133,6 @@ fn options(chosen: MachineOptions) -> Result<Options, StorageError> {
     options.set_max_file_opening_threads(1);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    options.set_log_level(rocksdb::LogLevel::Warn);
-    options.set_keep_log_file_num(2);
     options.set_write_buffer_size(chosen.memtable_bytes);
     background::never_stall(&mut options);
     Ok(options)

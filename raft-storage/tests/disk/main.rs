@@ -25,9 +25,11 @@
 mod damage;
 mod faults;
 mod groups;
+mod inspect;
 mod interposer;
 mod life;
 mod machine;
+mod measures;
 mod opening;
 mod parallel;
 mod power_cut;

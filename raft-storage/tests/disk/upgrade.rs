@@ -18,7 +18,7 @@ type Mapping = (Vec<(u64, u64, u64)>, u64, u64);
 type Numbered<S> = Option<(u64, S, u64, u64)>;
 type Snapshots<S> = (Numbered<S>, Numbered<S>, u64);
 
-fn raw(directory: &Path) -> DB {
+pub(crate) fn raw(directory: &Path) -> DB {
     DB::open_cf(&Options::default(), directory, [LOG, SNAPSHOT, META]).unwrap()
 }
 
@@ -28,7 +28,7 @@ fn checked(layout: &[u8], rest: &[u8]) -> Vec<u8> {
 }
 
 /// The earlier formats.
-const EARLIER: [u32; 2] = [0, 1];
+pub(crate) const EARLIER: [u32; 2] = [0, 1];
 
 /// A snapshot as formats 0 and 1 said it: with its voters.
 fn earlier(numbered: Numbered<Snapshot>) -> Numbered<(SnapshotId, Vec<NodeId>)> {
@@ -38,7 +38,7 @@ fn earlier(numbered: Numbered<Snapshot>) -> Numbered<(SnapshotId, Vec<NodeId>)> 
 }
 
 /// Rewrites the states and the format.
-fn make_earlier(directory: &Path, number: u32) {
+pub(crate) fn make_earlier(directory: &Path, number: u32) {
     fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
     let db = raw(directory);
     let meta = db.cf_handle(META).unwrap();

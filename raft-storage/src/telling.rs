@@ -1,0 +1,58 @@
+//! What RocksDB says goes to [`tracing`], and into no file and no stream.
+//!
+//! Its warnings and errors are ours; what it calls information (flushes, compactions, the options that it was opened
+//! with) is `DEBUG`, and what it calls debugging is `TRACE`. The target is `rocksdb`, the field `directory` says
+//! which.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rocksdb::{InfoLogger, LogLevel, Options};
+
+const TARGET: &str = "rocksdb";
+
+/// The last error that RocksDB told of. What it does in the background it tells nobody otherwise.
+#[derive(Clone, Default)]
+pub(crate) struct LastError(Arc<Mutex<Option<String>>>);
+
+impl LastError {
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, error: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_owned());
+    }
+}
+
+/// Has a database with these options tell what it has to say, from `level` on.
+pub(crate) fn listen(options: &mut Options, path: &Path, level: LogLevel) -> LastError {
+    let last_error = LastError::default();
+    let (directory, errors) = (path.display().to_string(), last_error.clone());
+    options.set_info_logger(InfoLogger::new_callback_logger(level, move |level, message| {
+        let message = message.trim_end();
+        if is_error(level) {
+            errors.set(message);
+        }
+        // A panic would have to unwind through RocksDB, which ends the process. A listener that fails has no say here.
+        let _panicked = panic::catch_unwind(AssertUnwindSafe(|| tell(level, &directory, message)));
+    }));
+    last_error
+}
+
+const fn is_error(level: LogLevel) -> bool {
+    match level {
+        LogLevel::Error | LogLevel::Fatal => true,
+        LogLevel::Debug | LogLevel::Info | LogLevel::Warn | LogLevel::Header => false,
+    }
+}
+
+fn tell(level: LogLevel, directory: &str, message: &str) {
+    match level {
+        LogLevel::Debug => tracing::trace!(target: TARGET, directory, "{message}"),
+        LogLevel::Info | LogLevel::Header => tracing::debug!(target: TARGET, directory, "{message}"),
+        LogLevel::Warn => tracing::warn!(target: TARGET, directory, "{message}"),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: TARGET, directory, "{message}"),
+    }
+}
