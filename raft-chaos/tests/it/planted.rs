@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 13] = [
+const FOUND: [(&str, &str, u64, &str, &str); 16] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -20,6 +20,10 @@ const FOUND: [(&str, &str, u64, &str, &str); 13] = [
     ("read-before-commit-in-term", "stale-reads", 2, "safety", "it lets reads see"),
     // https://github.com/etcd-io/etcd/pull/21423
     ("read-session-reused", "stale-reads", 2, "safety", "real time: it took effect at"),
+    // https://github.com/CurvineIO/curvine/issues/676
+    ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
+    ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),
+    ("expired-session-applied", "few-sessions", 0, "safety", "and again at"),
 ];
 
 /// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.
