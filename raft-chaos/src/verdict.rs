@@ -224,6 +224,8 @@ impl Found {
         number("ops_ok", ran.history.counts().all.ok, Some(check.evidence.ops_ok));
         number("elections", ran.elections, check.evidence.elections);
         number("snapshots_installed", ran.snapshots_installed, check.evidence.snapshots_installed);
+        number("commands_repeated", ran.commands_repeated, check.evidence.commands_repeated);
+        number("sessions_expired", ran.sessions_expired, check.evidence.sessions_expired);
         if check.evidence.every_event_fired {
             for event in &ran.unfired {
                 self.add(Verdict::Inconclusive, format!("event {event} never fired"));

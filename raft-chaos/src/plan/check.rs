@@ -69,6 +69,8 @@ pub enum Invariant {
     OneVote,
     /// Equal states at equal indexes.
     StateHash,
+    /// No operation is applied twice.
+    ExactlyOnce,
     /// No task panics.
     NoPanic,
     /// Every step is one that the specification of Raft allows.
@@ -87,7 +89,7 @@ pub(super) const INVARIANTS: [(&str, Option<Invariant>); 14] = [
     ("one-vote", Some(Invariant::OneVote)),
     ("quorum-overlap", None),
     ("state-hash", Some(Invariant::StateHash)),
-    ("exactly-once", None),
+    ("exactly-once", Some(Invariant::ExactlyOnce)),
     ("no-panic", Some(Invariant::NoPanic)),
     ("acked-present", None),
     ("conformance", Some(Invariant::Conformance)),
@@ -171,6 +173,10 @@ pub struct Evidence {
     pub elections: Option<Count>,
     /// Snapshots that were installed.
     pub snapshots_installed: Option<Count>,
+    /// Commands that were in the log again, and answered from their session.
+    pub commands_repeated: Option<Count>,
+    /// Commands that found their session expired.
+    pub sessions_expired: Option<Count>,
     /// Every event fired that is not optional.
     pub every_event_fired: bool,
     /// Every fault did something.
@@ -252,6 +258,8 @@ fn evidence(mut table: Section<'_>) -> Evidence {
         ops_ok: table.read("ops_ok", Item::count).unwrap_or(Count::at_least(1)),
         elections: table.read("elections", Item::count),
         snapshots_installed: table.read("snapshots_installed", Item::count),
+        commands_repeated: table.read("commands_repeated", Item::count),
+        sessions_expired: table.read("sessions_expired", Item::count),
         every_event_fired: table.read("every_event_fired", Item::boolean).unwrap_or(true),
         every_fault_had_effect: table.read("every_fault_had_effect", Item::boolean).unwrap_or(true),
     };

@@ -9,8 +9,8 @@ use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Change, Check, Cluster, Event, Expect, Kind, Loss, Plan, Range, Reads, Route, Step, Storage,
-    Trigger, Undo, Workload,
+    Action, Change, Check, Cluster, Event, Expect, Kind, Loss, Plan, Range, Reads, Retries, Route, Step,
+    Storage, Trigger, Undo, Workload,
 };
 
 impl Plan {
@@ -18,8 +18,9 @@ impl Plan {
     pub fn lock(&self, seed: u64) -> String {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
-        lock.line("# Off, because this version cannot do it yet: process mode, swarm,");
-        lock.line("# session retries, [[chaos]] and [budget].");
+        lock.line(
+            "# Off, because this version cannot do it yet: process mode, swarm, [[chaos]] and [budget].",
+        );
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -126,7 +127,13 @@ impl Lock {
         });
         self.value("mix", format!("{{ {} }}", weights.collect::<Vec<_>>().join(", ")));
         self.value("op_timeout", quoted(&print_duration(workload.op_timeout)));
-        self.value("retries", quoted("none"));
+        match workload.retries {
+            Retries::None => self.value("retries", quoted("none")),
+            Retries::Session { sessions } => {
+                self.value("retries", quoted("session"));
+                self.value("sessions", sessions);
+            }
+        }
         match workload.route {
             Route::Leader => self.value("route", quoted("leader")),
             Route::Any => self.value("route", quoted("any")),
@@ -244,6 +251,8 @@ impl Lock {
             ("ops_ok", Some(evidence.ops_ok)),
             ("elections", evidence.elections),
             ("snapshots_installed", evidence.snapshots_installed),
+            ("commands_repeated", evidence.commands_repeated),
+            ("sessions_expired", evidence.sessions_expired),
         ];
         for (key, count) in counts {
             if let Some(count) = count.as_ref().map(Count::to_string) {

@@ -188,8 +188,22 @@ pub struct Workload {
     pub mix: Vec<(Operation, u64)>,
     /// After which an operation counts as unknown.
     pub op_timeout: Duration,
+    /// What becomes of a command that nobody knows of.
+    pub retries: Retries,
     /// Whom a client asks.
     pub route: Route,
+}
+
+/// What becomes of a command that nobody knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// It stays so.
+    None,
+    /// It is sent again in a session of its client, so that it is applied once.
+    Session {
+        /// How many sessions the cluster holds; with more the least recently used one expires.
+        sessions: u64,
+    },
 }
 
 /// A data type.

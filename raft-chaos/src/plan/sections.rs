@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use raft_core::sessions::Limits;
+
 use super::values::{self, Seeds, Share};
 use super::walk::{Item, Section};
 use super::{
-    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Route, Run, Sim, Storage, Workload, check, events,
+    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Retries, Route, Run, Sim, Storage, Workload, check,
+    events,
 };
 
 const fn secs(secs: u64) -> Duration {
@@ -235,8 +238,12 @@ fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
     keys.finish();
     let mix = mix(&mut table, kind.map_or(&[], |(.., operations)| operations));
     let op_timeout = table.read("op_timeout", Item::some_duration).unwrap_or(secs(2));
-    table.read("retries", |item| item.word(&[("none", Some(())), ("session", None)]));
-    let route = table.read("route", |item| route(item, nodes)).unwrap_or(Route::Leader);
+    let route_item = table.get("route");
+    let route = route_item.as_ref().and_then(|item| route(item, nodes)).unwrap_or(Route::Leader);
+    let retries = retries(&mut table);
+    if let (Some(item), Retries::Session { .. }, false) = (route_item, retries, route == Route::Leader) {
+        item.wrong("sessions go to whoever leads; write \"leader\"");
+    }
     if word == Some("lab") {
         table.required("test").and_then(|item| item.parsed(values::name, "the name of a test"));
     } else if let Some(test) = table.get("test") {
@@ -244,7 +251,22 @@ fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
     }
     table.finish();
     let kind = kind.and_then(|(_, kind, _)| *kind)?;
-    Some(Workload { kind, clients, rate, value, keys: keys_read, mix, op_timeout, route })
+    Some(Workload { kind, clients, rate, value, keys: keys_read, mix, op_timeout, retries, route })
+}
+
+/// How many sessions a cluster may hold at most, and holds unless told otherwise.
+const SESSIONS_MAX: u64 = Limits::INITIAL.sessions();
+
+fn retries(table: &mut Section<'_>) -> Retries {
+    let sessions = table.get("sessions");
+    let given = sessions.as_ref().and_then(|item| item.integer(1, SESSIONS_MAX));
+    let session = Retries::Session { sessions: given.unwrap_or(SESSIONS_MAX) };
+    let words = [("none", Some(Retries::None)), ("session", Some(session))];
+    let retries = table.read("retries", |item| item.word(&words)).unwrap_or(Retries::None);
+    if let (Some(item), Retries::None) = (sessions, retries) {
+        item.wrong("only retries = \"session\" has sessions; leave it out");
+    }
+    retries
 }
 
 /// Every operation that is built, by its word.

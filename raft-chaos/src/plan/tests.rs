@@ -27,7 +27,7 @@ tags = ["nightly"]
 run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
 sim = { tick = "2ms", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
 cluster = { voters = 5, learners = 1, spares = 2, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "lease", lease_drift = "0.5%" } }
-workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", route = 5 }
+workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", retries = "session", sessions = 9, route = "leader" }
 [[event]]
 name = "depose"
 when = { leader = "elected", at = "1s", every = "2m", times = 3 }
@@ -94,7 +94,7 @@ linearizable = { engine = "wgl", timeout = "5s", memory = "1GiB" }
 invariants = ["all", "-conformance"]
 liveness = { leader_within = "9s", commit_within = "8s", ok_ratio_after_heal = 0.5 }
 limits = { elections = "<= 2", ok_gap_ms = "< 900", append_rejections = 0 }
-evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", every_event_fired = false }
+evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", commands_repeated = 1, sessions_expired = "> 2", every_event_fired = false }
 "#;
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Plan, PlanErrors> {
@@ -164,7 +164,7 @@ fn the_smallest_plan_has_every_default() {
     assert_eq!(plan.cluster.read, Reads::ReadIndex);
     assert_eq!(plan.workload.kind, Kind::Register);
     assert_eq!(plan.workload.mix, [(Operation::Read, 1), (Operation::Write, 1), (Operation::Cas, 1)]);
-    assert_eq!(plan.check.invariants.len(), 11);
+    assert_eq!(plan.check.invariants.len(), 12);
     let [event] = plan.events.as_slice() else { panic!("one event") };
     let three = Duration::from_secs(3);
     assert_eq!((event.name.as_str(), event.when.at), ("event-1", Some(three)));
@@ -174,7 +174,7 @@ fn the_smallest_plan_has_every_default() {
 
 #[test]
 fn the_lock_of_a_plan_reads_back_as_that_plan() {
-    let in_the_log = "schema = 1\nname = \"p\"\ncluster.features.read = \"log\"\n";
+    let in_the_log = "schema = 1\nname = \"p\"\ncluster.features.read = \"log\"\nworkload.route = 3\n";
     for text in [SMALLEST, EVERYTHING, in_the_log, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"] {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
         for seed in [0, 7, u64::MAX] {
@@ -184,7 +184,7 @@ fn the_lock_of_a_plan_reads_back_as_that_plan() {
             expected.run.seeds = Seeds::These(seed..=seed);
             assert_eq!(again, expected, "{lock}");
             assert_eq!(again.lock(seed), lock);
-            assert!(lock.contains("# session retries"));
+            assert!(lock.contains("[[chaos]] and [budget]."));
         }
     }
 }

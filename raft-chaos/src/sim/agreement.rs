@@ -8,12 +8,18 @@ use crate::kv::Answer;
 use crate::linearizable::TookEffect;
 use crate::mix::mix;
 
+const STATE_HASH: &str = "state-hash";
+
 /// Everything that was applied, at its index, as the first server to get there has it.
 #[derive(Default)]
 pub(super) struct Agreement {
     applied: BTreeMap<LogIndex, Applied>,
     /// Reads that were answered beside the log: the last command that the state had, and the operation.
     read: Vec<(LogIndex, u64)>,
+    /// Where each operation was applied first.
+    places: BTreeMap<u64, LogIndex>,
+    /// What names all sessions after each entry, where clients have them, as the first server to get there has them.
+    sessions: BTreeMap<LogIndex, (u64, NodeId)>,
 }
 
 struct Applied {
@@ -25,8 +31,10 @@ struct Applied {
     first: NodeId,
 }
 
-/// Two servers that do not agree, and on what.
+/// Two servers that do not agree, or one that does what it had done, and on what.
 pub(super) struct Disagreement {
+    /// What is broken by it.
+    pub(super) property: &'static str,
     pub(super) nodes: Vec<NodeId>,
     pub(super) what: String,
 }
@@ -43,10 +51,31 @@ impl Agreement {
         let step = mix(operation, answer);
         let here = Applied { operation, step, state, first: node };
         let known = self.applied.entry(answer.index).or_insert(here);
-        if (known.step, known.state) == (step, state) {
+        if (known.step, known.state) != (step, state) {
+            return Err(differ(known.first, node, answer.index));
+        }
+        let first = *self.places.entry(operation).or_insert(answer.index);
+        if first == answer.index {
             return Ok(());
         }
-        Err(differ(known.first, node, answer.index))
+        let what = format!("operation {operation} was applied at {first}, and again at {}", answer.index);
+        Err(Disagreement { property: "exactly-once", nodes: vec![node], what })
+    }
+
+    /// A server has these sessions after the entry at `index`. Whether it is the first to get there.
+    pub(super) fn in_sessions(
+        &mut self,
+        node: NodeId,
+        index: LogIndex,
+        table: u64,
+    ) -> Result<bool, Disagreement> {
+        let is_first = !self.sessions.contains_key(&index);
+        let (known, first) = *self.sessions.entry(index).or_insert((table, node));
+        if known == table {
+            return Ok(is_first);
+        }
+        let what = format!("their sessions differ after entry {index}");
+        Err(Disagreement { property: STATE_HASH, nodes: vec![first, node], what })
     }
 
     /// A server became what a snapshot says, in which the last operation is the one at `index`.
@@ -55,7 +84,7 @@ impl Agreement {
             Some(known) if known.state != state => Err(differ(known.first, node, index)),
             None if index > LogIndex::ZERO => {
                 let what = format!("has a snapshot up to an operation at {index}, which nobody has applied");
-                Err(Disagreement { nodes: vec![node], what })
+                Err(Disagreement { property: STATE_HASH, nodes: vec![node], what })
             }
             Some(_) | None => Ok(()),
         }
@@ -78,7 +107,11 @@ impl Agreement {
 }
 
 fn differ(first: NodeId, node: NodeId, index: LogIndex) -> Disagreement {
-    Disagreement { nodes: vec![first, node], what: format!("their states differ after entry {index}") }
+    Disagreement {
+        property: STATE_HASH,
+        nodes: vec![first, node],
+        what: format!("their states differ after entry {index}"),
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +137,29 @@ mod tests {
             let restored = agreement.restored(two, LogIndex::new(3), state);
             assert_eq!(restored.is_ok(), state == 9);
             assert!(agreement.restored(two, LogIndex::new(4), 9).is_err(), "nobody was there");
+        }
+    }
+
+    /// Other servers apply it too, at the same place, and a server that starts again may.
+    #[test]
+    fn an_operation_that_is_applied_at_a_second_place_is_named() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        let mut agreement = Agreement::default();
+        for (node, place, once) in [(one, 3, true), (two, 3, true), (one, 3, true), (two, 4, false)] {
+            let applied = agreement.applied(node, 7, &answer(place, "a"), 9);
+            let property = applied.err().map(|disagreement| disagreement.property);
+            assert_eq!(property, (!once).then_some("exactly-once"));
+        }
+    }
+
+    #[test]
+    fn whoever_has_other_sessions_is_named() {
+        let (one, two) = (NodeId::new(1), NodeId::new(2));
+        let mut agreement = Agreement::default();
+        for (node, index, table, is_first) in
+            [(one, 3, 9, Some(true)), (two, 3, 9, Some(false)), (two, 4, 8, Some(true)), (one, 4, 9, None)]
+        {
+            assert_eq!(agreement.in_sessions(node, LogIndex::new(index), table).ok(), is_first);
         }
     }
 }

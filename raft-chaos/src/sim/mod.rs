@@ -3,7 +3,8 @@
 //! | file | is |
 //! | --- | --- |
 //! | `server.rs` | a host: node, transport, store, state machine |
-//! | `workload.rs` | the clients, on one host of their own |
+//! | `workload.rs`, `seen.rs` | the clients, on one host of their own, and what they see |
+//! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs` | when the plan's events fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
 //! | `membership.rs` | who takes part, and what servers are asked to change about it |
@@ -29,8 +30,10 @@ mod network;
 mod progress;
 mod ran;
 mod schedule;
+mod seen;
 mod server;
 mod servers;
+mod sessions;
 mod tally;
 mod trace;
 mod violation;
@@ -45,7 +48,7 @@ use std::time::{Duration, SystemTime};
 
 use raft_core::{Incarnation, Member, NodeId, PlantedBug, Rng, Term, Time};
 
-use crate::plan::{Plan, Reads};
+use crate::plan::{Plan, Reads, Retries};
 use environment::Clock;
 use faults::Faults;
 use progress::Progress;
@@ -118,6 +121,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
             seed,
             clock,
             first: first.clone(),
+            sessions: plan.workload.retries != Retries::None,
             planted,
         };
         sim.host(host_name(id), move || server.clone().live());
@@ -321,6 +325,8 @@ impl Run<'_> {
             snapshots_taken: tally.snapshots_taken,
             snapshots_installed: tally.snapshots_installed,
             append_rejections: tally.append_rejections,
+            commands_repeated: tally.commands_repeated,
+            sessions_expired: tally.sessions_expired,
             committed: self.world.committed().0,
             restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
             event_hash,

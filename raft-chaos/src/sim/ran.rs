@@ -44,6 +44,11 @@ pub struct Ran {
     pub snapshots_installed: u64,
     /// See [`snapshots_taken`](Self::snapshots_taken).
     pub append_rejections: u64,
+    /// Commands that were in the log again and were answered from their session, and such that found it expired, counted
+    /// from there too.
+    pub commands_repeated: u64,
+    /// See [`commands_repeated`](Self::commands_repeated).
+    pub sessions_expired: u64,
     /// The last committed entry.
     pub committed: LogIndex,
     /// How often a server started again.

@@ -9,8 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use raft_core::node::{Handle, LogStore, Node, NodeError, SnapshotReader, StateMachine};
-use raft_core::{Config, Configuration, GroupId, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
-use raft_net::{Inlet, Net, Peers, PeersConfig, TurmoilNet};
+use raft_core::sessions::Sessions;
+use raft_core::{
+    Config, Configuration, GroupId, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng,
+};
+use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay, SyncedWal};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
@@ -19,6 +22,7 @@ use tokio::task::JoinSet;
 use super::Planted;
 use super::environment::{Clock, SimEnvironment, SimLinks};
 use super::membership::Ask;
+use super::sessions::Watched;
 use super::world::World;
 use crate::kv::{self, Map};
 use crate::plan::{Cluster, Reads, Storage};
@@ -49,6 +53,8 @@ pub(super) struct Server {
     pub(super) clock: Clock,
     /// What the group begins with.
     pub(super) first: Configuration,
+    /// Whether clients have sessions.
+    pub(super) sessions: bool,
     pub(super) planted: Option<Planted>,
 }
 
@@ -115,9 +121,26 @@ impl Server {
             self.peers(incarnation, rng.next_u64()),
             Inlet { messages, requests },
         );
-        let machine =
-            Machine { id: self.id, map: Map::default(), world: self.world.clone(), planted: self.planted };
-        let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
+        let (id, world) = (self.id, self.world.clone());
+        let machine = Machine { id, map: Map::default(), world: world.clone(), planted: self.planted };
+        if self.sessions {
+            let machine = Sessions::new(machine).expect("a map in memory has nothing applied at first");
+            let machine = Watched { id, machine: machine.with_bug(self.bug()), world };
+            let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
+            self.serve(node.run(), handle, clients).await
+        } else {
+            let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
+            self.serve(node.run(), handle, clients).await
+        }
+    }
+
+    /// Runs a node, and does what it is asked by clients and by the plan.
+    async fn serve(
+        &self,
+        node: impl Future<Output = Result<(), NodeError<StorageError>>>,
+        handle: Handle,
+        clients: mpsc::Receiver<(Request, Responder)>,
+    ) -> Result<(), NodeError<StorageError>> {
         let mut tasks = JoinSet::new();
         tasks.spawn(raft_net::serve(handle.clone(), clients));
         if let Some(server) = self.world.server(self.id) {
@@ -143,7 +166,17 @@ impl Server {
                 handle.shutdown().await;
             });
         }
-        node.run().await
+        node.await
+    }
+
+    /// The bug that this server's libraries have.
+    fn bug(&self) -> Option<PlantedBug> {
+        match self.planted {
+            Some(Planted::Raft(bug)) => Some(bug),
+            #[cfg(feature = "planted-bugs")]
+            Some(Planted::Panic) => None,
+            None => None,
+        }
     }
 
     fn raft(
@@ -171,12 +204,7 @@ impl Server {
         config.cache_bytes_max = bytes(self.cluster.log_cache);
         config.seed = seed;
         config.observe = true;
-        config.planted = match self.planted {
-            Some(Planted::Raft(bug)) => Some(bug),
-            #[cfg(feature = "planted-bugs")]
-            Some(Planted::Panic) => None,
-            None => None,
-        };
+        config.planted = self.bug();
         Raft::new(config, restored, environment.now()).expect("a plan that was read configures a server")
     }
 

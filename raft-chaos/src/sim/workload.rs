@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::node::Environment as _;
-use raft_core::{ClusterId, LogIndex, NodeId, Rng, Time};
+use raft_core::sessions::{Limits, Retries as Tries};
+use raft_core::{ClusterId, NodeId, Rng, Time};
 use raft_net::{Ask, Client, Outcome, TurmoilNet};
 use tokio::task::JoinSet;
 
 use super::environment::{Clock, SimEnvironment};
+use super::seen::Seen;
 use super::server::{PORT, host_name};
+use super::sessions::InSessions;
 use super::trace::Happening;
 use super::world::World;
 use crate::history::{F, History, Value};
 use crate::kv::{self, Action, Answer, Command};
-use crate::plan::{Operation, Plan, Reads, Route, Workload};
-use crate::recorder::{self, Recorder, Started};
+use crate::plan::{Operation, Plan, Reads, Retries, Route, Workload};
+use crate::recorder::{Recorder, Started};
 
 /// How long a client waits for one server to take its connection.
 const CONNECT: Duration = Duration::from_millis(300);
@@ -82,6 +85,7 @@ impl Clients {
     pub(super) async fn run(self, seed: u64) -> turmoil::Result {
         let environment = SimEnvironment::new(&self.world, None, Clock::default());
         let mut rng = Rng::new(seed);
+        self.limit_sessions(&environment).await;
         let mut clients = JoinSet::new();
         for number in 0..self.plan.clients {
             let client = OneClient {
@@ -90,6 +94,7 @@ impl Clients {
                 number,
                 rng: Rng::new(rng.next_u64()),
                 connection: None,
+                sessions: self.sessions(&environment),
                 next: 0,
                 written: 0,
                 last_seen: None,
@@ -98,6 +103,26 @@ impl Clients {
         }
         while clients.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// A client's end of sessions, where clients have them.
+    fn sessions(&self, environment: &SimEnvironment) -> Option<InSessions> {
+        match self.plan.retries {
+            Retries::None => None,
+            Retries::Session { .. } => {
+                let tries = Tries { patience: self.plan.op_timeout / 4, rest: REST };
+                Some(InSessions::new(environment, &self.servers, CONNECT, tries))
+            }
+        }
+    }
+
+    /// Before all else, as many sessions are allowed as the plan says.
+    async fn limit_sessions(&self, environment: &SimEnvironment) {
+        if let (Some(client), Retries::Session { sessions }) = (self.sessions(environment), self.plan.retries)
+            && sessions != Limits::INITIAL.sessions()
+        {
+            client.limit(sessions, || self.with(|state| state.stopped)).await;
+        }
     }
 
     /// No operation begins any more.
@@ -160,6 +185,8 @@ struct OneClient {
     number: u64,
     rng: Rng,
     connection: Option<Client<TurmoilNet, SimEnvironment>>,
+    /// Where clients have sessions: through what this one has its commands applied.
+    sessions: Option<InSessions>,
     /// Whom to ask next, as a place among the servers.
     next: usize,
     written: u64,
@@ -196,7 +223,11 @@ impl OneClient {
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
         let command = kv::encode(&Command { operation, key: key.clone(), action: action.clone(), ballast });
         let ask = if f == F::Read && self.shared.reads != Reads::Log { Ask::Read } else { Ask::Apply };
-        let (outcome, node) = self.ask(ask, command, deadline).await;
+        let (outcome, node) = match (&mut self.sessions, ask) {
+            (Some(sessions), Ask::Apply) => (sessions.ask(command, deadline).await, None),
+            // A read that nobody answered has changed nothing.
+            (Some(_), Ask::Read) | (None, _) => self.ask(ask, command, deadline).await,
+        };
         if let Some(answer) = outcome.answer() {
             self.last_seen = Some((key, known_after(&action, answer)));
         }
@@ -342,40 +373,6 @@ impl OneClient {
     fn happened(&self, started: &Started, outcome: &str) {
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
         self.shared.world.happened(&Happening::Operation { operation, outcome: outcome.to_owned() });
-    }
-}
-
-/// What a client saw of an operation.
-enum Seen {
-    Ok(Answer),
-    NotApplied,
-    Unknown,
-}
-
-impl Seen {
-    const fn answer(&self) -> Option<&Answer> {
-        match self {
-            Self::Ok(answer) => Some(answer),
-            Self::NotApplied | Self::Unknown => None,
-        }
-    }
-
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Ok(_) => "ok",
-            Self::NotApplied => "fail",
-            Self::Unknown => "info",
-        }
-    }
-
-    fn outcome(self) -> (recorder::Outcome, Option<LogIndex>) {
-        match self {
-            Self::Ok(Answer { index, value, swapped }) => {
-                (recorder::Outcome::Ok { read: value, swapped }, Some(index))
-            }
-            Self::NotApplied => (recorder::Outcome::Fail, None),
-            Self::Unknown => (recorder::Outcome::Info, None),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use raft_core::conformance::{Refused, Specification};
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
+use raft_core::sessions::Answer as SessionAnswer;
 use raft_core::{Configuration, Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
 use raft_net::Fate;
 use raft_storage::StorageError;
@@ -278,6 +279,24 @@ impl World {
         inner.disagree(agreed);
     }
 
+    /// A server whose clients have sessions applied the entry at `index`: this became of it, and `table` names all sessions
+    /// now.
+    pub(super) fn in_sessions(
+        &self,
+        id: NodeId,
+        index: LogIndex,
+        table: u64,
+        answer: Option<&SessionAnswer>,
+    ) {
+        let inner = &mut *self.lock();
+        match inner.agreement.in_sessions(id, index, table) {
+            Ok(is_first) => {
+                answer.filter(|_| is_first).into_iter().for_each(|answer| inner.tally.count_answer(answer))
+            }
+            Err(disagreement) => inner.disagree(Err(disagreement)),
+        }
+    }
+
     /// A server became what a snapshot says: the last operation in it is the one at `index`.
     pub(super) fn restored(&self, id: NodeId, index: LogIndex, state: u64) {
         let inner = &mut *self.lock();
@@ -362,8 +381,8 @@ impl Inner {
     }
 
     fn disagree(&mut self, agreed: Result<(), Disagreement>) {
-        if let Err(Disagreement { nodes, what }) = agreed {
-            self.violate("state-hash", nodes, what);
+        if let Err(Disagreement { property, nodes, what }) = agreed {
+            self.violate(property, nodes, what);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 19] = [
+const FOUND: [(&str, &str, u64, &str, &str); 22] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -31,6 +31,10 @@ const FOUND: [(&str, &str, u64, &str, &str); 19] = [
     ("configuration-on-commit", "membership-churn", 0, "safety", "conformance broken"),
     // https://github.com/ClickHouse/ClickHouse/pull/105784
     ("snapshot-of-latest-configuration", "membership-churn", 1, "safety", "Restart refused"),
+    // https://github.com/CurvineIO/curvine/issues/676
+    ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
+    ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),
+    ("expired-session-applied", "few-sessions", 0, "safety", "and again at"),
 ];
 
 /// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.

@@ -24,6 +24,8 @@
 //! - **All servers expire the same session at the same entry.** The log alone decides, see below.
 //! - **The table is bounded**, by [`Limits`]: in sessions, in results of a session, and in bytes of results.
 //! - **It is in the snapshot**, with a checksum, so that who restores one knows what was applied.
+//! - Where the log is cut back on purpose, to recover from the loss of a majority, an index may be given twice: clients
+//!   register anew after that.
 //! - A client may have several commands under way, and they may be applied in any order; whoever wants an order waits
 //!   for the answer to the first.
 //! - A number that its client gave up (it named a higher lowest one) is never applied after that.

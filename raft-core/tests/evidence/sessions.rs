@@ -1,6 +1,6 @@
 //! Bugs of real systems in which a client's command is applied twice, or its session is lost (E).
 
-use crate::Evidence::{Sentence, Test};
+use crate::Evidence::{Plan, Sentence, Test};
 use crate::bugs::Bug;
 
 const TABLE: &str = "raft-core/tests/sessions/model.rs";
@@ -16,6 +16,7 @@ pub(crate) const SESSIONS: &[Bug] = &[
             Sentence("sessions", "a_serial_number_that_was_executed_is_not_executed_again"),
             Sentence("sessions", "each_state_machine_maintains_a_session_for_each_client"),
             Test(TABLE, "the_table_does_what_a_slow_and_obvious_one_does"),
+            Plan("sessions"),
         ],
         excluded: "",
     },
@@ -40,7 +41,10 @@ pub(crate) const SESSIONS: &[Bug] = &[
         seen_at: "etcd 3.4.3 (Jepsen): a client that goes on under a lease that has expired (R10)",
         told: "https://jepsen.io/analyses/etcd-3.4.3",
         planted: &["ExpiredSessionApplied"],
-        found_by: &[Sentence("sessions", "a_command_with_no_record_of_its_session_is_not_processed")],
+        found_by: &[
+            Sentence("sessions", "a_command_with_no_record_of_its_session_is_not_processed"),
+            Plan("few-sessions"),
+        ],
         excluded: "That a lock which is a lease excludes nobody is left to whoever builds locks.",
     },
     Bug {

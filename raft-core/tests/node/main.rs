@@ -5,6 +5,7 @@ mod damage;
 mod leases;
 mod metrics;
 mod reads;
+mod sessions;
 mod snapshots;
 mod transfer;
 mod world;
@@ -15,7 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::node::{Environment, Handle, Node, NodeError, Outcome, Refusal, TokioEnvironment};
+use raft_core::node::{
+    Environment, Handle, Node, NodeError, Outcome, Refusal, StateMachine, TokioEnvironment,
+};
 use raft_core::{Config, NodeId, Raft, Restored, RoleName, Time};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -56,6 +59,15 @@ fn cluster_in<E: Environment>(
     configure: fn(&mut Config),
     environment: impl Fn(NodeId) -> E,
 ) -> Cluster {
+    cluster_with(size, || Counter { trouble, ..Counter::default() }, configure, environment)
+}
+
+fn cluster_with<M: StateMachine, E: Environment>(
+    size: u64,
+    machine: impl Fn() -> M,
+    configure: fn(&mut Config),
+    environment: impl Fn(NodeId) -> E,
+) -> Cluster {
     let voters: Vec<NodeId> = (1..=size).map(NodeId::new).collect();
     let (mut channels, mut inboxes) = (Channels::default(), Vec::new());
     for &id in &voters {
@@ -66,11 +78,10 @@ fn cluster_in<E: Environment>(
     let hung = Arc::new(AtomicU64::new(0));
     let start = |(&id, inbox): (&NodeId, _)| {
         let store = QuickStore::of(id, hung.clone());
-        let machine = Counter { trouble, ..Counter::default() };
         let mut config = config(id, &voters);
         configure(&mut config);
         let raft = Raft::new(config, Restored::default(), Time::ZERO).unwrap();
-        let (node, handle) = Node::new(raft, store, channels.clone(), machine, environment(id), inbox);
+        let (node, handle) = Node::new(raft, store, channels.clone(), machine(), environment(id), inbox);
         (handle, tokio::spawn(node.run()))
     };
     let (handles, tasks) = voters.iter().zip(inboxes).map(start).unzip();

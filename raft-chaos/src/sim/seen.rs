@@ -1,0 +1,40 @@
+//! What a client saw of an operation.
+
+use raft_core::LogIndex;
+
+use crate::kv::Answer;
+use crate::recorder;
+
+/// What a client saw of an operation.
+pub(super) enum Seen {
+    Ok(Answer),
+    NotApplied,
+    Unknown,
+}
+
+impl Seen {
+    pub(super) const fn answer(&self) -> Option<&Answer> {
+        match self {
+            Self::Ok(answer) => Some(answer),
+            Self::NotApplied | Self::Unknown => None,
+        }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::NotApplied => "fail",
+            Self::Unknown => "info",
+        }
+    }
+
+    pub(super) fn outcome(self) -> (recorder::Outcome, Option<LogIndex>) {
+        match self {
+            Self::Ok(Answer { index, value, swapped }) => {
+                (recorder::Outcome::Ok { read: value, swapped }, Some(index))
+            }
+            Self::NotApplied => (recorder::Outcome::Fail, None),
+            Self::Unknown => (recorder::Outcome::Info, None),
+        }
+    }
+}
