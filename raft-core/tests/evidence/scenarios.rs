@@ -248,6 +248,8 @@ const MEMBERSHIP: &[Row] = &[
         "35",
         "StepConfig, StepIgnoreConfig, NewLeaderPendingConfig",
         &[
+            Script("a_change_is_given_up_when_nobody_comes"),
+            Script("a_new_leader_goes_on_with_a_change_that_was_announced"),
             Sentence("membership", "a_change_while_another_is_under_way_is_refused"),
             Sentence("membership", "a_leader_changes_nothing_before_it_has_committed_in_its_term"),
         ],
@@ -255,13 +257,17 @@ const MEMBERSHIP: &[Row] = &[
     (
         "36",
         "CommitAfterRemoveNode",
-        &[Sentence("membership", "agreement_requires_separate_majorities_from_both_configurations")],
+        &[
+            Script("a_removal_lowers_the_quorum"),
+            Sentence("membership", "agreement_requires_separate_majorities_from_both_configurations"),
+        ],
     ),
     // There is nothing to wait for: a configuration is in force as soon as it is in the log.
     (
         "37",
         "ConfChangeCheckBeforeCampaign, ConfChangeV2CheckBeforeCampaign",
         &[
+            Script("a_new_leader_goes_on_with_joint_consensus"),
             Sentence("membership", "a_server_always_uses_the_latest_configuration_in_its_log"),
             Sentence("membership", "agreement_requires_separate_majorities_from_both_configurations"),
         ],
@@ -270,6 +276,8 @@ const MEMBERSHIP: &[Row] = &[
         "38",
         "LearnerElectionTimeout, LearnerPromotion, LearnerCanVote, LearnerLogReplication",
         &[
+            Script("learners_learn_and_do_not_count"),
+            Script("a_learner_that_votes_by_now_and_does_not_know_it_gives_its_vote"),
             Sentence("membership", "a_server_that_does_not_vote_starts_no_election"),
             Sentence("membership", "a_server_grants_its_vote_to_a_candidate_that_it_does_not_know"),
             Sentence("membership", "new_servers_are_not_yet_counted_towards_majorities"),
@@ -282,17 +290,42 @@ const MEMBERSHIP: &[Row] = &[
     (
         "39",
         "confchange_v1_remove_leader, confchange_v1_remove_leader_stepdown",
-        &[Sentence("membership", "a_leader_that_is_removed_steps_down_once_that_is_committed")],
+        &[
+            Script("a_leader_that_is_removed_hands_over"),
+            Sentence("membership", "a_leader_that_is_removed_steps_down_once_that_is_committed"),
+        ],
     ),
     (
         "members",
         "confchange_v2_add_double_auto, confchange_v2_replace_leader, unit data: joint_safety, autoleave",
-        &[Sentence("membership", "the_new_configuration_comes_once_joint_consensus_is_committed")],
+        &[
+            Script("a_voter_is_replaced"),
+            Script("the_new_configuration_comes_once_whatever_happens_meanwhile"),
+            Sentence("membership", "the_new_configuration_comes_once_joint_consensus_is_committed"),
+        ],
+    ),
+    (
+        "members",
+        "ToLearner, RemoveNode, DemoteNode, TransferNonMember",
+        &[
+            Test(TRANSFERS, "every_transfer_ends_with_one_leader_or_the_other"),
+            Script("learners_learn_and_do_not_count"),
+        ],
+    ),
+    (
+        "members",
+        "AddNodeCheckQuorum, RemoveNodeItself, NonPromotableVoterWithCheckQuorum",
+        &[
+            Script("a_voter_is_replaced"),
+            Script("a_removed_server_that_runs_on_disturbs_nobody"),
+            Script("a_removed_server_is_needed_until_that_is_committed"),
+        ],
     ),
     (
         "members",
         "RestoreWithLearner, RestoreVoterToLearner, LearnerReceiveSnapshot",
         &[
+            Script("a_server_that_joins_gets_a_snapshot_first"),
             Sentence("membership", "a_snapshot_has_no_configuration_that_is_not_committed"),
             Test(SEEDS, "the_same_holds_while_members_change_and_disks_are_wiped"),
         ],
