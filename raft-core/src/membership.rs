@@ -186,18 +186,18 @@ impl Raft {
         }
     }
 
-    /// Whether all that are to vote have what this leader had a moment ago (thesis 4.2.1), and are there.
+    /// Whether all that are to vote and do not yet have what this leader had a moment ago (thesis 4.2.1), and are there.
+    /// A voter that is down holds nothing up.
     fn have_caught_up(&mut self) -> bool {
         let (now, last, (shortest, longest)) =
             (self.now, self.log.last().index, self.config.election_timeout);
         let me = (self.config.id, self.config.incarnation);
-        let (Role::Leader { progress, .. }, Some(next)) =
-            (&mut self.role, &self.configurations.latest().configuration.next)
-        else {
+        let configuration = &self.configurations.latest().configuration;
+        let (Role::Leader { progress, .. }, Some(next)) = (&mut self.role, &configuration.next) else {
             return false;
         };
         let mut all = true;
-        for member in &next.voters {
+        for member in next.voters.iter().filter(|member| !configuration.voters.contains(member)) {
             if member.id == me.0 {
                 all &= member.incarnation.is_none_or(|bound| bound == me.1);
                 continue;

@@ -2,6 +2,7 @@
 //! names what covers it, and that must be there.
 
 mod bugs;
+mod membership;
 mod scenarios;
 mod sessions;
 

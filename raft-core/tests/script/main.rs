@@ -201,6 +201,86 @@ fn a_planted_bug_does_not_play_as_written() {
             "a_server_that_starts_again_keeps_what_it_has_promised",
         ),
         ("a transfer that nobody hears", PlantedBug::TransferVoteNotMarked, "leadership_is_handed_over"),
+        (
+            "Ongaro 2015: a leader that may not know of a change that is under way (M1)",
+            PlantedBug::ChangeBeforeCommitInTerm,
+            "a_new_leader_changes_nothing_before_it_has_committed_in_its_term",
+        ),
+        (
+            "Ongaro 2015: two majorities that share no server (M1)",
+            PlantedBug::ChangeWithoutJoint,
+            "a_change_that_is_overwritten_is_rolled_back",
+        ),
+        (
+            "etcd #7280, #11284, #12359: who counts is known when a change is committed (M2 to M5)",
+            PlantedBug::ConfigurationOnCommit,
+            "a_new_leader_goes_on_with_joint_consensus",
+        ),
+        (
+            "etcd-io/raft #354: a second change that becomes nothing (M6)",
+            PlantedBug::SecondChangeDropped,
+            "a_change_is_given_up_when_nobody_comes",
+        ),
+        (
+            "etcd #10998: a voter that takes itself for a learner (M7)",
+            PlantedBug::LearnersRefuseVotes,
+            "a_learner_that_votes_by_now_and_does_not_know_it_gives_its_vote",
+        ),
+        (
+            "etcd-io/raft bd3c759: joint consensus that ends several times (M8)",
+            PlantedBug::ChangeWhileOneIsUnderWay,
+            "the_new_configuration_comes_once_whatever_happens_meanwhile",
+        ),
+        (
+            "etcd-io/raft 72d62a1: a leader that is no member (M9)",
+            PlantedBug::RemovedLeaderLeads,
+            "a_leader_that_is_removed_hands_over",
+        ),
+        (
+            "etcd #19563, Camunda #57386: a restart that forgets who votes (M10, M15)",
+            PlantedBug::RestartForgetsConfiguration,
+            "a_restart_has_no_configuration_that_was_overwritten",
+        ),
+        (
+            "etcd #15096: a voter that never started (M11)",
+            PlantedBug::JointBeforeCaughtUp,
+            "a_change_is_given_up_when_nobody_comes",
+        ),
+        (
+            "RethinkDB 2.2.3: a disk that was wiped (M12)",
+            PlantedBug::AnyLifeCounts,
+            "a_wiped_disk_under_an_old_id_counts_for_nothing",
+        ),
+        (
+            "openraft 6c0ccaf3: joint consensus of which half is looked at (M13)",
+            PlantedBug::JointCountsOldOnly,
+            "joint_consensus_needs_the_new_voters_too",
+        ),
+        (
+            "openraft #1796: the longest log, and the highest term elsewhere (M14)",
+            PlantedBug::LowerTermUnanswered,
+            "the_longest_log_and_the_highest_term_are_on_two_sides_of_a_change",
+        ),
+        (
+            "Camunda #57386: a vote that is refused by one's own role (M15)",
+            PlantedBug::LearnersRefuseVotes,
+            "a_new_leader_goes_on_with_joint_consensus",
+        ),
+        (
+            "ClickHouse #105784: a snapshot with what is not committed (M16)",
+            PlantedBug::SnapshotOfLatestConfiguration,
+            "a_restart_has_no_configuration_that_was_overwritten",
+        ),
+        (
+            "ClickHouse #105784: a configuration that outlives its entry (M16)",
+            PlantedBug::ConfigurationNotRolledBack,
+            "a_change_that_is_overwritten_is_rolled_back",
+        ),
+        (
+            "thesis, Figure 4.6: a removed server without which there is no leader",
+            PlantedBug::RemovedServerWaits,
+            "a_removed_server_is_needed_until_that_is_committed",
+        ),
     ] {
         let (written, heard) = play(&folder().join(script).with_extension("txt"), Some(bug));
         assert_ne!(heard, written, "{seen_at}");

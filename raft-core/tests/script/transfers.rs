@@ -70,6 +70,25 @@ const TRANSFERS: &[(&str, &str, &str, &str)] = &[
         "leader in t1, last 2@t1, durable 2@t1, commit 2",
         "follower in t1, last 2@t1, durable 2@t1, commit 2",
     ),
+    (
+        "to a learner",
+        "change n1 1,3+2\nelapse 100\ntransfer n1 n2\nelapse 100",
+        "leader in t1",
+        "follower in t1",
+    ),
+    (
+        "to a server that was removed",
+        "change n1 1,3\nelapse 100\ntransfer n1 n2\nelapse 100",
+        "leader in t1",
+        "follower in t1",
+    ),
+    (
+        "and a change of the members meanwhile, which is refused",
+        "isolate n2\ntransfer n1 n2\nchange n1 1,3\nelapse 310\nheal\nelapse 100",
+        "leader in t1, last 1@t1, durable 1@t1, commit 1",
+        "follower in t1, last 1@t1, durable 1@t1, commit 1",
+    ),
+    ("by a leader that is removed", "change n1 2,3\nelapse 100", "follower in t1", "leader in t2"),
 ];
 
 #[test]
