@@ -148,6 +148,7 @@ impl LogOutline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Payload;
     use crate::types::Term;
 
     fn id(term: u64, index: u64) -> EntryId {
@@ -206,6 +207,27 @@ mod tests {
             let mut outline = outline(&[1, 1, 2]);
             outline.compact(base);
             assert_eq!(outline, LogOutline::new(base));
+        }
+    }
+
+    /// Each row: the terms of a log, those of entries that come at once from index 3 on, and those of the log then.
+    #[test]
+    fn entries_at_once_are_appended_as_one_by_one() {
+        for (terms, more, joined) in [
+            (&[1, 1][..], &[][..], &[1, 1][..]),
+            (&[1, 1], &[1], &[1, 1, 1]),
+            (&[1, 1], &[1, 1, 1], &[1, 1, 1, 1, 1]),
+            (&[1, 1], &[1, 2, 2, 5], &[1, 1, 1, 2, 2, 5]),
+            (&[1, 1], &[4, 4], &[1, 1, 4, 4]),
+            (&[2, 2], &[1, 3], &[2, 2]),
+            (&[1], &[1, 1], &[1]),
+            (&[1, 1, 1], &[1, 1], &[1, 1, 1]),
+        ] {
+            let entry = |(index, &term)| Entry::new(id(term, index), Payload::Noop);
+            let entries: Vec<_> = (3..).zip(more).map(entry).collect();
+            let mut log = outline(terms);
+            assert_eq!(log.append_all(&entries), joined.len() - terms.len(), "{terms:?} {more:?}");
+            assert_eq!(log, outline(joined), "{terms:?} {more:?}");
         }
     }
 
