@@ -107,8 +107,9 @@ impl Raft {
         }
 
         // 4. What is not here yet is appended.
-        for entry in &self.log.append_missing(args.entries) {
-            self.observe(|| Event::Appended { id: entry.id, checksum: entry.checksum });
+        let appended = self.log.append_missing(args.entries);
+        if self.config.observe {
+            self.events.extend(appended.iter().map(Event::appended));
         }
 
         // 5. What the leader has committed is committed here, as far as the two logs are known to
@@ -163,14 +164,16 @@ impl Raft {
     /// Whoever sends entries of the current term leads it; a candidate gives way (§5.2).
     pub(crate) fn follow(&mut self, leader: NodeId) -> Option<()> {
         let heard = Heard { leader, at: self.now };
-        match self.leader() {
-            Some(known) if known != leader => {
-                let term = self.current_term;
-                self.violate(Violation::TwoLeaders { term, known, other: leader });
-                return None;
-            }
-            Some(_) => self.role = Role::Follower { leader: Some(heard) },
-            None => self.change_role(self.current_term, Role::Follower { leader: Some(heard) }),
+        if let Role::Follower { leader: Some(known) } = &mut self.role
+            && known.leader == leader
+        {
+            *known = heard;
+        } else if let Some(known) = self.leader() {
+            let term = self.current_term;
+            self.violate(Violation::TwoLeaders { term, known, other: leader });
+            return None;
+        } else {
+            self.change_role(self.current_term, Role::Follower { leader: Some(heard) });
         }
         self.followed = self.now;
         self.reset_election_timer();

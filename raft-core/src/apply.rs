@@ -32,8 +32,7 @@ impl Raft {
         };
         self.applying = true;
         let last = entries.last().map_or(self.last_applied, |entry| entry.id.index);
-        let bytes: usize = entries.iter().map(|entry| entry.payload.bytes().len()).sum();
-        let skips = planted!(self, PagesSkipped) && bytes > bytes_max / 2;
+        let skips = planted!(self, PagesSkipped) && entries.payload_bytes() > bytes_max / 2;
         self.last_applied = if skips { limit } else { last };
         let to = self.last_applied;
         self.observe(|| Event::Applying { to });

@@ -52,9 +52,15 @@ impl Raft {
 
     /// The only place where a leader gives way without having heard of a higher term.
     pub(crate) fn step_down(&mut self) {
-        if let Some((at, reason)) = self.steps_down_at()
-            && self.now >= at
-        {
+        let Role::Leader { sits_until, .. } = &self.role else { return };
+        if self.now < *sits_until && !self.disk_hangs() {
+            return;
+        }
+        let Some((at, reason)) = self.steps_down_at() else { return };
+        if let Role::Leader { sits_until, .. } = &mut self.role {
+            *sits_until = at;
+        }
+        if self.now >= at {
             let term = self.current_term;
             self.observe(|| Event::SteppedDown { term, reason });
             self.change_role(term, Role::Follower { leader: None });

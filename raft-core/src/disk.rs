@@ -138,20 +138,29 @@ impl Disk {
         entries.max(self.hard_state_write)
     }
 
+    /// Whether this write is confirmed.
+    pub(crate) const fn has_written(&self, write: u64) -> bool {
+        write <= self.confirmed
+    }
+
     /// Sends a message, or holds it back until the write `needed` is confirmed.
     pub(crate) fn send_or_hold(&mut self, needed: u64, envelope: Envelope, send: &mut Vec<Envelope>) {
-        if needed <= self.confirmed {
+        if self.has_written(needed) {
             send.push(envelope);
             return;
         }
         // While the disk is slow a leader goes on asking, and one answer of each kind is enough: what an earlier
         // one said more, the next heartbeat brings again.
-        let kind = envelope.message.kind();
-        self.held.retain(|(write, held)| {
-            *write != needed || held.to != envelope.to || held.message.kind() != kind
-        });
-        let place = self.held.partition_point(|(write, _)| *write <= needed);
-        self.held.insert(place, (needed, envelope));
+        if self.held.back().is_some_and(|(write, _)| *write >= needed) {
+            let kind = envelope.message.kind();
+            self.held.retain(|(write, held)| {
+                *write != needed || held.to != envelope.to || held.message.kind() != kind
+            });
+            let place = self.held.partition_point(|(write, _)| *write <= needed);
+            self.held.insert(place, (needed, envelope));
+        } else {
+            self.held.push_back((needed, envelope));
+        }
     }
 
     /// A new term began: what was held back of earlier ones answers nobody any more.

@@ -83,6 +83,23 @@ impl Entries {
         self.part(from, to)
     }
 
+    /// The index of the first; 0 where there are none.
+    pub(crate) fn begins(&self) -> LogIndex {
+        self.first().map_or(LogIndex::ZERO, |first| first.id.index)
+    }
+
+    /// The index of the last; 0 where there are none.
+    pub(crate) fn ends(&self) -> LogIndex {
+        self.last().map_or(LogIndex::ZERO, |last| last.id.index)
+    }
+
+    /// Whether [`Entries::gather`] takes these, and nothing that follows them.
+    pub(crate) fn go_alone(&self, to: LogIndex, bytes_max: usize) -> bool {
+        let Some(last) = self.last() else { return false };
+        let enough = last.id.index == to || (last.id.index < to && self.len() >= WORTH_SENDING);
+        enough && self.bytes.saturating_add(self.len()) <= bytes_max
+    }
+
     /// The bytes of their payloads, in all.
     pub(crate) const fn payload_bytes(&self) -> usize {
         self.bytes

@@ -32,7 +32,7 @@ impl Payload {
 
     /// What an entry with it takes in memory, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        mem::size_of::<Entry>() + self.bytes().len()
+        weight(self.bytes())
     }
 
     const fn tag(&self) -> u8 {
@@ -41,6 +41,11 @@ impl Payload {
             Self::Command(_) => 1,
         }
     }
+}
+
+/// What an entry with this command takes in memory, in bytes.
+pub(crate) const fn weight(command: &[u8]) -> usize {
+    mem::size_of::<Entry>() + command.len()
 }
 
 /// One entry of the log (§5.3).
@@ -58,28 +63,45 @@ pub struct Entry {
 impl Entry {
     /// A new entry, with its checksum.
     pub fn new(id: EntryId, payload: Payload) -> Self {
-        Self { checksum: checksum(id, &payload), id, payload }
+        Checksummer::new().entry(id, payload)
     }
 
     /// Whether id and payload are what they were when the entry was made.
     pub fn is_intact(&self) -> bool {
-        self.checksum == checksum(self.id, &self.payload)
+        self.checksum == Checksummer::new().checksum(self.id, &self.payload)
     }
 }
 
-fn checksum(id: EntryId, payload: &Payload) -> u32 {
-    let payload_bytes = payload.bytes();
-    let end = HEAD_BYTES + payload_bytes.len();
-    let mut short = [0; HEAD_BYTES + SHORT_BYTES];
-    short[..8].copy_from_slice(&id.term.get().to_le_bytes());
-    short[8..16].copy_from_slice(&id.index.get().to_le_bytes());
-    short[16] = payload.tag();
-    match short.get_mut(HEAD_BYTES..end) {
-        Some(rest) => {
-            rest.copy_from_slice(payload_bytes);
-            crc32c::crc32c(&short[..end])
+/// Computes checksums, any number of them with the same room.
+pub(crate) struct Checksummer {
+    /// The head, and behind it what is to be checked in one go with it.
+    short: [u8; HEAD_BYTES + SHORT_BYTES],
+}
+
+impl Checksummer {
+    pub(crate) const fn new() -> Self {
+        Self { short: [0; HEAD_BYTES + SHORT_BYTES] }
+    }
+
+    /// A new entry, with its checksum.
+    pub(crate) fn entry(&mut self, id: EntryId, payload: Payload) -> Entry {
+        Entry { checksum: self.checksum(id, &payload), id, payload }
+    }
+
+    fn checksum(&mut self, id: EntryId, payload: &Payload) -> u32 {
+        let short = &mut self.short;
+        let payload_bytes = payload.bytes();
+        let end = HEAD_BYTES + payload_bytes.len();
+        short[..8].copy_from_slice(&id.term.get().to_le_bytes());
+        short[8..16].copy_from_slice(&id.index.get().to_le_bytes());
+        short[16] = payload.tag();
+        match short.get_mut(HEAD_BYTES..end) {
+            Some(rest) => {
+                rest.copy_from_slice(payload_bytes);
+                crc32c::crc32c(&short[..end])
+            }
+            None => crc32c::crc32c_append(crc32c::crc32c(&short[..HEAD_BYTES]), payload_bytes),
         }
-        None => crc32c::crc32c_append(crc32c::crc32c(&short[..HEAD_BYTES]), payload_bytes),
     }
 }
 

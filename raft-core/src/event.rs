@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::entry::Entry;
 use crate::snapshot::SnapshotId;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
@@ -256,4 +257,11 @@ pub enum Event {
         /// Whether by lease: nobody was asked (thesis 6.4.1).
         by_lease: bool,
     },
+}
+
+impl Event {
+    /// This entry was appended.
+    pub(crate) const fn appended(entry: &Entry) -> Self {
+        Self::Appended { id: entry.id, checksum: entry.checksum }
+    }
 }

@@ -45,7 +45,7 @@ impl Raft {
                 votes.sort_unstable();
                 votes.hash(hasher);
             }
-            Role::Leader { progress, transfer, uncommitted: _, lease } => {
+            Role::Leader { progress, transfer, uncommitted: _, lease, sits_until: _ } => {
                 if self.config.read_lease_ppm.is_some() {
                     lease.given_up.hash(hasher);
                 }

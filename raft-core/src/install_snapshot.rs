@@ -13,9 +13,9 @@ use crate::types::{NodeId, Session, Term};
 impl Raft {
     /// Leaders (§7): whoever needs what was compacted is sent the snapshot, one piece at a time.
     pub(crate) fn send_snapshots(&mut self) {
+        let Role::Leader { progress, .. } = &mut self.role else { return };
         let Some(whole) = self.snapshots.whole() else { return };
         let (snapshot, base) = (whole.id, self.log.base().index);
-        let Role::Leader { progress, .. } = &mut self.role else { return };
         let mut started = Vec::new();
         for peer in progress {
             // The one place where it is decided whether a follower gets entries or a snapshot.

@@ -3,8 +3,10 @@
 //!
 //! The only place that turns an index into a position in memory.
 
+use bytes::Bytes;
+
 use crate::entries::Entries;
-use crate::entry::{Entry, Payload};
+use crate::entry::{Checksummer, Entry, Payload};
 use crate::newest::Newest;
 use crate::outline::LogOutline;
 use crate::types::{EntryId, LogIndex, Term};
@@ -88,6 +90,23 @@ impl Log {
         named
     }
 
+    /// Appends what clients ask a leader to do in its term; returns the entries.
+    pub(crate) fn append_commands(
+        &mut self,
+        term: Term,
+        commands: impl ExactSizeIterator<Item = Bytes>,
+    ) -> &[Entry] {
+        let first = EntryId::new(term, self.last().index.next());
+        // A leader's term does not go down.
+        if !self.outline.append_run(first, commands.len()) {
+            return &[];
+        }
+        let mut checksummer = Checksummer::new();
+        let ids = (first.index.get()..).map(|index| EntryId::new(term, LogIndex::new(index)));
+        self.newest
+            .extend(commands.zip(ids).map(|(command, id)| checksummer.entry(id, Payload::Command(command))))
+    }
+
     /// The first of `entries` that the log contradicts: same index, another term.
     pub(crate) fn first_conflict(&self, entries: &[Entry]) -> Option<LogIndex> {
         let last = self.last().index;
@@ -97,14 +116,12 @@ impl Log {
     }
 
     /// Appends those of `entries` that the log does not have; returns them.
-    pub(crate) fn append_missing(&mut self, entries: Entries) -> Entries {
+    pub(crate) fn append_missing(&mut self, entries: Entries) -> &[Entry] {
         let first = entries.first().map_or(LogIndex::ZERO, |first| first.id.index);
         let missing = entries.after(distance(first, self.last().index.next()));
         let joining = self.outline.append_all(&missing);
         // What does not follow is refused before it gets here.
-        let missing = missing.up_to(joining);
-        self.newest.append(missing.clone());
-        missing
+        self.newest.append(missing.up_to(joining))
     }
 
     /// Drops the entry at `from` and all that follow it (§5.3).
@@ -140,6 +157,9 @@ impl Log {
 
     /// Entries from `from` to `to`, as many as fit into `bytes_max`, at least one if there is one.
     pub(crate) fn entries(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Found {
+        if let Some(batch) = self.newest.recent(from).filter(|batch| batch.go_alone(to, bytes_max)) {
+            return Found::Here(batch.clone());
+        }
         let on_disk = self.last_on_disk();
         if from > on_disk {
             let (first, rest) = self.newest.since(from);
@@ -184,16 +204,24 @@ impl Log {
         self.newest.iter().map(|entry| entry.checksum)
     }
 
+    /// Whether there is anything that the disk has not been given yet.
+    pub(crate) fn has_ungiven(&self) -> bool {
+        self.given != self.last().index || self.truncated.is_some() || self.compacted.is_some()
+    }
+
     /// What the disk has not been given yet: where to truncate, where to begin, and what to append then.
     pub(crate) fn take_ungiven(&mut self) -> Ungiven {
         self.close();
-        let entries = if self.given == self.last().index {
+        let (from, last) = (self.given.next(), self.last().index);
+        let entries = if from > last {
             Entries::default()
+        } else if let Some(batch) = self.newest.recent(from).filter(|batch| batch.ends() == last) {
+            batch.clone()
         } else {
-            let (first, rest) = self.newest.since(self.given.next());
+            let (first, rest) = self.newest.since(from);
             Entries::joined(first, rest)
         };
-        self.given = self.last().index;
+        self.given = last;
         Ungiven { truncate: self.truncated.take(), compact: self.compacted.take(), entries }
     }
 }

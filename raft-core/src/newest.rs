@@ -27,8 +27,10 @@ impl Newest {
 
     /// The first of them.
     pub(crate) fn first(&self) -> Option<LogIndex> {
-        let first = self.batches.front().map_or(self.open.first(), |batch| batch.first());
-        first.map(|entry| entry.id.index)
+        match self.batches.front() {
+            Some(batch) => Some(batch.begins()),
+            None => self.open.first().map(|entry| entry.id.index),
+        }
     }
 
     /// All of them, in order.
@@ -42,20 +44,46 @@ impl Newest {
         self.open.push(entry);
     }
 
-    /// Appends a batch.
-    pub(crate) fn append(&mut self, batch: Entries) {
+    /// Appends some; they are shared from the next [`Newest::close`] on. Returns them.
+    pub(crate) fn extend(&mut self, entries: impl Iterator<Item = Entry>) -> &[Entry] {
+        let before = self.open.len();
+        self.open.extend(entries);
+        let added = self.open.get(before..).unwrap_or_default();
+        self.bytes += added.iter().map(|entry| entry.payload.weight()).sum::<usize>();
+        added
+    }
+
+    /// Appends a batch; returns it.
+    pub(crate) fn append(&mut self, batch: Entries) -> &[Entry] {
         self.close();
-        if !batch.is_empty() {
-            self.bytes += batch.weight();
-            self.batches.push_back(batch);
+        if batch.is_empty() {
+            return &[];
         }
+        self.bytes += batch.weight();
+        self.batches.push_back(batch);
+        self.batches.back().map_or(&[], |batch| batch)
     }
 
     /// What was appended one by one becomes a batch.
+    #[inline]
     pub(crate) fn close(&mut self) {
         if !self.open.is_empty() {
             self.batches.push_back(Entries::from(&mut self.open));
         }
+    }
+
+    /// The batch that begins with the entry at `index`, if it is one of the last: so it is where servers keep up.
+    pub(crate) fn recent(&self, index: LogIndex) -> Option<&Entries> {
+        debug_assert!(self.open.is_empty(), "these are not shared yet");
+        let len = self.batches.len();
+        for place in (len.saturating_sub(RECENT)..len).rev() {
+            let batch = self.batches.get(place)?;
+            let begins = batch.begins();
+            if begins <= index {
+                return (begins == index).then_some(batch);
+            }
+        }
+        None
     }
 
     /// What lies from `from` on, which was closed: the rest of the batch that has it, and those that follow.
@@ -74,7 +102,7 @@ impl Newest {
 
     /// Which batch has the entry at `index`: mostly one of the last.
     fn place(&self, index: LogIndex) -> usize {
-        let starts_by = |batch: &Entries| batch.first().is_some_and(|first| first.id.index <= index);
+        let starts_by = |batch: &Entries| batch.begins() <= index;
         let len = self.batches.len();
         for place in (len.saturating_sub(RECENT)..len).rev() {
             if self.batches.get(place).is_some_and(starts_by) {

@@ -60,28 +60,35 @@ impl LogOutline {
     /// Appends an entry. False, and nothing is changed, if it does not follow the last one: another index
     /// than the next, or a lower term.
     pub fn append(&mut self, id: EntryId) -> bool {
-        let follows = id.index == self.last.index.next() && id.term >= self.last.term;
-        if follows {
-            if self.firsts.last().is_none_or(|first| first.term < id.term) {
-                self.firsts.push(id);
+        self.append_run(id, 1)
+    }
+
+    /// The same for so many entries of one term, of which `first` is the first.
+    pub(crate) fn append_run(&mut self, first: EntryId, count: usize) -> bool {
+        let follows = first.index == self.last.index.next() && first.term >= self.last.term;
+        if follows && count > 0 {
+            if self.firsts.last().is_none_or(|begun| begun.term < first.term) {
+                self.firsts.push(first);
             }
-            self.last = id;
+            self.last = EntryId::new(first.term, LogIndex::new(first.index.get() + count as u64 - 1));
         }
         follows
     }
 
-    /// Appends those of `entries`, which have no gaps, that follow the last one; returns how many.
+    /// Appends those of `entries`, which have no gaps and whose terms never go down, that follow the last one; returns
+    /// how many.
     pub(crate) fn append_all(&mut self, entries: &[Entry]) -> usize {
-        let mut joining = 0;
-        for run in entries.chunk_by(|entry, next| entry.id.term == next.id.term) {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { break };
-            if !self.append(first.id) {
+        let mut left = entries;
+        while let [first, .., last] | [first @ last] = left {
+            let of_one_term = first.id.term == last.id.term;
+            let same_term = |entry: &Entry| entry.id.term == first.id.term;
+            let run = if of_one_term { left.len() } else { left.partition_point(same_term) };
+            if !self.append_run(first.id, run) {
                 break;
             }
-            self.last = last.id;
-            joining += run.len();
+            left = left.get(run..).unwrap_or_default();
         }
-        joining
+        entries.len() - left.len()
     }
 
     /// Drops the entry at `from` and all that follow it; never the base.
@@ -141,6 +148,7 @@ impl LogOutline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::Payload;
     use crate::types::Term;
 
     fn id(term: u64, index: u64) -> EntryId {
@@ -199,6 +207,27 @@ mod tests {
             let mut outline = outline(&[1, 1, 2]);
             outline.compact(base);
             assert_eq!(outline, LogOutline::new(base));
+        }
+    }
+
+    /// Each row: the terms of a log, those of entries that come at once from index 3 on, and those of the log then.
+    #[test]
+    fn entries_at_once_are_appended_as_one_by_one() {
+        for (terms, more, joined) in [
+            (&[1, 1][..], &[][..], &[1, 1][..]),
+            (&[1, 1], &[1], &[1, 1, 1]),
+            (&[1, 1], &[1, 1, 1], &[1, 1, 1, 1, 1]),
+            (&[1, 1], &[1, 2, 2, 5], &[1, 1, 1, 2, 2, 5]),
+            (&[1, 1], &[4, 4], &[1, 1, 4, 4]),
+            (&[2, 2], &[1, 3], &[2, 2]),
+            (&[1], &[1, 1], &[1]),
+            (&[1, 1, 1], &[1, 1], &[1, 1, 1]),
+        ] {
+            let entry = |(index, &term)| Entry::new(id(term, index), Payload::Noop);
+            let entries: Vec<_> = (3..).zip(more).map(entry).collect();
+            let mut log = outline(terms);
+            assert_eq!(log.append_all(&entries), joined.len() - terms.len(), "{terms:?} {more:?}");
+            assert_eq!(log, outline(joined), "{terms:?} {more:?}");
         }
     }
 

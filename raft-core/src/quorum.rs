@@ -5,19 +5,30 @@ pub(crate) const fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
+/// So many voters are put in order without memory of their own; there are seldom more.
+const FEW: usize = 8;
+
 /// The furthest that a majority has reached, where `reached` has how far for each voter: the last N with a
-/// majority at or past it (§5.3). It needs no memory, and there are never so many voters that it would be slow.
+/// majority at or past it (§5.3).
 pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(reached: impl Iterator<Item = T> + Clone) -> T {
-    let (mut furthest, mut voters) = (T::default(), 0);
-    reached.clone().for_each(|_| voters += 1);
-    for n in reached.clone() {
-        if n > furthest {
-            let mut at_or_past = 0;
-            reached.clone().for_each(|at| at_or_past += usize::from(at >= n));
-            furthest = if at_or_past >= majority(voters) { n } else { furthest };
+    let (mut furthest_first, mut voters) = ([T::default(); FEW], 0);
+    for at in reached.clone() {
+        let Some(last) = furthest_first.get_mut(voters) else { return reached_by_majority_of_many(reached) };
+        *last = at;
+        let mut place = voters;
+        while place > 0 && furthest_first[place - 1] < at {
+            furthest_first.swap(place - 1, place);
+            place -= 1;
         }
+        voters += 1;
     }
-    furthest
+    furthest_first.get(majority(voters) - 1).copied().unwrap_or_default()
+}
+
+fn reached_by_majority_of_many<T: Copy + Default + Ord>(reached: impl Iterator<Item = T>) -> T {
+    let mut furthest_first: Vec<T> = reached.collect();
+    furthest_first.sort_unstable_by(|a, b| b.cmp(a));
+    furthest_first.get(majority(furthest_first.len()) - 1).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -35,6 +46,11 @@ mod tests {
             (&[5, 4, 3], 4),
             (&[5, 5, 1, 1], 1),
             (&[9, 7, 5, 3, 1], 5),
+            (&[1, 3, 5, 7, 9], 5),
+            (&[3, 9, 1, 5, 7, 2, 8, 4], 4),
+            (&[3, 9, 1, 5, 7, 2, 8, 4, 6], 5),
+            (&[7, 7, 7, 7, 7, 0, 0, 0, 0], 7),
+            (&[7, 7, 7, 7, 0, 0, 0, 0, 0, 0], 0),
         ] {
             assert_eq!(reached_by_majority(reached.iter().copied()), expected);
         }

@@ -33,6 +33,8 @@ impl Raft {
     /// Reads that wait get a round as soon as none is under way.
     pub(crate) fn serve_reads(&mut self) {
         match self.role {
+            Role::Leader { lease, .. } if self.reads.are_idle() && !lease.renew => {}
+            Role::Follower { leader: Some(_) } if self.reads.are_idle() => {}
             Role::Leader { .. } => {
                 self.end_round();
                 self.serve_by_lease();

@@ -53,6 +53,11 @@ impl Reads {
         !self.waiting.is_empty()
     }
 
+    /// Whether none waits and none is asked for.
+    pub(crate) const fn are_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_none()
+    }
+
     /// How many have not been answered.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.confirmed.values().map(Vec::len).sum::<usize>() + self.answered.len()
@@ -99,6 +104,9 @@ impl Reads {
 
     /// What became of reads since the last time; the state machine has been given all up to `last_applied`.
     pub(crate) fn take_answered(&mut self, last_applied: LogIndex) -> Vec<Read> {
+        if self.confirmed.is_empty() {
+            return mem::take(&mut self.answered);
+        }
         while let Some(first) = self.confirmed.first_entry()
             && *first.key() <= last_applied
         {

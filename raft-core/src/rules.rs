@@ -61,8 +61,12 @@ impl Raft {
     /// batch of entries a write otherwise.
     pub fn take_effects_into(&mut self, effects: &mut Effects) {
         let Effects { write, send, apply, restore, take_snapshot, load, reads, events, violation } = effects;
-        send.clear();
-        events.clear();
+        if !send.is_empty() {
+            send.clear();
+        }
+        if !events.is_empty() {
+            events.clear();
+        }
 
         let waits = planted!(self, ClockWaitsForDisk) && self.disk.oldest_given().is_some();
         if self.health == Health::Sound && !waits {
@@ -85,7 +89,9 @@ impl Raft {
         *violation = None;
         self.log.forget(self.config.cache_bytes_max);
 
-        mem::swap(&mut self.events, events);
+        if !self.events.is_empty() {
+            mem::swap(&mut self.events, events);
+        }
         if self.health != Health::Sound {
             self.say_nothing_more(effects);
         }
@@ -267,8 +273,14 @@ impl Raft {
             .into_iter()
             .map(|peer| Progress::new(peer, session, next_index, self.now))
             .collect();
-        let (uncommitted, lease) = (Uncommitted::default(), Lease::default());
-        self.change_role(self.current_term, Role::Leader { progress, transfer: None, uncommitted, lease });
+        let role = Role::Leader {
+            progress,
+            transfer: None,
+            uncommitted: Uncommitted::default(),
+            lease: Lease::default(),
+            sits_until: Time::ZERO,
+        };
+        self.change_role(self.current_term, role);
         self.timer = self.now.after(self.config.heartbeat);
         self.append(Payload::Noop);
     }
@@ -316,16 +328,15 @@ impl Raft {
 
     /// All that disk does not have yet, as one write.
     fn take_write(&mut self) -> Option<Write> {
+        let hard_state = self.disk.ungiven(self.hard_state());
+        if hard_state.is_none() && !self.log.has_ungiven() && !self.snapshots.has_ungiven() {
+            return None;
+        }
         let Ungiven { mut truncate, compact, entries } = self.log.take_ungiven();
         if compact.is_some() && planted!(self, StaleTail) {
             truncate = None;
         }
-        let hard_state = self.disk.ungiven(self.hard_state());
         let parts = self.snapshots.take_ungiven();
-        let nothing = hard_state.is_none() && truncate.is_none() && compact.is_none();
-        if nothing && parts.is_empty() && entries.is_empty() {
-            return None;
-        }
         let commit_index = self.commit_index;
         let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index };
         let whole = batch.parts.iter().any(|part| part.chunk.done);
@@ -339,25 +350,38 @@ impl Raft {
         if self.outbox.is_empty() {
             return;
         }
-        for envelope in self.outbox.drain(..) {
-            let early = match &envelope.message {
-                Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
-                Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
-                Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
-                Message::PreVote(_)
-                | Message::PreVoteReply(_)
-                | Message::TimeoutNow
-                | Message::AppendEntries(_)
-                | Message::InstallSnapshot(_)
-                | Message::InstallSnapshotReply(_)
-                | Message::Confirm(_)
-                | Message::ConfirmReply(_)
-                | Message::ReadIndex
-                | Message::ReadIndexReply(_) => false,
-            };
-            let needed = if early { 0 } else { self.disk.write_needed(&envelope.message) };
+        let leaves = |envelope: &Envelope| self.disk.has_written(self.needs(envelope));
+        if send.is_empty() && self.outbox.iter().all(leaves) {
+            // Nothing waits, and so nothing has to be moved.
+            mem::swap(send, &mut self.outbox);
+            return;
+        }
+        let mut outbox = mem::take(&mut self.outbox);
+        for envelope in outbox.drain(..) {
+            let needed = self.needs(&envelope);
             self.disk.send_or_hold(needed, envelope, send);
         }
+        self.outbox = outbox;
+    }
+
+    /// The write that has to be confirmed before a message may leave.
+    fn needs(&self, envelope: &Envelope) -> u64 {
+        let early = match &envelope.message {
+            Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
+            Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
+            Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::TimeoutNow
+            | Message::AppendEntries(_)
+            | Message::InstallSnapshot(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::Confirm(_)
+            | Message::ConfirmReply(_)
+            | Message::ReadIndex
+            | Message::ReadIndexReply(_) => false,
+        };
+        if early { 0 } else { self.disk.write_needed(&envelope.message) }
     }
 
     pub(crate) fn send(&mut self, to: NodeId, session: Session, message: Message) {

@@ -78,6 +78,11 @@ impl Snapshots {
         self.whole.as_ref().map_or(EntryId::ZERO, |whole| whole.id.last_included)
     }
 
+    /// Whether there are pieces that the disk has not been given yet.
+    pub(crate) const fn has_ungiven(&self) -> bool {
+        !self.ungiven.is_empty()
+    }
+
     pub(crate) fn take_ungiven(&mut self) -> Vec<Part> {
         std::mem::take(&mut self.ungiven)
     }
@@ -169,12 +174,15 @@ impl Raft {
     /// Whether a snapshot is to be taken now: it is due or asked for, none is on its way, and no follower is
     /// in the middle of the one there is, which a new one would replace.
     pub(crate) fn take_snapshot(&mut self) -> Option<Snapshot> {
-        let since = self.snapshots.last_included().index.max(self.snapshots.attempted);
+        if self.applying || self.snapshots.restore || self.snapshots.coming.is_some() {
+            return None;
+        }
+        let last_included = self.snapshots.last_included().index;
+        let since = last_included.max(self.snapshots.attempted);
         let new = self.last_applied.get().saturating_sub(since.get());
         let due = self.config.snapshot_entries > 0 && new >= self.config.snapshot_entries;
-        let asked = self.snapshots.asked && self.last_applied > self.snapshots.last_included().index;
-        let idle = !self.applying && !self.snapshots.restore && self.snapshots.coming.is_none();
-        if !idle || !(due || asked) || self.is_sending_snapshot() {
+        let asked = self.snapshots.asked && self.last_applied > last_included;
+        if !(due || asked) || self.is_sending_snapshot() {
             return None;
         }
         let last_included = self.log.id_at(self.last_applied)?;

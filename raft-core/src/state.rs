@@ -122,7 +122,15 @@ pub(crate) enum Role {
     /// Collects votes in its own election; `votes` is sorted.
     Candidate { session: Session, votes: Vec<NodeId> },
     /// Replicates; volatile state on leaders, by follower, sorted.
-    Leader { progress: Vec<Progress>, transfer: Option<Transfer>, uncommitted: Uncommitted, lease: Lease },
+    Leader {
+        progress: Vec<Progress>,
+        transfer: Option<Transfer>,
+        uncommitted: Uncommitted,
+        lease: Lease,
+        /// So long at least a majority has been heard lately enough, whoever is heard meanwhile. Time 0 asks for a
+        /// closer look, as is due where somebody else votes now.
+        sits_until: Time,
+    },
 }
 
 /// Whether a server may still speak.

@@ -13,6 +13,8 @@ pub(crate) const SNAPSHOT_ENTRIES: u64 = 16_384;
 pub(crate) struct Cluster {
     servers: Vec<Server>,
     inbox: Vec<Vec<Envelope>>,
+    /// Commands on their way into the log.
+    proposed: Vec<Bytes>,
     now: Time,
     /// How many messages have been delivered.
     pub(crate) messages: u64,
@@ -40,7 +42,8 @@ impl Cluster {
             Server { raft, effects: Effects::default(), log: VecDeque::new(), applied: 0, state: 0 }
         };
         let servers = ids.iter().map(server).collect();
-        let mut cluster = Self { servers, inbox: vec![Vec::new(); 3], now: Time::ZERO, messages: 0 };
+        let (inbox, proposed) = (vec![Vec::new(); 3], Vec::new());
+        let mut cluster = Self { servers, inbox, proposed, now: Time::ZERO, messages: 0 };
         // Only the first is told the time, and so it is elected.
         cluster.pass_time();
         assert_eq!(cluster.servers[0].raft.role(), RoleName::Leader, "the first server leads");
@@ -63,9 +66,9 @@ impl Cluster {
 
     /// Proposes so many commands at once; they are on their way then.
     pub(crate) fn propose(&mut self, payload: &Bytes, batch: usize) {
-        for _ in 0..batch {
-            self.servers[0].raft.propose(payload.clone()).expect("the first server leads");
-        }
+        self.proposed.extend(std::iter::repeat_n(payload, batch).cloned());
+        let appended = self.servers[0].raft.propose_all(&mut self.proposed).expect("the first server leads");
+        assert_eq!(appended.len(), batch, "there is room for all");
         self.servers[0].carry_out(self.now, &mut self.inbox);
     }
 

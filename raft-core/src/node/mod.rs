@@ -14,6 +14,7 @@ mod applier;
 mod environment;
 mod handle;
 mod ports;
+mod proposed;
 mod queries;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Entry;
-use crate::input::{Input, ProposeError};
+use crate::input::Input;
 use crate::message::Envelope;
 use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
@@ -36,6 +37,7 @@ pub use environment::{SystemEnvironment, TokioEnvironment};
 use handle::Request;
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
+use proposed::Proposed;
 use queries::Queries;
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
@@ -61,6 +63,8 @@ pub struct Node<S: LogStore, T, E> {
     writing: VecDeque<WriteToken>,
     /// Who waits for what is being read from the store, in order.
     reading: VecDeque<Reading>,
+    /// Commands that have come in and are not in the log yet.
+    proposed: Proposed,
     /// Who waits for which entry.
     waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
     /// Who waits to read.
@@ -116,7 +120,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         raft.has_applied(machine.durable_applied());
         let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
-        let (writing, reading, waiting, queries, transfers) = Default::default();
+        let (writing, reading, proposed, waiting, queries, transfers) = Default::default();
         let node = Self {
             raft,
             spent: Effects::default(),
@@ -129,6 +133,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             pieces,
             writing,
             reading,
+            proposed,
             waiting,
             queries,
             transfers,
@@ -154,7 +159,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
                 news = self.applier.news() => self.hear(news.ok_or(NodeError::StateMachine)?)?,
                 Some(piece) = self.pieces.recv(), if self.writing.len() < WRITES_MAX => self.take_in(piece),
-                Some(request) = self.requests.recv() => shutdown.extend(self.request(request)),
+                Some(request) = self.requests.recv() => {
+                    shutdown.extend(self.request(request));
+                    self.propose();
+                }
                 () = self.environment.sleep_until(self.raft.deadline()) => self.step(Input::Tick),
             }
             for _ in 0..INPUTS_MAX {
@@ -165,6 +173,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 let Ok(request) = self.requests.try_recv() else { break };
                 shutdown.extend(self.request(request));
             }
+            self.propose();
             // A busy inbox must not keep those waiting whose commands have been applied.
             if let Some(news) = self.applier.heard() {
                 self.hear(news)?;
@@ -231,20 +240,12 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
 
     /// Takes in a request; if it is the last one, returns whom to tell when all is done.
     fn request(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
+        if !matches!(request, Request::Propose { .. }) {
+            // What came in before is done before.
+            self.propose();
+        }
         match request {
-            Request::Propose { command, reply } => match self.raft.propose(command) {
-                Ok(id) => drop(self.waiting.insert(id, reply)),
-                // An asker who has gone away need not be told.
-                Err(ProposeError::NotLeader { leader }) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::NotLeader { leader })));
-                }
-                Err(ProposeError::Transferring { to }) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::Transferring { to })));
-                }
-                Err(ProposeError::Overloaded) => {
-                    drop(reply.send(Outcome::NotApplied(Refusal::Overloaded)));
-                }
-            },
+            Request::Propose { command, reply } => self.proposed.push(command, reply),
             Request::Read(query) => {
                 if let Some(id) = self.queries.wait(query) {
                     self.step(Input::Read(id));
@@ -263,6 +264,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             Request::Shutdown { done } => return Some(done),
         }
         None
+    }
+
+    fn propose(&mut self) {
+        self.proposed.append(&mut self.raft, &mut self.waiting);
     }
 
     /// Does what the core asks for. None of it has to wait for another part of it.

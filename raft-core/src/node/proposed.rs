@@ -1,0 +1,53 @@
+//! Commands on their way into the log, as many at once as wait.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::handle::{Outcome, Refusal};
+use crate::input::ProposeError;
+use crate::state::Raft;
+use crate::types::EntryId;
+
+/// Commands that came in one after the other, and who asked for each.
+#[derive(Default)]
+pub(super) struct Proposed {
+    commands: Vec<Bytes>,
+    askers: Vec<oneshot::Sender<Outcome>>,
+}
+
+impl Proposed {
+    pub(super) fn push(&mut self, command: Bytes, asker: oneshot::Sender<Outcome>) {
+        self.commands.push(command);
+        self.askers.push(asker);
+    }
+
+    /// Appends them. Whoever asked for one then waits for its entry, or is told now that it was refused.
+    pub(super) fn append(
+        &mut self,
+        raft: &mut Raft,
+        waiting: &mut BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+    ) {
+        let Self { commands, askers } = self;
+        let mut askers = askers.drain(..);
+        while !commands.is_empty() {
+            let refusal = match raft.propose_all(commands) {
+                Ok(ids) => {
+                    waiting.extend(ids.zip(askers.by_ref()));
+                    Refusal::Overloaded
+                }
+                Err(ProposeError::NotLeader { leader }) => Refusal::NotLeader { leader },
+                Err(ProposeError::Transferring { to }) => Refusal::Transferring { to },
+                Err(ProposeError::Overloaded) => Refusal::Overloaded,
+            };
+            // The one after the first that found no room may be smaller.
+            let refused = if refusal == Refusal::Overloaded { commands.len().min(1) } else { commands.len() };
+            commands.drain(..refused);
+            for asker in askers.by_ref().take(refused) {
+                // An asker who has gone away need not be told.
+                drop(asker.send(Outcome::NotApplied(refusal)));
+            }
+        }
+    }
+}
