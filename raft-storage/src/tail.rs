@@ -61,7 +61,8 @@ impl Tail {
         let begin = self.pieces.get(place)?;
         let before = usize::try_from(from.get() - begin.first.get()).ok()?;
         let all = self.pieces.range(place..).flat_map(Piece::entries).skip(before);
-        let count = usize::try_from(to.next().get().saturating_sub(from.get())).unwrap_or(usize::MAX);
+        let count = to.get().saturating_add(1).saturating_sub(from.get());
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
         let mut entries = Vec::with_capacity(count.min(self.len_from(from)));
         let mut bytes = 0_usize;
         for entry in all.take(count) {
@@ -169,7 +170,7 @@ mod tests {
                 prop_assert_eq!(tail.bytes, tail.pieces.iter().map(|piece| piece.bytes).sum::<usize>());
                 let last = stored.restored().log.last().index.get();
                 for from in (0..=last + 1).map(LogIndex::new) {
-                    for (to, bytes_max) in [(last, usize::MAX), (last + 9, 3), (from.get(), 0), (from.get() + 2, 2)] {
+                    for (to, bytes_max) in [(u64::MAX, usize::MAX), (last + 9, 3), (from.get(), 0), (from.get() + 2, 2)] {
                         let load = Load::Entries { from, to: LogIndex::new(to), bytes_max };
                         if let Some(read) = tail.read(load) {
                             prop_assert_eq!(read, stored.load(&load));
