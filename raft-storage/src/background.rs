@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::properties::{BACKGROUND_ERRORS, NUM_IMMUTABLE_MEM_TABLE};
 use rocksdb::{ColumnFamily, DB, Options};
@@ -34,7 +34,7 @@ pub(crate) fn never_stall(options: &mut Options) {
     options.set_hard_pending_compaction_bytes_limit(0);
 }
 
-/// Waits until a write to `family`, which is written with each batch, finds room in memory.
+/// Waits until a write to `family`, which is written with each batch, finds room in memory. How long it had to.
 ///
 /// # Errors
 ///
@@ -44,13 +44,15 @@ pub(crate) fn wait_for_room(
     family: &ColumnFamily,
     path: &Path,
     last_error: &LastError,
-) -> Result<(), StorageError> {
+) -> Result<Duration, StorageError> {
+    let mut began = None;
     let waiting = || db.property_int_value_cf(family, NUM_IMMUTABLE_MEM_TABLE).map_err(asking);
     while waiting()?.is_some_and(|waiting| waiting >= WAITING_MAX) {
+        began.get_or_insert_with(Instant::now);
         check(db, path, last_error)?;
         thread::sleep(PATIENCE);
     }
-    Ok(())
+    Ok(began.map_or(Duration::ZERO, |began| began.elapsed()))
 }
 
 /// # Errors

@@ -117,7 +117,9 @@ impl Database {
     ///
     /// The disk refused this, or refused a table in the background since it was opened.
     pub(crate) fn write(&self, write: WriteBatch) -> Result<(), StorageError> {
-        background::wait_for_room(&self.db, self.family(META)?, &self.path, &self.last_error)?;
+        let family = self.family(META)?;
+        let waited = background::wait_for_room(&self.db, family, &self.path, &self.last_error)?;
+        self.counters.waited(waited);
         let bytes = write.size_in_bytes();
         let began = (self.mode == Mode::Production).then(Instant::now);
         self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;

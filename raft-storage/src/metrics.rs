@@ -37,7 +37,8 @@ pub struct StorageMetrics {
     pub compaction_read_bytes: u64,
     /// Bytes that compactions of tables have written.
     pub compaction_written_bytes: u64,
-    /// How long RocksDB has held writes back, because flushes or compactions did not keep up.
+    /// How long writes have waited for room in memory, because flushes did not keep up. It is not in
+    /// [`writes`](Self::writes).
     pub stalled: Duration,
     /// What it holds now; all 0 if it is not open.
     pub now: StorageGauges,
@@ -103,6 +104,7 @@ impl Durations {
 /// What a database counts as it is used.
 pub(crate) struct Counters {
     nanos: AtomicU64,
+    waited_nanos: AtomicU64,
     writes: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
     batches: AtomicU64,
@@ -113,8 +115,16 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new(options: Options) -> Self {
-        let [nanos, writes, batches, bytes] = <[AtomicU64; 4]>::default();
-        Self { nanos, writes, buckets: <[AtomicU64; BUCKETS]>::default(), batches, bytes, options }
+        let [nanos, waited_nanos, writes, batches, bytes] = <[AtomicU64; 5]>::default();
+        Self {
+            nanos,
+            waited_nanos,
+            writes,
+            buckets: <[AtomicU64; BUCKETS]>::default(),
+            batches,
+            bytes,
+            options,
+        }
     }
 
     /// A write of so many bytes is done; how long it took, if that was measured.
@@ -122,7 +132,7 @@ impl Counters {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(took) = took {
-            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            let nanos = in_nanos(took);
             self.nanos.fetch_add(nanos, Ordering::Relaxed);
             let bits = u64::BITS - (nanos / 1000).leading_zeros();
             let bucket = usize::try_from(bits).unwrap_or(BUCKETS).min(BUCKETS - 1);
@@ -130,10 +140,21 @@ impl Counters {
         }
     }
 
+    /// A write had to wait before it could be begun.
+    pub(crate) fn waited(&self, waited: Duration) {
+        if waited > Duration::ZERO {
+            self.waited_nanos.fetch_add(in_nanos(waited), Ordering::Relaxed);
+        }
+    }
+
     /// So many batches were part of it.
     pub(crate) fn shared(&self, batches: usize) {
         self.batches.fetch_add(batches as u64, Ordering::Relaxed);
     }
+}
+
+fn in_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A handle to ask a directory what it measures of itself. It does not keep the directory open.
@@ -150,7 +171,7 @@ impl StorageMeter {
 
     /// What it measures now. Waits for no write and for no sync.
     pub fn metrics(&self) -> StorageMetrics {
-        let Counters { nanos, writes, buckets, batches, bytes, options } = &*self.counters;
+        let Counters { nanos, waited_nanos, writes, buckets, batches, bytes, options } = &*self.counters;
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let ticker = |ticker| options.get_ticker_count(ticker);
         let database = self.database.upgrade();
@@ -168,7 +189,9 @@ impl StorageMeter {
             flushed_bytes: ticker(Ticker::FlushWriteBytes),
             compaction_read_bytes: ticker(Ticker::CompactReadBytes),
             compaction_written_bytes: ticker(Ticker::CompactWriteBytes),
-            stalled: Duration::from_micros(ticker(Ticker::StallMicros)),
+            // RocksDB is given no write that it would hold back, but would count it here.
+            stalled: Duration::from_nanos(get(waited_nanos))
+                + Duration::from_micros(ticker(Ticker::StallMicros)),
             now: database.as_deref().map(StorageGauges::of).unwrap_or_default(),
         }
     }

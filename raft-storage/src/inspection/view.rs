@@ -127,7 +127,7 @@ fn take_once(directory: &Path, moment: &Moment) -> Result<Taken, StorageError> {
     }
     let folder = tempfile::Builder::new().prefix("raft-inspect-").tempdir();
     let folder = folder.map_err(StorageError::io("making a scratch folder"))?;
-    let _held = match taken.fill(&folder, directory) {
+    let held = match taken.fill(&folder, directory) {
         Ok(held) => held,
         // What can be read is nothing.
         Err(error) => {
@@ -137,7 +137,13 @@ fn take_once(directory: &Path, moment: &Moment) -> Result<Taken, StorageError> {
     };
     match open(&folder, taken.complete) {
         Ok(Some(db)) => taken.view = Some(View { db, folder, directory: directory.to_owned() }),
-        Ok(None) if is_ours => {}
+        // It was made, and that was interrupted, unless something was written to it.
+        Ok(None) if is_ours => {
+            let missing = "it does not name all column families, and something was written to them";
+            if held.has_data().map_err(unread(directory))? {
+                taken.found(Problem::file(&held.manifest, missing));
+            }
+        }
         Ok(None) => return Err(not_a_store(directory, "its database is another one's")),
         Err(error) => {
             let message = damage(error, &folder, directory)?;
@@ -236,6 +242,18 @@ impl Held {
                 return Ok(Self { manifest, content, logs, tables });
             }
         }
+    }
+}
+
+impl Held {
+    /// Whether anything but the manifest says something.
+    fn has_data(&self) -> io::Result<bool> {
+        for (_, log) in &self.logs {
+            if log.metadata()?.len() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(!self.tables.is_empty())
     }
 }
 

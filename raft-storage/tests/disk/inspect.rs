@@ -399,6 +399,25 @@ fn no_missing_file_is_believed() {
     }
 }
 
+/// Wherever the manifest ends, nothing less than what was written is taken for all of it.
+#[test]
+fn no_manifest_that_was_cut_is_believed() {
+    let files = damage::subject(damage::Stop::Kill);
+    let states = life::states(&life::short_script());
+    let (name, manifest) = files.iter().rfind(|(name, _)| name.starts_with("MANIFEST")).unwrap();
+    let step = if recorded::nightly() { 1 } else { 5 };
+    // At the end of a record nothing looks torn: those before column families were made are among the first bytes.
+    let lengths = (0..200).chain((200..manifest.len()).step_by(step));
+    let told = Mutex::new([0; 3]);
+    in_parallel(lengths.filter(|length| *length < manifest.len()), |length| {
+        let directory = scratch();
+        recorded::lay_out(directory.path(), &files);
+        fs::write(directory.path().join(name), &manifest[..length]).unwrap();
+        judge(directory.path(), name, last(&states), &told).map_err(|wrong| format!("{length}: {wrong}"))
+    });
+    println!("{name}, {} bytes: {told:?}", manifest.len());
+}
+
 /// A server that writes all the time: its files come and go, and what is read is always of one moment. Neither is
 /// ever kept from the directory by the other.
 #[test]

@@ -184,6 +184,32 @@ fn batches_that_share_a_sync_are_counted_each() {
     assert_eq!((found.batches - before.batches, found.writes.count - before.writes.count), (20, 2));
 }
 
+/// A disk that makes no tables holds writes back once memory is full, and that is measured when it is over.
+#[test]
+fn waiting_for_room_in_memory_is_measured() {
+    let directory = scratch();
+    let watch = Watch::begin(directory.path());
+    let groups = RocksGroups::open_with(directory.path(), OPTIONS).unwrap();
+    let mut store = store(&groups, 1);
+    watch.hang(".sst");
+    let big = "0123456789abcdef".repeat(2 * 1024);
+    (1..41).for_each(|index| {
+        store.write(batch(index, &big));
+        thread::sleep(Duration::from_millis(2));
+    });
+    watch.wait_for_hang();
+    assert!(comes(|| groups.metrics().now.memtable_bytes > 3 * 64 * 1024));
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(groups.metrics().stalled, Duration::ZERO);
+    watch.release();
+    let mut acknowledged = 0;
+    while acknowledged < 40 {
+        let Done::Persisted(count) = block_on(store.done()).unwrap() else { panic!("nothing was asked for") };
+        acknowledged += count;
+    }
+    assert!(groups.metrics().stalled >= Duration::from_millis(20), "{:?}", groups.metrics());
+}
+
 #[test]
 fn what_rocksdb_says_is_heard_and_written_nowhere() {
     listen();
