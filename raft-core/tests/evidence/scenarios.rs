@@ -8,6 +8,7 @@ use crate::bugs::SEEDS;
 type Row = (&'static str, &'static str, &'static [Evidence]);
 
 const PROGRESS: &str = "raft-core/src/progress.rs";
+const QUORUMS: &str = "raft-core/tests/quorums.rs";
 const SCRIPTS: &str = "raft-core/tests/script/main.rs";
 const TRANSFERS: &str = "raft-core/tests/script/transfers.rs";
 
@@ -319,6 +320,15 @@ const MEMBERSHIP: &[Row] = &[
             Script("a_voter_is_replaced"),
             Script("a_removed_server_that_runs_on_disturbs_nobody"),
             Script("a_removed_server_is_needed_until_that_is_committed"),
+        ],
+    ),
+    (
+        "members",
+        "unit data: majority_commit, joint_commit, majority_vote, joint_vote; quick test by brute force",
+        &[
+            Test(QUORUMS, "a_quorum_is_a_majority_of_each_list_and_any_two_share_a_server"),
+            Test(QUORUMS, "a_candidate_wins_with_a_quorum_and_with_nothing_less"),
+            Test(QUORUMS, "a_leader_commits_what_a_quorum_has_and_nothing_else"),
         ],
     ),
     (

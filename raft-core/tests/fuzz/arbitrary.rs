@@ -46,9 +46,21 @@ pub(crate) enum Act {
     AskForSnapshot,
     Propose(Vec<u8>),
     Transfer(u64),
+    /// Who is to vote, and who is to learn, whether that makes sense or not.
+    ChangeMembership {
+        voters: Vec<u64>,
+        learners: Vec<u64>,
+        from_latest: bool,
+    },
+    Abandon,
     HasApplied(Number),
-    /// The election timeout elapses, and another server votes for this one: chance would hardly get there.
-    Elect,
+    /// The election timeout elapses, and another server votes for this one: chance would hardly get there. It may have
+    /// all that this one has then, so that something is committed.
+    Elect {
+        commits: bool,
+    },
+    /// Another server has all that this one has.
+    Acknowledge,
     /// The process ends, and starts again with what was durable.
     Restart,
 }
@@ -56,6 +68,7 @@ pub(crate) enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let mostly_not = || prop_oneof![9 => Just(false), 1 => Just(true)];
     let bytes = || vec(any::<u8>(), 0..9);
+    let servers = || vec(0_u64..5, 0..4);
     prop_oneof![
         60 => raw().prop_map(Act::Receive),
         15 => (0_u32..400).prop_map(Act::Elapse),
@@ -69,7 +82,14 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::AskForSnapshot),
         8 => bytes().prop_map(Act::Propose),
         1 => (0_u64..5).prop_map(Act::Transfer),
-        3 => Just(Act::Elect),
+        4 => (servers(), servers(), mostly_not()).prop_map(|(voters, learners, not)| Act::ChangeMembership {
+            voters,
+            learners,
+            from_latest: !not,
+        }),
+        1 => Just(Act::Abandon),
+        3 => any::<bool>().prop_map(|commits| Act::Elect { commits }),
+        6 => Just(Act::Acknowledge),
         1 => Just(Act::Restart),
         1 => number().prop_map(Act::HasApplied),
         1 => prop_oneof![Just(Act::ElapseAll), Just(Act::WriteFailed)],
@@ -98,6 +118,7 @@ pub(crate) struct Sights {
     pub(crate) applied: usize,
     pub(crate) restored: usize,
     pub(crate) answered: usize,
+    pub(crate) changes: usize,
     pub(crate) violations: usize,
     pub(crate) held_most: usize,
 }
@@ -210,11 +231,27 @@ impl Server {
             Act::AskForSnapshot => self.raft.ask_for_snapshot(),
             Act::Propose(bytes) => drop(self.raft.propose(bytes.clone().into())),
             Act::Transfer(to) => drop(self.raft.transfer_leadership(NodeId::new(*to))),
+            Act::ChangeMembership { voters, learners, from_latest } => {
+                let [voters, learners] = [voters, learners].map(|ids| ids.iter().copied().map(NodeId::new));
+                let latest = self.raft.configuration().at;
+                let from = if *from_latest { latest } else { self.raft.last_log() };
+                let begun = self.raft.change_membership(from, voters, learners);
+                sights.changes += usize::from(begun.is_ok());
+            }
+            Act::Abandon => sights.changes += usize::from(self.raft.abandon_change().is_ok()),
             Act::HasApplied(index) => {
                 let index = index.at(self.raft.commit_index().get());
                 self.raft.has_applied(raft_core::LogIndex::new(index));
             }
-            Act::Elect => self.elect(sights),
+            Act::Elect { commits } => {
+                self.elect(sights);
+                if *commits {
+                    self.carry_out(sights);
+                    self.persist(false);
+                    self.acknowledge();
+                }
+            }
+            Act::Acknowledge => self.acknowledge(),
             Act::Restart => self.restart(),
         }
     }
@@ -231,6 +268,11 @@ impl Server {
             let session = self.sessions.get(&NodeId::new(2)).copied().unwrap_or_default();
             self.step(Input::Receive(Raw::vote(&self.raft, session)));
         }
+    }
+
+    fn acknowledge(&mut self) {
+        let session = self.sessions.get(&NodeId::new(2)).copied().unwrap_or_default();
+        self.step(Input::Receive(Raw::acknowledgement(&self.raft, session)));
     }
 
     fn step(&mut self, input: Input) {

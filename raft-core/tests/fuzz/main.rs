@@ -84,7 +84,7 @@ fn no_input_makes_a_server_panic_or_hang_or_hold_more_than_it_may() {
 fn no_long_life_does_either() {
     let sights = lives(150, 3_000);
     assert!(sights.reigns > 0 && sights.applied > 0 && sights.restored > 0, "{sights:?}");
-    assert!(sights.answered > 0 && sights.held_most > 0, "{sights:?}");
+    assert!(sights.answered > 0 && sights.held_most > 0 && sights.changes > 0, "{sights:?}");
 }
 
 #[test]
@@ -99,6 +99,7 @@ fn no_schedule_of_a_network_breaks_an_invariant() {
     });
     assert!(sights.elected > 0 && sights.committed > 0 && sights.crashes > 0, "{sights:?}");
     assert!(sights.restored > 0 && sights.loads > 0 && sights.reads > 0, "{sights:?}");
+    assert!(sights.changes > 0 && sights.configured > 0 && sights.left > 0, "{sights:?}");
 }
 
 /// Each of these breaks a rule that some schedule needs.
@@ -114,6 +115,9 @@ fn schedules_find_planted_bugs() {
         PlantedBug::VoteCountedTwice,
         PlantedBug::LeaderTwice,
         PlantedBug::AckBeforeSync,
+        PlantedBug::ChangeWithoutJoint,
+        PlantedBug::ConfigurationOnCommit,
+        PlantedBug::JointCountsOldOnly,
     ] {
         let mut rng = Rng::new(1);
         let found = (0..1_000).find_map(|schedule| {

@@ -1,11 +1,14 @@
 //! What a network can do to three servers, as bytes say. Any bytes are a schedule, so a fuzzer can make them.
 
+#[path = "members.rs"]
+mod members;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use raft_core::{
-    Config, Effects, Envelope, Input, Loaded, LogIndex, NodeId, PlantedBug, Raft, Read, ReadId, ReadOutcome,
-    RoleName, Stored, Time, Write,
+    Config, Effects, Envelope, Event, Input, Loaded, LogIndex, NodeId, PlantedBug, Raft, Read, ReadId,
+    ReadOutcome, RoleName, StepDownReason, Stored, Time, Write,
 };
 
 use crate::judges::{Judges, Wrong};
@@ -26,6 +29,12 @@ pub(crate) struct Sights {
     pub(crate) restored: usize,
     pub(crate) loads: usize,
     pub(crate) reads: usize,
+    /// Changes of the membership that were begun.
+    pub(crate) changes: usize,
+    /// Configurations that came into force on a server.
+    pub(crate) configured: usize,
+    /// Leaders that gave way as they were removed.
+    pub(crate) left: usize,
 }
 
 /// One schedule: no bytes may break an invariant, or keep the servers from agreeing once nothing disturbs them.
@@ -140,7 +149,8 @@ impl<'a> Servers<'a> {
             }
             152..=155 => self.time_out(id),
             156..=211 => self.persist(id),
-            212..=223 => self.propose(id),
+            212..=219 => self.propose(id),
+            220..=223 => self.change(id, schedule.below(28)),
             224..=227 => self.ask(id),
             228 => {
                 let survive = schedule.below(self.servers[&id].in_flight.len() + 1);
@@ -286,6 +296,9 @@ impl<'a> Servers<'a> {
         self.known = self.known.max(applied);
         for event in &events {
             self.judges.observe(id, event)?;
+            self.sights.configured += usize::from(matches!(event, Event::Configured { .. }));
+            let left = matches!(event, Event::SteppedDown { reason: StepDownReason::Removed, .. });
+            self.sights.left += usize::from(left);
         }
         self.network.extend(send);
         let too_many = self.network.len().saturating_sub(ON_THEIR_WAY_MAX);
@@ -323,7 +336,7 @@ impl<'a> Servers<'a> {
             let next = rafts().map(Raft::deadline).min().unwrap_or(self.now);
             self.now = self.now.max(next);
             for id in self.voters.clone() {
-                self.step(id, Input::Tick)?;
+                self.let_all_vote(id)?;
             }
             let leader = self.servers.values_mut().filter_map(|server| server.raft.as_mut());
             if let Some(leader) = leader.into_iter().find(|raft| raft.role() == RoleName::Leader) {

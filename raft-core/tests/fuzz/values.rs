@@ -71,12 +71,23 @@ pub(crate) fn raw() -> impl Strategy<Value = Raw> {
 impl Raw {
     /// A vote or a pre-vote of another server, in this conversation.
     pub(crate) fn vote(raft: &Raft, session: Session) -> Envelope {
-        let (from, term) = (NodeId::new(2), raft.current_term());
         let message = if raft.role() == RoleName::PreCandidate {
             Message::PreVoteReply(PreVoteReply { vote_granted: true })
         } else {
             Message::RequestVoteReply(RequestVoteReply { vote_granted: true })
         };
+        Self::from_another(raft, session, message)
+    }
+
+    /// Another server has the whole log of this one.
+    pub(crate) fn acknowledgement(raft: &Raft, session: Session) -> Envelope {
+        let match_index = raft.last_log().index;
+        let message = Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index });
+        Self::from_another(raft, session, message)
+    }
+
+    fn from_another(raft: &Raft, session: Session, message: Message) -> Envelope {
+        let (from, term) = (NodeId::new(2), raft.current_term());
         let (cluster, group, incarnation) = (ClusterId(1), GroupId(0), Incarnation(2));
         Envelope { cluster, group, from, incarnation, to: raft.id(), term, session, message }
     }
