@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_core::{Config, Envelope, Event, Input, NodeId, PlantedBug, Raft, Restored, Time};
+use raft_core::{Config, Envelope, Event, Incarnation, Input, NodeId, PlantedBug, Raft, Restored, Time};
 use stateright::{Model, Property};
 
 use crate::history::{History, Judges, log_matching};
@@ -71,6 +71,8 @@ impl Scope {
     /// and at no other time. What measures a time that has passed is off: check-quorum, and the patience with disks.
     fn raft(&self, id: NodeId, life: usize, restored: Restored) -> Raft {
         let mut config = Config::new(id, self.voters());
+        // No disk is wiped here. Were each server's life its own, those of other names would not be the same.
+        config.incarnation = Incarnation::default();
         config.check_quorum = false;
         config.pre_vote = self.pre_vote;
         config.disk_patience = YEAR;
