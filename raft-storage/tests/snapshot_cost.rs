@@ -2,7 +2,10 @@
 //! notices of it.
 //!
 //! Both are asked in turns, with and without, because the same disk is twice as fast in one minute as in the next; and
-//! again where the answer is bad, because the machine may have other work.
+//! again where the answer is bad, because the machine may have other work. They are measurements, and need a machine that
+//! does nothing else:
+//!
+//! `cargo test --profile ci -p raft-storage --all-features --test snapshot_cost -- --ignored`
 
 #![cfg(feature = "rocksdb")]
 
@@ -89,6 +92,7 @@ impl Machine {
 }
 
 #[tokio::test]
+#[ignore = "a measurement, for a machine that does nothing else"]
 async fn holding_the_state_fast_does_not_depend_on_how_much_there_is() {
     let (mut small, mut large) = (Machine::new(16 * 1024).await, Machine::new(160 * 1024).await);
     for attempt in 1.. {
@@ -195,6 +199,7 @@ fn p99(mut took: Vec<Duration>) -> Duration {
 
 /// The node's work goes on while 64 MiB are held fast, read, and written to the log store in pieces.
 #[tokio::test]
+#[ignore = "a measurement, for a machine that does nothing else"]
 async fn appends_hardly_notice_a_snapshot() {
     let (mut log, mut machine) = (Log::new(), Machine::new(64 * 1024).await);
     log.append(2_000, None).await;
