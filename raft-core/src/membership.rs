@@ -22,6 +22,7 @@ use crate::input::ChangeError;
 use crate::message::{Message, NotMember};
 use crate::planted::planted;
 use crate::progress::Progress;
+use crate::quorum::majority;
 use crate::state::{Health, Raft, Role};
 use crate::transfer::Transfer;
 use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Session, Time};
@@ -209,7 +210,15 @@ impl Raft {
                 caught_up && now.since(peer.heard) <= longest
             });
         }
-        all
+        // Joint consensus needs a majority of them at once: without one this leader would have to give way.
+        let is_there = |member: &&Member| {
+            let is = |peer: &Progress| {
+                let lives = peer.incarnation.is_none_or(|life| member.is(member.id, life));
+                peer.follower == member.id && lives && now.since(peer.heard) < longest
+            };
+            member.id == me.0 || progress.iter().any(is)
+        };
+        all && next.voters.iter().filter(is_there).count() >= majority(next.voters.len())
     }
 
     /// Leaders: one that no longer votes leaves as soon as that is committed (thesis 4.2.2), and lets another one
