@@ -64,6 +64,7 @@ impl Raft {
 
     fn hash_progress(&self, peer: &Progress, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
         (name(peer.follower), peer.next_index, peer.match_index, peer.heartbeat_due).hash(hasher);
+        peer.catch_up.hash_state(hasher);
         if self.reads.under_way.is_some() {
             (peer.confirmed >= self.reads.round).hash(hasher);
         }

@@ -13,6 +13,7 @@
 //! A leader changes nothing before it has committed an entry of its term, as it might not know of a change that is
 //! under way (Ongaro's correction to single-server changes, 2015), and nothing while the last change is not committed.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::configuration::{Configuration, Configured, Member, Next, Votes, sorted};
@@ -45,6 +46,13 @@ impl CatchUp {
     /// It has not begun.
     pub(crate) const fn new() -> Self {
         Self { round: None, done: false }
+    }
+
+    /// Feeds what a fingerprint needs, where there is anything.
+    pub(crate) fn hash_state(&self, hasher: &mut impl Hasher) {
+        if let Some(Round { to, since: _ }) = self.round {
+            (to, self.done).hash(hasher);
+        }
     }
 
     /// Whether a server that has `match_index` has caught up by now with a log that ends with `last`.

@@ -3,6 +3,7 @@
 use crate::Evidence::{Script, Sentence, Test};
 use crate::bugs::{Bug, SEEDS};
 
+const MODEL: &str = "raft-core/tests/model/planted.rs";
 const IN_WORLDS: &str = "the_same_holds_while_members_change_and_disks_are_wiped";
 
 pub(crate) const MEMBERSHIP: &[Bug] = &[
@@ -16,6 +17,7 @@ pub(crate) const MEMBERSHIP: &[Bug] = &[
             Script("a_change_that_is_overwritten_is_rolled_back"),
             Sentence("membership", "a_leader_changes_nothing_before_it_has_committed_in_its_term"),
             Sentence("membership", "agreement_requires_separate_majorities_from_both_configurations"),
+            Test(MODEL, "a_change_without_joint_consensus_is_found"),
             Test(SEEDS, "planted_bugs_are_found"),
         ],
         excluded: "",
@@ -167,6 +169,7 @@ pub(crate) const MEMBERSHIP: &[Bug] = &[
         found_by: &[
             Script("joint_consensus_needs_the_new_voters_too"),
             Sentence("membership", "agreement_requires_separate_majorities_from_both_configurations"),
+            Test(MODEL, "joint_consensus_that_counts_the_old_voters_only_is_found"),
             Test(SEEDS, "planted_bugs_are_found"),
         ],
         excluded: "",

@@ -16,6 +16,10 @@ use crate::server::{Disk, Outcome, Server, is_reply};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope {
     pub(crate) servers: u64,
+    /// Servers that know nobody, on top of those.
+    pub(crate) joiners: u64,
+    /// Changes of the membership that are begun by all leaders together, to whatever set of voters.
+    pub(crate) changes: usize,
     /// Nobody asks for votes in a later term.
     pub(crate) terms: usize,
     /// No leader with as many commands in its log takes another. The no-ops of leaders come on top.
@@ -40,6 +44,7 @@ pub(crate) struct Cluster {
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) network: Vec<Sent>,
     pub(crate) crashes: usize,
+    pub(crate) changes: usize,
     /// How often the network has repeated a message.
     pub(crate) repeats: usize,
     pub(crate) history: Arc<History>,
@@ -63,6 +68,7 @@ impl Sent {
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest patience that there is.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -73,6 +79,9 @@ impl Scope {
         let mut config = Config::new(id, self.voters());
         // No disk is wiped here. Were each server's life its own, those of other names would not be the same.
         config.incarnation = Incarnation::default();
+        config.bootstrap = config.bootstrap.filter(|_| id.get() <= self.servers);
+        // Whoever is to vote has caught up when it has what there was: no round takes too long.
+        config.election_timeout = (DAY, 2 * DAY);
         config.check_quorum = false;
         config.pre_vote = self.pre_vote;
         config.disk_patience = YEAR;
@@ -88,17 +97,26 @@ impl Scope {
         (1..=self.servers).map(NodeId::new).collect()
     }
 
+    /// Every set of servers that may be to vote.
+    pub(crate) fn electorates(&self) -> impl Iterator<Item = Vec<NodeId>> {
+        let servers = self.servers + self.joiners;
+        let of = move |set: u64| (1..=servers).filter(move |id| set >> id & 1 == 1).map(NodeId::new);
+        (1..1_u64 << servers).map(move |set| of(set << 1).collect())
+    }
+
     pub(crate) fn start(&self) -> Cluster {
         let voters = self.voters();
+        let all: Vec<_> = (1..=self.servers + self.joiners).map(NodeId::new).collect();
         let server = |&id: &NodeId| Arc::new(Server::new(self.raft(id, 0, Restored::default())));
         let mut judges = Judges::new(&voters);
-        for &id in &voters {
+        for &id in &all {
             judges.started(id, &Restored::default()).unwrap();
         }
         Cluster {
-            servers: voters.iter().map(server).collect(),
+            servers: all.iter().map(server).collect(),
             network: Vec::new(),
             crashes: 0,
+            changes: 0,
             repeats: 0,
             history: Arc::default(),
             judges: self.judged.then(|| Arc::new(judges)),
@@ -149,6 +167,18 @@ impl Cluster {
             server.raft.propose("x".into()).expect("it leads");
             server.act(disk, outcome);
         })
+    }
+
+    /// A leader is asked to let these vote; none if it refuses.
+    pub(crate) fn change(&mut self, place: usize, voters: Vec<NodeId>, disk: Disk) -> Option<Vec<Envelope>> {
+        self.changes += 1;
+        let mut begun = false;
+        let said = self.act(place, |server, outcome| {
+            let from = server.raft.configuration().at;
+            begun = server.raft.change_membership(from, voters, Vec::<NodeId>::new()).is_ok();
+            server.act(disk, outcome);
+        });
+        begun.then_some(said)
     }
 
     pub(crate) fn persist(&mut self, place: usize, disk: Disk) -> Vec<Envelope> {
@@ -215,7 +245,7 @@ impl Cluster {
         servers.iter().for_each(|server| server.hash_state(name, &mut hasher));
         let mut messages: Vec<_> = self.network.iter().map(|sent| self.key_of(sent, name)).collect();
         messages.sort_unstable();
-        (messages, self.crashes, self.repeats).hash(&mut hasher);
+        (messages, self.crashes, self.changes, self.repeats).hash(&mut hasher);
         self.history.hash_state(name, &mut hasher);
         hasher.finish()
     }
@@ -223,8 +253,8 @@ impl Cluster {
     /// A message without the number of its conversation: only whether that goes on matters.
     fn key_of(&self, sent: &Sent, name: &dyn Fn(NodeId) -> NodeId) -> (NodeId, NodeId, bool, u64) {
         let Envelope { from, to, session, message, .. } = &*sent.envelope;
-        let asker = if is_reply(message) { to } else { from };
-        let goes_on = self.servers[self.place(*asker)].is_current(*session);
+        let (asker, other) = if is_reply(message) { (to, from) } else { (from, to) };
+        let goes_on = self.servers[self.place(*asker)].is_current(*other, *session);
         (name(*from), name(*to), goes_on, sent.content)
     }
 }
@@ -297,6 +327,19 @@ pub(crate) fn properties<M: Model<State = Cluster>>(scope: &Scope) -> Vec<Proper
             }),
         ],
     ];
+    if scope.changes > 0 {
+        properties.push(Property::sometimes("a change is over", |_, cluster: &Cluster| {
+            cluster.servers.iter().any(|server| server.was_changed())
+        }));
+        properties.push(Property::sometimes("a server knows that it was removed", |_, cluster: &Cluster| {
+            cluster.servers.iter().any(|server| server.was_changed() && server.raft.removed().is_some())
+        }));
+    }
+    if scope.joiners > 0 {
+        properties.push(Property::sometimes("a server that has joined leads", |_, cluster: &Cluster| {
+            cluster.servers.last().is_some_and(|server| server.leads())
+        }));
+    }
     properties.extend(each_term.into_iter().take(scope.terms).flatten());
     properties
 }

@@ -8,7 +8,7 @@ use crate::server::{Disk, is_reply};
 
 /// A server has at most one call to another on its way, the last one; one that is never carried out is lost. So is
 /// what it has asked in another role, term or life, and what others have when one takes the initiative: when it
-/// times out, is asked by a client, or crashes. A leader calls again at its next heartbeat. Calls of the past that
+/// times out, is asked by a client, is asked to change the members, or crashes. A leader calls again at its next heartbeat. Calls of the past that
 /// get there later are for the fine model.
 pub(crate) struct Coarse(pub(crate) Scope);
 
@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Unanswered { from: NodeId, to: NodeId },
     /// A client asks a leader.
     Propose(NodeId),
+    /// A leader is asked to let others vote.
+    Change(NodeId, Vec<NodeId>),
     /// A server crashes, and starts again with what it had on disk.
     Crash(NodeId),
 }
@@ -87,6 +89,9 @@ impl Model for Coarse {
             if cluster.may_propose(place, &self.0) {
                 acts.push(Act::Propose(id));
             }
+            if cluster.changes < self.0.changes && server.leads() {
+                acts.extend(self.0.electorates().map(|voters| Act::Change(id, voters)));
+            }
             if cluster.crashes < self.0.crashes {
                 acts.push(Act::Crash(id));
             }
@@ -102,7 +107,7 @@ impl Model for Coarse {
             return None;
         }
         let mut cluster = last.clone();
-        if let Act::Timeout(id) | Act::Propose(id) | Act::Crash(id) = act {
+        if let Act::Timeout(id) | Act::Propose(id) | Act::Change(id, _) | Act::Crash(id) = act {
             cluster.network.retain(|call| call.envelope.from == id);
         }
         match act {
@@ -113,6 +118,16 @@ impl Model for Coarse {
             Act::Propose(id) => {
                 let place = cluster.place(id);
                 self.act(&mut cluster, place, |cluster| cluster.propose(place, Disk::AtOnce));
+            }
+            Act::Change(id, voters) => {
+                let place = cluster.place(id);
+                let mut begun = false;
+                self.act(&mut cluster, place, |cluster| {
+                    let said = cluster.change(place, voters, Disk::AtOnce);
+                    begun = said.is_some();
+                    said.unwrap_or_default()
+                });
+                return begun.then_some(cluster);
             }
             Act::Call { from, to } => self.call(&mut cluster, from, to, true),
             Act::Unanswered { from, to } => self.call(&mut cluster, from, to, false),

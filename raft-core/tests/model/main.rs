@@ -11,10 +11,13 @@
 //! | 4, 0, 0, entries one by one | 558,178 | 2,179,837 | 10 | 15 |
 //! | 2, 1, 1, with pre-vote | 386,864 | 1,734,546 | 7 | 10 |
 //! | 2, 1, 1, each step judged by the specification | 257,510 | 1,055,122 | 6 | 11 |
+//! | 2, 0, 0, two voters and one that joins, one change | 53,481 | 192,342 | 2 | 6 |
+//! | 2, 0, 0, three voters, one change | 554,568 | 2,249,971 | 19 | 15 |
 //! | 3, 2, 0 (nights) | 2,364,146 | 10,289,334 | 48 | 44 |
 //!
 //! Commands are counted in a log, without the no-op of each leader: with one command a log has up to four entries in
-//! three terms. States that differ only in the names of the servers count as one.
+//! three terms. States that differ only in the names of the servers count as one, but where there is a change: that has
+//! names in it. It is asked of a leader once, to whatever set of voters, and its configurations come on top of the commands.
 //!
 //! In both models a timeout is an action, so nothing depends on how long anything takes; what measures time that has
 //! passed, check-quorum, is off (`tests/seeds.rs` has it on). Snapshots, reads and transfers are not in the models.
@@ -41,6 +44,8 @@ use stateright::{Checker, HasDiscoveries, Model};
 /// Three servers that once lead and do nothing.
 const SMALL: Scope = Scope {
     servers: 3,
+    joiners: 0,
+    changes: 0,
     terms: 1,
     commands: 0,
     crashes: 0,
@@ -51,6 +56,12 @@ const SMALL: Scope = Scope {
     nameless: true,
     planted: None,
 };
+
+/// Two voters, and a server that knows nobody. There is one change of who votes, to any set of the three.
+const JOINING: Scope = Scope { servers: 2, joiners: 1, changes: 1, terms: 2, nameless: false, ..SMALL };
+
+/// Three voters, and one change to any set of them.
+const CHANGING: Scope = Scope { changes: 1, terms: 2, nameless: false, ..SMALL };
 
 #[expect(clippy::disallowed_methods, reason = "how long it took is told, and nothing depends on it")]
 fn now() -> Instant {
@@ -90,6 +101,20 @@ fn figure_3_holds_in_every_state_of_the_coarse_model() {
 #[test]
 fn figure_3_holds_in_every_state_where_entries_travel_one_by_one() {
     let states = exhaust(Scope { terms: 4, one_by_one: true, ..SMALL });
+    assert!((480_000..640_000).contains(&states), "{states}");
+}
+
+/// Announced, caught up, joint, new: in every phase leaders may change, and the server that joins may lead.
+#[test]
+fn figure_3_holds_in_every_state_where_a_server_may_join() {
+    let states = exhaust(JOINING);
+    assert!((45_000..65_000).contains(&states), "{states}");
+}
+
+/// Where joint consensus that counts one half is found, and no joint consensus at all.
+#[test]
+fn figure_3_holds_in_every_state_of_a_membership_change() {
+    let states = exhaust(CHANGING);
     assert!((480_000..640_000).contains(&states), "{states}");
 }
 

@@ -6,7 +6,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::cluster::{Cluster, Scope};
 use crate::coarse::Coarse;
 use crate::fine::Fine;
-use crate::{SMALL, now, report};
+use crate::{CHANGING, SMALL, now, report};
 
 /// Looks breadth first, so that what is found is at most a step longer than it must be, and nothing else is broken
 /// on the way there.
@@ -40,4 +40,16 @@ fn a_commit_by_counting_is_found() {
 fn a_vote_that_is_not_on_disk_is_found() {
     let scope = Scope { crashes: 1, planted: Some(PlantedBug::VoteBeforePersisted), ..SMALL };
     finds(Fine { scope, repeats: 0 }, &scope, "election safety");
+}
+
+#[test]
+fn joint_consensus_that_counts_the_old_voters_only_is_found() {
+    let scope = Scope { planted: Some(PlantedBug::JointCountsOldOnly), ..CHANGING };
+    finds(Coarse(scope), &scope, "leader completeness");
+}
+
+#[test]
+fn a_change_without_joint_consensus_is_found() {
+    let scope = Scope { planted: Some(PlantedBug::ChangeWithoutJoint), ..CHANGING };
+    finds(Coarse(scope), &scope, "leader completeness");
 }

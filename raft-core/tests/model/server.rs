@@ -1,13 +1,13 @@
 //! One server of a model: the real core, and its disk.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use raft_core::{
-    Batch, Effects, Envelope, Event, HardState, Input, LogIndex, Message, NodeId, Raft, Restored, RoleName,
-    Session, Stored, Time, Write,
+    Batch, Configured, Effects, Envelope, Event, HardState, Input, LogIndex, Message, NodeId, Payload, Raft,
+    Restored, RoleName, Session, Stored, Time, Write,
 };
 
 /// What a server said and what happened in it.
@@ -26,8 +26,8 @@ pub(crate) struct Server {
     disk: Stored,
     /// Writes on their way to the disk.
     pub(crate) in_flight: VecDeque<Given>,
-    /// The last conversation that this server has begun.
-    session: Session,
+    /// The last conversation that this server has begun with each other one.
+    sessions: BTreeMap<NodeId, Session>,
     /// What can be seen of the state without any server's name.
     pub(crate) looks: u64,
 }
@@ -51,8 +51,8 @@ pub(crate) enum Disk {
 impl Server {
     pub(crate) fn new(raft: Raft) -> Self {
         let (written, disk) = (Stored::default(), Stored::default());
-        let (in_flight, session) = (VecDeque::new(), Session::default());
-        let mut server = Self { raft, written, disk, in_flight, session, looks: 0 };
+        let (in_flight, sessions) = (VecDeque::new(), BTreeMap::new());
+        let mut server = Self { raft, written, disk, in_flight, sessions, looks: 0 };
         server.look();
         server
     }
@@ -80,8 +80,8 @@ impl Server {
         loop {
             let before = (disk == Disk::Later).then(|| Arc::new(self.raft.clone()));
             let Effects { write, send, apply, load, events, .. } = self.raft.take_effects();
-            let asks = |envelope: &&Envelope| !is_reply(&envelope.message);
-            self.session = send.iter().rfind(asks).map_or(self.session, |envelope| envelope.session);
+            let begins = |said: &&Envelope| !is_reply(&said.message) && said.message.kind() != "not-member";
+            self.sessions.extend(send.iter().filter(begins).map(|said| (said.to, said.session)));
             outcome.said.extend(send);
             outcome.events.extend(events);
             let done = load.is_empty() && apply.is_empty() && (write.is_none() || disk == Disk::Later);
@@ -125,10 +125,10 @@ impl Server {
         self.disk.restored()
     }
 
-    /// Whether a message belongs to the last conversation that its asker has begun. Only that can matter: the
-    /// numbers of conversations are drawn, and the same in no two ways to a state.
-    pub(crate) fn is_current(&self, session: Session) -> bool {
-        self.session == session
+    /// Whether a message belongs to the last conversation that its asker has begun with this other one. Only that can
+    /// matter: the numbers of conversations are drawn, and the same in no two ways to a state.
+    pub(crate) fn is_current(&self, with: NodeId, session: Session) -> bool {
+        self.sessions.get(&with) == Some(&session)
     }
 
     /// Feeds what tells two states apart.
@@ -149,8 +149,15 @@ impl Server {
 
     /// How many commands its log has.
     pub(crate) fn commands(&self) -> usize {
-        let is_command = |entry: &&raft_core::Entry| !entry.payload.bytes().is_empty();
+        let is_command = |entry: &&raft_core::Entry| matches!(entry.payload, Payload::Command(_));
         self.written.entries().iter().filter(is_command).count()
+    }
+
+    /// Whether it knows of a change that is over.
+    pub(crate) fn was_changed(&self) -> bool {
+        let Configured { at, configuration } = self.raft.configuration();
+        let is_committed = at.index > LogIndex::ZERO && at.index <= self.raft.commit_index();
+        is_committed && configuration.next.is_none()
     }
 
     /// The entry at this index, by its name and what is in it.
