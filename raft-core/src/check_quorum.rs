@@ -52,7 +52,7 @@ impl Raft {
         quorum.into_iter().chain(disk.map(|at| (at, StepDownReason::DiskHangs))).min()
     }
 
-    /// The only place where a leader gives way without having heard of a higher term.
+    /// A leader that has lost a majority, or whose disk hangs, gives way.
     pub(crate) fn step_down(&mut self) {
         let Role::Leader { sits_until, .. } = &self.role else { return };
         if self.now < *sits_until && !self.disk_hangs() {
@@ -63,11 +63,16 @@ impl Raft {
             *sits_until = at;
         }
         if self.now >= at {
-            let term = self.current_term;
-            self.counts.gave_way(reason);
-            self.observe(|| Event::SteppedDown { term, reason });
-            self.change_role(term, Role::Follower { leader: None });
+            self.give_way(reason);
         }
+    }
+
+    /// The only place where a leader gives way without having heard of a higher term.
+    pub(crate) fn give_way(&mut self, reason: StepDownReason) {
+        let term = self.current_term;
+        self.counts.gave_way(reason);
+        self.observe(|| Event::SteppedDown { term, reason });
+        self.change_role(term, Role::Follower { leader: None });
     }
 
     /// Whether no vote could be given, as it would not get to the disk.

@@ -248,9 +248,7 @@ impl Raft {
             }
         }
         self.hand_over();
-        let term = self.current_term;
-        self.observe(|| Event::SteppedDown { term, reason: StepDownReason::Removed });
-        self.change_role(term, Role::Follower { leader: None });
+        self.give_way(StepDownReason::Removed);
     }
 
     fn append_configuration(&mut self, configuration: Configuration) -> EntryId {

@@ -263,6 +263,7 @@ pub(crate) fn a_leader_that_is_removed_steps_down_once_that_is_committed() {
     assert_eq!(bench.raft.removed(), Some(removed));
     let stepped_down = Event::SteppedDown { term: Term::new(1), reason: StepDownReason::Removed };
     assert!(bench.events.contains(&stepped_down) && bench.events.contains(&Event::Removed { at: removed }));
+    assert_eq!(bench.raft.counts().gave_way_removed, 1);
     // One of the others is told to lead.
     assert_eq!(bench.said.iter().filter(|said| said.message == Message::TimeoutNow).count(), 1);
     bench.said.clear();
