@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::quorum::majority;
-use crate::types::{EntryId, Incarnation, LogIndex, NodeId};
+use crate::types::{EntryId, Incarnation, NodeId};
 
 /// The most servers that one list of a configuration may name.
 pub(crate) const MEMBERS_MAX: usize = 1000;
@@ -127,19 +127,12 @@ impl Configuration {
     /// All servers that take part, sorted by id, each once.
     pub fn members(&self) -> Vec<NodeId> {
         let next = self.next.iter().flat_map(|next| next.voters.iter().chain(&next.learners));
-        let mut ids: Vec<_> =
-            self.voters.iter().chain(&self.learners).chain(next).map(|member| member.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        ids(self.voters.iter().chain(&self.learners).chain(next))
     }
 
     /// All servers whose votes count, sorted by id, each once.
     pub fn voting(&self) -> Vec<NodeId> {
-        let mut ids: Vec<_> = self.electorates().flatten().map(|member| member.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        ids(self.electorates().flatten())
     }
 
     /// The lists of which a majority is needed: one, or in joint consensus two.
@@ -181,10 +174,14 @@ impl Configuration {
         [&self.voters, &self.learners].into_iter().chain(next).filter_map(move |list| find(list, id))
     }
 
-    /// What is in force once joint consensus is over.
-    pub(crate) fn after_joint(&self) -> Option<Self> {
+    /// What follows while a change is under way: joint consensus, and then what was asked for (§6).
+    pub(crate) fn next_step(&self) -> Option<Self> {
         let Next { voters, learners, joint } = self.next.clone()?;
-        joint.then_some(Self { voters, learners, next: None })
+        Some(if joint {
+            Self { voters, learners, next: None }
+        } else {
+            Self { next: Some(Next { voters, learners, joint: true }), ..self.clone() }
+        })
     }
 }
 
@@ -214,6 +211,14 @@ fn write_lists(f: &mut fmt::Formatter<'_>, voters: &[Member], learners: &[Member
         write!(f, "{}{learner}", if place > 0 { "," } else { "+" })?;
     }
     Ok(())
+}
+
+/// Sorted, each once.
+fn ids<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<NodeId> {
+    let mut ids: Vec<_> = members.map(|member| member.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 pub(crate) fn sorted(members: impl IntoIterator<Item = Member>) -> Vec<Member> {
@@ -288,11 +293,6 @@ impl fmt::Display for ConfigurationError {
 }
 
 impl std::error::Error for ConfigurationError {}
-
-/// The last of `configured` that is in force at `index`; none if all come later.
-pub(crate) fn as_of(configured: &[Configured], index: LogIndex) -> Option<&Configured> {
-    configured.iter().rev().find(|configured| configured.at.index <= index)
-}
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -3,7 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::configuration::{Configuration, Configured, Member, as_of, sorted};
+use crate::configuration::{Configuration, Configured, Member, sorted};
 use crate::types::{EntryId, LogIndex, NodeId};
 
 /// What is in force at each entry of the log, in order. The first is in force before the log; where a server
@@ -14,9 +14,11 @@ pub(crate) struct Configurations {
 }
 
 impl Configurations {
-    /// Before the log, this one.
-    pub(crate) fn new(first: Configured) -> Self {
-        Self { list: vec![first] }
+    /// Before the log `first`, and then those of `log`, of which the first may have them already.
+    pub(crate) fn restored(first: Configured, mut log: Vec<Configured>) -> Self {
+        log.retain(|configured| configured.at.index > first.at.index);
+        log.insert(0, first);
+        Self { list: log }
     }
 
     /// The one that is in force.
@@ -24,9 +26,9 @@ impl Configurations {
         self.list.last().unwrap_or(const { &Configured { at: EntryId::ZERO, configuration: NOBODY } })
     }
 
-    /// The one that was in force at `index`.
+    /// The one that was in force at `index`; none if that is no longer known.
     pub(crate) fn as_of(&self, index: LogIndex) -> Option<&Configured> {
-        as_of(&self.list, index)
+        self.list.iter().rev().find(|configured| configured.at.index <= index)
     }
 
     /// The one that was in force at `index`, and all after it.
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_truncated_is_no_longer_in_force() {
-        let mut configurations = Configurations::new(of(1).into());
+        let mut configurations = Configurations::restored(of(1).into(), Vec::new());
         configurations.append(id(3), of(2));
         configurations.append(id(5), of(3));
         assert!(!configurations.truncate(LogIndex::new(6)));
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_was_in_force_is_known_back_to_where_the_log_may_go() {
-        let mut configurations = Configurations::new(of(1).into());
+        let mut configurations = Configurations::restored(of(1).into(), Vec::new());
         configurations.append(id(3), of(2));
         configurations.append(id(5), of(3));
         let voters = |configurations: &Configurations, index| {

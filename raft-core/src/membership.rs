@@ -16,7 +16,7 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::configuration::{Configuration, Configured, Member, Next, Votes, sorted};
+use crate::configuration::{Configuration, Configured, Member, Next, Votes};
 use crate::entry::Payload;
 use crate::event::{Event, StepDownReason};
 use crate::input::ChangeError;
@@ -96,11 +96,7 @@ impl Raft {
         voters: impl IntoIterator<Item = impl Into<Member>>,
         learners: impl IntoIterator<Item = impl Into<Member>>,
     ) -> Result<EntryId, ChangeError> {
-        let wanted = Configuration {
-            voters: sorted(voters.into_iter().map(Into::into)),
-            learners: sorted(learners.into_iter().map(Into::into)),
-            next: None,
-        };
+        let wanted = Configuration::of(voters).with_learners(learners);
         wanted.check().map_err(ChangeError::Invalid)?;
         self.may_change()?;
         let Configured { at, configuration } = self.configurations.latest();
@@ -176,20 +172,13 @@ impl Raft {
 
     /// Leaders: what is to be comes a step closer as soon as it may.
     pub(crate) fn go_on_with_change(&mut self) {
-        let Configured { configuration, .. } = self.configurations.latest();
-        let Some(next) = &configuration.next else { return };
+        let Some(next) = &self.configurations.latest().configuration.next else { return };
+        let joint = next.joint;
         if self.may_change().is_err() {
             return;
         }
-        let joint = next.joint;
-        let step = if joint {
-            configuration.after_joint()
-        } else {
-            let next = Next { joint: true, ..next.clone() };
-            Some(Configuration { next: Some(next), ..configuration.clone() })
-        };
         if (joint || self.have_caught_up() || planted!(self, JointBeforeCaughtUp))
-            && let Some(step) = step
+            && let Some(step) = self.configurations.latest().configuration.next_step()
         {
             self.append_configuration(step);
         }
@@ -200,15 +189,15 @@ impl Raft {
     fn have_caught_up(&mut self) -> bool {
         let (now, last, (shortest, longest)) =
             (self.now, self.log.last().index, self.config.election_timeout);
-        let me = (self.config.id, self.config.incarnation);
+        let me = self.me();
         let configuration = &self.configurations.latest().configuration;
         let (Role::Leader { progress, .. }, Some(next)) = (&mut self.role, &configuration.next) else {
             return false;
         };
         let mut all = true;
         for member in next.voters.iter().filter(|member| !configuration.voters.contains(member)) {
-            if member.id == me.0 {
-                all &= member.incarnation.is_none_or(|bound| bound == me.1);
+            if member.id == me.id {
+                all &= member.is(me.id, me.incarnation);
                 continue;
             }
             let peer = progress.iter_mut().find(|peer| peer.follower == member.id);
@@ -224,7 +213,7 @@ impl Raft {
                 let lives = peer.incarnation.is_none_or(|life| member.is(member.id, life));
                 peer.follower == member.id && lives && now.since(peer.heard) < longest
             };
-            member.id == me.0 || progress.iter().any(is)
+            member.id == me.id || progress.iter().any(is)
         };
         all && next.voters.iter().filter(is_there).count() >= majority(next.voters.len())
     }

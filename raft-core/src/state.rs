@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check_quorum::Heard;
 use crate::config::{Config, ConfigError};
-use crate::configuration::{Configuration, Configured};
+use crate::configuration::Configured;
 use crate::configurations::Configurations;
 use crate::counts::Counts;
 use crate::disk::Disk;
@@ -78,21 +78,6 @@ impl Restored {
             Some(configured) => Err(ConfigError::Configuration { at: configured.at }),
             None => Ok(()),
         }
-    }
-
-    /// What is in force at each entry, beginning with the last one that is committed for certain.
-    fn configurations(&mut self, bootstrap: Option<&Configuration>) -> Configurations {
-        let first = match &self.snapshot {
-            Some(snapshot) => snapshot.configured.clone(),
-            None => bootstrap.cloned().unwrap_or_default().into(),
-        };
-        let mut configurations = Configurations::new(first);
-        for Configured { at, configuration } in self.configurations.drain(..) {
-            if at.index > configurations.latest().at.index {
-                configurations.append(at, configuration);
-            }
-        }
-        configurations
     }
 }
 
@@ -199,9 +184,13 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
         restored.check()?;
-        let mut restored = restored;
-        let configurations = restored.configurations(config.bootstrap.as_ref());
-        let Restored { hard_state, snapshot, partial, log, configurations: _ } = restored;
+        let Restored { hard_state, snapshot, partial, log, configurations } = restored;
+        // The last one that is committed for certain.
+        let first = match &snapshot {
+            Some(snapshot) => snapshot.configured.clone(),
+            None => config.bootstrap.clone().unwrap_or_default().into(),
+        };
+        let configurations = Configurations::restored(first, configurations);
         let snapshot_index = snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
         let log = Log::restored(log);
         let mut raft = Self {

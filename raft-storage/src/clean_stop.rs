@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::directory;
 use crate::error::StorageError;
 use crate::format::CLEAN_STOP;
 use crate::record::{seal, unseal};
@@ -66,10 +67,7 @@ pub(crate) fn check(directory: &Path) -> Result<bool, StorageError> {
 
 /// Takes the marker away, before anything is written.
 pub(crate) fn unmark(directory: &Path) -> io::Result<()> {
-    match fs::remove_file(directory.join(CLEAN_STOP)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    directory::forget(&directory.join(CLEAN_STOP))
 }
 
 fn decode(marker: &[u8]) -> Option<Vec<Closed>> {
@@ -77,13 +75,13 @@ fn decode(marker: &[u8]) -> Option<Vec<Closed>> {
     rest.is_empty().then_some(closed)
 }
 
-/// The files in which RocksDB finds what there is: the manifest, its name, and the write-ahead logs. What is in
-/// its tables has checksums of its own, block by block, and the manifest knows their lengths.
+/// The files in which RocksDB finds what there is. What is in its tables has checksums of its own, block by block, and
+/// the manifest knows their lengths.
 fn closed(directory: &Path) -> io::Result<Vec<Closed>> {
     let mut closed = Vec::new();
     for file in directory.read_dir()? {
         let Ok(name) = file?.file_name().into_string() else { continue };
-        if name == "CURRENT" || name.starts_with("MANIFEST-") || name.ends_with(".log") {
+        if directory::says_what_there_is(&name) {
             let content = fs::read(directory.join(&name))?;
             closed.push(Closed { name, bytes: content.len() as u64, crc: crc32c::crc32c(&content) });
         }

@@ -186,13 +186,7 @@ fn open_checked(path: &Path, options: &Options) -> Result<DB, StorageError> {
         }
         ColumnFamilyDescriptor::new(name, options)
     });
-    DB::open_cf_descriptors(options, path, families).map_err(|error| {
-        if error.kind() == ErrorKind::Corruption {
-            StorageError::Damaged { path: path.to_owned(), message: error.into_string() }
-        } else {
-            refused("opening the database")(error)
-        }
-    })
+    DB::open_cf_descriptors(options, path, families).map_err(unopened(path, "opening the database"))
 }
 
 /// From where on RocksDB tells what it has to say. A simulation opens many databases, and nobody asks what they do.
@@ -204,37 +198,21 @@ const fn level(mode: Mode) -> LogLevel {
 }
 
 fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
-    // What the crate has no setter for. No resuming after an error in the background: what was lost then
-    // stays lost. A flush while the log is recovered: what a killed process left unsynced is made
-    // durable before anybody acknowledges it. Each write-ahead log knows the one before it, so that a manifest
-    // that lost its end is found out.
-    let mut text =
-        "max_bgerror_resume_count=0;avoid_flush_during_recovery=false;track_and_verify_wals=true".to_owned();
+    // A flush while the log is recovered: what a killed process left unsynced is made durable before anybody
+    // acknowledges it. Each write-ahead log knows the one before it, so that a manifest that lost its end is
+    // found out.
+    let mut text = "avoid_flush_during_recovery=false;track_and_verify_wals=true".to_owned();
     if mode == Mode::Simulated {
         // Room for a whole memtable in each new WAL: a simulation opens many, and on a file system in memory
         // that room is memory.
         text.push_str(";allow_fallocate=false");
     }
-    let mut options = Options::default().get_options_from_string(text).map_err(refused("setting options"))?;
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_paranoid_checks(true);
-    // The default mode silently drops synced records behind a bad one; so does the one that tolerates a
-    // torn tail.
-    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
+    let mut options = careful(&text)?;
     // An old record in a recycled file could be taken for a new one.
     options.set_recycle_log_file_num(0);
     options.set_track_and_verify_wals_in_manifest(true);
-    // All column families always tell of the same batches.
-    options.set_atomic_flush(true);
     // There is one writer.
     options.set_allow_concurrent_memtable_write(false);
-    options.set_compression_type(DBCompressionType::None);
-    options.set_max_background_jobs(2);
-    // Sixteen threads for each column family would take longer to start than the few files to open.
-    options.set_max_file_opening_threads(1);
-    options.set_stats_dump_period_sec(0);
-    options.set_stats_persist_period_sec(0);
     match mode {
         Mode::Production => {
             // Counts, and no times: ours are measured around each write.
@@ -254,6 +232,40 @@ fn options(mode: Mode, chosen: RocksOptions) -> Result<Options, StorageError> {
         }
     }
     Ok(options)
+}
+
+/// What every database of this crate is opened with: whatever is damaged or missing is told of, and what was lost
+/// stays lost. `more` is what the crate has no setter for, as RocksDB writes it.
+pub(crate) fn careful(more: &str) -> Result<Options, StorageError> {
+    // No resuming after an error in the background.
+    let text = format!("max_bgerror_resume_count=0;{more}");
+    let mut options = Options::default().get_options_from_string(text).map_err(refused("setting options"))?;
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    // The default mode silently drops synced records behind a bad one; so does the one that tolerates a
+    // torn tail.
+    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
+    // All column families always tell of the same batches, with a write-ahead log or without.
+    options.set_atomic_flush(true);
+    options.set_compression_type(DBCompressionType::None);
+    options.set_max_background_jobs(2);
+    // Sixteen threads for each column family would take longer to start than the few files to open.
+    options.set_max_file_opening_threads(1);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    Ok(options)
+}
+
+/// What an error of RocksDB says of a database that it was to open: that it is damaged, or that the disk refused.
+pub(crate) fn unopened(path: &Path, what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
+    move |error| {
+        if error.kind() == ErrorKind::Corruption {
+            StorageError::Damaged { path: path.to_owned(), message: error.into_string() }
+        } else {
+            refused(what)(error)
+        }
+    }
 }
 
 /// What an error of RocksDB says of something that it was to do.

@@ -73,6 +73,12 @@ fn mend_manifest(path: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// Whether a file by this name is one in which RocksDB finds what there is: the manifest, its name, and the
+/// write-ahead logs.
+pub(crate) fn says_what_there_is(name: &str) -> bool {
+    name == "CURRENT" || name.starts_with("MANIFEST-") || name.ends_with(".log")
+}
+
 /// The manifest that is in use.
 pub(crate) fn manifest(path: &Path) -> Result<PathBuf, StorageError> {
     let current = path.join("CURRENT");
@@ -103,7 +109,8 @@ pub(crate) fn was_never_opened(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn forget(file: &Path) -> io::Result<()> {
+/// Removes a file, where there is one.
+pub(crate) fn forget(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -136,6 +136,20 @@ pub(crate) fn piece_key(group: GroupId, number: Number, offset: u64) -> [u8; 24]
     key
 }
 
+/// What lies under `key`, if it is one of an entry: the group, and the number of the slot.
+pub(crate) fn entry_of_key(key: &[u8]) -> Option<(GroupId, u64)> {
+    let (group, slot) = key.split_first_chunk::<8>()?;
+    Some((GroupId(u64::from_be_bytes(*group)), u64::from_be_bytes(slot.try_into().ok()?)))
+}
+
+/// What lies under `key`, if it is one of a piece: the group, the number of the snapshot, and the offset.
+pub(crate) fn piece_of_key(key: &[u8]) -> Option<(GroupId, u64, u64)> {
+    let (group, rest) = key.split_first_chunk::<8>()?;
+    let (number, offset) = rest.split_first_chunk::<8>()?;
+    let [number, offset] = [number, offset.try_into().ok()?].map(|bytes| u64::from_be_bytes(*bytes));
+    Some((GroupId(u64::from_be_bytes(*group)), number, offset))
+}
+
 pub(crate) fn state_key(group: GroupId) -> [u8; 13] {
     let mut key = *b"________state";
     key[..8].copy_from_slice(&group.0.to_be_bytes());

@@ -7,7 +7,6 @@ use raft_core::{LogIndex, NodeId, RoleName, Term, Time};
 use tokio::sync::Notify;
 
 use super::membership::Membership;
-
 use crate::plan::View;
 
 /// One server as the world sees it.
@@ -77,7 +76,7 @@ pub(super) fn view(nodes: &BTreeMap<NodeId, Server>, membership: &Membership) ->
         followers: ids(RoleName::Follower).into_iter().filter(votes).collect(),
         candidates: [ids(RoleName::PreCandidate), ids(RoleName::Candidate)].concat(),
         trigger: None,
-        voters: voters.clone(),
+        voters,
         acted_on: BTreeMap::new(),
     }
 }

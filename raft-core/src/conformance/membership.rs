@@ -22,9 +22,8 @@ impl Step<'_> {
 
     /// Those that a majority is needed of.
     pub(super) fn is_voter(&self, is: impl Fn(&Member) -> bool) -> bool {
-        let (_, Configuration { voters, next, .. }) = self.in_force(self.server.log);
-        let joint = next.iter().filter(|next| next.joint).flat_map(|next| &next.voters);
-        voters.iter().chain(joint).any(is)
+        let (_, configuration) = self.in_force(self.server.log);
+        voting(configuration).any(is)
     }
 
     /// Those that a majority is needed of now, or again if what is not known to be committed is rolled back.
@@ -33,9 +32,8 @@ impl Step<'_> {
         let (mut at, _) = self.in_force(self.server.log);
         let (first, _) = self.in_force(committed);
         loop {
-            let (_, Configuration { voters, next, .. }) = self.in_force(at);
-            let joint = next.iter().filter(|next| next.joint).flat_map(|next| &next.voters);
-            if voters.iter().chain(joint).any(&is) {
+            let (_, configuration) = self.in_force(at);
+            if voting(configuration).any(&is) {
                 return true;
             }
             if at.index <= first.index {
@@ -123,6 +121,12 @@ impl Step<'_> {
             format!("changes from {from} to {configuration} in one step")
         })
     }
+}
+
+/// Those that a majority is needed of: the voters, and in joint consensus those to be.
+fn voting(configuration: &Configuration) -> impl Iterator<Item = &Member> {
+    let joint = configuration.next.iter().filter(|next| next.joint);
+    configuration.voters.iter().chain(joint.flat_map(|next| &next.voters))
 }
 
 /// Whether a configuration may follow another one at once: who votes changes by joint consensus only.

@@ -7,7 +7,6 @@ use tokio::sync::oneshot;
 
 use super::handle::{Outcome, Refusal};
 use super::metrics::RequestCounts;
-use crate::input::ProposeError;
 use crate::state::Raft;
 use crate::types::EntryId;
 
@@ -40,9 +39,7 @@ impl Proposed {
                     waiting.extend(ids.zip(askers.by_ref()));
                     Refusal::Overloaded
                 }
-                Err(ProposeError::NotLeader { leader }) => Refusal::NotLeader { leader },
-                Err(ProposeError::Transferring { to }) => Refusal::Transferring { to },
-                Err(ProposeError::Overloaded) => Refusal::Overloaded,
+                Err(error) => error.into(),
             };
             // The one after the first that found no room may be smaller.
             let refused = if refusal == Refusal::Overloaded { commands.len().min(1) } else { commands.len() };

@@ -61,18 +61,7 @@ pub enum Answer {
 impl Answer {
     /// As bytes, which a state machine answers.
     pub fn encode(&self) -> Bytes {
-        let result = match self {
-            Self::Applied(result) | Self::Repeated(result) => result.len(),
-            Self::Registered { .. } => 16,
-            Self::KeptAlive
-            | Self::Unregistered
-            | Self::Limited
-            | Self::SessionExpired
-            | Self::SequenceForgotten
-            | Self::TooFarAhead
-            | Self::Malformed => 0,
-        };
-        let mut out = BytesMut::with_capacity(2 + result);
+        let mut out = BytesMut::with_capacity(64);
         out.put_u8(FORMAT);
         out.put_u8(self.kind());
         match self {

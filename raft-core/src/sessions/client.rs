@@ -162,14 +162,11 @@ impl<P: Proposer, E: Environment> ClientSession<P, E> {
     pub async fn command(&self, command: Bytes, deadline: Time) -> Result<Bytes, CommandError> {
         let under_way = UnderWay::take(self).ok_or(CommandError::TooManyUnderWay)?;
         let request = || self.numbers().request(under_way.sequence, command.clone());
-        match self.way.ask(request, deadline).await {
-            Asked::Answer { answer: Answer::Applied(result) | Answer::Repeated(result), .. } => Ok(result),
-            Asked::Answer { answer: Answer::SessionExpired, maybe_applied } => {
-                Err(CommandError::SessionExpired { maybe_applied })
-            }
-            Asked::Answer { .. } | Asked::NoSessions => Err(CommandError::NoSessions),
-            Asked::NotApplied => Err(CommandError::NotApplied),
-            Asked::Unknown => Err(CommandError::Unknown),
+        let answer = self.way.ask(request, deadline).await.answer()?;
+        if let Answer::Applied(result) | Answer::Repeated(result) = answer {
+            Ok(result)
+        } else {
+            Err(CommandError::NoSessions)
         }
     }
 
@@ -198,15 +195,8 @@ impl<P: Proposer, E: Environment> ClientSession<P, E> {
         done: Answer,
         deadline: Time,
     ) -> Result<(), CommandError> {
-        match self.way.ask(request, deadline).await {
-            Asked::Answer { answer, .. } if answer == done => Ok(()),
-            Asked::Answer { answer: Answer::SessionExpired, maybe_applied } => {
-                Err(CommandError::SessionExpired { maybe_applied })
-            }
-            Asked::Answer { .. } | Asked::NoSessions => Err(CommandError::NoSessions),
-            Asked::NotApplied => Err(CommandError::NotApplied),
-            Asked::Unknown => Err(CommandError::Unknown),
-        }
+        let answer = self.way.ask(request, deadline).await.answer()?;
+        if answer == done { Ok(()) } else { Err(CommandError::NoSessions) }
     }
 }
 
@@ -252,6 +242,21 @@ enum Asked {
     NotApplied,
     Unknown,
     NoSessions,
+}
+
+impl Asked {
+    /// What the session said to it.
+    fn answer(self) -> Result<Answer, CommandError> {
+        match self {
+            Self::Answer { answer: Answer::SessionExpired, maybe_applied } => {
+                Err(CommandError::SessionExpired { maybe_applied })
+            }
+            Self::Answer { answer, .. } => Ok(answer),
+            Self::NotApplied => Err(CommandError::NotApplied),
+            Self::Unknown => Err(CommandError::Unknown),
+            Self::NoSessions => Err(CommandError::NoSessions),
+        }
+    }
 }
 
 impl<P: Proposer, E: Environment> Way<P, E> {

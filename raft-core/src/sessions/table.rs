@@ -163,8 +163,8 @@ impl Table {
             }
             Request::KeepAlive { session, first_unanswered } => {
                 match self.use_session(index, session, first_unanswered) {
-                    true => Answer::KeptAlive,
-                    false => Answer::SessionExpired,
+                    Some(_) => Answer::KeptAlive,
+                    None => Answer::SessionExpired,
                 }
             }
             Request::Unregister { session } => match self.remove(session) {
@@ -247,14 +247,12 @@ impl Table {
         if planted!(of self.planted, ExpiredSessionApplied) && !self.has(session) {
             self.insert(index, session);
         }
-        if !self.use_session(index, session, first_unanswered) {
-            return Admitted::Answer(Answer::SessionExpired);
-        }
-        let Some(held) = self.sessions.get(&session) else {
+        let (window, filters) = (self.limits.window, !planted!(of self.planted, SessionsFilterNothing));
+        let Some(held) = self.use_session(index, session, first_unanswered) else {
             return Admitted::Answer(Answer::SessionExpired);
         };
         let apply = Admitted::Apply { command, place: Place { session, sequence } };
-        if planted!(of self.planted, SessionsFilterNothing) {
+        if !filters {
             return apply;
         }
         if let Some(result) = held.results.get(&sequence) {
@@ -262,14 +260,14 @@ impl Table {
         }
         match sequence.checked_sub(held.first_unanswered) {
             None => Admitted::Answer(Answer::SequenceForgotten),
-            Some(above) if above >= self.limits.window => Admitted::Answer(Answer::TooFarAhead),
+            Some(above) if above >= window => Admitted::Answer(Answer::TooFarAhead),
             Some(_) => apply,
         }
     }
 
-    /// Notes that the session is used, and discards the results that its client has. Whether there is such a session.
-    fn use_session(&mut self, index: LogIndex, session: SessionId, first_unanswered: u64) -> bool {
-        let Some(held) = self.sessions.get_mut(&session) else { return false };
+    /// Notes that the session is used, and discards the results that its client has. None if there is no such session.
+    fn use_session(&mut self, index: LogIndex, session: SessionId, first_unanswered: u64) -> Option<&Held> {
+        let held = self.sessions.get_mut(&session)?;
         self.order.remove(&(held.used, session));
         self.order.insert((index, session));
         held.used = index;
@@ -279,7 +277,7 @@ impl Table {
             held.results = unanswered;
             held.first_unanswered = first_unanswered;
         }
-        true
+        Some(held)
     }
 
     /// The least recently used sessions go until there are no more, and no more results, than there may be.

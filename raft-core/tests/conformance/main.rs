@@ -1,5 +1,6 @@
 //! Steps that the specification allows after a story, and steps that it does not.
 
+mod membership;
 mod restart;
 mod story;
 
@@ -199,105 +200,6 @@ const REPLICATION: &[Row] = &[
     (Action::Stop, &[], "1 ignores 2 1", "1 stops"),
 ];
 
-/// n1 has committed an entry of its term, and announces that n4 is to vote instead of n3.
-const ANNOUNCED: &str = "1 appends 2@1, 1 configures 2@1 1,2,3>1,2,4, 2 appends 2@1, 2 configures 2@1 1,2,3>1,2,4, \
-                         2 accepts 1 2, 2 durable 1 1 2, 1 durable 1 1 2, 1 matches 2 2, 1 commits 1 2@1";
-/// Joint consensus begins.
-const JOINT: &str = "1 appends 3@1, 1 configures 3@1 1,2,3&1,2,4, 2 appends 3@1, 2 configures 3@1 1,2,3&1,2,4, \
-                     2 accepts 1 3, 2 durable 1 1 3, 1 durable 1 1 3";
-
-/// Changes of membership, one step at a time.
-const MEMBERSHIP: &[Row] = &[
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED],
-        "1 appends 2@1, 1 configures 2@1 1,2,3>1,2,4",
-        "1 appends 2@1, 1 configures 2@1 1,2,4",
-    ),
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED],
-        "1 appends 2@1, 1 configures 2@1 1,2,3+4",
-        "1 appends 2@1, 1 configures 2@1 1,2,3+4>1,2",
-    ),
-    // Something of its own term has to be committed first.
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED],
-        "1 matches 2 1, 1 commits 0 1@1, 1 appends 2@1, 1 configures 2@1 1,2,3&1,2",
-        "1 appends 2@1, 1 configures 2@1 1,2,3&1,2",
-    ),
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED, ANNOUNCED],
-        "1 appends 3@1, 1 configures 3@1 1,2,3&1,2,4",
-        "1 appends 3@1, 1 configures 3@1 1,2,3&1,2,5",
-    ),
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED, ANNOUNCED],
-        "1 appends 3@1, 1 configures 3@1 1,2,3",
-        "1 appends 3@1, 1 configures 3@1 1,2,4",
-    ),
-    // The next step waits until the last one is committed.
-    (
-        Action::ChangeMembership,
-        &[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED, ANNOUNCED, JOINT],
-        "1 matches 2 3, 1 commits 2 3@1, 1 appends 4@1, 1 configures 4@1 1,2,4",
-        "1 appends 4@1, 1 configures 4@1 1,2,4",
-    ),
-    // Who follows goes by the last one in its log, and by no other.
-    (
-        Action::ChangeMembership,
-        &[
-            ASKED,
-            GRANTED,
-            ELECTED,
-            REPLICATED,
-            COMMITTED,
-            "1 appends 2@1, 1 configures 2@1 1,2,3+4, 2 appends 2@1",
-        ],
-        "2 configures 2@1 1,2,3+4",
-        "2 configures 2@1 1,2,3",
-    ),
-    // In joint consensus a majority of the new voters is needed too.
-    (
-        Action::AdvanceCommitIndex,
-        &[
-            ASKED,
-            GRANTED,
-            ELECTED,
-            REPLICATED,
-            COMMITTED,
-            "1 appends 2@1, 1 configures 2@1 1,2,3>1,4,5, 2 appends 2@1, 2 configures 2@1 1,2,3>1,4,5, \
-             2 accepts 1 2, 2 durable 1 1 2, 1 durable 1 1 2, 1 matches 2 2, 1 commits 1 2@1, \
-             1 appends 3@1, 1 configures 3@1 1,2,3&1,4,5, 2 appends 3@1, 2 accepts 1 3, 2 durable 1 1 3, \
-             1 durable 1 1 3, 4 starts, 4 adopts 1, 4 follows 1 1, 4 appends 1@1, 4 appends 2@1, 4 appends 3@1, \
-             4 accepts 1 3, 4 durable 1 - 3",
-        ],
-        "1 matches 2 3, 1 matches 4 3, 1 commits 2 3@1",
-        "1 matches 2 3, 1 commits 2 3@1",
-    ),
-    // Who was removed asks for no votes once that is committed; before, it may be needed.
-    (
-        Action::Timeout,
-        &[
-            ASKED,
-            GRANTED,
-            ELECTED,
-            REPLICATED,
-            COMMITTED,
-            "1 appends 2@1, 1 configures 2@1 1,2,3&2,3, 2 appends 2@1, 2 configures 2@1 1,2,3&2,3, 2 accepts 1 2, \
-             2 durable 1 1 2, 1 durable 1 1 2, 3 adopts 1, 3 follows 1 1, 3 appends 1@1, 3 appends 2@1, 3 accepts 1 2, \
-             3 durable 1 - 2, 1 matches 2 2, 1 matches 3 2, 1 commits 1 2@1, 1 appends 3@1, 1 configures 3@1 2,3, \
-             2 appends 3@1, 2 accepts 1 3, 2 durable 1 1 3, 3 appends 3@1, 3 accepts 1 3, 3 durable 1 - 3, \
-             1 matches 2 3, 1 matches 3 3",
-        ],
-        "1 steps-down 1, 1 candidate 2",
-        "1 commits 2 3@1, 1 steps-down 1, 1 candidate 2",
-    ),
-];
-
 /// Snapshots, and leadership transfer.
 const EXTENSIONS: &[Row] = &[
     (
@@ -407,7 +309,7 @@ const EXTENSIONS: &[Row] = &[
 fn every_action_is_allowed_for_its_reasons_and_refused_without_them() {
     let mut seen = BTreeSet::from([Action::Restart]);
     for (action, before, allowed, refused) in
-        [ELECTIONS, REPLICATION, MEMBERSHIP, EXTENSIONS].into_iter().flatten()
+        [ELECTIONS, REPLICATION, membership::ROWS, EXTENSIONS].into_iter().flatten()
     {
         let before = before.join(", ");
         let mut specification = tell(&before).unwrap_or_else(|refused| panic!("{before}: {refused}"));

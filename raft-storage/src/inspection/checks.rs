@@ -8,7 +8,7 @@ use rocksdb::DBRawIterator;
 use super::view::View;
 use super::{Inspection, Problem};
 use crate::error::StorageError;
-use crate::format::{LOG, SNAPSHOT, entry_key, piece_key};
+use crate::format::{LOG, SNAPSHOT, entry_key, entry_of_key, piece_key, piece_of_key};
 use crate::record;
 use crate::snapshots::Numbered;
 use crate::state::State;
@@ -64,10 +64,7 @@ fn pass_stale(
     found: &mut Inspection,
 ) {
     while let Some(passed) = stored.key().filter(|passed| key.is_none_or(|key| *passed < &key[..])) {
-        let place = passed.split_first_chunk::<8>().zip(passed.last_chunk::<8>());
-        let place = place
-            .filter(|_| passed.len() == 16)
-            .map(|((group, _), slot)| (GroupId(u64::from_be_bytes(*group)), u64::from_be_bytes(*slot)));
+        let place = entry_of_key(passed);
         let wrong = match place.map(|(group, slot)| (states.get(&group), slot)) {
             Some((Some(state), slot)) if slot < state.mapping.next_slot().get() => None,
             Some((Some(_), _)) => Some("its slot was never given: the state is older than the entry"),
@@ -147,12 +144,7 @@ pub(super) fn pieces_of_nobody(
     stored.seek_to_first();
     let mut orphans = BTreeSet::new();
     while let Some(key) = stored.key() {
-        let place = key.split_first_chunk::<8>().and_then(|(group, rest)| {
-            let (number, offset) = rest.split_first_chunk::<8>()?;
-            let offset: &[u8; 8] = offset.try_into().ok()?;
-            let [group, number, offset] = [group, number, offset].map(|bytes| u64::from_be_bytes(*bytes));
-            Some((GroupId(group), number, offset))
-        });
+        let place = piece_of_key(key);
         let wrong = match place.map(|(group, number, offset)| (states.get(&group), number, offset)) {
             Some((Some(State { snapshots, .. }), number, offset)) => {
                 let mut named = snapshots.whole().into_iter().chain(snapshots.begun());

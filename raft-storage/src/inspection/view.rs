@@ -73,7 +73,7 @@ impl Moment {
 }
 
 fn holds_data(name: &str) -> bool {
-    name == "CURRENT" || name.starts_with("MANIFEST-") || name.ends_with(".log") || name.ends_with(".sst")
+    directory::says_what_there_is(name) || name.ends_with(".sst")
 }
 
 /// Looks at the directory until all that was seen is of one moment.
@@ -243,9 +243,7 @@ impl Held {
             }
         }
     }
-}
 
-impl Held {
     /// Whether anything but the manifest says something.
     fn has_data(&self) -> io::Result<bool> {
         for (_, log) in &self.logs {

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use raft_core::LogIndex;
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, ErrorKind,
-    LogLevel, Options, WriteBatch, WriteOptions, checkpoint::Checkpoint,
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBRawIterator, LogLevel, Options, WriteBatch, WriteOptions,
+    checkpoint::Checkpoint,
 };
 
 use super::MachineOptions;
-use crate::database::Mode;
+use crate::database::{Mode, careful, refused, unopened};
 use crate::error::StorageError;
 use crate::record::{seal, unseal};
 use crate::telling::{self, LastError};
@@ -38,13 +38,8 @@ impl Data {
         let mut options = self::options(options)?;
         let last_error = telling::listen(&mut options, path, LogLevel::Warn);
         let families = [DATA, OWN].map(|name| ColumnFamilyDescriptor::new(name, options.clone()));
-        let db = DB::open_cf_descriptors(&options, path, families).map_err(|error| {
-            if error.kind() == ErrorKind::Corruption {
-                StorageError::Damaged { path: path.to_owned(), message: error.into_string() }
-            } else {
-                refused("opening a state machine")(error)
-            }
-        })?;
+        let db = DB::open_cf_descriptors(&options, path, families)
+            .map_err(unopened(path, "opening a state machine"))?;
         let mut unlogged = WriteOptions::default();
         unlogged.disable_wal(true);
         let data = Self { db, path: path.to_owned(), unlogged, last_error };
@@ -118,27 +113,8 @@ impl Data {
 }
 
 fn options(chosen: MachineOptions) -> Result<Options, StorageError> {
-    // No resuming after an error in the background: what was lost then stays lost.
-    let mut options = Options::default()
-        .get_options_from_string("max_bgerror_resume_count=0")
-        .map_err(refused("setting options"))?;
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_paranoid_checks(true);
-    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
-    // Both column families always tell of the same commands: there is no write-ahead log to make it so.
-    options.set_atomic_flush(true);
-    options.set_compression_type(DBCompressionType::None);
-    options.set_max_background_jobs(2);
-    options.set_max_file_opening_threads(1);
-    options.set_stats_dump_period_sec(0);
-    options.set_stats_persist_period_sec(0);
+    let mut options = careful("")?;
     options.set_write_buffer_size(chosen.memtable_bytes);
     background::never_stall(&mut options);
     Ok(options)
-}
-
-/// What an error of RocksDB says.
-pub(super) fn refused(what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
-    move |error| StorageError::Io { what, message: error.into_string() }
 }

@@ -124,10 +124,7 @@ impl Places {
 
     /// Removes all databases but one, all checkpoints, and a name that was being written.
     fn clear(&self, but: Option<u64>) -> io::Result<()> {
-        match fs::remove_file(self.path.join(POINTER_TO_BE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        directory::forget(&self.path.join(POINTER_TO_BE))?;
         for (number, state) in self.databases(STATE)? {
             if number.is_none() || number != but {
                 remove(&state)?;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use rocksdb::{ColumnFamily, DBRawIterator, WriteBatch};
 
-use super::data::{Data, refused};
+use super::data::Data;
+use crate::database::refused;
 use crate::error::StorageError;
 
 /// The keys and values as the commands before this one have left them.

@@ -102,18 +102,14 @@ fn comes(is_there: impl Fn() -> bool) -> bool {
 }
 
 fn written(watch: &Watch, ending: &str) -> u64 {
-    let length = |done: Operation| match done {
-        Operation::Write { name, data, .. } if name.ends_with(ending) => data.len() as u64,
-        Operation::Open { .. }
-        | Operation::Create { .. }
-        | Operation::Write { .. }
-        | Operation::Resize { .. }
-        | Operation::Sync { .. }
-        | Operation::Rename { .. }
-        | Operation::Remove { .. }
-        | Operation::Link { .. }
-        | Operation::Directory { .. }
-        | Operation::Note(_) => 0,
+    let length = |done: Operation| {
+        if let Operation::Write { name, data, .. } = done
+            && name.ends_with(ending)
+        {
+            data.len() as u64
+        } else {
+            0
+        }
     };
     watch.operations().into_iter().map(length).sum()
 }

@@ -92,7 +92,6 @@ impl Faults {
         change: &Change,
         named: &[NodeId],
     ) -> Option<Configuration> {
-        let ids = |members: &[Member]| members.iter().map(|member| member.id).collect::<Vec<_>>();
         let (mut voters, mut learners) = (ids(&now.voters), ids(&now.learners));
         let spares: Vec<_> =
             view.spares.iter().copied().filter(|id| !voters.contains(id) && !learners.contains(id)).collect();
@@ -148,16 +147,14 @@ impl Faults {
     /// What has come of what was asked, by now.
     pub(super) fn outcome(&mut self, request: &Request) -> Evidence {
         let Request { id, wanted, expect, event } = request;
-        let refused = match self.world.membership(|membership| membership.answer(*id)) {
-            Some(Err(why)) => Some(why),
-            Some(Ok(())) | None => None,
-        };
+        let answer = self.world.membership(|membership| membership.answer(*id));
         let done = match wanted {
             Wanted::Members { configuration, after } => {
                 self.world.membership(|membership| membership.was_committed(configuration, *after))
             }
-            Wanted::Leader => self.world.membership(|membership| membership.answer(*id)) == Some(Ok(())),
+            Wanted::Leader => answer == Some(Ok(())),
         };
+        let refused = answer.and_then(Result::err);
         let met = match expect {
             Some(Expect::Ok) => done,
             Some(Expect::Refused) => refused.is_some(),
@@ -180,9 +177,12 @@ impl Faults {
     }
 }
 
+fn ids(members: &[Member]) -> Vec<NodeId> {
+    members.iter().map(|member| member.id).collect()
+}
+
 /// The same without the lives, which nobody can read.
 fn by_id(configuration: &Configuration) -> Configuration {
-    let ids = |members: &[Member]| members.iter().map(|member| member.id).collect::<Vec<_>>();
     Configuration::of(ids(&configuration.voters)).with_learners(ids(&configuration.learners))
 }
 
