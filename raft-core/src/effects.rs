@@ -1,6 +1,7 @@
 //! What a server asks the world to do, as a value.
 
 use crate::entries::Entries;
+use crate::entry::Entry;
 use crate::event::Event;
 use crate::message::Envelope;
 use crate::snapshot::{Load, Part, Snapshot};
@@ -98,6 +99,9 @@ pub struct Batch {
     pub hard_state: Option<HardState>,
     /// The entry at this index and all that follow it go (§5.3).
     pub truncate: Option<LogIndex>,
+    /// Each takes the place of the entry of the same name, whose bytes on disk were found damaged
+    /// ([`Loaded::Damaged`](crate::Loaded::Damaged)). The log is as long as it was.
+    pub repair: Vec<Entry>,
     /// Pieces of a snapshot that is being taken or received, each joining on to the one before it (§7). A
     /// piece at offset 0 begins a new one, and what there was of an unfinished one goes. The last piece
     /// makes it whole: then it is the snapshot, and the one before it goes.

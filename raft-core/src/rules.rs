@@ -201,6 +201,7 @@ impl Raft {
         self.loads.answered(&loaded);
         match loaded {
             Loaded::Entries { entries, .. } => self.log.loaded(entries.into()),
+            Loaded::Damaged { .. } => {}
             Loaded::Chunk { snapshot, offset, chunk } => self.send_chunk(snapshot, offset, chunk.as_ref()),
         }
     }
@@ -365,7 +366,7 @@ impl Raft {
         }
         let parts = self.snapshots.take_ungiven();
         let commit_index = self.commit_index;
-        let batch = Batch { hard_state, truncate, parts, compact, entries, commit_index };
+        let batch = Batch { hard_state, truncate, repair: Vec::new(), parts, compact, entries, commit_index };
         let whole = batch.parts.iter().any(|part| part.chunk.done);
         let token = self.disk.give(self.now, self.hard_state(), self.log.last(), whole);
         Some(Write { batch, token })

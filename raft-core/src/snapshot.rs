@@ -108,8 +108,16 @@ pub enum Loaded {
     Entries {
         /// The first that was asked for.
         from: LogIndex,
-        /// From there on; none if the log does not have it, any more or yet.
+        /// From there on, up to before the first damaged one; none if the log does not have it, any more or yet.
         entries: Vec<crate::Entry>,
+    },
+    /// The first entry that was asked for is in the log, and its bytes are not what was written. It can be repaired
+    /// ([`Batch::repair`](crate::Batch::repair)).
+    Damaged {
+        /// The first that was asked for.
+        from: LogIndex,
+        /// The last one after it, up to the last that was asked for, before which no sound one comes.
+        to: LogIndex,
     },
     /// A piece of a snapshot.
     Chunk {
@@ -142,7 +150,9 @@ impl Loads {
     /// This came.
     pub(crate) fn answered(&mut self, loaded: &Loaded) {
         let load = match *loaded {
-            Loaded::Entries { from, .. } => Load::Entries { from, to: from, bytes_max: 0 },
+            Loaded::Entries { from, .. } | Loaded::Damaged { from, .. } => {
+                Load::Entries { from, to: from, bytes_max: 0 }
+            }
             Loaded::Chunk { snapshot, offset, .. } => Load::Chunk { snapshot, offset },
         };
         self.asked.retain(|asked| !asked.begins_like(&load));

@@ -50,6 +50,13 @@ pub struct Restored {
     ///
     /// [`Payload::Configuration`]: crate::Payload::Configuration
     pub configurations: Vec<Configured>,
+    /// Entries of the log that are known to be damaged, in order. Others may turn out to be when they are read
+    /// ([`Loaded::Damaged`](crate::Loaded::Damaged)).
+    pub damaged: Vec<LogIndex>,
+    /// Whether the log may have had more entries at its end, which this server acknowledged: the last write before an
+    /// unclean stop is torn or does not check, and nobody can tell the one from the other. Term and vote are
+    /// certain all the same.
+    pub suspect_tail: bool,
 }
 
 impl Restored {
@@ -184,7 +191,8 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
         restored.check()?;
-        let Restored { hard_state, snapshot, partial, log, configurations } = restored;
+        let Restored { hard_state, snapshot, partial, log, configurations, damaged: _, suspect_tail: _ } =
+            restored;
         // The last one that is committed for certain.
         let first = match &snapshot {
             Some(snapshot) => snapshot.configured.clone(),

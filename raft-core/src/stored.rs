@@ -1,5 +1,7 @@
 //! What batches make of a disk, as a value: the model that every log store is held to.
 
+use std::collections::BTreeSet;
+
 use crate::effects::Batch;
 use crate::entry::Entry;
 use crate::outline::LogOutline;
@@ -16,6 +18,8 @@ pub struct Stored {
     partial: Option<Pieces>,
     base: EntryId,
     entries: Vec<Entry>,
+    /// Those of which nothing can be read.
+    damaged: BTreeSet<LogIndex>,
 }
 
 /// A snapshot, or the beginning of one.
@@ -28,10 +32,14 @@ struct Pieces {
 impl Stored {
     /// Carries out a batch, in the order of its fields.
     pub fn apply(&mut self, batch: Batch) {
-        let Batch { hard_state, truncate, parts, compact, entries, commit_index: _ } = batch;
+        let Batch { hard_state, truncate, repair, parts, compact, entries, commit_index: _ } = batch;
         self.hard_state = hard_state.unwrap_or(self.hard_state);
         if let Some(from) = truncate {
             self.entries.truncate(self.position(from));
+            self.damaged.split_off(&from);
+        }
+        for entry in repair {
+            self.damaged.remove(&entry.id.index);
         }
         parts.into_iter().for_each(|part| self.store_part(part));
         if let Some(base) = compact {
@@ -66,16 +74,32 @@ impl Stored {
             }),
             log,
             configurations,
+            damaged: Vec::new(),
+            suspect_tail: false,
         }
+    }
+
+    /// The entry at `index` can no longer be read, and nobody knows before it is. False if there is none.
+    pub fn damage(&mut self, index: LogIndex) -> bool {
+        let is_there = self.entries.iter().any(|entry| entry.id.index == index);
+        is_there && self.damaged.insert(index)
     }
 
     /// Answers a request.
     pub fn load(&self, load: &Load) -> Loaded {
         match *load {
+            Load::Entries { from, to, .. } if self.damaged.contains(&from) => {
+                let is_damaged = |index: &LogIndex| self.damaged.contains(index);
+                let all = (from.get()..=to.get()).map(LogIndex::new);
+                Loaded::Damaged { from, to: all.take_while(is_damaged).last().unwrap_or(from) }
+            }
             Load::Entries { from, to, bytes_max } => {
                 let mut bytes = 0;
                 let fits = |entry: &&Entry| {
                     let first = entry.id.index == from;
+                    if self.damaged.contains(&entry.id.index) {
+                        return false;
+                    }
                     bytes += entry.payload.bytes().len();
                     entry.id.index <= to && (first || bytes <= bytes_max)
                 };
@@ -113,6 +137,7 @@ impl Stored {
     fn compact(&mut self, base: EntryId) {
         let kept = self.position(base.index.next());
         self.entries.drain(..kept);
+        self.damaged = self.damaged.split_off(&base.index.next());
         self.base = base;
     }
 }

@@ -12,12 +12,15 @@ use crate::error::StorageError;
 /// The batch does not join on: an entry or a piece of a snapshot does not follow the one before it, or the
 /// log would begin after an entry that it contradicts or that no whole snapshot stands for (§7).
 pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, StorageError> {
-    let Batch { hard_state, truncate, parts, compact, entries, commit_index: _ } = batch;
+    let Batch { hard_state, truncate, repair, parts, compact, entries, commit_index: _ } = batch;
     let mut after = restored;
     after.hard_state = hard_state.unwrap_or(after.hard_state);
     if let Some(from) = truncate {
         after.log.truncate(*from);
         after.configurations.retain(|configured| configured.at.index < *from);
+    }
+    if let Some(stranger) = repair.iter().find(|entry| !after.log.contains(entry.id)) {
+        return Err(StorageError::Misfit { last: after.log.last(), found: stranger.id });
     }
     for part in parts {
         store_part(part, &mut after.snapshot, &mut after.partial)?;

@@ -47,6 +47,8 @@ impl State {
             partial: self.snapshots.partial(),
             log: self.log.clone(),
             configurations: self.configurations.clone(),
+            damaged: Vec::new(),
+            suspect_tail: false,
         }
     }
 

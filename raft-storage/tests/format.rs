@@ -69,6 +69,7 @@ async fn the_bytes_on_disk_are_these() {
         compact: Some(id(1, 1)),
         entries: vec![entry(300, 3, Payload::Command("set x 1".into()))].into(),
         commit_index: LogIndex::new(2),
+        ..Batch::default()
     });
     drop(store);
     assert_eq!(

@@ -217,7 +217,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             }
             Done::Loaded(loaded) => match (self.reading.pop_front(), loaded) {
                 (Some(Reading::StateMachine(reply)), Loaded::Chunk { chunk, .. }) => drop(reply.send(chunk)),
-                (Some(Reading::StateMachine(_)), Loaded::Entries { .. }) | (None, _) => {}
+                (Some(Reading::StateMachine(_)), Loaded::Entries { .. } | Loaded::Damaged { .. })
+                | (None, _) => {}
                 (Some(Reading::Raft), loaded) => self.raft.step(now, Input::Loaded(loaded)),
             },
         }

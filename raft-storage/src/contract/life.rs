@@ -172,7 +172,7 @@ pub(super) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 fn brief(restored: &Restored) -> String {
-    let Restored { hard_state, snapshot, partial, log, configurations } = restored;
+    let Restored { hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } = restored;
     let name = |snapshot: &Snapshot| snapshot.id.last_included.to_string();
     let partial = partial.as_ref().map(|partial| (name(&partial.snapshot), partial.bytes));
     let ids = log.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
@@ -181,7 +181,10 @@ fn brief(restored: &Restored) -> String {
         .map(|configured| format!("{}: {}", configured.at, configured.configuration))
         .collect();
     let snapshot = snapshot.as_ref().map(name);
-    format!("{hard_state:?} {snapshot:?} {partial:?} {} | {ids} {configurations:?}", log.base())
+    format!(
+        "{hard_state:?} {snapshot:?} {partial:?} {} | {ids} {configurations:?} {damaged:?} {suspect_tail}",
+        log.base()
+    )
 }
 
 pub(super) fn id(term: u64, index: u64) -> EntryId {

@@ -89,6 +89,7 @@ pub(crate) fn script() -> Script {
                 compact: Some(id(9, 30)),
                 entries: entries(9, 31..33, "e"),
                 commit_index: bound(30),
+                ..batch()
             },
         ],
     ];
