@@ -19,7 +19,7 @@ impl Raft {
     /// whoever is due a heartbeat gets one, with entries if there are any to send.
     pub(crate) fn replicate(&mut self) {
         let Role::Leader { progress, .. } = &mut self.role else { return };
-        let last = self.log.last().index;
+        let end = self.log.last().index;
         let bytes_max = self.config.append_bytes_max;
         let window = (self.config.append_window, self.config.append_window_bytes);
         let window = if planted!(self, WindowIgnored) { (usize::MAX, usize::MAX) } else { window };
@@ -31,6 +31,7 @@ impl Raft {
                 continue;
             }
             loop {
+                let last = self.repairs.sound_to(peer.next_index, end, &self.log);
                 let bare = peer.heartbeat_due && planted!(self, HeartbeatsWithoutEntries);
                 let lacks_entries = !bare && peer.next_index <= last && peer.has_room(window);
                 let found = lacks_entries.then(|| self.log.entries(peer.next_index, last, bytes_max));
@@ -107,7 +108,8 @@ impl Raft {
             self.truncate(conflict);
         }
 
-        // 4. What is not here yet is appended.
+        // 4. What is not here yet is appended, and what the disk no longer has takes its place.
+        self.mend(&args.entries);
         let appended = self.log.append_missing(args.entries);
         let configured: Vec<_> = appended.iter().filter_map(Entry::configured).collect();
         if self.config.observe {
@@ -136,7 +138,7 @@ impl Raft {
         let (base, last) = (self.log.base().index, self.log.last().index);
         let refusal_counts = planted!(self, RefusalCounts);
         let shared = match *reply {
-            AppendEntriesReply::Accepted { .. } => LogIndex::ZERO,
+            AppendEntriesReply::Accepted { .. } | AppendEntriesReply::Lost { .. } => LogIndex::ZERO,
             AppendEntriesReply::Rejected { refused, .. } if planted!(self, BackUpByOne) => {
                 refused.index.prev().prev()
             }
@@ -157,6 +159,7 @@ impl Raft {
             AppendEntriesReply::Rejected { hint, .. } if refusal_counts => {
                 peer.accepted(hint.index, base);
             }
+            AppendEntriesReply::Lost { from, session } => peer.begin_anew(session, from.min(last.next())),
             AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
                     peer.refused(refused.index, shared);
@@ -180,6 +183,7 @@ impl Raft {
             self.change_role(self.current_term, Role::Follower { leader: Some(heard) });
         }
         self.followed = self.now;
+        self.repairs.follows(self.current_term);
         self.told_removed = None;
         self.reset_election_timer();
         Some(())
@@ -192,12 +196,18 @@ impl Raft {
     }
 
     fn truncate(&mut self, from: LogIndex) {
+        self.remove(from, |last| Event::Truncated { from, last });
+    }
+
+    /// The entry at `from` and all that follow it leave the log.
+    pub(crate) fn remove(&mut self, from: LogIndex, event: impl FnOnce(EntryId) -> Event) {
         self.log.truncate(from);
+        self.repairs.truncate(from);
         let last = self.log.last();
         if !planted!(self, WritesConfirmIndexes) {
             self.disk.truncate(last);
         }
-        self.observe(|| Event::Truncated { from, last });
+        self.observe(|| event(last));
         if !planted!(self, ConfigurationNotRolledBack) && self.configurations.truncate(from) {
             self.configured();
         }

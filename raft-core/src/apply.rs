@@ -23,6 +23,10 @@ impl Raft {
             return Entries::default();
         }
         let (from, bytes_max) = (self.last_applied.next(), APPLY_BYTES_MAX);
+        let limit = self.repairs.sound_to(from, limit, &self.log);
+        if limit < from {
+            return Entries::default();
+        }
         let entries = match self.log.entries(from, limit, bytes_max) {
             Found::Here(entries) => entries,
             Found::OnDisk { to } => {

@@ -30,18 +30,19 @@ impl Raft {
         heard && self.config.check_quorum && !planted!(self, VotesDisturbLeaders)
     }
 
-    /// Whether this server may ask for votes. One whose disk hangs could not give its own, and one that was removed
+    /// Whether this server may ask for votes. One whose disk hangs could not give its own, one with damaged entries could
+    /// not send them, and one that was removed
     /// would only be refused. One that its log says was removed may still be needed until that is committed, as the
     /// only one with an entry that the others have to get (thesis 4.2.2).
     pub(crate) fn may_campaign(&self) -> bool {
-        self.may_be_needed() && self.removed().is_none() && !self.disk_hangs()
+        self.may_be_needed() && self.removed().is_none() && !self.disk_hangs() && !self.lacks_entries()
     }
 
     /// When a leader gives way, unless it hears of a follower or of its disk before, and why.
     ///
     /// An election timeout without a majority is enough (thesis 6.2): the others may have another leader by
     /// then. So is a disk that hangs, though others might make its entries durable without it: commands must
-    /// not depend on a disk that may be broken.
+    /// not depend on a disk that may be broken. So are damaged entries that no other server has sent by then.
     pub(crate) fn steps_down_at(&self) -> Option<(Time, StepDownReason)> {
         let Role::Leader { progress, .. } = &self.role else { return None };
         let quorum = (self.config.check_quorum && !planted!(self, QuorumNotChecked)).then(|| {
@@ -49,7 +50,11 @@ impl Raft {
             (heard.after(self.config.election_timeout.1), StepDownReason::NoMajority)
         });
         let disk = self.disk_hangs_at().filter(|_| !planted!(self, HungDiskLeads));
-        quorum.into_iter().chain(disk.map(|at| (at, StepDownReason::DiskHangs))).min()
+        let disk = disk.map(|at| (at, StepDownReason::DiskHangs));
+        let damage = self.repairs.damaged_since();
+        let damage =
+            damage.map(|since| (since.after(self.config.election_timeout.1), StepDownReason::LogDamaged));
+        quorum.into_iter().chain(disk).chain(damage).min()
     }
 
     /// A leader that has lost a majority, or whose disk hangs, gives way.
@@ -63,6 +68,10 @@ impl Raft {
             *sits_until = at;
         }
         if self.now >= at {
+            if reason == StepDownReason::LogDamaged {
+                // Whoever has caught up can lead, and send what is missing here.
+                self.name_heir();
+            }
             self.give_way(reason);
         }
     }

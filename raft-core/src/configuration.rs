@@ -136,7 +136,7 @@ impl Configuration {
     }
 
     /// The lists of which a majority is needed: one, or in joint consensus two.
-    pub fn electorates(&self) -> impl Iterator<Item = &[Member]> {
+    pub fn electorates(&self) -> impl Iterator<Item = &[Member]> + Clone {
         let new = self.next.as_ref().filter(|next| next.joint).map(|next| next.voters.as_slice());
         [self.voters.as_slice()].into_iter().chain(new)
     }

@@ -23,6 +23,16 @@ pub struct Counts {
     pub gave_way_disk_hangs: u64,
     /// How often it gave way as a leader because it is no voter any more (thesis 4.2.2).
     pub gave_way_removed: u64,
+    /// How often it gave way as a leader because its disk no longer had entries of its log.
+    pub gave_way_log_damaged: u64,
+    /// Entries that its disk no longer had.
+    pub entries_damaged: u64,
+    /// Those of them that other servers have sent.
+    pub entries_repaired: u64,
+    /// Those of them that no server had, and all after them: they were not committed.
+    pub entries_dropped: u64,
+    /// Entries that it has sent to servers whose disks no longer had them.
+    pub entries_lent: u64,
     /// Messages that it dropped unread: of another cluster or group, not for this server, or malformed.
     pub strangers_dropped: u64,
     /// Votes and pre-votes that it did not hear because a leader is there (thesis 4.2.3).
@@ -55,6 +65,7 @@ impl Counts {
             StepDownReason::NoMajority => self.gave_way_no_majority += 1,
             StepDownReason::DiskHangs => self.gave_way_disk_hangs += 1,
             StepDownReason::Removed => self.gave_way_removed += 1,
+            StepDownReason::LogDamaged => self.gave_way_log_damaged += 1,
         }
     }
 }

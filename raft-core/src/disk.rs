@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::effects::{Owner, WriteToken};
 use crate::fingerprint::renamed;
-use crate::message::{AppendEntriesReply, Envelope, Message};
+use crate::message::{AppendEntriesReply, Envelope, InstallSnapshotReply, Message};
 use crate::state::HardState;
 use crate::types::{EntryId, LogIndex, NodeId, Term, Time};
 
@@ -25,6 +25,9 @@ pub(crate) struct Disk {
     hard_state_write: u64,
     /// The write that made the last snapshot whole.
     snapshot_write: u64,
+    /// The last write that put entries in the places of damaged ones, and the first entry of all those that are not
+    /// confirmed.
+    repair: (u64, LogIndex),
     /// Messages that may leave once a write is confirmed, with its number; numbers never go down.
     held: VecDeque<(u64, Envelope)>,
 }
@@ -34,6 +37,15 @@ pub(crate) struct Disk {
 pub(crate) struct Durable {
     pub(crate) hard_state: HardState,
     pub(crate) last: EntryId,
+}
+
+/// What a write has that others wait for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Holds {
+    /// The last piece of a snapshot.
+    pub(crate) whole_snapshot: bool,
+    /// The first of the entries that it repairs.
+    pub(crate) repaired: Option<LogIndex>,
 }
 
 /// A write that is not confirmed yet, and what its confirmation says: an *entry*, not an index. Where
@@ -65,16 +77,21 @@ impl Disk {
         self.in_flight.front().map(|write| write.given_at)
     }
 
-    /// A write is given: with it, hard state and log end are these, and a snapshot is whole, perhaps.
+    /// A write is given: with it, hard state and log end are these.
     pub(crate) fn give(
         &mut self,
         now: Time,
         hard_state: HardState,
         last: EntryId,
-        snapshot: bool,
+        holds: Holds,
     ) -> WriteToken {
         self.given += 1;
-        if snapshot {
+        let Holds { whole_snapshot, repaired } = holds;
+        if let Some(first) = repaired {
+            let before = if self.has_written(self.repair.0) { first } else { self.repair.1 };
+            self.repair = (self.given, first.min(before));
+        }
+        if whole_snapshot {
             self.snapshot_write = self.given;
         }
         if hard_state != self.hard_state_given {
@@ -96,6 +113,12 @@ impl Disk {
         }
     }
 
+    /// How much of this is on disk, as far as it depends on what was repaired.
+    pub(crate) fn repaired_to(&self, index: LogIndex) -> LogIndex {
+        let (write, first) = self.repair;
+        if self.has_written(write) { index } else { index.min(first.prev()) }
+    }
+
     /// A write is durable. False if it is not the next one of this server.
     pub(crate) fn confirm(&mut self, token: &WriteToken) -> bool {
         match self.in_flight.pop_front() {
@@ -109,8 +132,8 @@ impl Disk {
     }
 
     /// The write that has to be confirmed before a message may leave: none for a term that is only
-    /// proposed; else its term must be durable, a vote
-    /// is so with its term, and what an acknowledgement says of the log must be durable too.
+    /// proposed; else its term must be durable, a vote is so with its term, what was repaired must be, and what an
+    /// acknowledgement says of the log must be durable too.
     pub(crate) fn write_needed(&self, message: &Message) -> u64 {
         if message.is_proposal() {
             return 0;
@@ -129,14 +152,18 @@ impl Disk {
             | Message::RequestVoteReply(_)
             | Message::TimeoutNow
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(AppendEntriesReply::Rejected { .. })
+            | Message::AppendEntriesReply(
+                AppendEntriesReply::Rejected { .. } | AppendEntriesReply::Lost { .. },
+            )
             | Message::Confirm(_)
             | Message::ConfirmReply(_)
             | Message::ReadIndex
             | Message::ReadIndexReply(_)
-            | Message::NotMember(_) => 0,
+            | Message::NotMember(_)
+            | Message::FetchEntries(_)
+            | Message::FetchEntriesReply(_) => 0,
         };
-        entries.max(self.hard_state_write)
+        entries.max(self.hard_state_write).max(self.repair.0)
     }
 
     /// Whether this write is confirmed.
@@ -167,6 +194,11 @@ impl Disk {
     /// A new term began: what was held back of earlier ones answers nobody any more.
     pub(crate) fn drop_held_before(&mut self, term: Term) {
         self.held.retain(|(_, envelope)| envelope.term >= term);
+    }
+
+    /// The entry at `from` is lost: what was to be said of it and what follows is not so any more.
+    pub(crate) fn drop_acknowledgements(&mut self, from: LogIndex) {
+        self.held.retain(|(_, envelope)| !acknowledges(envelope, from));
     }
 
     /// Sends the messages that need not wait any more.
@@ -210,6 +242,32 @@ impl Disk {
     }
 }
 
+/// Whether a follower says that it has the entry at `from`.
+pub(crate) fn acknowledges(envelope: &Envelope, from: LogIndex) -> bool {
+    match &envelope.message {
+        Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => *match_index >= from,
+        Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) => {
+            snapshot.last_included.index >= from
+        }
+        Message::AppendEntriesReply(_)
+        | Message::InstallSnapshotReply(_)
+        | Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::RequestVote(_)
+        | Message::RequestVoteReply(_)
+        | Message::TimeoutNow
+        | Message::AppendEntries(_)
+        | Message::InstallSnapshot(_)
+        | Message::Confirm(_)
+        | Message::ConfirmReply(_)
+        | Message::ReadIndex
+        | Message::ReadIndexReply(_)
+        | Message::NotMember(_)
+        | Message::FetchEntries(_)
+        | Message::FetchEntriesReply(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,9 +279,9 @@ mod tests {
     #[test]
     fn a_write_confirms_nothing_of_what_was_truncated_meanwhile() {
         let mut disk = Disk::default();
-        let first = disk.give(Time::ZERO, HardState::default(), id(1, 8), false);
+        let first = disk.give(Time::ZERO, HardState::default(), id(1, 8), Holds::default());
         disk.truncate(id(1, 4));
-        let second = disk.give(Time::ZERO, HardState::default(), id(2, 6), false);
+        let second = disk.give(Time::ZERO, HardState::default(), id(2, 6), Holds::default());
         assert!(disk.confirm(&first));
         assert_eq!(disk.durable().last, id(1, 4));
         assert_eq!(disk.write_of(LogIndex::new(5)), 2);
@@ -241,8 +299,8 @@ mod tests {
     #[test]
     fn a_token_out_of_order_is_refused() {
         let mut disk = Disk::default();
-        let _first = disk.give(Time::ZERO, HardState::default(), id(1, 1), false);
-        let second = disk.give(Time::ZERO, HardState::default(), id(1, 2), false);
+        let _first = disk.give(Time::ZERO, HardState::default(), id(1, 1), Holds::default());
+        let second = disk.give(Time::ZERO, HardState::default(), id(1, 2), Holds::default());
         assert!(!disk.confirm(&second));
     }
 }

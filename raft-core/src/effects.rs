@@ -204,6 +204,11 @@ pub enum Violation {
         /// The entry.
         index: LogIndex,
     },
+    /// The disk no longer has an entry of the log, and there is no other server that could.
+    EntryLost {
+        /// The entry.
+        id: EntryId,
+    },
     /// An entry about to be applied is not what its leader made. It is the one who applies that notices.
     EntryDamaged {
         /// The entry.
@@ -225,6 +230,10 @@ impl std::fmt::Display for Violation {
             Self::AppliedBeyondLog { index } => {
                 write!(f, "the state machine has applied entry {index}, which the log does not have")
             }
+            Self::EntryLost { id } => write!(
+                f,
+                "the entry {id} is damaged on disk, and no other server has it; bring the directory back from a backup"
+            ),
             Self::EntryDamaged { index } => write!(f, "the entry {index} does not match its checksum"),
         }
     }

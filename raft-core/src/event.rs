@@ -42,6 +42,8 @@ pub enum StepDownReason {
     DiskHangs,
     /// It does not vote any more (thesis 4.2.2).
     Removed,
+    /// Its disk no longer has entries of its log, and nobody has sent them in an election timeout.
+    LogDamaged,
 }
 
 /// One change of what Figure 3 talks about. Given out in the order in which they happened.
@@ -243,6 +245,14 @@ pub enum Event {
         /// The commit index before.
         from: LogIndex,
     },
+    /// A follower has received a snapshot that stands for entries that its disk has lost; what follows stays in its log.
+    /// The reply waits for the disk.
+    SnapshotFills {
+        /// The leader.
+        leader: NodeId,
+        /// Which.
+        snapshot: SnapshotId,
+    },
     /// A message was dropped unread: another cluster, another group, not for this server, or malformed.
     StrangerDropped {
         /// Who claims to have sent it.
@@ -261,6 +271,26 @@ pub enum Event {
         /// With which entry.
         at: EntryId,
     },
+    /// The disk no longer has an entry of the log.
+    Damaged {
+        /// Which.
+        id: EntryId,
+    },
+    /// An entry that the disk no longer had came from another server; it is not durable yet.
+    Repaired {
+        /// Which.
+        id: EntryId,
+    },
+    /// A damaged entry that can never be committed, as all others lack it, left the log in memory with all that
+    /// follow it.
+    Dropped {
+        /// The first that went.
+        from: EntryId,
+        /// The last entry before that.
+        last: EntryId,
+    },
+    /// The end of the log, which may have been longer, counts again: whatever was lost there has come from a leader.
+    TailTrusted,
     /// The server contradicts what is committed or elected, and stops.
     Stopped {
         /// Why, in words.

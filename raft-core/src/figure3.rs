@@ -35,6 +35,8 @@ pub struct Figure3 {
     /// The incarnations of the servers whose disks were wiped, after each time, and what they had before.
     wiped: BTreeMap<NodeId, Vec<(Incarnation, Server)>>,
     servers: BTreeMap<NodeId, Server>,
+    /// What servers had acknowledged before their disks lost the end of it.
+    lost: Vec<(NodeId, Seen)>,
     leaders: BTreeMap<Term, NodeId>,
     /// Of each entry ever seen: what its past hashes to, and who had it first.
     pasts: BTreeMap<EntryId, (u64, NodeId)>,
@@ -54,6 +56,7 @@ impl Figure3 {
             first: first.into(),
             wiped: BTreeMap::new(),
             servers: BTreeMap::new(),
+            lost: Vec::new(),
             leaders: BTreeMap::new(),
             pasts: BTreeMap::new(),
             committed: Vec::new(),
@@ -67,6 +70,15 @@ impl Figure3 {
         let before = self.servers.remove(&node).unwrap_or_default();
         self.votes.retain(|&(voter, _), _| voter != node);
         self.wiped.entry(node).or_default().push((incarnation, before));
+    }
+
+    /// The disk of a server that is down has lost the end of its log. What it had acknowledged of that it did
+    /// acknowledge, and what others made of it stands.
+    pub fn tail_lost(&mut self, node: NodeId) {
+        let server = self.servers.entry(node).or_default();
+        let durable = server.log.get(..server.upto(server.durable)).unwrap_or_default();
+        self.lost.extend(durable.iter().map(|&seen| (node, seen)));
+        server.durable = LogIndex::ZERO;
     }
 
     /// A server starts, or starts again, with this on its disk.
@@ -146,6 +158,7 @@ impl Figure3 {
             Event::Role { term, to, .. } => self.role(node, *term, *to),
             Event::Appended { id, checksum } => self.append(node, *id, *checksum),
             Event::Truncated { from, last } => self.truncate(node, *from, *last),
+            Event::Dropped { from, last } => self.truncate(node, from.index, *last),
             Event::Durable { term, voted_for, index } => self.durable(node, *term, *voted_for, *index),
             Event::Committed { from, to } => self.commit(node, *from, *to),
             Event::Applying { to } => self.apply(node, *to),
@@ -170,6 +183,7 @@ impl Figure3 {
             | Event::AppendRejected { .. }
             | Event::MatchCounted { .. }
             | Event::SnapshotNotNeeded { .. }
+            | Event::SnapshotFills { .. }
             | Event::SnapshotTaken { .. }
             | Event::SnapshotFailed { .. }
             | Event::SnapshotStarted { .. }
@@ -177,6 +191,9 @@ impl Figure3 {
             | Event::ChunkReceived { .. }
             | Event::StrangerDropped { .. }
             | Event::Removed { .. }
+            | Event::Damaged { .. }
+            | Event::Repaired { .. }
+            | Event::TailTrusted
             | Event::ReadsConfirmed { .. } => Ok(()),
         }
     }
@@ -364,7 +381,9 @@ impl Figure3 {
 
     fn is_durable_on_majority(&self, node: NodeId, seen: Seen) -> Result<(), Broken> {
         let has = |voter: &Member| {
-            self.in_life(voter)
+            let had = self.lost.contains(&(voter.id, seen));
+            had || self
+                .in_life(voter)
                 .any(|server| server.durable >= seen.id.index && self.at(server, seen.id.index) == Some(seen))
         };
         let configuration = self.in_force(node);

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use crate::progress::{Pace, Piece, Progress};
+use crate::request_vote::Vote;
 use crate::state::{HardState, Health, Raft, Role};
 use crate::types::NodeId;
 
@@ -34,6 +35,7 @@ impl Raft {
             .iter()
             .for_each(|envelope| (name(envelope.to), envelope.term, &envelope.message).hash(&mut hasher));
         self.reads.hash_state(name, &mut hasher);
+        self.repairs.hash_state(name, &mut hasher);
         (self.health == Health::Sound).hash(&mut hasher);
         hasher.finish()
     }
@@ -44,7 +46,7 @@ impl Raft {
             Role::Follower { .. } => self.leader().map(name).hash(hasher),
             Role::PreCandidate { session: _, votes } | Role::Candidate { session: _, votes } => {
                 let mut votes: Vec<_> =
-                    votes.iter().map(|&(id, incarnation)| (name(id), incarnation)).collect();
+                    votes.iter().map(|&vote| Vote { voter: name(vote.voter), ..vote }).collect();
                 votes.sort_unstable();
                 votes.hash(hasher);
             }

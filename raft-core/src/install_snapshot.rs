@@ -74,8 +74,9 @@ impl Raft {
         }
 
         // 6. Where the log has the last included entry, it and what follows are kept: all up to it is
-        //    committed, and the state machine gets there by itself.
-        if id.last_included.index <= self.commit_index || self.log.contains(id.last_included) {
+        //    committed, and the state machine gets there by itself, unless the disk has lost some of it.
+        let has = id.last_included.index <= self.commit_index || self.log.contains(id.last_included);
+        if has && !self.has_lost_up_to(id.last_included.index) {
             self.commit_to(id.last_included.index);
             self.observe(|| Event::SnapshotNotNeeded { leader, snapshot: id });
             return Some(InstallSnapshotReply::Installed { snapshot: id });
@@ -92,7 +93,11 @@ impl Raft {
             }
             Taken::Last => {
                 self.observe(|| Event::ChunkReceived { leader, snapshot: id, offset });
-                self.install(&snapshot);
+                if has {
+                    self.fill(leader, &snapshot);
+                } else {
+                    self.install(&snapshot);
+                }
                 Some(InstallSnapshotReply::Installed { snapshot: id })
             }
         }
@@ -111,6 +116,16 @@ impl Raft {
         if self.configurations.reset(snapshot.configured.clone()) {
             self.configured();
         }
+    }
+
+    /// The same where the log has the last included entry: what follows it stays, and what is before, some of which the
+    /// disk has lost, goes.
+    fn fill(&mut self, leader: NodeId, snapshot: &Snapshot) {
+        self.commit_to(snapshot.index());
+        self.snapshots.restore |= self.last_applied < snapshot.index();
+        self.counts.snapshots_installed += 1;
+        self.observe(|| Event::SnapshotFills { leader, snapshot: snapshot.id });
+        self.compact_to(snapshot.id.last_included);
     }
 
     /// The leader's side.

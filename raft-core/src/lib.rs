@@ -155,6 +155,7 @@ mod propose;
 mod quorum;
 mod read_index;
 mod reads;
+mod repair;
 mod request_vote;
 mod rng;
 mod rules;
@@ -176,9 +177,9 @@ pub use event::{Event, RoleName, StepDownReason};
 pub use footprint::Footprint;
 pub use input::{ChangeError, Input, ProposeError, TransferError};
 pub use message::{
-    AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, InstallSnapshot,
-    InstallSnapshotReply, Message, NotMember, PreVote, PreVoteReply, ReadIndexReply, RequestVote,
-    RequestVoteReply,
+    AppendEntries, AppendEntriesReply, Confirm, ConfirmReply, Envelope, FetchEntries, FetchEntriesReply,
+    InstallSnapshot, InstallSnapshotReply, Lacking, Message, NotMember, PreVote, PreVoteReply,
+    ReadIndexReply, RequestVote, RequestVoteReply,
 };
 pub use outline::LogOutline;
 pub use planted::PlantedBug;

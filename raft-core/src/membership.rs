@@ -228,15 +228,7 @@ impl Raft {
         {
             return;
         }
-        let (last, until) = (self.log.last().index, self.now.after(self.config.election_timeout.1));
-        if let Role::Leader { progress, transfer: transfer @ None, .. } = &mut self.role {
-            let heir = progress.iter().find(|peer| peer.votes.old && peer.match_index == last);
-            if let Some(to) = heir.map(|peer| peer.follower) {
-                *transfer = Some(Transfer { to, until, told: false });
-                self.observe(|| Event::TransferStarted { to });
-            }
-        }
-        self.hand_over();
+        self.name_heir();
         self.give_way(StepDownReason::Removed);
     }
 

@@ -57,6 +57,10 @@ pub enum Message {
     ReadIndexReply(ReadIndexReply),
     /// A server that asks for votes is told that it takes no part any more.
     NotMember(NotMember),
+    /// A server whose disk no longer has entries of its log asks the others for them.
+    FetchEntries(FetchEntries),
+    /// The answer to it.
+    FetchEntriesReply(FetchEntriesReply),
 }
 
 impl Message {
@@ -77,6 +81,8 @@ impl Message {
             Self::ReadIndex => "read-index",
             Self::ReadIndexReply(_) => "read-index-reply",
             Self::NotMember(_) => "not-member",
+            Self::FetchEntries(_) => "fetch",
+            Self::FetchEntriesReply(_) => "fetch-reply",
         }
     }
 
@@ -97,7 +103,8 @@ impl Message {
             | Self::RequestVoteReply(_)
             | Self::AppendEntriesReply(_)
             | Self::InstallSnapshotReply(_)
-            | Self::ConfirmReply(_) => true,
+            | Self::ConfirmReply(_)
+            | Self::FetchEntriesReply(_) => true,
             Self::PreVote(_)
             | Self::RequestVote(_)
             | Self::TimeoutNow
@@ -106,13 +113,14 @@ impl Message {
             | Self::Confirm(_)
             | Self::ReadIndex
             | Self::ReadIndexReply(_)
-            | Self::NotMember(_) => false,
+            | Self::NotMember(_)
+            | Self::FetchEntries(_) => false,
         }
     }
 
     /// Whether the envelope's term is only proposed: then nobody adopts it, and it need not be durable.
     pub(crate) const fn is_proposal(&self) -> bool {
-        matches!(self, Self::PreVote(_) | Self::PreVoteReply(PreVoteReply { vote_granted: true }))
+        matches!(self, Self::PreVote(_) | Self::PreVoteReply(PreVoteReply { vote_granted: true, .. }))
     }
 }
 
@@ -129,6 +137,8 @@ pub struct PreVote {
 pub struct PreVoteReply {
     /// True means the asker would receive the vote. Nothing is promised.
     pub vote_granted: bool,
+    /// As in [`RequestVoteReply`].
+    pub suspect: bool,
 }
 
 /// RequestVote RPC, arguments. The candidate's id and term are in the envelope.
@@ -146,6 +156,9 @@ pub struct RequestVote {
 pub struct RequestVoteReply {
     /// True means the candidate received the vote, and the vote is durable.
     pub vote_granted: bool,
+    /// The voter may have lost entries that it acknowledged ([`Restored::suspect_tail`](crate::Restored::suspect_tail)):
+    /// its vote counts only where every voter gives one.
+    pub suspect: bool,
 }
 
 /// AppendEntries RPC, arguments. The leader's id and term are in the envelope.
@@ -174,6 +187,14 @@ pub enum AppendEntriesReply {
         /// The follower's last entry that the leader may share: the last at or before `refused`
         /// whose term is no later (fast back-up, §5.3).
         hint: EntryId,
+    },
+    /// The follower's disk has lost what the follower acknowledged, or may have: nothing that it said in this
+    /// conversation counts any more.
+    Lost {
+        /// The first entry that it is to be sent, if it is to have what the leader has.
+        from: LogIndex,
+        /// The conversation to go on in.
+        session: Session,
     },
 }
 
@@ -233,4 +254,33 @@ pub struct ReadIndexReply {
 pub struct NotMember {
     /// The entry of that configuration, which is committed. A server that knows of a later one ignores it.
     pub configured: EntryId,
+}
+
+/// What a server asks all others for whose disk no longer has it. Whoever has an entry of that name has the same
+/// one (Log Matching, §5.3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchEntries {
+    /// The names, in order; at most 64.
+    pub ids: Vec<EntryId>,
+}
+
+/// What another server has of it; of what is in neither list it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchEntriesReply {
+    /// The entries that it has, in order, as many as fit into a message.
+    pub entries: Entries,
+    /// Those that are not in its log.
+    pub lacking: Vec<Lacking>,
+    /// Where its log begins: what is at or before is committed, and in its snapshot.
+    pub base: EntryId,
+}
+
+/// An entry that a server does not have, and was not part of committing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lacking {
+    /// Which.
+    pub id: EntryId,
+    /// The term of the entry in its place, if it is a later one. The leader of that term had all that was committed
+    /// before, so this one was not.
+    pub superseded: Option<Term>,
 }

@@ -200,6 +200,15 @@ pub enum PlantedBug {
     /// Votes and acknowledgements count from a server whose disk was wiped.
     #[cfg(feature = "planted-bugs")]
     AnyLifeCounts,
+    /// A follower whose disk has lost an entry acknowledges what follows it, and a leader counts itself.
+    #[cfg(feature = "planted-bugs")]
+    DamageAcknowledged,
+    /// A server votes, and asks for votes, whose disk has lost entries of its log.
+    #[cfg(feature = "planted-bugs")]
+    DamagedServerVotes,
+    /// The vote of a server that may have lost what it acknowledged counts like any.
+    #[cfg(feature = "planted-bugs")]
+    SuspectVotesCount,
     /// A command whose number was applied is applied again (thesis 6.3 left out).
     #[cfg(feature = "planted-bugs")]
     SessionsFilterNothing,
@@ -238,7 +247,7 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 62] = [
+    pub const ALL: [(&'static str, Self); 65] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
         ("commit-by-counting", Self::CommitByCounting),
@@ -296,6 +305,9 @@ impl PlantedBug {
         ("removed-server-waits", Self::RemovedServerWaits),
         ("learners-refuse-votes", Self::LearnersRefuseVotes),
         ("any-life-counts", Self::AnyLifeCounts),
+        ("damage-acknowledged", Self::DamageAcknowledged),
+        ("damaged-server-votes", Self::DamagedServerVotes),
+        ("suspect-votes-count", Self::SuspectVotesCount),
         ("sessions-filter-nothing", Self::SessionsFilterNothing),
         ("expired-session-applied", Self::ExpiredSessionApplied),
         ("session-expired-by-clock", Self::SessionExpiredByClock),

@@ -17,7 +17,7 @@ impl Raft {
             let args = PreVote { last_log: self.log.last() };
             self.send_under(self.current_term.next(), voter, session, Message::PreVote(args));
         }
-        self.count_vote(self.me());
+        self.count_vote(self.me(), self.is_suspect());
     }
 
     /// Receiver implementation. Changes neither term, vote nor timer, and nothing of it is kept.
@@ -35,7 +35,12 @@ impl Raft {
         }
         let term =
             if vote_granted && !planted!(self, PreVoteKeepsLowerTerm) { proposed } else { self.current_term };
-        self.send_under(term, asker, session, Message::PreVoteReply(PreVoteReply { vote_granted }));
+        self.send_under(
+            term,
+            asker,
+            session,
+            Message::PreVoteReply(PreVoteReply { vote_granted, suspect: self.is_suspect() }),
+        );
     }
 
     /// The asker's side: with the grants of a majority it starts an election.
@@ -44,7 +49,7 @@ impl Raft {
             && *own == session
             && reply.vote_granted
         {
-            self.count_vote(voter);
+            self.count_vote(voter, reply.suspect);
         }
     }
 }

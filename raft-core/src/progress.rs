@@ -169,6 +169,12 @@ impl Progress {
         self.pace = Pace::Probe { sent: false };
     }
 
+    /// The follower has lost what it acknowledged, or may have: what was said so far counts for nothing.
+    pub(crate) fn begin_anew(&mut self, session: Session, next_index: LogIndex) {
+        (self.session, self.next_index, self.match_index) = (session, next_index, LogIndex::ZERO);
+        self.pace = Pace::Probe { sent: false };
+    }
+
     /// Whether this snapshot begins to be sent now; it may be on its way already.
     pub(crate) fn start_snapshot(&mut self, id: SnapshotId, now: Time) -> bool {
         if matches!(&self.pace, Pace::Snapshot { snapshot, .. } if *snapshot == id) {

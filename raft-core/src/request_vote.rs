@@ -8,6 +8,15 @@ use crate::quorum::majority;
 use crate::state::{Raft, Role, Sender};
 use crate::types::{EntryId, Incarnation, NodeId, Session, Term};
 
+/// A vote, or a pre-vote, that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Vote {
+    pub(crate) voter: NodeId,
+    pub(crate) incarnation: Incarnation,
+    /// It counts only where every voter gives one.
+    pub(crate) suspect: bool,
+}
+
 impl Raft {
     /// Candidates (§5.2): increment the term, vote for oneself, reset the timer, ask all others.
     ///
@@ -36,12 +45,17 @@ impl Raft {
         term >= self.current_term && vote_is_free && up_to_date && self.may_vote()
     }
 
-    /// Whether this server may vote. One whose disk was wiped may have voted already and not know it, and the
-    /// votes of a learner are for the candidate to count or not (thesis 4.1).
+    /// Whether this server may vote. One whose disk was wiped may have voted already and not know it, one with damaged
+    /// entries is to have them first, and the votes of a learner are for the candidate to count or not (thesis 4.1).
     fn may_vote(&self) -> bool {
-        let wiped = self.is_another(self.config.id, self.config.incarnation);
         let learns = planted!(self, LearnersRefuseVotes) && !self.own_votes().any();
-        (!wiped || planted!(self, AnyLifeCounts)) && !learns
+        let damaged = self.lacks_entries() && !planted!(self, DamagedServerVotes);
+        (!self.is_wiped() || planted!(self, AnyLifeCounts)) && !damaged && !learns
+    }
+
+    /// Whether the group has another life of this server's data directory in mind.
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.is_another(self.config.id, self.config.incarnation)
     }
 
     /// Receiver implementation.
@@ -63,7 +77,7 @@ impl Raft {
             }
             self.reset_election_timer();
         }
-        RequestVoteReply { vote_granted }
+        RequestVoteReply { vote_granted, suspect: self.is_suspect() }
     }
 
     /// The candidate's side: with the votes of a majority it leads (§5.2).
@@ -77,7 +91,7 @@ impl Raft {
             Role::Candidate { session: own, .. }
                 if (*own == session || planted!(self, ReplyOfOldTerm)) && reply.vote_granted =>
             {
-                self.count_vote(voter);
+                self.count_vote(voter, reply.suspect);
             }
             Role::Leader { .. } if reply.vote_granted && planted!(self, LeaderTwice) => self.become_leader(),
             Role::Candidate { .. }
@@ -90,7 +104,7 @@ impl Raft {
     /// The disk has the server's own vote.
     pub(crate) fn count_own_vote(&mut self) {
         if self.role() == RoleName::Candidate && self.disk.durable().hard_state == self.hard_state() {
-            self.count_vote(self.me());
+            self.count_vote(self.me(), self.is_suspect());
         }
     }
 
@@ -100,21 +114,22 @@ impl Raft {
     }
 
     /// Each voter counts once. Whoever would win starts an election; whoever wins leads.
-    pub(crate) fn count_vote(&mut self, voter: Sender) {
+    pub(crate) fn count_vote(&mut self, voter: Sender, suspect: bool) {
         let Sender { id: voter, incarnation } = voter;
         let is_voter = self.in_force().votes(voter, Some(incarnation)).any() || planted!(self, AnyLifeCounts);
         let (Role::PreCandidate { votes, .. } | Role::Candidate { votes, .. }) = &mut self.role else {
             return;
         };
-        let place = match votes.binary_search(&(voter, incarnation)) {
-            Err(place) => place,
-            Ok(place) if planted!(self, VoteCountedTwice) => place,
-            Ok(_) => return,
-        };
+        let place =
+            match votes.binary_search_by_key(&(voter, incarnation), |vote| (vote.voter, vote.incarnation)) {
+                Err(place) => place,
+                Ok(place) if planted!(self, VoteCountedTwice) => place,
+                Ok(_) => return,
+            };
         if !is_voter {
             return;
         }
-        votes.insert(place, (voter, incarnation));
+        votes.insert(place, Vote { voter, incarnation, suspect });
         let wins = self.wins();
         let term = self.current_term;
         if self.role() == RoleName::PreCandidate {
@@ -131,19 +146,24 @@ impl Raft {
     }
 
     /// Whether the votes are those of a majority; in joint consensus of both the old voters and the new ones (§6).
+    /// Those of servers that may have lost what they acknowledged count where all have voted: an entry that any voter
+    /// still has is then in the winner's log.
     fn wins(&self) -> bool {
         let (Role::PreCandidate { votes, .. } | Role::Candidate { votes, .. }) = &self.role else {
             return false;
         };
         let electorates = if planted!(self, JointCountsOldOnly) { 1 } else { 2 };
-        self.in_force().electorates().take(electorates).all(|voters| {
-            let counts = |&&(id, life): &&(NodeId, Incarnation)| {
-                let is =
-                    |voter: &Member| voter.is(id, life) || (planted!(self, AnyLifeCounts) && voter.id == id);
-                voters.iter().any(is)
-            };
-            votes.iter().filter(counts).count() >= majority(voters.len())
-        })
+        let is = |voter: &Member, vote: &Vote| {
+            voter.is(vote.voter, vote.incarnation)
+                || (planted!(self, AnyLifeCounts) && voter.id == vote.voter)
+        };
+        let of = |voters: &[Member], counts: &dyn Fn(&Vote) -> bool| {
+            votes.iter().filter(|vote| counts(vote) && voters.iter().any(|voter| is(voter, vote))).count()
+        };
+        let certain = |vote: &Vote| !vote.suspect || planted!(self, SuspectVotesCount);
+        let mut all = self.in_force().electorates().take(electorates);
+        all.clone().all(|voters| of(voters, &certain) >= majority(voters.len()))
+            || all.all(|voters| of(voters, &|_| true) >= voters.len())
     }
 
     fn observe_vote(&mut self, candidate: NodeId) {

@@ -3,6 +3,7 @@
 use std::mem;
 
 use crate::append_entries;
+use crate::disk::Holds;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::Payload;
 use crate::event::Event;
@@ -10,12 +11,13 @@ use crate::input::Input;
 use crate::install_snapshot;
 use crate::lease::Lease;
 use crate::log::Ungiven;
-use crate::message::{Envelope, Message};
+use crate::message::{AppendEntriesReply, Envelope, Message};
 use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::quorum::reached_by_majority;
 use crate::read_index;
+use crate::repair;
 use crate::snapshot::Loaded;
 use crate::state::{Health, Raft, Role, Sender};
 use crate::types::{LogIndex, NodeId, Session, Term, Time};
@@ -77,6 +79,9 @@ impl Raft {
         self.go_on_with_change();
         self.leave();
         self.log.close();
+        if self.health == Health::Sound {
+            self.repair();
+        }
         self.hand_over();
         self.serve_reads();
         self.send_snapshots();
@@ -122,13 +127,18 @@ impl Raft {
             | Message::RequestVote(_)
             | Message::RequestVoteReply(_)
             | Message::TimeoutNow
-            | Message::AppendEntriesReply(_)
+            | Message::AppendEntriesReply(
+                AppendEntriesReply::Accepted { .. } | AppendEntriesReply::Rejected { .. },
+            )
             | Message::InstallSnapshotReply(_)
             | Message::Confirm(_)
             | Message::ConfirmReply(_)
             | Message::ReadIndex
             | Message::NotMember(_) => true,
+            Message::AppendEntriesReply(AppendEntriesReply::Lost { from, .. }) => *from > LogIndex::ZERO,
             Message::ReadIndexReply(reply) => read_index::is_well_formed(term, reply),
+            Message::FetchEntries(args) => args.ids.len() <= repair::FETCH_MAX,
+            Message::FetchEntriesReply(reply) => repair::is_well_formed(reply),
         };
         let superseded = message.counts() && self.is_another(from, incarnation);
         let stranger = !ours || from == self.config.id || (superseded && !planted!(self, AnyLifeCounts));
@@ -163,7 +173,10 @@ impl Raft {
                 self.send(from, session, Message::RequestVoteReply(reply));
             }
             Message::AppendEntries(args) => {
+                let leader_commit = args.leader_commit;
                 if let Some(reply) = self.handle_append_entries(from, term, args) {
+                    self.catch_up(session, leader_commit);
+                    let reply = self.answer_to_leader(session, reply);
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }
             }
@@ -177,6 +190,7 @@ impl Raft {
             }
             Message::Confirm(args) => self.handle_confirm(from, term, session, &args),
             Message::ReadIndex => self.handle_read_index(from, session),
+            Message::FetchEntries(args) => self.handle_fetch_entries(from, session, args),
             // A reply of the past answers a question that nobody asks any more.
             Message::PreVoteReply(_)
             | Message::RequestVoteReply(_)
@@ -184,6 +198,7 @@ impl Raft {
             | Message::InstallSnapshotReply(_)
             | Message::ConfirmReply(_)
             | Message::ReadIndexReply(_)
+            | Message::FetchEntriesReply(_)
                 if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
             Message::PreVoteReply(reply) => self.handle_pre_vote_reply(sender, session, &reply),
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(sender, session, &reply),
@@ -194,6 +209,7 @@ impl Raft {
             Message::ConfirmReply(reply) => self.handle_confirm_reply(sender, session, &reply),
             Message::NotMember(reply) => self.handle_not_member(&reply),
             Message::ReadIndexReply(reply) => self.handle_read_index_reply(session, &reply),
+            Message::FetchEntriesReply(reply) => self.handle_fetch_entries_reply(sender, session, &reply),
         }
     }
 
@@ -201,7 +217,10 @@ impl Raft {
         self.loads.answered(&loaded);
         match loaded {
             Loaded::Entries { entries, .. } => self.log.loaded(entries.into()),
-            Loaded::Damaged { .. } => {}
+            Loaded::Damaged { from, to } => {
+                let to = to.min(self.log.last().index);
+                self.found_damaged((from.get()..=to.get()).map(LogIndex::new));
+            }
             Loaded::Chunk { snapshot, offset, chunk } => self.send_chunk(snapshot, offset, chunk.as_ref()),
         }
     }
@@ -299,6 +318,9 @@ impl Raft {
         };
         self.change_role(self.current_term, role);
         self.timer = self.now.after(self.config.heartbeat);
+        // What no voter has any more, nobody can ask for.
+        self.trust_tail();
+        self.repairs.reign_began(self.now);
         self.append(Payload::Noop);
     }
 
@@ -309,7 +331,7 @@ impl Raft {
         if self.commit_index == self.log.last().index {
             return;
         }
-        let durable = self.disk.durable().last.index;
+        let durable = self.sound_durable();
         let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
         let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
         if of_this_term || planted!(self, CommitByCounting) {
@@ -345,7 +367,7 @@ impl Raft {
             && let Some(to) = self.log.id_at(index)
         {
             self.commit_index = index;
-            self.snapshots.committed(index);
+            self.snapshots.committed(self.repairs.sound_to(LogIndex::ZERO, index, &self.log));
             if let Role::Leader { uncommitted, .. } = &mut self.role {
                 uncommitted.committed(index);
             }
@@ -357,7 +379,8 @@ impl Raft {
     /// All that disk does not have yet, as one write.
     fn take_write(&mut self) -> Option<Write> {
         let hard_state = self.disk.ungiven(self.hard_state());
-        if hard_state.is_none() && !self.log.has_ungiven() && !self.snapshots.has_ungiven() {
+        let in_log = self.log.has_ungiven() || self.repairs.has_mended();
+        if hard_state.is_none() && !in_log && !self.snapshots.has_ungiven() {
             return None;
         }
         let Ungiven { mut truncate, compact, entries } = self.log.take_ungiven();
@@ -366,9 +389,13 @@ impl Raft {
         }
         let parts = self.snapshots.take_ungiven();
         let commit_index = self.commit_index;
-        let batch = Batch { hard_state, truncate, repair: Vec::new(), parts, compact, entries, commit_index };
-        let whole = batch.parts.iter().any(|part| part.chunk.done);
-        let token = self.disk.give(self.now, self.hard_state(), self.log.last(), whole);
+        let mut repair = self.repairs.take_mended();
+        repair.retain(|entry| entry.id.index > self.log.base().index && self.log.contains(entry.id));
+        let repaired = repair.iter().map(|entry| entry.id.index).min();
+        let whole_snapshot = parts.iter().any(|part| part.chunk.done);
+        let batch = Batch { hard_state, truncate, repair, parts, compact, entries, commit_index };
+        let holds = Holds { whole_snapshot, repaired };
+        let token = self.disk.give(self.now, self.hard_state(), self.log.last(), holds);
         Some(Write { batch, token })
     }
 
@@ -408,7 +435,9 @@ impl Raft {
             | Message::ConfirmReply(_)
             | Message::ReadIndex
             | Message::ReadIndexReply(_)
-            | Message::NotMember(_) => false,
+            | Message::NotMember(_)
+            | Message::FetchEntries(_)
+            | Message::FetchEntriesReply(_) => false,
         };
         if early { 0 } else { self.disk.write_needed(&envelope.message) }
     }

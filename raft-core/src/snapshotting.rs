@@ -229,10 +229,15 @@ impl Raft {
         if let Some(base) = self.log.id_at(LogIndex::new(base))
             && base.index > self.log.base().index
         {
-            self.log.compact(base);
-            self.configurations.forget_before(base.index);
-            self.observe(|| Event::Compacted { base });
+            self.compact_to(base);
         }
+    }
+
+    /// The log begins after this entry; a snapshot stands for what is before.
+    pub(crate) fn compact_to(&mut self, base: EntryId) {
+        self.log.compact(base);
+        self.configurations.forget_before(base.index);
+        self.observe(|| Event::Compacted { base });
     }
 
     /// The snapshot could not be taken; the next one is due when as many entries have been applied again.

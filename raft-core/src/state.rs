@@ -18,6 +18,8 @@ use crate::planted::{planted, without_base_term};
 use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::reads::Reads;
+use crate::repair::Repairs;
+use crate::request_vote::Vote;
 use crate::rng::Rng;
 use crate::rules::COUNTED_MAX;
 use crate::snapshot::{Loads, Snapshot};
@@ -137,6 +139,8 @@ pub struct Raft {
     pub(crate) snapshots: Snapshots,
     pub(crate) loads: Loads,
     pub(crate) reads: Reads,
+    /// What the disk no longer has.
+    pub(crate) repairs: Repairs,
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
     pub(crate) counts: Counts,
@@ -156,9 +160,9 @@ pub(crate) enum Role {
     /// Answers leaders and candidates.
     Follower { leader: Option<Heard> },
     /// Asks whether an election would be won; `votes` is sorted.
-    PreCandidate { session: Session, votes: Vec<(NodeId, Incarnation)> },
+    PreCandidate { session: Session, votes: Vec<Vote> },
     /// Collects votes in its own election; `votes` is sorted.
-    Candidate { session: Session, votes: Vec<(NodeId, Incarnation)> },
+    Candidate { session: Session, votes: Vec<Vote> },
     /// Replicates; volatile state on leaders, by follower, sorted.
     Leader {
         progress: Vec<Progress>,
@@ -191,8 +195,7 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
         restored.check()?;
-        let Restored { hard_state, snapshot, partial, log, configurations, damaged: _, suspect_tail: _ } =
-            restored;
+        let Restored { hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } = restored;
         // The last one that is committed for certain.
         let first = match &snapshot {
             Some(snapshot) => snapshot.configured.clone(),
@@ -222,6 +225,7 @@ impl Raft {
             snapshots: Snapshots::restored(snapshot, partial),
             loads: Loads::default(),
             reads: Reads::default(),
+            repairs: Repairs::default(),
             outbox: Vec::new(),
             events: Vec::new(),
             counts: Counts::default(),
@@ -233,6 +237,9 @@ impl Raft {
         if planted!(raft, RestartForgetsConfiguration) {
             raft.configurations.truncate(LogIndex::ZERO);
         }
+        let suspect = suspect_tail.then(|| Session(raft.rng.next_u64()));
+        raft.repairs = Repairs::restored(raft.current_term, suspect);
+        raft.found_damaged(damaged);
         raft.reset_election_timer();
         if planted!(raft, RestartWaitsLong) && raft.current_term > Term::default() {
             raft.timer = now.after(raft.config.election_timeout.1 * 100);
@@ -296,7 +303,10 @@ impl Raft {
         let steps_down_at = self.steps_down_at().map(|(at, _)| at);
         let transfer_ends_at = self.transfer().map(|transfer| transfer.until);
         let asks_at = self.reads.deadline(&self.config);
-        [steps_down_at, transfer_ends_at, asks_at].into_iter().flatten().fold(self.timer, Time::min)
+        [steps_down_at, transfer_ends_at, asks_at, self.repairs.deadline()]
+            .into_iter()
+            .flatten()
+            .fold(self.timer, Time::min)
     }
 
     /// The last entry that a whole snapshot of this server stands for (§7); 0 if there is none.

@@ -90,6 +90,19 @@ impl Raft {
         }
     }
 
+    /// A leader that gives way tells a voter that has its whole log, if there is one, to stand for election at once.
+    pub(crate) fn name_heir(&mut self) {
+        let (last, until) = (self.log.last().index, self.now.after(self.config.election_timeout.1));
+        if let Role::Leader { progress, transfer: transfer @ None, .. } = &mut self.role {
+            let heir = progress.iter().find(|peer| peer.votes.old && peer.match_index == last);
+            if let Some(to) = heir.map(|peer| peer.follower) {
+                *transfer = Some(Transfer { to, until, told: false });
+                self.observe(|| Event::TransferStarted { to });
+            }
+        }
+        self.hand_over();
+    }
+
     /// The target's side: it does not ask whether it would win, and its votes pass where a leader is heard.
     pub(crate) fn handle_timeout_now(&mut self) {
         if self.may_campaign() && !matches!(self.role, Role::Leader { .. }) {

@@ -52,7 +52,7 @@ impl Server {
 fn refusals(planted: Option<PlantedBug>, leader: &[u64], follower: &[u64]) -> usize {
     let (mut leader, mut follower) = (Server::new(1, leader, planted), Server::new(2, follower, planted));
     let asked = leader.step(leader.raft.deadline(), Input::Tick).remove(0);
-    let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
+    let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
     let vote = Envelope { from: NodeId::new(3), to: NodeId::new(1), message: vote, ..asked };
     let mut to_follower = leader.step(Time::ZERO, Input::Receive(vote));
     assert_eq!(leader.raft.role(), RoleName::Leader);

@@ -349,7 +349,7 @@ fn an_acknowledgement_beyond_the_log_stops_the_leader() {
         let token = raft.take_effects().write.unwrap().token;
         raft.step(Time::ZERO, Input::Persisted(token));
         let asked = raft.take_effects().send.remove(0);
-        let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
+        let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
         let answer = |session, message| Envelope { term: Term::new(1), session, ..envelope(message) };
         raft.step(Time::ZERO, Input::Receive(answer(asked.session, vote)));
         let led = raft.take_effects();

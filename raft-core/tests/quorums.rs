@@ -175,7 +175,7 @@ impl Watched {
         told(granted, self.leads());
         for &voter in voters {
             let Some(session) = self.session(voter, "vote") else { continue };
-            let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
+            let vote = Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
             self.hear(voter, session, vote);
             granted |= 1 << voter.get();
             told(granted, self.leads());

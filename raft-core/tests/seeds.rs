@@ -56,12 +56,29 @@ fn the_same_holds_while_members_change_and_disks_are_wiped() {
     assert!(sum.installed > 0 && sum.leases > 0 && sum.handed_over > 0, "{sum:?}");
 }
 
+/// The same while disks lose entries, and the ends of logs that were acknowledged, but never the last copy of what is
+/// committed.
+#[test]
+fn the_same_holds_while_disks_lose_what_they_had() {
+    let mut sum = Report::default();
+    for (seed, result) in run(SEEDS, |seed| World::rotting(seed, None, Judges::all).run()) {
+        let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
+        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+        sum += report;
+    }
+    println!("{sum:?}");
+    assert!(sum.damaged > 0 && sum.repaired > 0 && sum.dropped > 0 && sum.filled > 0, "{sum:?}");
+    assert!(sum.tails_lost > 0 && sum.tails_trusted > 0, "{sum:?}");
+}
+
 #[test]
 fn the_same_seed_goes_the_same_way() {
     for seed in 0..20 {
         let run = || World::new(seed, None, Judges::all).run().unwrap();
         assert_eq!(run(), run(), "seed {seed}");
         let run = || World::changing(seed, None, Judges::all).run().unwrap();
+        assert_eq!(run(), run(), "seed {seed}");
+        let run = || World::rotting(seed, None, Judges::all).run().unwrap();
         assert_eq!(run(), run(), "seed {seed}");
     }
 }
@@ -77,6 +94,26 @@ fn a_quiet_world_keeps_its_leader() {
         assert_eq!((report.elections, report.lost, report.cut), (1, 0, 0), "seed {seed}: {report:?}");
         // A command a second in the mean.
         assert!(report.committed > SECONDS / 2, "seed {seed}: {report:?}");
+    }
+}
+
+/// The world in which a bug can show.
+#[cfg(feature = "planted-bugs")]
+type WorldOf = fn(u64, Option<raft_core::PlantedBug>, fn(raft_core::Configuration) -> Judges) -> World;
+
+#[cfg(feature = "planted-bugs")]
+fn world_of(bug: raft_core::PlantedBug) -> WorldOf {
+    use raft_core::PlantedBug;
+    let is_of_rot = matches!(
+        bug,
+        PlantedBug::DamageAcknowledged | PlantedBug::DamagedServerVotes | PlantedBug::SuspectVotesCount
+    );
+    if is_of_rot {
+        World::rotting
+    } else if is_of_membership(bug) {
+        World::changing
+    } else {
+        World::new
     }
 }
 
@@ -153,6 +190,7 @@ fn planted_bugs_are_found() {
             | PlantedBug::AnyLifeCounts => {
                 &["durable-before-ack", "election-safety", "leader-completeness", "no agreement"]
             }
+            PlantedBug::DamageAcknowledged | PlantedBug::SuspectVotesCount => &["leader-completeness", "durable-before-ack", "state-machine", "no agreement"],
             PlantedBug::ChangeBeforeCommitInTerm
             | PlantedBug::SnapshotOfLatestConfiguration
             | PlantedBug::JointBeforeCaughtUp
@@ -179,6 +217,8 @@ fn planted_bugs_are_found() {
             | PlantedBug::ConfigurationNotRolledBack
             | PlantedBug::SecondChangeDropped
             | PlantedBug::RemovedLeaderLeads
+            // A vote by the names of entries alone loses nothing: what it costs is time.
+            | PlantedBug::DamagedServerVotes
             // The state machine's own.
             | PlantedBug::SessionsFilterNothing
             | PlantedBug::ExpiredSessionApplied
@@ -186,7 +226,7 @@ fn planted_bugs_are_found() {
             | PlantedBug::ResultDroppedUnacknowledged
             | PlantedBug::SessionsNotInSnapshot => continue,
         };
-        let world = if is_of_membership(bug) { World::changing } else { World::new };
+        let world = world_of(bug);
         let found = |seed| match world(seed, Some(bug), Judges::figure3).run() {
             Err(wrong) => Some((seed, wrong.name(), wrong.to_string())),
             Ok(report) if !report.recovered => Some((seed, "no agreement", String::new())),
@@ -249,6 +289,9 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
             "Timeout",
         ],
         PlantedBug::SnapshotOfLatestConfiguration => &["Restart"],
+        PlantedBug::DamageAcknowledged => &["AdvanceCommitIndex", "HandleAppendEntriesResponse"],
+        PlantedBug::DamagedServerVotes => &["HandlePreVoteRequest", "HandleRequestVoteRequest"],
+        PlantedBug::SuspectVotesCount => &["BecomeLeader", "Timeout"],
         PlantedBug::AnyLifeCounts => {
             &["AdvanceCommitIndex", "HandlePreVoteResponse", "HandleRequestVoteResponse"]
         }
@@ -299,7 +342,7 @@ fn the_specification_refuses_the_planted_bugs_that_break_it() {
         let actions = refused_of(bug);
         let mut seeds = if actions.is_empty() { 0..100 } else { 0..2_000 };
         let refused = |seed| {
-            let world = if is_of_membership(bug) { World::changing } else { World::new };
+            let world = world_of(bug);
             let wrong = world(seed, Some(bug), Judges::specification).run().err()?;
             Some((seed, wrong))
         };

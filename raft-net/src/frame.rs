@@ -38,7 +38,7 @@ pub const FRAME_VERSION: u8 = 1;
 
 /// The version of the conversation: which frames and messages there are, and what they mean.
 /// Servers of different versions refuse each other's handshake, in words.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// How much is asked of a connection in one read, and how little room is left before it is asked of a
 /// new buffer. A payload keeps the buffer that it was read into from being freed, so that is also

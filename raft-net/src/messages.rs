@@ -5,7 +5,7 @@
 //! | Number | Message | Header |
 //! | --- | --- | --- |
 //! | 1 | RequestVote | `[last_log.term, last_log.index, told_by_leader]`, the last one 0 or 1 |
-//! | 2 | RequestVoteReply | `[vote_granted]`, 0 or 1 |
+//! | 2 | RequestVoteReply | `[vote_granted, suspect]`, 0 or 1 each |
 //! | 3 | AppendEntries | `[prev_log.term, prev_log.index, leader_commit, entries]`, then for each entry, from `prev_log.index + 1`, `[term, 0 for a no-op, 1 for a command or 2 for a configuration, bytes, checksum]` |
 //! | 4 | AppendEntriesReply, accepted | `[match_index]` |
 //! | 5 | AppendEntriesReply, rejected | `[refused.term, refused.index, hint.term, hint.index]` |
@@ -13,7 +13,7 @@
 //! | 7 | InstallSnapshotReply, received | `[last_included.term, last_included.index, made_by, offset]` |
 //! | 8 | InstallSnapshotReply, installed | `[last_included.term, last_included.index, made_by]` |
 //! | 9 | PreVote | `[last_log.term, last_log.index]` |
-//! | 10 | PreVoteReply | `[vote_granted]`, 0 or 1 |
+//! | 10 | PreVoteReply | `[vote_granted, suspect]`, 0 or 1 each |
 //! | 11 | TimeoutNow | none |
 //! | 12 | Confirm | `[round]` |
 //! | 13 | ConfirmReply | `[round]` |
@@ -21,8 +21,11 @@
 //! | 15 | ReadIndexReply, from a leader | `[read_index.term, read_index.index]` |
 //! | 16 | ReadIndexReply, refused | none |
 //! | 17 | NotMember | `[configured.term, configured.index]` |
+//! | 18 | AppendEntriesReply, lost | `[from, session]` |
+//! | 19 | FetchEntries | `[ids]`, then for each `[term, index]` |
+//! | 20 | FetchEntriesReply | `[entries, lacking, base.term, base.index]`, then for each entry `[index]` and what follows as in AppendEntries, then for each that is lacking `[term, index, superseded]`, the last one 0 where it is not |
 //!
-//! Payloads are the commands and configurations of an AppendEntries; of an InstallSnapshot its configuration
+//! Payloads are the commands and configurations of an AppendEntries or a FetchEntriesReply; of an InstallSnapshot its configuration
 //! ([`Configuration::to_bytes`]), then the bytes of the piece.
 
 use std::io;
@@ -30,9 +33,9 @@ use std::io;
 use bytes::BytesMut;
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
-    Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
-    NodeId, NotMember, Payload, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
-    Session, Snapshot, SnapshotId, Term,
+    Entries, Entry, EntryId, Envelope, FetchEntries, FetchEntriesReply, GroupId, Incarnation,
+    InstallSnapshot, InstallSnapshotReply, Lacking, LogIndex, Message, NodeId, NotMember, Payload, PreVote,
+    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 
 use crate::error::NetError;
@@ -55,6 +58,9 @@ const READ_INDEX: u8 = 14;
 const READ_INDEX_KNOWN: u8 = 15;
 const READ_INDEX_REFUSED: u8 = 16;
 const NOT_MEMBER: u8 = 17;
+const APPEND_LOST: u8 = 18;
+const FETCH_ENTRIES: u8 = 19;
+const FETCH_ENTRIES_REPLY: u8 = 20;
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
@@ -62,6 +68,8 @@ const CONFIGURATION: u8 = 2;
 
 /// The fewest bytes that the numbers of an entry take.
 const ENTRY_HEADER_BYTES_MIN: usize = 5;
+/// And those of a name.
+const ID_BYTES_MIN: usize = 2;
 
 /// Appends the header of a message.
 pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) -> Result<(), NetError> {
@@ -72,8 +80,10 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
             numbers.put((last_log.term, last_log.index, u8::from(*told_by_leader)))
         }
         Message::PreVote(PreVote { last_log }) => numbers.put((last_log.term, last_log.index)),
-        Message::RequestVoteReply(RequestVoteReply { vote_granted })
-        | Message::PreVoteReply(PreVoteReply { vote_granted }) => numbers.put((u8::from(*vote_granted),)),
+        Message::RequestVoteReply(RequestVoteReply { vote_granted, suspect })
+        | Message::PreVoteReply(PreVoteReply { vote_granted, suspect }) => {
+            numbers.put((u8::from(*vote_granted), u8::from(*suspect)))
+        }
         Message::TimeoutNow
         | Message::ReadIndex
         | Message::ReadIndexReply(ReadIndexReply { read_index: None }) => Ok(()),
@@ -87,6 +97,23 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
         }
         Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint }) => {
             numbers.put((refused.term, refused.index, hint.term, hint.index))
+        }
+        Message::AppendEntriesReply(AppendEntriesReply::Lost { from, session }) => {
+            numbers.put((from, session))
+        }
+        Message::FetchEntries(FetchEntries { ids }) => {
+            numbers.put((ids.len(),))?;
+            ids.iter().try_for_each(|id| numbers.put((id.term, id.index)))
+        }
+        Message::FetchEntriesReply(FetchEntriesReply { entries, lacking, base }) => {
+            numbers.put((entries.len(), lacking.len(), base.term, base.index))?;
+            for entry in entries {
+                numbers.put((entry.id.index,))?;
+                write_entry(entry, numbers)?;
+            }
+            lacking.iter().try_for_each(|Lacking { id, superseded }| {
+                numbers.put((id.term, id.index, superseded.unwrap_or_default()))
+            })
         }
         Message::InstallSnapshot(install) => write_install(install, numbers),
         Message::NotMember(NotMember { configured }) => numbers.put((configured.term, configured.index)),
@@ -120,20 +147,25 @@ const fn number(message: &Message) -> u8 {
         Message::ReadIndexReply(ReadIndexReply { read_index: Some(_) }) => READ_INDEX_KNOWN,
         Message::ReadIndexReply(ReadIndexReply { read_index: None }) => READ_INDEX_REFUSED,
         Message::NotMember(_) => NOT_MEMBER,
+        Message::AppendEntriesReply(AppendEntriesReply::Lost { .. }) => APPEND_LOST,
+        Message::FetchEntries(_) => FETCH_ENTRIES,
+        Message::FetchEntriesReply(_) => FETCH_ENTRIES_REPLY,
     }
 }
 
 fn write_append<W: io::Write>(append: &AppendEntries, numbers: &mut Writer<W>) -> Result<(), NetError> {
     let AppendEntries { prev_log, entries, leader_commit } = append;
     numbers.put((prev_log.term, prev_log.index, leader_commit, entries.len()))?;
-    entries.iter().try_for_each(|entry| {
-        let tag = match entry.payload {
-            Payload::Noop => NOOP,
-            Payload::Command(_) => COMMAND,
-            Payload::Configuration(_) => CONFIGURATION,
-        };
-        numbers.put((entry.id.term, tag, entry.payload.bytes().len(), entry.checksum))
-    })
+    entries.iter().try_for_each(|entry| write_entry(entry, numbers))
+}
+
+fn write_entry<W: io::Write>(entry: &Entry, numbers: &mut Writer<W>) -> Result<(), NetError> {
+    let tag = match entry.payload {
+        Payload::Noop => NOOP,
+        Payload::Command(_) => COMMAND,
+        Payload::Configuration(_) => CONFIGURATION,
+    };
+    numbers.put((entry.id.term, tag, entry.payload.bytes().len(), entry.checksum))
 }
 
 fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W>) -> Result<(), NetError> {
@@ -155,8 +187,9 @@ fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W
 /// Appends the payloads of a message, one behind the other.
 pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
     match message {
-        Message::AppendEntries(append) => {
-            for entry in &append.entries {
+        Message::AppendEntries(AppendEntries { entries, .. })
+        | Message::FetchEntriesReply(FetchEntriesReply { entries, .. }) => {
+            for entry in entries {
                 out.extend_from_slice(entry.payload.bytes());
             }
         }
@@ -175,7 +208,8 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
         | Message::ConfirmReply(_)
         | Message::ReadIndex
         | Message::ReadIndexReply(_)
-        | Message::NotMember(_) => {}
+        | Message::NotMember(_)
+        | Message::FetchEntries(_) => {}
     }
 }
 
@@ -204,9 +238,13 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             Message::PreVote(PreVote { last_log: reader.entry_id(term, index)? })
         }
         REQUEST_VOTE_REPLY => {
-            Message::RequestVoteReply(RequestVoteReply { vote_granted: read_vote(reader)? })
+            let (vote_granted, suspect) = read_vote(reader)?;
+            Message::RequestVoteReply(RequestVoteReply { vote_granted, suspect })
         }
-        PRE_VOTE_REPLY => Message::PreVoteReply(PreVoteReply { vote_granted: read_vote(reader)? }),
+        PRE_VOTE_REPLY => {
+            let (vote_granted, suspect) = read_vote(reader)?;
+            Message::PreVoteReply(PreVoteReply { vote_granted, suspect })
+        }
         TIMEOUT_NOW => Message::TimeoutNow,
         APPEND_ENTRIES => Message::AppendEntries(read_append(reader)?),
         APPEND_ACCEPTED => {
@@ -220,6 +258,16 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             let hint = reader.entry_id(hint_term, hint_index)?;
             Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint })
         }
+        APPEND_LOST => {
+            let (from, session) = reader.take()?;
+            let from = LogIndex::new(reader.check(from)?);
+            Message::AppendEntriesReply(AppendEntriesReply::Lost { from, session })
+        }
+        FETCH_ENTRIES => {
+            let (count,) = reader.take()?;
+            Message::FetchEntries(FetchEntries { ids: read_ids(reader, count)? })
+        }
+        FETCH_ENTRIES_REPLY => Message::FetchEntriesReply(read_fetched(reader)?),
         INSTALL_SNAPSHOT => Message::InstallSnapshot(Box::new(read_install(reader)?)),
         SNAPSHOT_RECEIVED => {
             let (term, index, made_by, offset) = reader.take()?;
@@ -249,9 +297,10 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
     Ok(Envelope { cluster, group, from, incarnation, to, term, session, message })
 }
 
-fn read_vote(reader: &mut Reader<'_>) -> Result<bool, NetError> {
-    let (granted,) = reader.take()?;
-    reader.flag(granted, "a vote is neither granted nor refused")
+fn read_vote(reader: &mut Reader<'_>) -> Result<(bool, bool), NetError> {
+    let (granted, suspect) = reader.take()?;
+    let granted = reader.flag(granted, "a vote is neither granted nor refused")?;
+    Ok((granted, reader.flag(suspect, "a voter is neither suspect nor not")?))
 }
 
 fn read_round(reader: &mut Reader<'_>) -> Result<u64, NetError> {
@@ -270,20 +319,56 @@ fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
     let mut index = prev_log.index;
     for _ in 0..count {
         index = index.next();
-        let (term, tag, bytes, checksum): (u64, u8, usize, u32) = reader.take()?;
-        let payload = match (tag, bytes) {
-            (NOOP, 0) => Payload::Noop,
-            (COMMAND, _) => Payload::Command(reader.payload(bytes)?),
-            (CONFIGURATION, _) => Payload::Configuration(reader.payload(bytes)?),
-            _ => return Err(reader.malformed("an entry is neither a no-op, a command nor a configuration")),
-        };
-        let entry = Entry { id: EntryId::new(Term::new(reader.check(term)?), index), payload, checksum };
-        if !entry.is_intact() {
-            return Err(NetError::EntryDamaged { index });
-        }
-        entries.push(entry);
+        entries.push(read_entry(reader, index)?);
     }
     Ok(AppendEntries { prev_log, entries: entries.into(), leader_commit })
+}
+
+fn read_entry(reader: &mut Reader<'_>, index: LogIndex) -> Result<Entry, NetError> {
+    let (term, tag, bytes, checksum): (u64, u8, usize, u32) = reader.take()?;
+    let payload = match (tag, bytes) {
+        (NOOP, 0) => Payload::Noop,
+        (COMMAND, _) => Payload::Command(reader.payload(bytes)?),
+        (CONFIGURATION, _) => Payload::Configuration(reader.payload(bytes)?),
+        _ => return Err(reader.malformed("an entry is neither a no-op, a command nor a configuration")),
+    };
+    let entry = Entry { id: EntryId::new(Term::new(reader.check(term)?), index), payload, checksum };
+    if entry.is_intact() { Ok(entry) } else { Err(NetError::EntryDamaged { index }) }
+}
+
+fn read_ids(reader: &mut Reader<'_>, count: usize) -> Result<Vec<EntryId>, NetError> {
+    if count > reader.header_bytes() / ID_BYTES_MIN {
+        return Err(reader.malformed("more names of entries are announced than there are"));
+    }
+    let read_id = |_| {
+        let (term, index) = reader.take()?;
+        reader.entry_id(term, index)
+    };
+    (0..count).map(read_id).collect()
+}
+
+fn read_fetched(reader: &mut Reader<'_>) -> Result<FetchEntriesReply, NetError> {
+    let (count, lacking, term, index) = reader.take()?;
+    let base = reader.entry_id(term, index)?;
+    if count > reader.header_bytes() / ENTRY_HEADER_BYTES_MIN {
+        return Err(reader.malformed("more entries are announced than there are"));
+    }
+    let read = |_| {
+        let (index,) = reader.take()?;
+        let index = LogIndex::new(reader.check(index)?);
+        read_entry(reader, index)
+    };
+    let entries: Entries = (0..count).map(read).collect::<Result<Vec<_>, NetError>>()?.into();
+    if lacking > reader.header_bytes() / ID_BYTES_MIN {
+        return Err(reader.malformed("more entries are lacking than there are names"));
+    }
+    let read = |_| {
+        let (term, index, superseded) = reader.take()?;
+        let superseded = Some(Term::new(reader.check(superseded)?)).filter(|by| *by > Term::default());
+        Ok(Lacking { id: reader.entry_id(term, index)?, superseded })
+    };
+    let lacking = (0..lacking).map(read).collect::<Result<_, NetError>>()?;
+    Ok(FetchEntriesReply { entries, lacking, base })
 }
 
 fn read_install(reader: &mut Reader<'_>) -> Result<InstallSnapshot, NetError> {

@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
-    Entry, EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
-    NodeId, NotMember, Payload, PreVote, PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply,
-    Session, Snapshot, SnapshotId, Term,
+    Entry, EntryId, Envelope, FetchEntries, FetchEntriesReply, GroupId, Incarnation, InstallSnapshot,
+    InstallSnapshotReply, Lacking, LogIndex, Message, NodeId, NotMember, Payload, PreVote, PreVoteReply,
+    ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
     Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
@@ -86,7 +86,7 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "ab9799cb12000000120000000105 98070201cd012c0305ce0001117009920409 ",
         ),
         (
-            message(Message::PreVoteReply(PreVoteReply { vote_granted: false })),
+            message(Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: true })),
             "5f990b0811000000110000000105 98070201cd012c0305ce000111700a9100 ",
         ),
         (message(Message::TimeoutNow), "013dea9b0f0000000f0000000105 98070201cd012c0305ce000111700b "),
@@ -112,7 +112,7 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "7045b9d412000000120000000105 98070201cd012c0305ce0001117011920409 ",
         ),
         (
-            message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true })),
+            message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false })),
             "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
         ),
         (
@@ -126,6 +126,16 @@ fn golden() -> Vec<(Frame, &'static str)> {
         (
             reply(AppendEntriesReply::Rejected { refused: id(4, 9), hint: id(3, 6) }),
             "88c9165a14000000140000000105 98070201cd012c0305ce00011170059404090306 ",
+        ),
+        (reply(AppendEntriesReply::Lost { from: LogIndex::new(9), session: Session(70_001) }), ""),
+        (message(Message::FetchEntries(FetchEntries { ids: vec![id(4, 9), id(5, 300)] })), ""),
+        (
+            message(Message::FetchEntriesReply(FetchEntriesReply {
+                entries: vec![Entry::new(id(5, 300), Payload::Command("set x".into()))].into(),
+                lacking: vec![Lacking { id: id(4, 9), superseded: Some(Term::new(7)) }],
+                base: id(3, 2),
+            })),
+            "",
         ),
         (
             install(Chunk::new(70_000, "state".into(), false)),

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A range of seeds is a range of worlds in which everything goes wrong that may; each seed that breaks something
-//! is told, and the status is 1. With `--members yes` who votes is changed all the time and disks are wiped. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
+//! is told, and the status is 1. With `--members yes` who votes is changed all the time and disks are wiped; with
+//! `--rot yes` disks lose what they had. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
 //! many hosts under bare turmoil.
 
 mod bare;
@@ -24,7 +25,8 @@ use std::{env, thread};
 use raft_core::{Configuration, PlantedBug, Rng};
 use world::{Conditions, Judges, Report, World, Wrong};
 
-const USAGE: &str = "simulate FROM..TO [--members yes] [--judges all|figure3|specification] [--bug NAME]
+const USAGE: &str =
+    "simulate FROM..TO [--members yes | --rot yes] [--judges all|figure3|specification] [--bug NAME]
        simulate calm SECONDS";
 
 type JudgesOf = fn(Configuration) -> Judges;
@@ -66,6 +68,7 @@ fn task(words: &[&str]) -> Result<Task, String> {
             for option in options.chunks(2) {
                 match option {
                     ["--members", "yes"] => world = World::changing,
+                    ["--rot", "yes"] => world = World::rotting,
                     ["--judges", "all"] => judges = Judges::all,
                     ["--judges", "figure3"] => judges = Judges::figure3,
                     ["--judges", "specification"] => judges = Judges::specification,

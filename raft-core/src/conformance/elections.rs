@@ -5,6 +5,7 @@ use std::mem;
 use super::history::Reign;
 use super::said::Who;
 use super::{Action, Judged, Left, Step};
+use crate::configuration::Member;
 use crate::event::RoleName;
 use crate::types::{EntryId, NodeId, Term};
 
@@ -29,6 +30,7 @@ impl Step<'_> {
         self.needs(!self.is_a(RoleName::Leader), || format!("leads {from} and is a candidate of {term}"))?;
         self.needs(term == from.next(), || format!("is a candidate of {term} after {from}"))?;
         self.needs_voter()?;
+        self.needs_sound_log()?;
         let pre_votes = self.server.votes_granted.len();
         let may = !self.is_a(RoleName::PreCandidate)
             || self.is_elected()
@@ -51,7 +53,13 @@ impl Step<'_> {
 
     /// Whether the votes that it has counted are those of a quorum.
     fn is_elected(&self) -> bool {
-        self.is_quorum(|voter| self.server.votes_granted.iter().any(|&who| self.is(voter, who)))
+        let asks = self.is_a(RoleName::PreCandidate);
+        let term = if asks { self.server.current_term.next() } else { self.server.current_term };
+        let has = |voter: &Member, counts: &dyn Fn(Who) -> bool| {
+            self.server.votes_granted.iter().any(|&who| self.is(voter, who) && counts(who))
+        };
+        let certain = |who| !self.said.marked.contains(&(term, who, asks));
+        self.is_quorum(|voter| has(voter, &certain)) || self.is_all(|voter| has(voter, &|_| true))
     }
 
     fn update_term(&mut self, term: Term) -> Judged {
@@ -85,7 +93,9 @@ impl Step<'_> {
         };
         self.needs_free_vote(candidate)?;
         self.needs_log_ok(candidate, last)?;
+        self.needs_sound_log()?;
         self.server.voted_for = Some(candidate);
+        self.mark_vote(term, false);
         Ok(())
     }
 
@@ -156,6 +166,8 @@ impl Step<'_> {
         self.server.state = RoleName::PreCandidate;
         self.server.leader = None;
         self.server.votes_granted.clear();
+        self.needs_sound_log()?;
+        self.mark_vote(term.next(), true);
         self.said.ask_pre_vote(term.next(), self.node, self.server.log);
         Ok(())
     }
@@ -171,6 +183,8 @@ impl Step<'_> {
             self.needs_free_vote(asker)?;
         }
         self.needs_log_ok(asker, last)?;
+        self.needs_sound_log()?;
+        self.mark_vote(term, true);
         self.said.pre_votes.insert((term, self.who(), asker));
         Ok(())
     }

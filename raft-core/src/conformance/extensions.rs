@@ -16,7 +16,10 @@ impl Step<'_> {
     /// The log begins later, which changes nothing in the specification.
     pub(super) fn compact(&mut self, base: EntryId) -> Judged {
         self.action = Action::TakeSnapshot;
-        self.needs_committed(base)
+        self.needs_committed(base)?;
+        self.server.damaged.retain(|id| id.index > base.index);
+        self.history.compacted = self.history.compacted.max(base.index);
+        Ok(())
     }
 
     /// A snapshot stands for nothing but what is committed.
@@ -49,6 +52,17 @@ impl Step<'_> {
         self.agree(leader, snapshot.last_included.index)
     }
 
+    /// The same, where some of it was lost: the snapshot stands for that.
+    pub(super) fn fill(&mut self, leader: NodeId, snapshot: SnapshotId) -> Judged {
+        self.action = Action::HandleInstallSnapshotRequest;
+        self.needs_committed(snapshot.last_included)?;
+        let lost = self.sound(snapshot.last_included.index) < snapshot.last_included.index;
+        self.needs(lost, || format!("takes a snapshot of {}, and has lost nothing", snapshot.last_included))?;
+        self.server.damaged.retain(|id| id.index > snapshot.last_included.index);
+        self.server.snapshots.insert(snapshot);
+        self.agree(leader, snapshot.last_included.index)
+    }
+
     /// Figure 13, rules 7 and 8: the snapshot stands for the whole log. Up to the commit index the disk has the
     /// same either way.
     pub(super) fn install(&mut self, snapshot: SnapshotId, from: LogIndex) -> Judged {
@@ -69,6 +83,8 @@ impl Step<'_> {
         self.server.durable_index = self.server.durable_index.min(from);
         self.server.accepted = last.index;
         self.server.snapshots.insert(snapshot);
+        self.history.compacted = self.history.compacted.max(last.index);
+        self.server.damaged.retain(|id| id.index > last.index);
         Ok(())
     }
 

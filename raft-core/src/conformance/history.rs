@@ -11,6 +11,8 @@ use crate::types::{EntryId, LogIndex, NodeId, Term};
 pub(super) struct History {
     reigns: BTreeMap<Term, Reign>,
     checksums: BTreeMap<EntryId, u32>,
+    /// How far the logs of servers were compacted, at most: a snapshot stands for that.
+    pub(super) compacted: LogIndex,
     /// The entries with a configuration, by index and term.
     configurations: BTreeMap<(LogIndex, Term), Configuration>,
 }
@@ -66,6 +68,12 @@ impl History {
         if let Some(reign) = self.reigns.get_mut(&term) {
             reign.commit_index = index;
         }
+    }
+
+    /// Whether a leader has committed this entry.
+    pub(super) fn is_committed(&self, id: EntryId) -> bool {
+        let mut reigns = self.reigns.range(id.term..).map(|(_, reign)| reign);
+        reigns.any(|reign| id.index <= reign.commit_index && self.contains(reign.log, id))
     }
 
     /// Whether this entry was made, with this value.

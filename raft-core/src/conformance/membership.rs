@@ -20,6 +20,12 @@ impl Step<'_> {
         majority(&configuration.voters) && joint.is_none_or(|next| majority(&next.voters))
     }
 
+    /// All of those that a majority is needed of.
+    pub(super) fn is_all(&self, counts: impl Fn(&Member) -> bool) -> bool {
+        let (_, configuration) = self.in_force(self.server.log);
+        voting(configuration).all(counts)
+    }
+
     /// Those that a majority is needed of.
     pub(super) fn is_voter(&self, is: impl Fn(&Member) -> bool) -> bool {
         let (_, configuration) = self.in_force(self.server.log);

@@ -18,6 +18,7 @@
 //! | *ReadIndex* | let reads see what is committed up to there (thesis 6.4) | it leads, and has committed it, of its own term |
 //! | *TransferLeadership, TimeoutNow* | hand over leadership (thesis 3.10) | it leads; whom it tells has its whole log |
 //! | *ChangeMembership* | append a configuration (§6), which is in force with that | it leads, has committed the last one and something of its term, and takes one step: announce, joint consensus, the new one |
+//! | *Repair* | know that its disk has lost entries, have them again, or drop one that others lack | until then it gives no vote and acknowledges nothing from there on; it drops nothing that is committed |
 //! | *Persist* | know what is durable | it is what it has in memory |
 //! | *Apply* | apply | it is committed, and comes next |
 //! | *TakeSnapshot, SendSnapshot* | let a snapshot stand for its log (§7) | for what is committed |
@@ -38,6 +39,7 @@ mod history;
 mod membership;
 mod persistence;
 mod refused;
+mod repair;
 mod replication;
 mod said;
 
@@ -94,6 +96,10 @@ struct Server {
     applied: LogIndex,
     /// The last entry that was applied in any life: a state machine may keep what it has applied.
     applied_ever: EntryId,
+    /// The entries that its disk has lost.
+    damaged: BTreeSet<EntryId>,
+    /// Whether its log may have been longer: then its votes count where all vote.
+    suspect: bool,
     /// To whom it hands over leadership.
     transfer: Option<NodeId>,
     /// Those that it has taken or received in any life.
@@ -127,6 +133,8 @@ impl Server {
             left: Vec::new(),
             applied: LogIndex::ZERO,
             applied_ever: EntryId::ZERO,
+            damaged: BTreeSet::new(),
+            suspect: false,
             transfer: None,
             snapshots: BTreeSet::new(),
         }
@@ -161,6 +169,13 @@ impl Specification {
     pub fn wiped(&mut self, node: NodeId, incarnation: Incarnation) {
         self.lives.entry(node).or_default().push(incarnation);
         self.servers.insert(node, Server::init());
+    }
+
+    /// The disk of a server that is down has lost the end of its log, of which it may have acknowledged some.
+    pub fn tail_lost(&mut self, node: NodeId) {
+        if let Some(server) = self.servers.get_mut(&node) {
+            server.durable_index = LogIndex::ZERO;
+        }
     }
 
     /// A server starts, or starts again, with this on its disk.
@@ -204,6 +219,7 @@ impl Specification {
                 step.receive_snapshot(*leader, *snapshot, *offset)
             }
             Event::SnapshotNotNeeded { leader, snapshot } => step.keep_log(*leader, *snapshot),
+            Event::SnapshotFills { leader, snapshot } => step.fill(*leader, *snapshot),
             Event::Installed { snapshot, from } => step.install(*snapshot, *from),
             Event::SteppedDown { term, .. } => step.step_down(*term),
             Event::TransferStarted { to } => step.start_transfer(*to),
@@ -211,6 +227,10 @@ impl Specification {
             Event::TransferEnded { to, leads } => step.end_transfer(*to, *leads),
             Event::ReadsConfirmed { read_index, .. } => step.confirm_reads(*read_index),
             Event::Configured { at, configuration } => step.configure(*at, configuration),
+            Event::Damaged { id } => step.lose(*id),
+            Event::Repaired { id } => step.repair(*id),
+            Event::Dropped { from, last } => step.drop_lost(*from, *last),
+            Event::TailTrusted => step.trust_tail(),
             Event::Stopped { reason } => step.stop(reason),
             // DropMessage, and what changes nothing.
             Event::VoteIgnored { .. }

@@ -29,6 +29,7 @@ impl Step<'_> {
             durable_term: term,
             durable_index: log.index,
             applied_ever: self.server.applied_ever,
+            suspect: restored.suspect_tail,
             snapshots: mem::take(&mut self.server.snapshots),
             ..Server::init()
         };

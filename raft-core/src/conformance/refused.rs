@@ -71,6 +71,8 @@ actions! {
     TakeSnapshot,
     /// A leader sends a piece of its snapshot.
     SendSnapshot,
+    /// A server finds that its disk has lost entries, has them again, or drops what nobody has.
+    Repair,
     /// A follower takes a piece of a snapshot, all of it, or none.
     HandleInstallSnapshotRequest,
     /// A server stops as it contradicts the group: never allowed.

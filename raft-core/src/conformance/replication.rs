@@ -66,6 +66,11 @@ impl Step<'_> {
             (self.history.at(self.server.log, from), self.history.at(self.leader_log(), from));
         let conflict = ours.is_some() && theirs.is_some() && ours != theirs;
         self.needs(conflict, || format!("removes entries from {from} on, where {leader} has no other"))?;
+        self.remove(from, last)
+    }
+
+    /// All from an entry on leaves the log.
+    pub(super) fn remove(&mut self, from: LogIndex, last: EntryId) -> Judged {
         let committed = self.server.commit_index;
         self.needs(from > committed, || {
             format!("removes entries from {from} on, and has committed {committed}")
@@ -74,6 +79,7 @@ impl Step<'_> {
         self.needs(left == Some(last), || format!("removes entries from {from} on and is left with {last}"))?;
         self.server.log = last;
         self.server.durable_index = self.server.durable_index.min(last.index);
+        self.server.damaged.retain(|id| id.index < from);
         Ok(())
     }
 
@@ -99,7 +105,7 @@ impl Step<'_> {
     pub(super) fn acknowledge(&mut self) {
         let term = self.server.current_term;
         if self.server.durable_term == term {
-            let index = self.server.accepted.min(self.server.durable_index);
+            let index = self.sound(self.server.accepted.min(self.server.durable_index));
             self.said.acknowledge(term, self.who(), index);
         }
     }
@@ -157,7 +163,7 @@ impl Step<'_> {
     /// A quorum has the entry on disk, and it is of the leader's own term (§5.4.2).
     fn needs_agreement(&self, to: EntryId) -> Judged {
         let server = &self.server;
-        let own = (server.durable_index >= to.index).then(|| self.who());
+        let own = (self.sound(server.durable_index) >= to.index).then(|| self.who());
         let others = server.match_index.iter().filter(|(_, index)| **index >= to.index);
         let agree: Vec<_> = own.into_iter().chain(others.map(|(&who, _)| who)).collect();
         let is_quorum = self.is_quorum(|voter| agree.iter().any(|&who| self.is(voter, who)));

@@ -26,6 +26,8 @@ pub(super) struct Said {
     pre_vote_requests: BTreeMap<(Term, NodeId), EntryId>,
     /// Those who granted one, and to whom.
     pub(super) pre_votes: BTreeSet<(Term, Who, NodeId)>,
+    /// Votes that count where all vote, and, with true, such pre-votes.
+    pub(super) marked: BTreeSet<(Term, Who, bool)>,
     /// Answers to AppendEntries and InstallSnapshot: how far each follower agrees with the leader.
     acknowledged: BTreeMap<(Term, Who), LogIndex>,
     /// TimeoutNow: to whom.

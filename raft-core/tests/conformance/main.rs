@@ -1,6 +1,7 @@
 //! Steps that the specification allows after a story, and steps that it does not.
 
 mod membership;
+mod repair;
 mod restart;
 mod story;
 
@@ -309,7 +310,7 @@ const EXTENSIONS: &[Row] = &[
 fn every_action_is_allowed_for_its_reasons_and_refused_without_them() {
     let mut seen = BTreeSet::from([Action::Restart]);
     for (action, before, allowed, refused) in
-        [ELECTIONS, REPLICATION, membership::ROWS, EXTENSIONS].into_iter().flatten()
+        [ELECTIONS, REPLICATION, membership::ROWS, repair::ROWS, EXTENSIONS].into_iter().flatten()
     {
         let before = before.join(", ");
         let mut specification = tell(&before).unwrap_or_else(|refused| panic!("{before}: {refused}"));

@@ -80,3 +80,34 @@ fn what_was_applied_in_an_earlier_life_is_committed() {
         assert_eq!(go_on(&mut specification, "1 commits 0 1@1").is_ok(), allowed);
     }
 }
+
+/// A server that may have lost the end of its log gives its vote, and it counts where everybody gives one.
+#[test]
+fn a_vote_of_a_server_whose_log_may_have_been_longer_counts_where_all_vote() {
+    let counted = "1 counts 1 1, 2 adopts 1, 2 votes 1 1, 2 durable 1 1 0, 1 counts 2 1";
+    let third = "3 adopts 1, 3 votes 1 1, 3 durable 1 1 0, 1 counts 3 1";
+    for (suspect, more, allowed) in [(false, "", true), (true, "", false), (true, third, true)] {
+        let mut specification = tell(ASKED).unwrap();
+        let found = Restored { suspect_tail: suspect, ..Restored::default() };
+        specification.started(NodeId::new(2), &found).unwrap();
+        go_on(&mut specification, counted).unwrap();
+        if !more.is_empty() {
+            go_on(&mut specification, more).unwrap();
+        }
+        let refused = go_on(&mut specification, "1 leads 1").err();
+        assert_eq!(refused.map(|refused| refused.action), (!allowed).then_some(Action::BecomeLeader));
+    }
+}
+
+/// It trusts its log when it knows of something that is committed in its term.
+#[test]
+fn a_log_that_may_have_been_longer_is_trusted_after_a_commit_of_the_term() {
+    for (before, allowed) in [("2 commits 0 1@1, 2 trusts", true), ("2 trusts", false)] {
+        let mut specification = tell(&[ASKED, GRANTED, ELECTED, REPLICATED, COMMITTED].join(", ")).unwrap();
+        let found = Restored { suspect_tail: true, ..restored(1, 1, None, &["1@1"]) };
+        specification.started(NodeId::new(2), &found).unwrap();
+        go_on(&mut specification, "2 follows 1 1").unwrap();
+        let refused = go_on(&mut specification, before).err();
+        assert_eq!(refused.map(|refused| refused.action), (!allowed).then_some(Action::Repair));
+    }
+}

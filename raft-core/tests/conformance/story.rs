@@ -126,6 +126,11 @@ fn event_of_the_log(words: &[&str]) -> Event {
         ["confirms", to] => Event::ReadsConfirmed { read_index: index(to), by_lease: false },
         ["goes-on", to] => Event::TransferEnded { to: node(to), leads: true },
         ["hands-over", to] => Event::TransferEnded { to: node(to), leads: false },
+        ["loses", entry] => Event::Damaged { id: id(entry) },
+        ["repairs", entry] => Event::Repaired { id: id(entry) },
+        ["drops", from, last] => Event::Dropped { from: id(from), last: id(last) },
+        ["fills", leader, last] => Event::SnapshotFills { leader: node(leader), snapshot: snapshot(last) },
+        ["trusts"] => Event::TailTrusted,
         _ => panic!("no such step: {words:?}"),
     }
 }

@@ -4,9 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Confirm, ConfirmReply, Entry,
-    EntryId, Envelope, GroupId, Incarnation, InstallSnapshot, InstallSnapshotReply, LogIndex, Message,
-    NodeId, NotMember, Payload, PreVote, PreVoteReply, Raft, ReadIndexReply, RequestVote, RequestVoteReply,
-    RoleName, Session, Snapshot, SnapshotId, Term,
+    EntryId, Envelope, FetchEntries, FetchEntriesReply, GroupId, Incarnation, InstallSnapshot,
+    InstallSnapshotReply, Lacking, LogIndex, Message, NodeId, NotMember, Payload, PreVote, PreVoteReply,
+    Raft, ReadIndexReply, RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Term,
 };
 
 /// A number, or how far from the one that the server has.
@@ -59,7 +59,7 @@ pub(crate) fn raw() -> impl Strategy<Value = Raw> {
     let from = prop_oneof![9 => 2_u64..=3, 1 => Just(1), 1 => Just(4), 1 => Just(u64::MAX)];
     let goes_on = prop_oneof![4 => Just(true), 1 => Just(false)];
     let id = || (number(), number());
-    let head = (0_u8..18, rarely(), from, number(), goes_on);
+    let head = (0_u8..21, rarely(), from, number(), goes_on);
     let body = ([id(), id()], number(), any::<[bool; 2]>(), rarely());
     (head, body, vec(id(), 0..4), vec(any::<u8>(), 0..6)).prop_map(|(head, body, entries, data)| {
         let (kind, stranger, from, term, goes_on) = head;
@@ -72,9 +72,9 @@ impl Raw {
     /// A vote or a pre-vote of another server, in this conversation.
     pub(crate) fn vote(raft: &Raft, session: Session) -> Envelope {
         let message = if raft.role() == RoleName::PreCandidate {
-            Message::PreVoteReply(PreVoteReply { vote_granted: true })
+            Message::PreVoteReply(PreVoteReply { vote_granted: true, suspect: false })
         } else {
-            Message::RequestVoteReply(RequestVoteReply { vote_granted: true })
+            Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false })
         };
         Self::from_another(raft, session, message)
     }
@@ -114,9 +114,9 @@ impl Raw {
         let round = self.number.at(1);
         match self.kind {
             0 => Message::PreVote(PreVote { last_log: one }),
-            1 => Message::PreVoteReply(PreVoteReply { vote_granted: flag }),
+            1 => Message::PreVoteReply(PreVoteReply { vote_granted: flag, suspect: done }),
             2 => Message::RequestVote(RequestVote { last_log: one, told_by_leader: flag }),
-            3 => Message::RequestVoteReply(RequestVoteReply { vote_granted: flag }),
+            3 => Message::RequestVoteReply(RequestVoteReply { vote_granted: flag, suspect: done }),
             4 => Message::TimeoutNow,
             5..=7 => Message::AppendEntries(AppendEntries {
                 prev_log: one,
@@ -140,6 +140,16 @@ impl Raw {
             14 => Message::ConfirmReply(ConfirmReply { round }),
             15 => Message::ReadIndex,
             16 => Message::ReadIndexReply(ReadIndexReply { read_index: flag.then_some(one) }),
+            17 => Message::AppendEntriesReply(AppendEntriesReply::Lost {
+                from: one.index,
+                session: Session(self.number.at(7)),
+            }),
+            18 => Message::FetchEntries(FetchEntries { ids: vec![one, other] }),
+            19 => Message::FetchEntriesReply(FetchEntriesReply {
+                entries: self.entries_after(one).into(),
+                lacking: vec![Lacking { id: other, superseded: flag.then_some(one.term) }],
+                base: one,
+            }),
             _more => Message::NotMember(NotMember { configured: one }),
         }
     }

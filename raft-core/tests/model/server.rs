@@ -176,7 +176,8 @@ pub(crate) const fn is_reply(message: &Message) -> bool {
         | Message::AppendEntriesReply(_)
         | Message::InstallSnapshotReply(_)
         | Message::ConfirmReply(_)
-        | Message::ReadIndexReply(_) => true,
+        | Message::ReadIndexReply(_)
+        | Message::FetchEntriesReply(_) => true,
         Message::PreVote(_)
         | Message::RequestVote(_)
         | Message::TimeoutNow
@@ -184,6 +185,7 @@ pub(crate) const fn is_reply(message: &Message) -> bool {
         | Message::InstallSnapshot(_)
         | Message::Confirm(_)
         | Message::ReadIndex
-        | Message::NotMember(_) => false,
+        | Message::NotMember(_)
+        | Message::FetchEntries(_) => false,
     }
 }

@@ -8,8 +8,8 @@ use raft_core::{
     AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
     Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
     Message, NodeId, Payload, PlantedBug, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome,
-    RequestVote, RequestVoteReply, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
-    Write,
+    RequestVote, RequestVoteReply, Restored, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time,
+    Violation, Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
@@ -73,7 +73,13 @@ impl Bench {
 
     /// Starts with what is on this disk.
     pub(crate) fn with_disk(config: Config, disk: Stored) -> Self {
-        let raft = Raft::new(config, disk.restored(), Time::ZERO).unwrap();
+        let restored = disk.restored();
+        Self::with_restored(config, disk, restored)
+    }
+
+    /// Starts with what is on this disk, and what its store says of it.
+    pub(crate) fn with_restored(config: Config, disk: Stored, restored: Restored) -> Self {
+        let raft = Raft::new(config, restored, Time::ZERO).unwrap();
         let (said, events, reads, hung, session, sessions) = Default::default();
         let (applied, restored, taking, violation) = Default::default();
         let (now, busy, hangs, writes) = (Time::ZERO, false, false, 0);
@@ -134,9 +140,9 @@ impl Bench {
         let (term, reply) = if matches!(asked.message, Message::PreVote(_)) {
             // A refusal comes under the voter's own term, which is that of the asker here.
             let term = asked.term.get() - u64::from(!vote_granted);
-            (term, Message::PreVoteReply(PreVoteReply { vote_granted }))
+            (term, Message::PreVoteReply(PreVoteReply { vote_granted, suspect: false }))
         } else {
-            (asked.term.get(), Message::RequestVoteReply(RequestVoteReply { vote_granted }))
+            (asked.term.get(), Message::RequestVoteReply(RequestVoteReply { vote_granted, suspect: false }))
         };
         let reply = Envelope { session: asked.session, ..envelope(asked.to.get(), term, reply) };
         self.step(Input::Receive(reply));
@@ -251,7 +257,7 @@ impl Bench {
         self.replies(follower, AppendEntriesReply::Rejected { refused, hint });
     }
 
-    fn replies(&mut self, follower: u64, reply: AppendEntriesReply) {
+    pub(crate) fn replies(&mut self, follower: u64, reply: AppendEntriesReply) {
         let reply = Message::AppendEntriesReply(reply);
         let reply = envelope(follower, self.raft.current_term().get(), reply);
         let session = self.sessions.get(&NodeId::new(follower)).copied().unwrap_or(self.session);

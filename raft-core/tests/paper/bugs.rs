@@ -6,7 +6,9 @@ use std::panic::catch_unwind;
 use raft_core::PlantedBug;
 
 use crate::bench::PLANTED;
-use crate::{consistency, leases, membership, paper, reads, replication, sessions, snapshots, thesis};
+use crate::{
+    consistency, leases, membership, paper, reads, repair, replication, sessions, snapshots, thesis,
+};
 
 const BROKEN: &[(PlantedBug, fn())] = &[
     (PlantedBug::VoteWithoutLogCheck, paper::the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date),
@@ -126,6 +128,12 @@ const BROKEN: &[(PlantedBug, fn())] = &[
         membership::a_server_grants_its_vote_to_a_candidate_that_it_does_not_know,
     ),
     (PlantedBug::AnyLifeCounts, membership::a_wiped_disk_under_an_old_id_does_not_count),
+    (
+        PlantedBug::DamageAcknowledged,
+        repair::a_server_acknowledges_nothing_from_a_damaged_entry_on_until_it_is_repaired,
+    ),
+    (PlantedBug::DamagedServerVotes, repair::a_server_with_a_damaged_entry_neither_votes_nor_asks_for_votes),
+    (PlantedBug::SuspectVotesCount, repair::a_vote_of_a_suspect_server_counts_where_every_voter_gives_one),
     (PlantedBug::SessionsFilterNothing, sessions::a_serial_number_that_was_executed_is_not_executed_again),
     (PlantedBug::ExpiredSessionApplied, sessions::a_command_with_no_record_of_its_session_is_not_processed),
     (PlantedBug::SessionExpiredByClock, sessions::session_expiry_is_deterministic),

@@ -271,7 +271,7 @@ pub(crate) fn nothing_is_answered_before_it_is_on_stable_storage() {
     voter.restart();
     assert_eq!(voter.raft.current_term().get(), 3);
     voter.hear(3, 3, vote(EntryId::ZERO));
-    let refused = Message::RequestVoteReply(RequestVoteReply { vote_granted: false });
+    let refused = Message::RequestVoteReply(RequestVoteReply { vote_granted: false, suspect: false });
     assert_eq!(voter.said[0].message, refused);
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn a_lease_ends_with_the_reign() {
     let mut bench = leader(leases());
     bench.read(1);
     bench.confirm(2);
-    bench.hear(2, 2, Message::PreVoteReply(PreVoteReply { vote_granted: false }));
+    bench.hear(2, 2, Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false }));
     bench.is_elected();
     bench.read(2);
     assert_eq!(bench.take_reads(), [(1, Some(1))]);
@@ -106,7 +106,7 @@ pub(crate) fn with_leases_neither_a_restart_nor_a_higher_term_frees_a_follower()
             let mut follower = Bench::with_log(config.clone(), &[], 4);
             follower.wait(100 * MS);
             follower.hear(2, 4, heartbeat());
-            follower.hear(3, 5, Message::PreVoteReply(PreVoteReply { vote_granted: false }));
+            follower.hear(3, 5, Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false }));
             follower.wait(SHORTEST - NS);
             follower.said.clear();
             follower.hear(3, 6, message.clone());

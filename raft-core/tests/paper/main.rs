@@ -9,6 +9,7 @@ mod leases;
 mod membership;
 mod paper;
 mod reads;
+mod repair;
 mod replication;
 #[cfg(feature = "tokio")]
 mod sessions;

@@ -397,7 +397,8 @@ pub(crate) fn a_wiped_disk_under_an_old_id_does_not_count() {
     let mut bench = Bench::new(bound());
     bench.time_out();
     let asked = bench.last_said(2, "vote").unwrap().clone();
-    let granted = Message::RequestVoteReply(raft_core::RequestVoteReply { vote_granted: true });
+    let granted =
+        Message::RequestVoteReply(raft_core::RequestVoteReply { vote_granted: true, suspect: false });
     bench.step(Input::Receive(Envelope { session: asked.session, ..wiped(2, 1, granted) }));
     assert_eq!(bench.is(), (RoleName::Candidate, 1));
     assert!(bench.events.contains(&Event::StrangerDropped { from: NodeId::new(2) }));
@@ -418,7 +419,8 @@ pub(crate) fn a_server_whose_disk_was_wiped_does_not_vote() {
     (0..3).for_each(|_| bench.time_out());
     assert_eq!(bench.is(), (RoleName::Follower, 0));
     bench.hear(2, 1, vote(EntryId::ZERO));
-    let refused = Message::RequestVoteReply(raft_core::RequestVoteReply { vote_granted: false });
+    let refused =
+        Message::RequestVoteReply(raft_core::RequestVoteReply { vote_granted: false, suspect: false });
     assert_eq!(bench.last_said(2, "vote-reply").map(|said| &said.message), Some(&refused));
 }
 

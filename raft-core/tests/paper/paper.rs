@@ -33,8 +33,8 @@ pub(crate) fn whoever_hears_of_a_larger_term_adopts_it_and_follows() {
     for message in [
         vote(EntryId::ZERO),
         Message::RequestVote(RequestVote { last_log: EntryId::ZERO, told_by_leader: true }),
-        Message::RequestVoteReply(RequestVoteReply { vote_granted: false }),
-        Message::PreVoteReply(PreVoteReply { vote_granted: false }),
+        Message::RequestVoteReply(RequestVoteReply { vote_granted: false, suspect: false }),
+        Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false }),
         heartbeat(),
         Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index: LogIndex::ZERO }),
         Message::InstallSnapshotReply(InstallSnapshotReply::Received { snapshot, offset: 0 }),
@@ -71,7 +71,7 @@ pub(crate) fn a_request_of_a_stale_term_is_rejected_under_ones_own() {
 /// §5.1: a reply of a stale term, or of another conversation, answers nothing.
 #[test]
 pub(crate) fn a_vote_of_a_stale_term_or_another_conversation_does_not_count() {
-    let granted = || Message::RequestVoteReply(RequestVoteReply { vote_granted: true });
+    let granted = || Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
     for term in [4, 5] {
         let mut bench = Bench::in_role(plain(3), RoleName::Candidate, 4);
         assert_eq!(bench.is(), (RoleName::Candidate, 5));
@@ -164,7 +164,7 @@ pub(crate) fn one_vote_a_term_first_come_first_served() {
         bench.hear(first, 1, vote(EntryId::ZERO));
         bench.said.clear();
         bench.hear(second, 1, vote(EntryId::ZERO));
-        let expected = Message::RequestVoteReply(RequestVoteReply { vote_granted: granted });
+        let expected = Message::RequestVoteReply(RequestVoteReply { vote_granted: granted, suspect: false });
         assert_eq!(bench.said[0].message, expected, "{first} then {second}");
     }
 }
@@ -251,8 +251,8 @@ pub(crate) fn the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date() {
         assert_eq!(
             bench.said.iter().map(|said| said.message.clone()).collect::<Vec<_>>(),
             [
-                Message::PreVoteReply(PreVoteReply { vote_granted: granted }),
-                Message::RequestVoteReply(RequestVoteReply { vote_granted: granted })
+                Message::PreVoteReply(PreVoteReply { vote_granted: granted, suspect: false }),
+                Message::RequestVoteReply(RequestVoteReply { vote_granted: granted, suspect: false })
             ],
             "{log:?} {last}"
         );

@@ -221,7 +221,7 @@ pub(crate) fn a_follower_asks_for_the_read_index_and_answers_from_its_own_state(
 /// A read waits for nobody who cannot confirm it. Each part: what ends the wait.
 #[test]
 pub(crate) fn a_read_ends_with_the_reign_that_was_to_confirm_it() {
-    let higher_term = || Message::PreVoteReply(PreVoteReply { vote_granted: false });
+    let higher_term = || Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false });
     let mut leads = leader(config(3));
     leads.read(1);
     leads.hear(2, 9, higher_term());

@@ -356,7 +356,7 @@ pub(crate) fn current_terms_are_exchanged_whenever_servers_communicate() {
     follower.hear(3, 2, crate::bench::vote(id(1, 1)));
     follower.step(Input::Tick);
     assert!(follower.said.len() == 3 && follower.said.iter().all(|said| said.term.get() == 4));
-    follower.hear(3, 9, Message::PreVoteReply(PreVoteReply { vote_granted: false }));
+    follower.hear(3, 9, Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false }));
     follower.hear(2, 4, heartbeat());
     assert_eq!(follower.take_said().last(), Some(&(2, 9, "append-reply")));
 }

@@ -103,7 +103,7 @@ pub(crate) fn a_grant_carries_the_proposed_term_and_a_refusal_ones_own() {
             bench.said.clear();
         }
         bench.hear(2, proposed, pre_vote(EntryId::ZERO));
-        let reply = PreVoteReply { vote_granted: answer.1 };
+        let reply = PreVoteReply { vote_granted: answer.1, suspect: false };
         let said = (bench.said[0].term.get(), bench.said[0].message.clone());
         assert_eq!(said, (answer.0, Message::PreVoteReply(reply)), "{term} {voted_for:?} {proposed}");
     }
@@ -138,7 +138,7 @@ pub(crate) fn a_leader_hears_no_vote_and_a_new_term_frees_its_followers() {
     assert!(leader.events.contains(&ignored));
     let mut follower = Bench::new(config(3));
     follower.hear(2, 4, heartbeat());
-    let refusal = Message::PreVoteReply(PreVoteReply { vote_granted: false });
+    let refusal = Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: false });
     follower.hear(3, 5, refusal);
     follower.hear(3, 6, vote(EntryId::ZERO));
     assert_eq!(follower.is(), (RoleName::Follower, 6));

@@ -73,6 +73,10 @@ pub(crate) fn describe_chunk(chunk: &Chunk) -> String {
     format!("{}..{} {:?}{done}", chunk.offset, chunk.end(), String::from_utf8_lossy(&chunk.data))
 }
 
+fn words_of(ids: &[EntryId]) -> String {
+    ids.iter().map(EntryId::to_string).collect::<Vec<_>>().join(" ")
+}
+
 pub(crate) fn describe(envelope: &Envelope) -> String {
     let Envelope { from, to, term, message, .. } = envelope;
     let said = match message {
@@ -98,6 +102,13 @@ pub(crate) fn describe(envelope: &Envelope) -> String {
         }
         Message::AppendEntriesReply(AppendEntriesReply::Rejected { refused, hint }) => {
             format!("rejected refused={refused} hint={hint}")
+        }
+        Message::AppendEntriesReply(AppendEntriesReply::Lost { from, .. }) => format!("lost from={from}"),
+        Message::FetchEntries(args) => format!("FetchEntries [{}]", words_of(&args.ids)),
+        Message::FetchEntriesReply(reply) => {
+            let entries = describe_entries(&reply.entries);
+            let lacking: Vec<_> = reply.lacking.iter().map(|lacking| lacking.id).collect();
+            format!("fetched [{}] lacking [{}]", entries.trim_start(), words_of(&lacking))
         }
         Message::InstallSnapshot(args) => {
             let last_included = args.snapshot.id.last_included;

@@ -39,6 +39,10 @@ pub(crate) struct Conditions {
     pub(super) lease_ppm: Option<u32>,
     /// Whether who votes changes. Then there are two servers more, and disks are wiped.
     pub(super) members: bool,
+    /// Whether disks lose entries, and the end of what was written.
+    pub(super) rot: bool,
+    /// Whether no end of a log is lost, and an entry that is not committed may be lost on all disks.
+    pub(super) entries_go_for_good: bool,
     /// A server crashes or starts once in so many faults.
     pub(super) crash_one_in: u64,
     election_timeout: (Duration, Duration),
@@ -75,6 +79,8 @@ impl Conditions {
             batches: rng.one_in(2),
             durable_machines: rng.one_in(3),
             members: false,
+            rot: false,
+            entries_go_for_good: false,
             lease_ppm,
             crash_one_in: calm * (8 + rng.below(80)),
             election_timeout: (Duration::from_millis(shortest), Duration::from_millis(longest)),
@@ -105,6 +111,8 @@ impl Conditions {
             batches: false,
             durable_machines: false,
             members: false,
+            rot: false,
+            entries_go_for_good: false,
             lease_ppm: None,
             crash_one_in: u64::MAX,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
@@ -120,6 +128,11 @@ impl Conditions {
     /// A wiped server has to catch up entry by entry before it votes, and that takes longer to heal.
     pub(super) const fn with_members(self) -> Self {
         Self { members: true, healed: 800 * MS, ..self }
+    }
+
+    /// What was lost has to come from others first.
+    pub(super) fn with_rot(self, rng: &mut Rng) -> Self {
+        Self { rot: true, entries_go_for_good: rng.one_in(2), healed: 800 * MS, ..self }
     }
 
     /// All servers.

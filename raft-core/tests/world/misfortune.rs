@@ -21,6 +21,9 @@ impl World {
         if self.conditions.members && self.rng.one_in(200) {
             self.crash_and_wipe(id)?;
         }
+        if self.conditions.rot && self.rng.one_in(20) {
+            self.rot(id);
+        }
         if self.rng.one_in(10) {
             self.drift(id);
         }
@@ -67,7 +70,11 @@ impl World {
         let server = self.servers.get_mut(&id).unwrap();
         let survive = usize::try_from(self.rng.below(server.in_flight.len() as u64 + 1)).unwrap();
         self.report.lost_writes += server.in_flight.len() - survive;
+        let torn = survive < server.in_flight.len();
         server.crash(survive, self.conditions.durable_machines);
+        if self.conditions.rot {
+            self.lose_tail(id, torn);
+        }
     }
 
     /// A server that is held fast does not know it: it goes on as if nothing had been.

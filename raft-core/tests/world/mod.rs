@@ -10,13 +10,14 @@ mod misfortune;
 mod queue;
 mod reads;
 mod report;
+mod rot;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{
     Configuration, Effects, Envelope, Incarnation, Input, Message, NodeId, PlantedBug, PreVoteReply,
-    ProposeError, Raft, Rng, RoleName,
+    ProposeError, Raft, Restored, Rng, RoleName,
 };
 
 pub(crate) use conditions::Conditions;
@@ -62,6 +63,17 @@ impl World {
     ) -> Self {
         let mut rng = Rng::new(seed);
         let conditions = Conditions::misfortune(&mut rng).with_members();
+        Self::under(conditions, rng, planted, judges)
+    }
+
+    /// The same as [`new`](Self::new), where in addition disks lose what they had.
+    pub(crate) fn rotting(
+        seed: u64,
+        planted: Option<PlantedBug>,
+        judges: fn(Configuration) -> Judges,
+    ) -> Self {
+        let mut rng = Rng::new(seed);
+        let conditions = Conditions::misfortune(&mut rng).with_rot(&mut rng);
         Self::under(conditions, rng, planted, judges)
     }
 
@@ -225,7 +237,7 @@ impl World {
             config.bootstrap.filter(|first| first.members().contains(&id) && !self.servers[&id].joins);
         self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
-        let restored = server.disk.restored();
+        let restored = Restored { suspect_tail: server.suspect, ..server.disk.restored() };
         server.durable_term = restored.hard_state.current_term;
         self.judges.started(id, &restored)?;
         let raft = server.raft.insert(Raft::new(config, restored, server.clock.at(self.now)).unwrap());
@@ -263,12 +275,13 @@ impl World {
     fn persist(&mut self, id: NodeId) -> Result<(), Wrong> {
         loop {
             let now = self.now;
+            let rots = self.conditions.rot;
             let server = self.server(id);
             if server.in_flight.front().is_none_or(|(due, _)| *due > now) {
                 return Ok(());
             }
             let Some((_, write)) = server.in_flight.pop_front() else { return Ok(()) };
-            server.apply(write.batch);
+            server.apply(write.batch, rots);
             self.report.events += 1;
             self.take_in(id, Input::Persisted(write.token))?;
         }
@@ -360,7 +373,7 @@ impl World {
     fn send(&mut self, envelope: Envelope) {
         let proposal = matches!(
             envelope.message,
-            Message::PreVote(_) | Message::PreVoteReply(PreVoteReply { vote_granted: true })
+            Message::PreVote(_) | Message::PreVoteReply(PreVoteReply { vote_granted: true, .. })
         );
         let durable = proposal || envelope.term <= self.servers[&envelope.from].durable_term;
         // Where a bug is planted, the judges have to find it.

@@ -27,6 +27,14 @@ pub(crate) struct Report {
     pub(crate) configured: usize,
     pub(crate) removed: usize,
     pub(crate) wipes: usize,
+    /// Entries that disks lost, those that came back from others, those that were dropped, ends of logs that were lost
+    /// with acknowledged entries in them, and that were trusted again.
+    pub(crate) damaged: usize,
+    pub(crate) repaired: usize,
+    pub(crate) dropped: usize,
+    pub(crate) tails_lost: usize,
+    pub(crate) tails_trusted: usize,
+    pub(crate) filled: usize,
     pub(crate) crashes: usize,
     pub(crate) pauses: usize,
     /// Writes that a crash took with it.
@@ -68,6 +76,12 @@ impl std::ops::AddAssign for Report {
         self.configured += other.configured;
         self.removed += other.removed;
         self.wipes += other.wipes;
+        self.damaged += other.damaged;
+        self.repaired += other.repaired;
+        self.dropped += other.dropped;
+        self.tails_lost += other.tails_lost;
+        self.tails_trusted += other.tails_trusted;
+        self.filled += other.filled;
         self.crashes += other.crashes;
         self.pauses += other.pauses;
         self.lost_writes += other.lost_writes;
@@ -104,6 +118,11 @@ impl Report {
         self.leases += usize::from(matches!(event, Event::ReadsConfirmed { by_lease: true, .. }));
         self.configured += usize::from(matches!(event, Event::Configured { .. }));
         self.removed += usize::from(matches!(event, Event::Removed { .. }));
+        self.damaged += usize::from(matches!(event, Event::Damaged { .. }));
+        self.repaired += usize::from(matches!(event, Event::Repaired { .. }));
+        self.dropped += usize::from(matches!(event, Event::Dropped { .. }));
+        self.tails_trusted += usize::from(matches!(event, Event::TailTrusted));
+        self.filled += usize::from(matches!(event, Event::SnapshotFills { .. }));
         self.taken += usize::from(matches!(event, Event::SnapshotTaken { .. }));
         self.pieces += usize::from(matches!(event, Event::ChunkReceived { .. }));
         self.installed += usize::from(matches!(event, Event::Installed { .. }));

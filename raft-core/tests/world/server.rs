@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raft_core::{Batch, Incarnation, Loaded, Raft, RoleName, Stored, Term, Write};
+use raft_core::{Batch, EntryId, Incarnation, Loaded, Raft, RoleName, Stored, Term, Write};
 
 use super::clock::Clock;
 use super::machine::Machine;
@@ -13,6 +13,10 @@ pub(super) struct Server {
     pub(super) raft: Option<Raft>,
     /// What no crash takes away.
     pub(super) disk: Stored,
+    /// What it was before the last write, where that may be lost.
+    pub(super) before_last: Option<Stored>,
+    /// Whether it may have lost some, as the server knows.
+    pub(super) suspect: bool,
     /// The term in it.
     pub(super) durable_term: Term,
     /// What was written, durable or not.
@@ -38,8 +42,15 @@ impl Server {
         self.raft.as_ref().is_some_and(|raft| raft.role() == RoleName::Leader)
     }
 
+    /// Whether a write is on its way that puts a sound entry in the place of a bad one.
+    pub(super) fn is_repairing(&self, entry: EntryId) -> bool {
+        let repairs = self.in_flight.iter().flat_map(|(_, write)| &write.batch.repair);
+        repairs.into_iter().any(|repaired| repaired.id == entry)
+    }
+
     /// A write gets to the disk.
-    pub(super) fn apply(&mut self, batch: Batch) {
+    pub(super) fn apply(&mut self, batch: Batch, may_be_lost: bool) {
+        self.before_last = may_be_lost.then(|| self.disk.clone());
         self.durable_term = batch.hard_state.map_or(self.durable_term, |durable| durable.current_term);
         self.disk.apply(batch);
     }
@@ -51,6 +62,7 @@ impl Server {
             self.disk.apply(write.batch);
         }
         self.written = self.disk.clone();
+        self.suspect = self.raft.as_ref().is_some_and(Raft::is_suspect);
         self.raft = None;
         self.reading.clear();
         self.paused_until = 0;
