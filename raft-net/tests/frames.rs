@@ -72,8 +72,8 @@ fn golden() -> Vec<(Frame, &'static str)> {
     let snapshot_reply = |reply| message(Message::InstallSnapshotReply(reply));
     let response = |outcome| Frame::Response(Response { id: 9, outcome });
     vec![
-        (hello(server, Some(NodeId::new(3))), "c76f7a6109000000090000000101 930407039201cd012c "),
-        (hello(Party::Client, None), "8adf0e2904000000040000000101 930407c0 "),
+        (hello(server, Some(NodeId::new(3))), "e012462809000000090000000101 930507039201cd012c "),
+        (hello(Party::Client, None), "f44d4f8c04000000040000000101 930507c0 "),
         (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),
@@ -87,7 +87,7 @@ fn golden() -> Vec<(Frame, &'static str)> {
         ),
         (
             message(Message::PreVoteReply(PreVoteReply { vote_granted: false, suspect: true })),
-            "5f990b0811000000110000000105 98070201cd012c0305ce000111700a9100 ",
+            "8127e86d12000000120000000105 98070201cd012c0305ce000111700a920001 ",
         ),
         (message(Message::TimeoutNow), "013dea9b0f0000000f0000000105 98070201cd012c0305ce000111700b "),
         (
@@ -113,7 +113,7 @@ fn golden() -> Vec<(Frame, &'static str)> {
         ),
         (
             message(Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false })),
-            "992431c211000000110000000105 98070201cd012c0305ce00011170029101 ",
+            "135f657a12000000120000000105 98070201cd012c0305ce0001117002920100 ",
         ),
         (
             append(),
@@ -127,15 +127,21 @@ fn golden() -> Vec<(Frame, &'static str)> {
             reply(AppendEntriesReply::Rejected { refused: id(4, 9), hint: id(3, 6) }),
             "88c9165a14000000140000000105 98070201cd012c0305ce00011170059404090306 ",
         ),
-        (reply(AppendEntriesReply::Lost { from: LogIndex::new(9), session: Session(70_001) }), ""),
-        (message(Message::FetchEntries(FetchEntries { ids: vec![id(4, 9), id(5, 300)] })), ""),
+        (
+            reply(AppendEntriesReply::Lost { from: LogIndex::new(9), session: Session(70_001) }),
+            "1c1eca6816000000160000000105 98070201cd012c0305ce00011170129209ce00011171 ",
+        ),
+        (
+            message(Message::FetchEntries(FetchEntries { ids: vec![id(4, 9), id(5, 300)] })),
+            "4f24af3119000000190000000105 98070201cd012c0305ce000111701391029204099205cd012c ",
+        ),
         (
             message(Message::FetchEntriesReply(FetchEntriesReply {
                 entries: vec![Entry::new(id(5, 300), Payload::Command("set x".into()))].into(),
                 lacking: vec![Lacking { id: id(4, 9), superseded: Some(Term::new(7)) }],
                 base: id(3, 2),
             })),
-            "",
+            "2d941b7b2a000000250000000105 98070201cd012c0305ce0001117014940101030291cd012c94050105cee3e5023993040907 7365742078",
         ),
         (
             install(Chunk::new(70_000, "state".into(), false)),
@@ -269,14 +275,26 @@ fn what_makes_no_sense_is_refused_in_words() {
         (7, vec![0x94, 1, 4, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),
-        (5, envelope(18, &[]), b"", "there is no message of this number"),
+        (5, envelope(21, &[]), b"", "there is no message of this number"),
         (5, envelope(17, &[&[0x92, 1][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
-        (5, envelope(2, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
+        (5, envelope(2, &[0x92, 2, 0]), b"", "a vote is neither granted nor refused"),
+        (5, envelope(2, &[0x92, 1, 2]), b"", "a voter is neither suspect nor not"),
+        (5, envelope(18, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
+        (5, envelope(19, &[0x91, 9]), b"", "more names of entries are announced"),
+        (5, envelope(20, &[0x94, 200, 0, 0, 0]), b"", "a number is missing"),
+        (5, envelope(20, &[0x94, 99, 0, 0, 0]), b"", "more entries are announced"),
+        (5, envelope(20, &[0x94, 0, 99, 0, 0]), b"", "more entries are lacking"),
+        (
+            5,
+            envelope(20, &[0x94, 1, 0, 0, 0, 0x91, 7, 0x94, 1, 1, 1, 0]),
+            b"x",
+            "entry 7: the bytes do not match",
+        ),
         (5, envelope(4, &[&[0x91][..], &TOO_LARGE].concat()), b"", OUT_OF_RANGE),
         (5, envelope(1, &[&[0x93][..], &TOO_LARGE, &[1, 0]].concat()), b"", OUT_OF_RANGE),
         (5, envelope(1, &[0x93, 1, 1, 2]), b"", "a candidate was neither told to stand nor not"),
         (5, envelope(9, &[&[0x92][..], &TOO_LARGE, &[1]].concat()), b"", OUT_OF_RANGE),
-        (5, envelope(10, &[0x91, 2]), b"", "a vote is neither granted nor refused"),
+        (5, envelope(10, &[0x92, 2, 0]), b"", "a vote is neither granted nor refused"),
         (5, envelope(11, &[0x90]), b"", "bytes are left over"),
         (5, envelope(12, &[0x91, 0xc0]), b"", "a number is missing"),
         (5, envelope(13, &[0x90]), b"", "a number is missing"),
