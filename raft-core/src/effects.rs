@@ -112,6 +112,9 @@ pub struct Batch {
     pub compact: Option<EntryId>,
     /// Appended. The first one's index is one past the last that is left, or past `compact`.
     pub entries: Entries,
+    /// The end of the log counts again ([`Restored::suspect_tail`](crate::Restored::suspect_tail)): whoever starts on this
+    /// disk later is not told otherwise any more.
+    pub trust_tail: bool,
     /// How far the log was known to be committed when this was written. A log that is found shorter
     /// than this is damaged.
     pub commit_index: LogIndex,

@@ -50,6 +50,8 @@ pub(crate) struct Repairs {
     acknowledged: Term,
     /// Whether the log may have been longer.
     suspect: bool,
+    /// Whether the disk is to be told that it is not so any more.
+    trusts: bool,
     /// The conversation with a leader in which acknowledgements count again; none where they all do.
     anew: Option<Anew>,
     question: Option<Question>,
@@ -132,12 +134,13 @@ impl Repairs {
         (!self.damaged.is_empty()).then_some(self.since)
     }
 
-    pub(crate) const fn has_mended(&self) -> bool {
-        !self.mended.is_empty()
+    pub(crate) const fn has_ungiven(&self) -> bool {
+        !self.mended.is_empty() || self.trusts
     }
 
-    pub(crate) fn take_mended(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.mended)
+    /// What takes the places of damaged entries, and whether the end of the log counts again.
+    pub(crate) fn take_ungiven(&mut self) -> (Vec<Entry>, bool) {
+        (std::mem::take(&mut self.mended), std::mem::take(&mut self.trusts))
     }
 
     /// When somebody has to be asked again.
@@ -147,8 +150,8 @@ impl Repairs {
 
     /// Feeds what a fingerprint needs, where there is anything.
     pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
-        if self.suspect || !self.damaged.is_empty() || !self.mended.is_empty() {
-            (&self.damaged, self.suspect).hash(hasher);
+        if self.suspect || !self.damaged.is_empty() || self.has_ungiven() {
+            (&self.damaged, self.suspect, self.trusts).hash(hasher);
             self.mended.iter().for_each(|entry| entry.id.hash(hasher));
         }
         if let Some(Question { first, lack_it, .. }) = &self.question {
@@ -282,7 +285,7 @@ impl Raft {
     /// Nothing is missing at the end of the log that counts.
     pub(crate) fn trust_tail(&mut self) {
         if self.repairs.suspect {
-            self.repairs.suspect = false;
+            (self.repairs.suspect, self.repairs.trusts) = (false, true);
             self.observe(|| Event::TailTrusted);
         }
     }

@@ -379,7 +379,7 @@ impl Raft {
     /// All that disk does not have yet, as one write.
     fn take_write(&mut self) -> Option<Write> {
         let hard_state = self.disk.ungiven(self.hard_state());
-        let in_log = self.log.has_ungiven() || self.repairs.has_mended();
+        let in_log = self.log.has_ungiven() || self.repairs.has_ungiven();
         if hard_state.is_none() && !in_log && !self.snapshots.has_ungiven() {
             return None;
         }
@@ -389,11 +389,11 @@ impl Raft {
         }
         let parts = self.snapshots.take_ungiven();
         let commit_index = self.commit_index;
-        let mut repair = self.repairs.take_mended();
+        let (mut repair, trust_tail) = self.repairs.take_ungiven();
         repair.retain(|entry| entry.id.index > self.log.base().index && self.log.contains(entry.id));
         let repaired = repair.iter().map(|entry| entry.id.index).min();
         let whole_snapshot = parts.iter().any(|part| part.chunk.done);
-        let batch = Batch { hard_state, truncate, repair, parts, compact, entries, commit_index };
+        let batch = Batch { hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index };
         let holds = Holds { whole_snapshot, repaired };
         let token = self.disk.give(self.now, self.hard_state(), self.log.last(), holds);
         Some(Write { batch, token })

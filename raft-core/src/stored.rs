@@ -20,6 +20,7 @@ pub struct Stored {
     entries: Vec<Entry>,
     /// Those of which nothing can be read.
     damaged: BTreeSet<LogIndex>,
+    suspect_tail: bool,
 }
 
 /// A snapshot, or the beginning of one.
@@ -32,7 +33,9 @@ struct Pieces {
 impl Stored {
     /// Carries out a batch, in the order of its fields.
     pub fn apply(&mut self, batch: Batch) {
-        let Batch { hard_state, truncate, repair, parts, compact, entries, commit_index: _ } = batch;
+        let Batch { hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index: _ } =
+            batch;
+        self.suspect_tail &= !trust_tail;
         self.hard_state = hard_state.unwrap_or(self.hard_state);
         if let Some(from) = truncate {
             self.entries.truncate(self.position(from));
@@ -75,7 +78,7 @@ impl Stored {
             log,
             configurations,
             damaged: Vec::new(),
-            suspect_tail: false,
+            suspect_tail: self.suspect_tail,
         }
     }
 
@@ -83,6 +86,11 @@ impl Stored {
     pub fn damage(&mut self, index: LogIndex) -> bool {
         let is_there = self.entries.iter().any(|entry| entry.id.index == index);
         is_there && self.damaged.insert(index)
+    }
+
+    /// The log may have been longer, as far as anybody can tell from now on.
+    pub const fn suspect_tail(&mut self) {
+        self.suspect_tail = true;
     }
 
     /// Answers a request.

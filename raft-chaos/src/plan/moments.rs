@@ -68,7 +68,7 @@ impl Moment {
             Event::SnapshotStarted { .. } => Some(Self::SnapshotStarted),
             Event::ChunkSent { .. } => Some(Self::ChunkSent),
             Event::ChunkReceived { .. } => Some(Self::ChunkReceived),
-            Event::Installed { .. } => Some(Self::SnapshotInstalled),
+            Event::Installed { .. } | Event::SnapshotFills { .. } => Some(Self::SnapshotInstalled),
             Event::Role { .. }
             | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
@@ -93,6 +93,10 @@ impl Moment {
             | Event::Configured { .. }
             | Event::Removed { .. }
             | Event::StrangerDropped { .. }
+            | Event::Damaged { .. }
+            | Event::Repaired { .. }
+            | Event::Dropped { .. }
+            | Event::TailTrusted
             | Event::Stopped { .. } => None,
         }
     }

@@ -130,6 +130,10 @@ pub struct Status {
     pub last_log: EntryId,
     /// The last entry that its last whole snapshot stands for (§7); 0 if it has none.
     pub snapshot_index: LogIndex,
+    /// Entries that its disk has lost, and that no other server has sent yet.
+    pub damaged: usize,
+    /// Whether the end of its log may have been lost, and it has not caught up since.
+    pub suspect: bool,
 }
 
 impl Status {
@@ -142,6 +146,8 @@ impl Status {
             commit_index: raft.commit_index(),
             last_log: raft.last_log(),
             snapshot_index: raft.snapshot_index(),
+            damaged: raft.damaged(),
+            suspect: raft.is_suspect(),
         }
     }
 }

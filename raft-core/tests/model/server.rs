@@ -140,8 +140,16 @@ impl Server {
         }
         let renamed = |state: HardState| (state.current_term, state.voted_for.map(name));
         for Given { batch, .. } in &self.in_flight {
-            let Batch { hard_state, truncate, repair: _, parts: _, compact, entries, commit_index: _ } =
-                batch;
+            let Batch {
+                hard_state,
+                truncate,
+                repair: _,
+                parts: _,
+                compact,
+                entries,
+                trust_tail: _,
+                commit_index: _,
+            } = batch;
             (hard_state.map(renamed), truncate, compact, entries).hash(hasher);
         }
         let restored = self.disk.restored();

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{
     Configuration, Effects, Envelope, Incarnation, Input, Message, NodeId, PlantedBug, PreVoteReply,
-    ProposeError, Raft, Restored, Rng, RoleName,
+    ProposeError, Raft, Rng, RoleName,
 };
 
 pub(crate) use conditions::Conditions;
@@ -237,7 +237,7 @@ impl World {
             config.bootstrap.filter(|first| first.members().contains(&id) && !self.servers[&id].joins);
         self.drift(id);
         let server = self.servers.get_mut(&id).unwrap();
-        let restored = Restored { suspect_tail: server.suspect, ..server.disk.restored() };
+        let restored = server.disk.restored();
         server.durable_term = restored.hard_state.current_term;
         self.judges.started(id, &restored)?;
         let raft = server.raft.insert(Raft::new(config, restored, server.clock.at(self.now)).unwrap());

@@ -28,7 +28,9 @@ impl World {
         let loses = !self.conditions.durable_machines && self.rng.one_in(3);
         let server = &self.servers[&id];
         let Some(before) = server.before_last.clone().filter(|_| loses) else {
-            self.server(id).suspect |= torn;
+            if torn {
+                self.suspect_tail(id);
+            }
             return;
         };
         let goes = |id: &EntryId| is_sound(&server.disk, *id) && !is_sound(&before, *id);
@@ -43,9 +45,16 @@ impl World {
         let server = self.server(id);
         server.disk = before;
         server.disk.apply(Batch { hard_state, ..Batch::default() });
-        server.written = server.disk.clone();
-        (server.before_last, server.suspect) = (None, true);
+        server.before_last = None;
+        self.suspect_tail(id);
         self.judges.tail_lost(id);
+    }
+
+    /// Its store finds that the log may have been longer.
+    fn suspect_tail(&mut self, id: NodeId) {
+        let server = self.server(id);
+        server.disk.suspect_tail();
+        server.written = server.disk.clone();
     }
 
     /// Whether another disk has the entry, or a snapshot of it. One that is not committed may be lost altogether, where no

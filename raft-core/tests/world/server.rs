@@ -15,8 +15,6 @@ pub(super) struct Server {
     pub(super) disk: Stored,
     /// What it was before the last write, where that may be lost.
     pub(super) before_last: Option<Stored>,
-    /// Whether it may have lost some, as the server knows.
-    pub(super) suspect: bool,
     /// The term in it.
     pub(super) durable_term: Term,
     /// What was written, durable or not.
@@ -62,7 +60,6 @@ impl Server {
             self.disk.apply(write.batch);
         }
         self.written = self.disk.clone();
-        self.suspect = self.raft.as_ref().is_some_and(Raft::is_suspect);
         self.raft = None;
         self.reading.clear();
         self.paused_until = 0;
