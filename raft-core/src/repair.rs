@@ -304,7 +304,8 @@ impl Raft {
         };
         self.let_snapshot_stand(first);
         let others = self.all_concerned();
-        if others.is_empty() && first.index > self.last_applied {
+        let is_alone = others.is_empty() && self.own_votes().any();
+        if is_alone && first.index > self.last_applied {
             self.violate(Violation::EntryLost { id: first });
             return;
         }

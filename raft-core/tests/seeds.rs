@@ -71,6 +71,18 @@ fn the_same_holds_while_disks_lose_what_they_had() {
     assert!(sum.tails_lost > 0 && sum.tails_trusted > 0, "{sum:?}");
 }
 
+/// Nothing is lost while members change and disks lose what they had. That all agree in the end is not owed: the only
+/// one that still has an entry may have become a learner, or have left.
+#[test]
+fn nothing_is_lost_while_members_change_and_disks_lose_what_they_had() {
+    let mut sum = Report::default();
+    for (seed, result) in run(SEEDS, |seed| World::changing_and_rotting(seed, None, Judges::all).run()) {
+        sum += result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
+    }
+    println!("{sum:?}");
+    assert!(sum.changes > 0 && sum.removed > 0 && sum.repaired > 0 && sum.tails_trusted > 0, "{sum:?}");
+}
+
 #[test]
 fn the_same_seed_goes_the_same_way() {
     for seed in 0..20 {

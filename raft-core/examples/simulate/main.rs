@@ -9,7 +9,7 @@
 //!
 //! A range of seeds is a range of worlds in which everything goes wrong that may; each seed that breaks something
 //! is told, and the status is 1. With `--members yes` who votes is changed all the time and disks are wiped; with
-//! `--rot yes` disks lose what they had. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
+//! `--rot yes` disks lose what they had; with `--all yes` both. `calm` measures the seconds of a quiet world that go by in one of ours, beside as
 //! many hosts under bare turmoil.
 
 mod bare;
@@ -26,7 +26,7 @@ use raft_core::{Configuration, PlantedBug, Rng};
 use world::{Conditions, Judges, Report, World, Wrong};
 
 const USAGE: &str =
-    "simulate FROM..TO [--members yes | --rot yes] [--judges all|figure3|specification] [--bug NAME]
+    "simulate FROM..TO [--members yes | --rot yes | --all yes] [--judges all|figure3|specification] [--bug NAME]
        simulate calm SECONDS";
 
 type JudgesOf = fn(Configuration) -> Judges;
@@ -69,6 +69,7 @@ fn task(words: &[&str]) -> Result<Task, String> {
                 match option {
                     ["--members", "yes"] => world = World::changing,
                     ["--rot", "yes"] => world = World::rotting,
+                    ["--all", "yes"] => world = World::changing_and_rotting,
                     ["--judges", "all"] => judges = Judges::all,
                     ["--judges", "figure3"] => judges = Judges::figure3,
                     ["--judges", "specification"] => judges = Judges::specification,

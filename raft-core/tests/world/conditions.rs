@@ -37,8 +37,10 @@ pub(crate) struct Conditions {
     pub(super) durable_machines: bool,
     /// Whether there are leases, and then how much faster the fastest clock may run than the slowest.
     pub(super) lease_ppm: Option<u32>,
-    /// Whether who votes changes. Then there are two servers more, and disks are wiped.
+    /// Whether who votes changes; then there are two servers more. And whether disks are wiped, too: not where they lose
+    /// what they had anyway, as all that there is of an entry could go.
     pub(super) members: bool,
+    pub(super) wipes: bool,
     /// Whether disks lose entries, and the end of what was written.
     pub(super) rot: bool,
     /// Whether no end of a log is lost, and an entry that is not committed may be lost on all disks.
@@ -79,6 +81,7 @@ impl Conditions {
             batches: rng.one_in(2),
             durable_machines: rng.one_in(3),
             members: false,
+            wipes: false,
             rot: false,
             entries_go_for_good: false,
             lease_ppm,
@@ -111,6 +114,7 @@ impl Conditions {
             batches: false,
             durable_machines: false,
             members: false,
+            wipes: false,
             rot: false,
             entries_go_for_good: false,
             lease_ppm: None,
@@ -127,7 +131,7 @@ impl Conditions {
 
     /// A wiped server has to catch up entry by entry before it votes, and that takes longer to heal.
     pub(super) const fn with_members(self) -> Self {
-        Self { members: true, healed: 800 * MS, ..self }
+        Self { members: true, wipes: !self.rot, healed: 800 * MS, ..self }
     }
 
     /// What was lost has to come from others first.

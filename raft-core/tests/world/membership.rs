@@ -20,7 +20,9 @@ impl World {
         let Some(&leader) = self.rng.pick(&leaders) else { return };
         let mut left = self.ids.clone();
         let mut voters = Vec::new();
-        for _ in 0..=self.rng.below(self.conditions.servers) {
+        // Who votes alone and has lost an entry cannot get it from anybody.
+        let fewest = u64::from(self.conditions.rot);
+        for _ in 0..=fewest + self.rng.below(self.conditions.servers - fewest) {
             let place = usize::try_from(self.rng.below(left.len() as u64)).unwrap();
             voters.push(self.member(left.swap_remove(place)));
         }
@@ -69,7 +71,7 @@ impl World {
     /// A server that is down loses its disk, and begins a new life, unless a majority of those that may ever be
     /// needed would be gone. It may be told what the group began with, and recognises that this is not it.
     pub(super) fn wipe(&mut self, id: NodeId) {
-        if !self.conditions.members || self.servers[&id].raft.is_some() || !self.may_be_wiped(id) {
+        if !self.conditions.wipes || self.servers[&id].raft.is_some() || !self.may_be_wiped(id) {
             return;
         }
         self.report.wipes += 1;

@@ -18,7 +18,7 @@ impl World {
             let up = self.servers[&id].raft.is_some();
             if up { self.crash(id) } else { self.start(id)? }
         }
-        if self.conditions.members && self.rng.one_in(200) {
+        if self.conditions.wipes && self.rng.one_in(200) {
             self.crash_and_wipe(id)?;
         }
         if self.conditions.rot && self.rng.one_in(20) {

@@ -77,6 +77,17 @@ impl World {
         Self::under(conditions, rng, planted, judges)
     }
 
+    /// Who votes is changed, and disks lose what they had.
+    pub(crate) fn changing_and_rotting(
+        seed: u64,
+        planted: Option<PlantedBug>,
+        judges: fn(Configuration) -> Judges,
+    ) -> Self {
+        let mut rng = Rng::new(seed);
+        let conditions = Conditions::misfortune(&mut rng).with_rot(&mut rng).with_members();
+        Self::under(conditions, rng, planted, judges)
+    }
+
     pub(crate) fn under(
         conditions: Conditions,
         rng: Rng,

@@ -1,5 +1,7 @@
 //! Disks that lose what they had: an entry somewhere in the log, or the last that was written.
 
+use std::collections::BTreeSet;
+
 use raft_core::{Batch, EntryId, Load, Loaded, LogIndex, NodeId, Stored};
 
 use super::server::Server;
@@ -57,22 +59,36 @@ impl World {
         server.written = server.disk.clone();
     }
 
-    /// Whether another disk has the entry, or a snapshot of it. One that is not committed may be lost altogether, where no
+    /// The servers that vote as far as this one's disk tells, whatever becomes of what it knows last.
+    fn voters(&self, id: NodeId) -> BTreeSet<NodeId> {
+        let restored = self.servers[&id].disk.restored();
+        let first =
+            restored.snapshot.map_or_else(|| self.conditions.first().into(), |snapshot| snapshot.configured);
+        let known = restored.configurations.into_iter().chain([first]);
+        let voters =
+            known.map(|configured| configured.configuration.voters.iter().map(|voter| voter.id).collect());
+        voters.reduce(|one: BTreeSet<_>, other: BTreeSet<_>| &one & &other).unwrap_or_default()
+    }
+
+    /// Whether another voter's disk has the entry, or a snapshot of it. One that is not committed may be lost altogether, where no
     /// other disk ever had it, and those servers can say for certain that they lack it.
     fn may_lose(&self, id: NodeId, entry: EntryId) -> bool {
         let others: Vec<_> =
             self.servers.iter().filter(|(other, _)| **other != id).map(|(_, server)| server).collect();
-        let still_has = |server: &&Server| {
-            entry.index <= server.disk.restored().log.base().index || is_sound(&server.disk, entry)
-        };
         let has = |server: &&Server| {
             let disks = [&server.disk, &server.written];
             disks.into_iter().flat_map(Stored::entries).any(|found| found.id == entry)
         };
         let is_committed = entry.index <= LogIndex::new(self.report.committed);
         let for_good = self.conditions.entries_go_for_good && !is_committed && !others.iter().any(has);
-        others.iter().any(still_has) || for_good
+        let mut voters = self.voters(id).into_iter().filter(|voter| *voter != id);
+        voters.any(|voter| still_has(&self.servers[&voter], entry)) || for_good
     }
+}
+
+/// Whether a disk has an entry, or a snapshot of it.
+fn still_has(server: &Server, entry: EntryId) -> bool {
+    entry.index <= server.disk.restored().log.base().index || is_sound(&server.disk, entry)
 }
 
 /// Whether an entry can be read from a disk.
