@@ -13,6 +13,7 @@
 //! | Clients' sessions (thesis 6.3, Figure 6.1) | [`sessions`] |
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Membership changes (§6; thesis 4) | [`Configuration`], [`Raft::change_membership`], `membership.rs`, `configurations.rs` |
+//! | Repair from peers (FAST 2018) | [`Restored::damaged`], [`Restored::suspect_tail`], [`FetchEntries`], `repair.rs`, `fetch_entries.rs` |
 //! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
@@ -132,6 +133,7 @@ mod effects;
 mod entries;
 mod entry;
 mod event;
+mod fetch_entries;
 pub mod figure3;
 mod fingerprint;
 mod footprint;

@@ -10,30 +10,20 @@
 //!   voter gives one, and its acknowledgements only in a conversation that began since: so none of them is counted
 //!   that it gave before and no longer stands by. It has caught up with what a leader has committed in that
 //!   conversation and in its own term.
-//!
-//! An entry that is not committed may be lost for good, and is dropped. It cannot be committed any more where all others
-//! lack it: a majority that had committed it would have it still, and the leader that made it no longer leads its term, or
-//! it would have it. Nor where any other has an entry of a later term in its place, if this server has acknowledged
-//! nothing since that term: the leader of that term had all that was committed.
 
 use std::hash::{Hash, Hasher};
 
 use crate::configuration::Configuration;
 use crate::disk::acknowledges;
 use crate::effects::Violation;
-use crate::entries::Entries;
 use crate::entry::Entry;
 use crate::event::Event;
-use crate::log::{Found, Log};
-use crate::message::{AppendEntriesReply, FetchEntries, FetchEntriesReply, Lacking, Message};
+use crate::fetch_entries::Fetching;
+use crate::log::Log;
+use crate::message::AppendEntriesReply;
 use crate::planted::planted;
-use crate::rules::NUMBER_MAX;
-use crate::snapshot::Load;
-use crate::state::{Raft, Role, Sender};
+use crate::state::{Raft, Role};
 use crate::types::{EntryId, LogIndex, NodeId, Session, Term, Time};
-
-/// At most so many entries are asked for at once.
-pub(crate) const FETCH_MAX: usize = 64;
 
 /// What is amiss with a server's log on disk, and what others want of it.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +36,7 @@ pub(crate) struct Repairs {
     mended: Vec<Entry>,
     /// What is committed up to here is in the snapshot of another server, and nobody may have it as entries.
     covered: LogIndex,
-    /// The last term in which this server followed a leader, or may have before it started.
+    /// The last term in which this server led or followed, or may have before it started.
     acknowledged: Term,
     /// Whether the log may have been longer.
     suspect: bool,
@@ -54,8 +44,8 @@ pub(crate) struct Repairs {
     trusts: bool,
     /// The conversation with a leader in which acknowledgements count again; none where they all do.
     anew: Option<Anew>,
-    question: Option<Question>,
-    wanted: Vec<Wanted>,
+    /// What this server asks others for, and they it.
+    pub(crate) fetching: Fetching,
 }
 
 /// A conversation that begins anew; with each leader another.
@@ -63,26 +53,6 @@ pub(crate) struct Repairs {
 struct Anew {
     term: Term,
     session: Session,
-}
-
-/// What all others are asked.
-#[derive(Clone, Debug)]
-struct Question {
-    session: Session,
-    /// The first entry that is asked for.
-    first: EntryId,
-    /// When it is asked again.
-    again_at: Time,
-    /// Who has said that it lacks that one; sorted.
-    lack_it: Vec<NodeId>,
-}
-
-/// What another server asks for.
-#[derive(Clone, Debug)]
-struct Wanted {
-    by: NodeId,
-    session: Session,
-    ids: Vec<EntryId>,
 }
 
 impl Repairs {
@@ -114,9 +84,9 @@ impl Repairs {
         self.first_from(from, log).map_or(to, |damaged| to.min(damaged.prev()))
     }
 
-    /// A reign began: there is an election timeout to get what is damaged.
-    pub(crate) const fn reign_began(&mut self, now: Time) {
-        self.since = now;
+    /// The server leads this term: there is an election timeout to get what is damaged.
+    pub(crate) const fn leads(&mut self, term: Term, now: Time) {
+        (self.acknowledged, self.since) = (term, now);
     }
 
     /// The entry at `from` and all that follow it left the log.
@@ -143,9 +113,24 @@ impl Repairs {
         (std::mem::take(&mut self.mended), std::mem::take(&mut self.trusts))
     }
 
-    /// When somebody has to be asked again.
+    /// The damaged entries, in order.
+    pub(crate) fn damaged(&self) -> &[EntryId] {
+        &self.damaged
+    }
+
+    /// When others have to be asked again.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.question.as_ref().filter(|_| !self.damaged.is_empty()).map(|question| question.again_at)
+        self.fetching.again_at().filter(|_| !self.damaged.is_empty())
+    }
+
+    /// Another server's snapshot stands for all that is committed up to here.
+    pub(crate) fn cover(&mut self, index: LogIndex) {
+        self.covered = self.covered.max(index);
+    }
+
+    /// The last term in which this server may have acknowledged anything.
+    pub(crate) const fn acknowledged(&self) -> Term {
+        self.acknowledged
     }
 
     /// Feeds what a fingerprint needs, where there is anything.
@@ -154,12 +139,7 @@ impl Repairs {
             (&self.damaged, self.suspect, self.trusts).hash(hasher);
             self.mended.iter().for_each(|entry| entry.id.hash(hasher));
         }
-        if let Some(Question { first, lack_it, .. }) = &self.question {
-            let mut lack_it: Vec<_> = lack_it.iter().map(|&id| name(id)).collect();
-            lack_it.sort_unstable();
-            (first, lack_it).hash(hasher);
-        }
-        self.wanted.iter().for_each(|wanted| (name(wanted.by), &wanted.ids).hash(hasher));
+        self.fetching.hash_state(name, hasher);
     }
 }
 
@@ -296,7 +276,7 @@ impl Raft {
         let Repairs { damaged, .. } = &mut self.repairs;
         damaged.retain(|id| id.index > self.log.base().index && self.log.contains(*id));
         let Some(&first) = self.repairs.damaged.first() else {
-            self.repairs.question = None;
+            self.repairs.fetching.found();
             if !self.repairs.suspect {
                 self.repairs.anew = None;
             }
@@ -309,23 +289,7 @@ impl Raft {
             self.violate(Violation::EntryLost { id: first });
             return;
         }
-        let asked = self.repairs.question.as_ref().is_some_and(|question| question.first == first);
-        if !asked {
-            let session = Session(self.rng.next_u64());
-            self.repairs.question =
-                Some(Question { session, first, again_at: self.now, lack_it: Vec::new() });
-        }
-        let (now, again) = (self.now, self.config.heartbeat);
-        let Some(question) = self.repairs.question.as_mut().filter(|question| now >= question.again_at)
-        else {
-            return;
-        };
-        question.again_at = now.after(again);
-        let session = question.session;
-        let ids: Vec<_> = self.repairs.damaged.iter().take(FETCH_MAX).copied().collect();
-        for other in others {
-            self.send(other, session, Message::FetchEntries(FetchEntries { ids: ids.clone() }));
-        }
+        self.fetch(first, &others);
     }
 
     /// What a whole snapshot stands for is not needed any more.
@@ -342,7 +306,7 @@ impl Raft {
     }
 
     /// All others that take part in a configuration that may count.
-    fn all_concerned(&self) -> Vec<NodeId> {
+    pub(crate) fn all_concerned(&self) -> Vec<NodeId> {
         let configurations = self.configurations.since(self.commit_index);
         let mut all: Vec<_> = configurations.flat_map(Configuration::members).collect();
         all.sort_unstable();
@@ -350,114 +314,4 @@ impl Raft {
         all.retain(|&server| server != self.config.id);
         all
     }
-
-    /// Somebody lacks entries.
-    pub(crate) fn handle_fetch_entries(&mut self, from: NodeId, session: Session, args: FetchEntries) {
-        self.repairs.wanted.retain(|wanted| wanted.by != from);
-        self.repairs.wanted.push(Wanted { by: from, session, ids: args.ids });
-    }
-
-    /// Answers with what is in memory, and has the rest read.
-    fn answer_fetches(&mut self) {
-        for Wanted { by, session, ids } in std::mem::take(&mut self.repairs.wanted) {
-            let (mut entries, mut lacking, mut on_disk) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut bytes, mut compacted) = (0, false);
-            for id in ids {
-                if id.index <= self.log.base().index {
-                    compacted = true;
-                    continue;
-                }
-                if !self.log.contains(id) {
-                    let here = self.log.id_at(id.index).map(|here| here.term);
-                    let superseded = here.filter(|here| *here > id.term);
-                    if superseded.is_some() || self.may_say_what_it_lacks() {
-                        lacking.push(Lacking { id, superseded });
-                    }
-                    continue;
-                }
-                if self.repairs.damaged.binary_search(&id).is_ok() {
-                    continue;
-                }
-                match self.log.entries(id.index, id.index, 0) {
-                    Found::Here(found) if bytes < self.config.append_bytes_max => {
-                        bytes += found.payload_bytes();
-                        entries.extend_from_slice(&found);
-                    }
-                    Found::Here(_) => {}
-                    Found::OnDisk { to } => {
-                        self.loads.ask(Load::Entries { from: id.index, to, bytes_max: 0 });
-                        on_disk.push(id);
-                    }
-                }
-            }
-            if !entries.is_empty() || !lacking.is_empty() || compacted {
-                self.counts.entries_lent += entries.len() as u64;
-                let base = self.log.base();
-                let reply = FetchEntriesReply { entries: Entries::from(entries), lacking, base };
-                self.send(by, session, Message::FetchEntriesReply(reply));
-            }
-            if !on_disk.is_empty() {
-                self.repairs.wanted.push(Wanted { by, session, ids: on_disk });
-            }
-        }
-    }
-
-    /// Whether an entry that is not in this server's log was never there while it could be committed.
-    fn may_say_what_it_lacks(&self) -> bool {
-        !self.repairs.suspect && !self.is_wiped()
-    }
-
-    /// Others have sent what was asked for, or lack it too.
-    pub(crate) fn handle_fetch_entries_reply(
-        &mut self,
-        from: Sender,
-        session: Session,
-        reply: &FetchEntriesReply,
-    ) {
-        self.mend(&reply.entries);
-        self.repairs.covered = self.repairs.covered.max(reply.base.index);
-        let Some(question) = &mut self.repairs.question else { return };
-        let first = question.first;
-        let Some(lacking) = reply.lacking.iter().find(|lacking| lacking.id == first) else { return };
-        if let Err(place) = question.lack_it.binary_search(&from.id)
-            && question.session == session
-        {
-            question.lack_it.insert(place, from.id);
-        }
-        let lost = lacking.superseded.is_some_and(|by| by >= self.repairs.acknowledged)
-            || self.all_others_lack(first);
-        if lost && self.may_drop(first) {
-            self.drop_lost(first);
-        }
-    }
-
-    /// Whether all others lack an entry that this server could not have committed alone.
-    fn all_others_lack(&self, id: EntryId) -> bool {
-        let Some(question) = self.repairs.question.as_ref().filter(|question| question.first == id) else {
-            return false;
-        };
-        let mut configurations = self.configurations.since(self.commit_index);
-        let needs_others = configurations.all(|configuration| {
-            configuration.electorates().all(|voters| voters.iter().any(|voter| voter.id != self.config.id))
-        });
-        let mut others = self.all_concerned().into_iter();
-        needs_others && others.all(|other| question.lack_it.binary_search(&other).is_ok())
-    }
-
-    /// A leader drops nothing, and nobody what is committed.
-    fn may_drop(&self, id: EntryId) -> bool {
-        let leads = matches!(self.role, Role::Leader { .. });
-        let damaged = self.repairs.damaged.contains(&id) && self.log.contains(id);
-        damaged && !leads && id.index > self.commit_index
-    }
-
-    fn drop_lost(&mut self, from: EntryId) {
-        self.counts.entries_dropped += self.log.last().index.get() - from.index.prev().get();
-        self.remove(from.index, |last| Event::Dropped { from, last });
-    }
-}
-
-/// Whether a server can have said so.
-pub(crate) fn is_well_formed(reply: &FetchEntriesReply) -> bool {
-    reply.lacking.len() <= FETCH_MAX && reply.base.index.get() <= NUMBER_MAX
 }

@@ -7,6 +7,7 @@ use crate::disk::Holds;
 use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
 use crate::entry::Payload;
 use crate::event::Event;
+use crate::fetch_entries;
 use crate::input::Input;
 use crate::install_snapshot;
 use crate::lease::Lease;
@@ -17,7 +18,6 @@ use crate::progress::Progress;
 use crate::propose::Uncommitted;
 use crate::quorum::reached_by_majority;
 use crate::read_index;
-use crate::repair;
 use crate::snapshot::Loaded;
 use crate::state::{Health, Raft, Role, Sender};
 use crate::types::{LogIndex, NodeId, Session, Term, Time};
@@ -137,8 +137,8 @@ impl Raft {
             | Message::NotMember(_) => true,
             Message::AppendEntriesReply(AppendEntriesReply::Lost { from, .. }) => *from > LogIndex::ZERO,
             Message::ReadIndexReply(reply) => read_index::is_well_formed(term, reply),
-            Message::FetchEntries(args) => args.ids.len() <= repair::FETCH_MAX,
-            Message::FetchEntriesReply(reply) => repair::is_well_formed(reply),
+            Message::FetchEntries(args) => args.ids.len() <= fetch_entries::FETCH_MAX,
+            Message::FetchEntriesReply(reply) => fetch_entries::is_well_formed(reply),
         };
         let superseded = message.counts() && self.is_another(from, incarnation);
         let stranger = !ours || from == self.config.id || (superseded && !planted!(self, AnyLifeCounts));
@@ -320,7 +320,7 @@ impl Raft {
         self.timer = self.now.after(self.config.heartbeat);
         // What no voter has any more, nobody can ask for.
         self.trust_tail();
-        self.repairs.reign_began(self.now);
+        self.repairs.leads(self.current_term, self.now);
         self.append(Payload::Noop);
     }
 
