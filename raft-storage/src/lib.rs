@@ -97,6 +97,7 @@ mod record;
 mod rocks;
 #[cfg(feature = "rocksdb")]
 mod rocks_log;
+mod simulated_faults;
 mod simulated_sync;
 #[cfg(feature = "rocksdb")]
 mod simulated_writer;
@@ -128,6 +129,7 @@ pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
+pub use simulated_faults::{DiskFault, DiskFaults, FaultId, ReadFault, SyncFault, Touched, WriteFault};
 pub use simulated_sync::SyncDelay;
 #[cfg(feature = "rocksdb")]
 pub use simulated_writer::SyncedWal;

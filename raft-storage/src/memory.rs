@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use raft_core::node::{Done, Environment, LogStore};
-use raft_core::{Batch, Incarnation, Load, Loaded, Restored, Stored};
+use raft_core::{Batch, Incarnation, Load, Loaded, LogIndex, LogOutline, Restored, Stored};
 
 use crate::batch;
 use crate::error::StorageError;
 use crate::opened::Opened;
+use crate::simulated_faults::DiskFaults;
 use crate::simulated_sync::{SimulatedSync, SyncDelay};
 
 /// What survives the server: a handle on one disk. Clones are handles on the same disk.
@@ -88,6 +89,32 @@ impl MemoryDisk {
         *halves = Halves { life, ..Halves::default() };
     }
 
+    /// What the log on it is, written or synced.
+    pub fn log(&self) -> LogOutline {
+        self.lock().written.log.clone()
+    }
+
+    /// The entry at `index` can no longer be read, and nobody knows before it is. False if there is none. Nobody has
+    /// the disk open; what was written to it is there for good.
+    pub fn rot(&self, index: LogIndex) -> bool {
+        let halves = &mut *self.lock();
+        halves.sync(usize::MAX);
+        halves.durable.damage(index) && halves.live.damage(index)
+    }
+
+    /// The entries from `from` on are gone, whatever was acknowledged of them. Nobody has the disk open.
+    /// Returns how many bytes of commands that is.
+    pub fn cut(&self, from: LogIndex) -> u64 {
+        let halves = &mut *self.lock();
+        halves.sync(usize::MAX);
+        let gone = halves.live.entries().iter().filter(|entry| entry.id.index >= from);
+        let bytes = gone.map(|entry| entry.payload.bytes().len() as u64).sum();
+        halves.durable.apply(Batch { truncate: Some(from), ..Batch::default() });
+        halves.live = halves.durable.clone();
+        halves.written = halves.live.restored();
+        bytes
+    }
+
     /// A panic elsewhere leaves no half-made change here: each is one assignment or one queue move
     /// after the next, and a store whose process panicked has crashed anyway.
     fn lock(&self) -> MutexGuard<'_, Halves> {
@@ -135,6 +162,7 @@ pub struct MemoryStore {
     disk: MemoryDisk,
     life: u64,
     sync: SimulatedSync,
+    faults: DiskFaults,
     /// Read, and not told yet.
     loaded: VecDeque<Loaded>,
     poison: Option<StorageError>,
@@ -145,21 +173,21 @@ impl MemoryStore {
     /// store that is open on the same disk is [`Superseded`](StorageError::Superseded).
     ///
     /// `new_incarnation` is the disk's if it is new. `delay` draws how long each sync takes, and
-    /// `environment` lets that time pass.
+    /// `environment` lets that time pass. Calls meet `faults`.
     pub fn open<E: Environment>(
         disk: &MemoryDisk,
         new_incarnation: Incarnation,
         environment: E,
         delay: SyncDelay,
+        faults: DiskFaults,
     ) -> Opened<Self> {
         let mut halves = disk.lock();
         halves.life += 1;
-        let written = halves.unsynced.len();
-        halves.sync(written);
+        halves.sync(usize::MAX);
         let incarnation = *halves.incarnation.get_or_insert(new_incarnation);
-        let sync = SimulatedSync::new(environment, delay);
-        let loaded = VecDeque::new();
-        let store = Self { disk: disk.clone(), life: halves.life, sync, loaded, poison: None };
+        let sync = SimulatedSync::new(environment, delay, faults.clone());
+        let (disk, loaded) = (disk.clone(), VecDeque::new());
+        let store = Self { disk, life: halves.life, sync, faults, loaded, poison: None };
         Opened { store, restored: halves.written.clone(), incarnation, torn_bytes: 0 }
     }
 }
@@ -173,7 +201,7 @@ impl LogStore for MemoryStore {
             return;
         }
         let written = self.disk.lock().write(self.life, batch);
-        match written {
+        match written.and_then(|()| self.faults.write()) {
             Ok(()) => self.sync.handed_in(),
             Err(error) => self.poison = Some(error),
         }
@@ -184,7 +212,7 @@ impl LogStore for MemoryStore {
             return;
         }
         let loaded = self.disk.lock().load(self.life, &load);
-        match loaded {
+        match loaded.and_then(|sound| self.faults.read(sound)) {
             Ok(loaded) => self.loaded.push_back(loaded),
             Err(error) => self.poison = Some(error),
         }
@@ -197,7 +225,7 @@ impl LogStore for MemoryStore {
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
-        let count = self.sync.synced().await;
+        let count = self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
         let mut halves = self.disk.lock();
         halves.check_life(self.life)?;
         halves.sync(count);

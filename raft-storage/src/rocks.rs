@@ -11,6 +11,7 @@ use crate::error::StorageError;
 use crate::groups::RocksGroups;
 use crate::metrics::StorageMeter;
 use crate::opened::Opened;
+use crate::simulated_faults::DiskFaults;
 use crate::simulated_sync::SyncDelay;
 use crate::simulated_writer::{SimulatedWriter, SyncedWal};
 use crate::threaded_writer::Seat;
@@ -64,7 +65,7 @@ impl RocksStore {
     /// The same for a simulated server: no thread, and *no sync*, so that a real power cut loses what was
     /// acknowledged. Each batch is written, and all that is asked for is read, at once on the caller's thread.
     /// A batch counts as durable once a time drawn from `delay` has passed in `environment`; batches written
-    /// meanwhile share the next sync. One life writes less than 1 GiB.
+    /// meanwhile share the next sync. Calls meet `faults`, but for those of opening. One life writes less than 1 GiB.
     ///
     /// There is no other way to have a store that does not sync.
     ///
@@ -77,9 +78,10 @@ impl RocksStore {
         new_incarnation: Incarnation,
         environment: E,
         delay: SyncDelay,
+        faults: DiskFaults,
     ) -> Result<Opened<Self>, StorageError> {
         let (writer, torn_bytes) =
-            SimulatedWriter::open(path.as_ref(), group, new_incarnation, environment, delay)?;
+            SimulatedWriter::open(path.as_ref(), group, new_incarnation, environment, delay, faults)?;
         let (restored, incarnation) = (writer.restored(), writer.incarnation());
         let store = Self { executor: Executor::Simulated(Box::new(writer)) };
         Ok(Opened { store, restored, incarnation, torn_bytes })

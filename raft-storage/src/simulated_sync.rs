@@ -11,29 +11,35 @@ use std::time::Duration;
 
 use raft_core::node::Environment;
 
+use crate::error::StorageError;
+use crate::simulated_faults::DiskFaults;
+
 /// Draws how long the next simulated sync takes. Give it a seeded generator.
 pub type SyncDelay = Box<dyn FnMut() -> Duration + Send>;
 
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Sync = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
 
 pub(crate) struct SimulatedSync {
-    start: Box<dyn FnMut() -> Sleep + Send>,
+    start: Box<dyn FnMut() -> Sync + Send>,
     in_flight: Option<InFlight>,
     /// Writes that no sync covers yet.
     waiting: usize,
 }
 
 struct InFlight {
-    sleep: Sleep,
+    sync: Sync,
     covers: usize,
 }
 
 impl SimulatedSync {
-    pub(crate) fn new<E: Environment>(environment: E, mut delay: SyncDelay) -> Self {
-        let start = move || -> Sleep {
-            let environment = environment.clone();
-            let deadline = environment.now().after(delay());
-            Box::pin(async move { environment.sleep_until(deadline).await })
+    pub(crate) fn new<E: Environment>(environment: E, mut delay: SyncDelay, faults: DiskFaults) -> Self {
+        let start = move || -> Sync {
+            let (environment, sync) = (environment.clone(), faults.sync());
+            let deadline = environment.now().after(delay().saturating_add(sync.longer));
+            Box::pin(async move {
+                environment.sleep_until(deadline).await;
+                sync.end().await
+            })
         };
         Self { start: Box::new(start), in_flight: None, waiting: 0 }
     }
@@ -52,21 +58,22 @@ impl SimulatedSync {
     }
 
     /// Waits for the sync in flight and says how many writes it covers; with none in flight, waits
-    /// for ever. Cancel safe: the sync goes on, and the next call tells of it.
-    pub(crate) async fn synced(&mut self) -> usize {
-        let Some(InFlight { sleep, covers }) = &mut self.in_flight else {
+    /// for ever. Cancel safe: the sync goes on, and the next call tells of it. After one that failed there is none.
+    pub(crate) async fn synced(&mut self) -> Result<usize, StorageError> {
+        let Some(InFlight { sync, covers }) = &mut self.in_flight else {
             return pending().await;
         };
-        sleep.await;
+        let ended = sync.await;
         let covers = *covers;
         self.in_flight = None;
+        ended?;
         if self.waiting > 0 {
             self.start_next();
         }
-        covers
+        Ok(covers)
     }
 
     fn start_next(&mut self) {
-        self.in_flight = Some(InFlight { sleep: (self.start)(), covers: mem::take(&mut self.waiting) });
+        self.in_flight = Some(InFlight { sync: (self.start)(), covers: mem::take(&mut self.waiting) });
     }
 }

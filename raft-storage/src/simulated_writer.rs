@@ -16,6 +16,7 @@ use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
 use crate::metrics::StorageMeter;
 use crate::rocks_log::{RocksLog, Staged};
+use crate::simulated_faults::DiskFaults;
 use crate::simulated_sync::{SimulatedSync, SyncDelay};
 use crate::wal;
 
@@ -48,6 +49,7 @@ pub(crate) struct SimulatedWriter {
     log: RocksLog,
     database: Arc<Database>,
     sync: SimulatedSync,
+    faults: DiskFaults,
     synced: SyncedWal,
     /// The length of the file after each batch that is not durable.
     lengths: VecDeque<u64>,
@@ -65,6 +67,7 @@ impl SimulatedWriter {
         new_incarnation: Incarnation,
         environment: E,
         delay: SyncDelay,
+        faults: DiskFaults,
     ) -> Result<(Self, u64), StorageError> {
         let (database, torn_bytes) = Database::open(path, Mode::Simulated, RocksOptions::default())?;
         let database = Arc::new(database);
@@ -73,9 +76,9 @@ impl SimulatedWriter {
         let file = wal::files(path).map_err(&finding)?.pop();
         let file = file.ok_or_else(|| finding(io::ErrorKind::NotFound.into()))?;
         let synced = SyncedWal { synced: Arc::new(AtomicU64::new(length(&file)?)), file };
-        let sync = SimulatedSync::new(environment, delay);
+        let sync = SimulatedSync::new(environment, delay, faults.clone());
         let (lengths, loaded) = (VecDeque::new(), VecDeque::new());
-        Ok((Self { log, database, sync, synced, lengths, loaded, poison: None }, torn_bytes))
+        Ok((Self { log, database, sync, faults, synced, lengths, loaded, poison: None }, torn_bytes))
     }
 
     pub(crate) const fn incarnation(&self) -> Incarnation {
@@ -98,7 +101,7 @@ impl SimulatedWriter {
         if self.poison.is_some() {
             return;
         }
-        match self.write_now(batch) {
+        match self.write_now(batch).and_then(|length| self.faults.write().map(|()| length)) {
             Ok(length) => {
                 self.lengths.push_back(length);
                 self.sync.handed_in();
@@ -111,7 +114,7 @@ impl SimulatedWriter {
         if self.poison.is_some() {
             return;
         }
-        match self.log.ask(load).read(&self.database) {
+        match self.log.ask(load).read(&self.database).and_then(|sound| self.faults.read(sound)) {
             Ok(loaded) => self.loaded.push_back(loaded),
             Err(error) => self.poison = Some(error),
         }
@@ -124,7 +127,7 @@ impl SimulatedWriter {
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
-        let count = self.sync.synced().await;
+        let count = self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
         if let Some(length) = self.lengths.drain(..count).next_back() {
             self.synced.synced.store(length, Ordering::Relaxed);
         }

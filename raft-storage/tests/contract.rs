@@ -5,7 +5,7 @@ mod common;
 use std::iter::Cycle;
 use std::vec;
 
-use common::{PausedClock, delays};
+use common::{PausedClock, delays, sound};
 use raft_core::Incarnation;
 use raft_storage::contract::{self, Disk};
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened};
@@ -26,7 +26,7 @@ impl Disk for Memory {
     type Store = MemoryStore;
 
     fn open(&mut self, new_incarnation: Incarnation) -> Opened<MemoryStore> {
-        MemoryStore::open(&self.disk, new_incarnation, PausedClock::new(), delays())
+        MemoryStore::open(&self.disk, new_incarnation, PausedClock::new(), delays(), sound())
     }
 
     fn crash(&mut self, store: MemoryStore) {
@@ -141,7 +141,7 @@ mod rocks {
 
         fn open(&mut self, new_incarnation: Incarnation) -> Opened<RocksStore> {
             let clock = PausedClock::new();
-            RocksStore::open_simulated(self.directory.path(), GROUP, new_incarnation, clock, delays())
+            RocksStore::open_simulated(self.directory.path(), GROUP, new_incarnation, clock, delays(), sound())
                 .unwrap()
         }
 

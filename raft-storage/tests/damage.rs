@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{PausedClock, delays};
+use common::{PausedClock, delays, sound};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
     Batch, Chunk, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot,
@@ -22,7 +22,7 @@ fn open(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
 }
 
 fn open_simulated(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
-    RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), PausedClock::new(), delays())
+    RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), PausedClock::new(), delays(), sound())
 }
 
 fn id(index: u64) -> EntryId {

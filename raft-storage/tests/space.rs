@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use common::{PausedClock, delays};
+use common::{PausedClock, delays, sound};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
     Batch, Chunk, Entries, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload,
@@ -52,7 +52,7 @@ fn production(directory: &Path) -> RocksStore {
 
 fn simulated(directory: &Path) -> RocksStore {
     let (clock, incarnation) = (PausedClock::new(), Incarnation(1));
-    RocksStore::open_simulated(directory, GroupId(0), incarnation, clock, delays()).unwrap().store
+    RocksStore::open_simulated(directory, GroupId(0), incarnation, clock, delays(), sound()).unwrap().store
 }
 
 /// Brings all that was written to where RocksDB brings it sooner or later on its own: out of the

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{PausedClock, delays};
+use common::{PausedClock, delays, sound};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
     Batch, Chunk, Entry, EntryId, Incarnation, Load, LogIndex, Part, Payload, Restored, Snapshot, SnapshotId,
@@ -27,7 +27,7 @@ fn length(restored: &Restored) -> u64 {
 }
 
 fn in_memory(disk: &MemoryDisk) -> Opened<MemoryStore> {
-    MemoryStore::open(disk, Incarnation(1), PausedClock::new(), delays())
+    MemoryStore::open(disk, Incarnation(1), PausedClock::new(), delays(), sound())
 }
 
 /// What was given before the mistake is durable; the mistake, and all after it, is not written.
@@ -133,7 +133,7 @@ mod rocks {
 
     fn simulated(directory: &Path) -> Opened<RocksStore> {
         let clock = PausedClock::new();
-        RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), clock, delays()).unwrap()
+        RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), clock, delays(), sound()).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

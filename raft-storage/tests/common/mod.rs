@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft_core::Time;
 use raft_core::node::{Environment, Point};
-use raft_storage::SyncDelay;
+use raft_storage::{DiskFaults, SyncDelay};
 use tokio::time::{Instant, sleep_until};
 
 /// Tokio's paused clock.
@@ -38,4 +38,9 @@ pub(crate) fn delays() -> SyncDelay {
         nth = nth % 7 + 1;
         Duration::from_millis(nth)
     })
+}
+
+/// A disk on which all goes well.
+pub(crate) fn sound() -> DiskFaults {
+    DiskFaults::new(0)
 }
