@@ -97,6 +97,8 @@ mod record;
 mod rocks;
 #[cfg(feature = "rocksdb")]
 mod rocks_log;
+#[cfg(feature = "rocksdb")]
+mod simulated_damage;
 mod simulated_faults;
 mod simulated_sync;
 #[cfg(feature = "rocksdb")]
@@ -129,6 +131,8 @@ pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
+#[cfg(feature = "rocksdb")]
+pub use simulated_damage::StoredRecords;
 pub use simulated_faults::{DiskFault, DiskFaults, FaultId, ReadFault, SyncFault, Touched, WriteFault};
 pub use simulated_sync::SyncDelay;
 #[cfg(feature = "rocksdb")]

@@ -80,6 +80,21 @@ pub(crate) fn decode_chunk(bytes: &[u8], offset: u64) -> Option<Chunk> {
     (whole && chunk.is_intact()).then_some(chunk)
 }
 
+/// The entry whose record `bytes` begin with, whether or not its payload is what its leader made: how long the header
+/// is, and how long all of it.
+pub(crate) fn entry_bytes(bytes: &[u8]) -> Option<(EntryId, usize, usize)> {
+    let (header, rest) = unseal::<EntryHeader>(bytes)?;
+    let before = bytes.len() - rest.len();
+    Some((header.id, before, before.saturating_add(usize::try_from(header.payload_bytes).ok()?)))
+}
+
+/// The same of a piece; where it begins in its snapshot.
+pub(crate) fn chunk_bytes(bytes: &[u8]) -> Option<(u64, usize, usize)> {
+    let (header, rest) = unseal::<ChunkHeader>(bytes)?;
+    let before = bytes.len() - rest.len();
+    Some((header.offset, before, before.saturating_add(usize::try_from(header.data_bytes).ok()?)))
+}
+
 /// Replaces what is in `into` by layout, CRC32C and `header`.
 pub(crate) fn seal(header: &impl Serialize, into: &mut Vec<u8>) -> Result<(), StorageError> {
     seal_layout(header, LAYOUT, into)

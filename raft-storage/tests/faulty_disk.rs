@@ -223,3 +223,77 @@ async fn what_rots_on_a_disk_in_memory_is_found_when_it_is_read() {
     let damaged = Loaded::Damaged { from: LogIndex::new(2), to: LogIndex::new(2) };
     assert_eq!(store.done().await, Ok(Done::Loaded(damaged)));
 }
+
+#[cfg(feature = "rocksdb")]
+mod rocks {
+    use raft_storage::StoredRecords;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Entries 1 to 4 and a snapshot in two pieces, in this order, each in a batch of its own.
+    fn written() -> TempDir {
+        let directory = TempDir::new().unwrap();
+        let (mut store, _) = directory.open(&sound());
+        for index in 1..4 {
+            store.write(batch(index));
+        }
+        let snapshot = Snapshot { id: snapshot(), configured: Configured::default() };
+        for (offset, done) in [(0, false), (3, true)] {
+            let part = Part { snapshot: snapshot.clone(), chunk: Chunk::new(offset, "all".into(), done) };
+            store.write(Batch { parts: vec![part], ..Batch::default() });
+        }
+        store.write(batch(4));
+        directory
+    }
+
+    fn opens(directory: &TempDir) -> Result<(), StorageError> {
+        let (clock, group) = (PausedClock::new(), raft_core::GroupId(0));
+        let store = raft_storage::RocksStore::open_simulated(
+            directory.path(),
+            group,
+            Incarnation(1),
+            clock,
+            delays(),
+            sound(),
+        );
+        store.map(drop)
+    }
+
+    async fn loaded(directory: &TempDir, load: Load) -> Result<Done, StorageError> {
+        let (mut store, _) = directory.open(&sound());
+        store.load(load);
+        store.done().await
+    }
+
+    /// In the write-ahead log, and in the table that opening makes of it; any bit.
+    #[tokio::test(start_paused = true)]
+    async fn a_bit_that_is_flipped_in_a_directory_is_found() {
+        let second = Load::Entries { from: LogIndex::new(2), to: LogIndex::new(2), bytes_max: 9 };
+        for place in [0, 9, 100, 1_000_003, u64::MAX] {
+            let directory = written();
+            let records = StoredRecords::find(directory.path()).unwrap();
+            assert!(records.entries().eq((1..5).map(LogIndex::new)));
+            assert!(!records.flip_entry(LogIndex::new(5), place).unwrap());
+            assert!(records.flip_entry(LogIndex::new(2), place).unwrap());
+            assert!(matches!(opens(&directory), Err(StorageError::Damaged { .. })), "{place}");
+            assert!(records.flip_entry(LogIndex::new(2), place).unwrap(), "back again");
+            assert!(records.flip_piece(place).unwrap());
+            assert!(matches!(opens(&directory), Err(StorageError::Damaged { .. })), "{place}");
+            assert!(records.flip_piece(place).unwrap(), "back again");
+            opens(&directory).unwrap();
+            let records = StoredRecords::find(directory.path()).unwrap();
+            assert!(records.entries().eq((1..5).map(LogIndex::new)));
+            assert!(matches!(loaded(&directory, second).await, Ok(Done::Loaded(_))));
+            assert!(records.flip_entry(LogIndex::new(2), place).unwrap());
+            assert!(matches!(loaded(&directory, second).await, Err(StorageError::Corrupt { .. })), "{place}");
+            assert!(records.flip_piece(place).unwrap());
+            let pieces = [0, 3].map(|offset| loaded(&directory, Load::Chunk { snapshot: snapshot(), offset }));
+            let mut damaged = 0;
+            for piece in pieces {
+                damaged += u32::from(matches!(piece.await, Err(StorageError::Corrupt { .. })));
+            }
+            assert!(damaged > 0, "{place}");
+        }
+    }
+}
