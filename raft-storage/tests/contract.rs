@@ -141,8 +141,15 @@ mod rocks {
 
         fn open(&mut self, new_incarnation: Incarnation) -> Opened<RocksStore> {
             let clock = PausedClock::new();
-            RocksStore::open_simulated(self.directory.path(), GROUP, new_incarnation, clock, delays(), sound())
-                .unwrap()
+            RocksStore::open_simulated(
+                self.directory.path(),
+                GROUP,
+                new_incarnation,
+                clock,
+                delays(),
+                sound(),
+            )
+            .unwrap()
         }
 
         fn crash(&mut self, store: RocksStore) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::disks;
 use super::events::Context;
 use super::targets::{ids, link_target, split, target};
 use super::values;
 use super::walk::{Item, Section};
-use super::{Action, Change, Expect, Loss, Share, Step, Target, Undo};
+use super::{Action, Change, Expect, Step, Target, Undo};
 
 /// Everything that can be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ const DEEDS: [(&str, Deed, bool); 14] = [
     ("snapshot", Deed::Snapshot, true),
     ("link", Deed::Link, false),
     ("clock", Deed::Clock, false),
-    ("disk", Deed::Disk, false),
+    ("disk", Deed::Disk, true),
     ("wipe", Deed::Wipe, true),
     ("membership", Deed::Membership, true),
     ("transfer", Deed::Transfer, true),
@@ -109,12 +110,12 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
         Deed::Crash | Deed::Stop => {
             let target = aim(table);
             let undo = undo(table, "restart_after");
-            let loss = down_disk(table, deed);
+            let (loss, damage) = disks::down(table, deed == Deed::Crash, context.storage);
             let target = target?;
             Some(if deed == Deed::Crash {
-                Action::Crash { target, undo, loss }
+                Action::Crash { target, undo, loss, damage }
             } else {
-                Action::Stop { target, undo }
+                Action::Stop { target, undo, damage }
             })
         }
         Deed::Pause => {
@@ -134,13 +135,17 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             let expect = expect(table);
             Some(Action::Transfer { to: to?, expect })
         }
-        Deed::Clock | Deed::Disk | Deed::IsolateClient => {
+        Deed::Disk => {
+            let target = aim(table);
+            let undo = undo(table, "for");
+            let fault = disks::faults(table);
+            Some(Action::Disk { target: target?, fault: fault?, undo })
+        }
+        Deed::Clock | Deed::IsolateClient => {
             aim(table);
             undo(table, "for");
             if deed == Deed::Clock {
                 clock(table);
-            } else if deed == Deed::Disk {
-                disk(table);
             }
             None
         }
@@ -172,47 +177,6 @@ fn undo(table: &mut Section<'_>, key: &'static str) -> Undo {
     if heals { range.map_or(Undo::AtEnd, Undo::After) } else { Undo::Never }
 }
 
-/// `disk` of `crash` and `stop`, of which `damage` is not built.
-fn down_disk(table: &mut Section<'_>, deed: Deed) -> Loss {
-    let mut disk = table.section("disk");
-    let mut loss = Loss::None;
-    if deed == Deed::Crash {
-        let torn = disk.read("torn", Item::share).unwrap_or_default();
-        let all = Loss::Unsynced { torn };
-        let words = [("none", Some(Loss::None)), ("unsynced", Some(all))];
-        loss = disk.read("lose", |item| item.word(&words)).unwrap_or(Loss::None);
-        if loss == Loss::None
-            && torn != Share::default()
-            && let Some(item) = disk.get("torn")
-        {
-            item.wrong("nothing is torn where nothing is lost; write lose = \"unsynced\" beside it");
-        }
-    }
-    disk.unbuilt("damage", |item| item.parsed(damage, "what is damaged, as in \"truncate-log\""));
-    disk.finish();
-    loss
-}
-
-fn damage(text: &str) -> Result<(), String> {
-    const WORDS: [&str; 8] = [
-        "truncate-log",
-        "flip-log",
-        "flip-snapshot",
-        "delete:wal",
-        "delete:sst",
-        "delete:manifest",
-        "delete:current",
-        "delete:snapshot",
-    ];
-    if let Some(age) = text.strip_prefix("old-copy:") {
-        return values::duration(age).map(|_| ());
-    }
-    if WORDS.contains(&text) {
-        return Ok(());
-    }
-    Err(format!("{text:?} is unknown; known here are {}, old-copy:DURATION", WORDS.join(", ")))
-}
-
 fn link(table: &mut Section<'_>) {
     let Some(item) = table.required("link") else { return };
     let Some(mut link) = item.section() else { return };
@@ -242,21 +206,6 @@ fn clock(table: &mut Section<'_>) {
     clock.read("drift", |item| item.parsed(values::signed_percent, "a signed percentage, as in \"+2%\""));
     clock.read("jump", |item| item.parsed(values::signed_duration, "a signed duration, as in \"-800ms\""));
     clock.finish();
-}
-
-fn disk(table: &mut Section<'_>) {
-    let Some(mut disk) = table.required("disk").and_then(|item| item.section()) else { return };
-    disk.read("fsync", |item| {
-        let text = item.text()?;
-        match text.strip_prefix("slow:") {
-            Some(_) => item.parsed(|text| values::duration(&text["slow:".len()..]), "").map(|_| ()),
-            None => item.word(&[("slow:DURATION", Some(())), ("error", Some(())), ("hang", Some(()))]),
-        }
-    });
-    disk.read("write", |item| item.word(&[("enospc", Some(())), ("error", Some(()))]));
-    disk.read("read", |item| item.word(&[("error", Some(())), ("bitflip", Some(()))]));
-    disk.read("calls", |item| item.integer(1, i64::MAX.unsigned_abs()));
-    disk.finish();
 }
 
 /// The words of `expect`.

@@ -1,6 +1,7 @@
 //! What events do to the servers.
 
 use raft_core::NodeId;
+use raft_storage::DiskFault;
 
 use super::Range;
 use super::targets::{Split, Target};
@@ -26,12 +27,26 @@ pub enum Action {
         undo: Undo,
         /// What goes with them.
         loss: Loss,
+        /// What is done to their disks while they are down.
+        damage: Option<Damage>,
     },
     /// Shuts servers down.
     Stop {
         /// Which.
         target: Target,
         /// How long they are down.
+        undo: Undo,
+        /// What is done to their disks while they are down.
+        damage: Option<Damage>,
+    },
+    /// Has the disks of servers be slow, hang, refuse, or return what is not on them; also from the start of a server on
+    /// that is down.
+    Disk {
+        /// Which.
+        target: Target,
+        /// In what way.
+        fault: DiskFault,
+        /// How long.
         undo: Undo,
     },
     /// Has servers take a snapshot now.
@@ -123,6 +138,25 @@ pub enum Loss {
         /// How often some of that is left all the same: a part from its beginning.
         torn: Share,
     },
+}
+
+/// What is done to the disk of a server that is down. The place is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The log loses its end, whatever was acknowledged of it.
+    TruncateLog,
+    /// A bit of an entry is flipped; on each server that one event meets, of another entry.
+    FlipLog,
+    /// A bit of a piece of a snapshot is flipped.
+    FlipSnapshot,
+    /// The write-ahead logs are deleted.
+    DeleteWal,
+    /// A table is deleted.
+    DeleteTable,
+    /// The manifests are deleted.
+    DeleteManifest,
+    /// The file that names the manifest in use is deleted.
+    DeleteCurrent,
 }
 
 /// When the effect of an action ends.

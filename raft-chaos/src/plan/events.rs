@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::tree::event_name;
 use super::values;
 use super::walk::{Item, Section};
-use super::{Action, Event, When, actions, moments};
+use super::{Action, Cluster, Event, Storage, When, actions, moments};
 
 /// What must be known to read the targets of an event.
 pub(super) struct Context {
@@ -14,14 +14,23 @@ pub(super) struct Context {
     pub(super) nodes: u64,
     /// The event has a trigger that happens on a server.
     pub(super) has_node: bool,
+    /// Where logs are kept.
+    pub(super) storage: Storage,
     /// The events after which this one comes.
     pub(super) after: BTreeSet<String>,
+}
+
+impl Context {
+    fn new(cluster: &Cluster) -> Self {
+        let nodes = cluster.nodes().len() as u64;
+        Self { nodes, has_node: false, storage: cluster.storage, after: BTreeSet::new() }
+    }
 }
 
 /// The names of all events, each with the one that its `when` names.
 type Chain = BTreeMap<String, Option<String>>;
 
-pub(super) fn events(root: &mut Section<'_>, nodes: u64, duration: Duration) -> Vec<Event> {
+pub(super) fn events(root: &mut Section<'_>, cluster: &Cluster, duration: Duration) -> Vec<Event> {
     let items = root.read("event", Item::list).unwrap_or_default();
     let mut chain = Chain::new();
     for (position, item) in items.iter().enumerate() {
@@ -36,14 +45,14 @@ pub(super) fn events(root: &mut Section<'_>, nodes: u64, duration: Duration) -> 
         let name = event_name(item.node, position);
         item.key = format!("event.{name}");
         if let Some(table) = item.section() {
-            events.extend(event(table, name, &chain, nodes, duration));
+            events.extend(event(table, name, &chain, cluster, duration));
         }
     }
     for (position, mut item) in root.read("chaos", Item::list).unwrap_or_default().into_iter().enumerate() {
         item.key = format!("chaos.{}", position + 1);
         item.not_built("[[chaos]] is known but not built yet; leave it out, or write [[event]]");
         if let Some(table) = item.section() {
-            chaos(table, nodes);
+            chaos(table, cluster);
         }
     }
     events
@@ -59,12 +68,12 @@ fn event(
     mut table: Section<'_>,
     name: String,
     chain: &Chain,
-    nodes: u64,
+    cluster: &Cluster,
     duration: Duration,
 ) -> Option<Event> {
     table.read("name", |item| item.parsed(values::name, "a name in quotes"));
     let optional = table.read("optional", Item::boolean).unwrap_or(false);
-    let mut context = Context { nodes, has_node: false, after: BTreeSet::new() };
+    let mut context = Context::new(cluster);
     let when = if table.has("when") {
         when(table.section("when"), &name, chain, &mut context, duration)
     } else {
@@ -75,13 +84,12 @@ fn event(
     Some(Event { name, when, optional, action: action? })
 }
 
-fn chaos(mut table: Section<'_>, nodes: u64) {
+fn chaos(mut table: Section<'_>, cluster: &Cluster) {
     if let Some(item) = table.required("every") {
         item.some_duration();
     }
     table.read("weight", Item::whole);
-    let context = Context { nodes, has_node: false, after: BTreeSet::new() };
-    actions::action(&mut table, &context);
+    actions::action(&mut table, &Context::new(cluster));
     table.finish();
 }
 

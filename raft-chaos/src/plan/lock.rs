@@ -5,12 +5,13 @@
 use std::fmt::{Display, Write};
 
 use super::actions::{EXPECTS, STEPS};
+use super::disks::{down_text, faults_text};
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Change, Check, Cluster, Event, Expect, Kind, Loss, Plan, Range, Reads, Retries, Route, Step,
-    Storage, Trigger, Undo, Workload,
+    Action, Change, Check, Cluster, Damage, Event, Expect, Kind, Loss, Plan, Range, Reads, Retries, Route,
+    Step, Storage, Trigger, Undo, Workload,
 };
 
 impl Plan {
@@ -164,13 +165,18 @@ impl Lock {
                 self.value("split", split_text(split));
                 self.undo("for", undo);
             }
-            Action::Crash { target, undo, loss } => {
+            Action::Crash { target, undo, loss, damage } => {
                 self.on_target("crash", target, "restart_after", undo);
-                if let Loss::Unsynced { torn } = loss {
-                    self.value("disk", format!("{{ lose = \"unsynced\", torn = {torn} }}"));
-                }
+                self.down(*loss, *damage);
             }
-            Action::Stop { target, undo } => self.on_target("stop", target, "restart_after", undo),
+            Action::Stop { target, undo, damage } => {
+                self.on_target("stop", target, "restart_after", undo);
+                self.down(Loss::None, *damage);
+            }
+            Action::Disk { target, fault, undo } => {
+                self.on_target("disk", target, "for", undo);
+                self.value("disk", faults_text(fault));
+            }
             Action::Pause { target, undo } => self.on_target("pause", target, "for", undo),
             Action::Snapshot { target } => {
                 self.value("do", quoted("snapshot"));
@@ -209,6 +215,12 @@ impl Lock {
         self.value("do", quoted(word));
         self.value("target", target_text(target));
         self.undo(key, undo);
+    }
+
+    fn down(&mut self, loss: Loss, damage: Option<Damage>) {
+        if let Some(disk) = down_text(loss, damage) {
+            self.value("disk", disk);
+        }
     }
 
     fn undo(&mut self, key: &str, undo: &Undo) {

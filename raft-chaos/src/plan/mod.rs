@@ -10,6 +10,7 @@
 mod actions;
 mod check;
 mod deeds;
+mod disks;
 mod draw;
 mod errors;
 mod events;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use raft_core::{Configuration, Member, NodeId};
 
 pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
-pub use deeds::{Action, Change, Expect, Loss, Step, Undo};
+pub use deeds::{Action, Change, Damage, Expect, Loss, Step, Undo};
 pub use draw::{Drawn, View};
 pub use errors::{Mistake, PlanErrors};
 pub use moments::{Moment, Trigger};

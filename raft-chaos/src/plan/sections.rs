@@ -43,7 +43,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     }
     let (cluster, nodes) = cluster(root.section("cluster"));
     let workload = workload(root.section("workload"), nodes);
-    let events = events::events(&mut root, nodes, run.duration);
+    let events = events::events(&mut root, &cluster, run.duration);
     root.unbuilt("budget", budget);
     let check = check::check(root.section("check"));
     root.finish();

@@ -55,6 +55,21 @@ split = { cut = [[1, 2], [3, 4]] }
 do = "stop"
 target = [1, 2]
 heal = false
+disk = { damage = "truncate-log" }
+[[event]]
+do = "crash"
+target = 1
+disk = { lose = "unsynced", torn = 0.5, damage = "flip-log" }
+[[event]]
+do = "disk"
+target = "leader"
+disk = { fsync = "slow:1500us", write = "error", read = "bitflip", calls = 9 }
+for = ["1s", "2s"]
+[[event]]
+do = "disk"
+target = [2, 3]
+disk = { fsync = "hang" }
+heal = false
 [[event]]
 when = { membership = "joint-committed", on = "leader" }
 do = "wipe"

@@ -38,6 +38,10 @@ pub(super) enum Evidence {
     Healed(usize),
     /// Servers that have nothing of what was on their disks.
     Wiped(Vec<NodeId>),
+    /// Calls to disks that took longer, failed, hung or came with a wrong bit, by kind.
+    CallsTouched(BTreeMap<&'static str, u64>),
+    /// Bytes on the disks of servers that are not what they were, while those were down.
+    BytesDamaged(BTreeMap<NodeId, u64>),
     /// What came of what a server was asked for.
     Asked(Asked),
 }
@@ -59,6 +63,8 @@ impl Evidence {
     pub(super) fn had_effect(&self) -> bool {
         match self {
             Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
+            Self::CallsTouched(counts) => counts.values().any(|count| *count > 0),
+            Self::BytesDamaged(counts) => counts.values().any(|count| *count > 0),
             Self::HeldBack(count) => *count > 0,
             Self::Killed(nodes)
             | Self::PowerLost { nodes, .. }

@@ -2,30 +2,34 @@
 //! known to have done.
 
 mod changes;
+mod disks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use raft_core::{LogIndex, NodeId, Rng, Time};
+use raft_storage::FaultId;
 use turmoil::Sim;
 
+use super::disk::Disk;
 use super::evidence::{Evidence, Firing};
 use super::machines::{Life, Machines};
 use super::network::Direction;
 use super::schedule::Schedule;
-use super::server::Disk;
 use super::servers::Server;
 use super::trace::Happening;
 use super::world::World;
-use crate::plan::{Action, Drawn, Event, Loss, Split, Target, Undo, View};
+use crate::plan::{Action, Drawn, Event, Split, Target, Undo, View};
 use changes::Request;
 pub(super) use changes::next_life;
+use disks::Damaging;
 
 /// All events of a plan, and the faults that are in force.
 pub(super) struct Faults {
     schedule: Schedule,
     active: Vec<Active>,
     firings: Vec<Firing>,
+    damaging: Vec<Damaging>,
     heals: Vec<Time>,
     machines: Machines,
     world: World,
@@ -52,6 +56,7 @@ enum Kind {
     Paused { lives: Vec<Life>, held_before: u64 },
     Asked { snapshots_before: Vec<(NodeId, LogIndex)> },
     Requested(Box<Request>),
+    Faulty { disks: Vec<(NodeId, FaultId)> },
 }
 
 impl Faults {
@@ -67,6 +72,7 @@ impl Faults {
             schedule: Schedule::new(plan, world.clone(), from),
             active: Vec::new(),
             firings: Vec::new(),
+            damaging: Vec::new(),
             heals: Vec::new(),
             machines: Machines::new(disks, world.clone()),
             world,
@@ -92,6 +98,9 @@ impl Faults {
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
         self.active = rest;
         self.undo(now, due);
+        if now >= self.to {
+            self.machines.restart_after(self.gave_out());
+        }
         self.restart(sim);
         if now >= self.to {
             self.healed = true;
@@ -154,10 +163,15 @@ impl Faults {
                 self.partition(&view, split).map(|begun| (begun, Some(*undo)))
             }
             Action::Heal => Some((self.heal(now), None)),
-            Action::Crash { target, undo, loss } => {
-                self.crash(&view, target, *loss, sim).map(|begun| (begun, Some(*undo)))
+            Action::Crash { target, undo, loss, damage } => {
+                self.crash(&view, target, *loss, *damage, sim).map(|begun| (begun, Some(*undo)))
             }
-            Action::Stop { target, undo } => self.stop(&view, target).map(|begun| (begun, Some(*undo))),
+            Action::Stop { target, undo, damage } => {
+                self.stop(&view, target, *damage).map(|begun| (begun, Some(*undo)))
+            }
+            Action::Disk { target, fault, undo } => {
+                self.disk(&view, target, *fault).map(|begun| (begun, Some(*undo)))
+            }
             Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
             Action::Snapshot { target } => {
                 self.snapshot(&view, target).map(|begun| (begun, Some(Undo::Never)))
@@ -222,45 +236,6 @@ impl Faults {
         Begun { does, evidence: Evidence::Healed(count), kind: None, acted_on: Vec::new() }
     }
 
-    fn crash(&mut self, view: &View, target: &Target, loss: Loss, sim: &mut Sim<'_>) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let lives = self.machines.running(&nodes);
-        let killed: Vec<_> = lives.iter().map(|life| life.node).collect();
-        let (does, evidence) = match loss {
-            Loss::None => {
-                killed.iter().for_each(|&node| self.machines.kill(node, sim));
-                (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(killed))
-            }
-            Loss::Unsynced { torn } => {
-                let mut bytes = 0;
-                for &node in &killed {
-                    let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
-                    let part = is_torn.then(|| self.rng.below(1 << 32));
-                    bytes += self.machines.cut_power(node, part, sim);
-                }
-                let does =
-                    format!("takes the power of {}: {bytes} bytes are lost", list(nodes.iter().copied()));
-                (does, Evidence::PowerLost { nodes: killed, bytes })
-            }
-        };
-        let kind = Some(Kind::Down { lives, graceful: false });
-        Some(Begun { does, evidence, kind, acted_on: nodes })
-    }
-
-    fn stop(&mut self, view: &View, target: &Target) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
-        let lives = self.machines.running(&nodes);
-        for server in lives.iter().filter_map(|life| self.world.server(life.node)) {
-            server.stop.notify_one();
-        }
-        Some(Begun {
-            does: format!("shuts down {}", list(nodes.iter().copied())),
-            evidence: Evidence::ShutDown(Vec::new()),
-            kind: Some(Kind::Down { lives, graceful: true }),
-            acted_on: nodes,
-        })
-    }
-
     fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.machines.running(&nodes);
@@ -313,6 +288,7 @@ impl Faults {
                     nodes.iter().for_each(|&node| self.world.pause(node, false));
                     format!("resumes {}", list(nodes))
                 }
+                Kind::Faulty { disks } => self.mend(disks),
                 Kind::Asked { .. } | Kind::Requested(_) => continue,
             };
             let fault = self.firings[fault.firing].event.clone();
@@ -323,9 +299,14 @@ impl Faults {
 
     /// Starts whoever is to be started, unless a fault in force keeps it down.
     fn restart(&mut self, sim: &mut Sim<'_>) {
+        self.damage_what_is_down();
         let kept_down = self.active.iter().filter_map(|fault| match &fault.kind {
             Kind::Down { lives, .. } => Some(lives),
-            Kind::Cut { .. } | Kind::Paused { .. } | Kind::Asked { .. } | Kind::Requested(_) => None,
+            Kind::Cut { .. }
+            | Kind::Paused { .. }
+            | Kind::Asked { .. }
+            | Kind::Requested(_)
+            | Kind::Faulty { .. } => None,
         });
         let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
         self.machines.restart(&kept_down, sim);
@@ -356,6 +337,7 @@ impl Faults {
             }
             Kind::Down { graceful: false, .. } => return,
             Kind::Requested(request) => self.outcome(request),
+            Kind::Faulty { disks } => self.touched(disks),
             Kind::Paused { lives, held_before } => Evidence::HeldBack(self.held(lives) - held_before),
             Kind::Asked { snapshots_before } => {
                 let rose = |(node, before): &&(NodeId, LogIndex)| {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_core::NodeId;
 use turmoil::Sim;
 
-use super::server::{CLIENTS, Disk, host_name};
+use super::disk::Disk;
+use super::server::{CLIENTS, host_name};
 use super::world::World;
 
 /// One life of a server: what was done to it is not done to the next one.
@@ -59,6 +60,10 @@ impl Machines {
         self.world.gone(node, "loses its power");
         sim.crash(host_name(node));
         self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
+    }
+
+    pub(super) fn disk(&self, node: NodeId) -> Option<&Disk> {
+        self.disks.get(&node)
     }
 
     /// All that is on the disk of a server that does not run is gone, and it begins another life.

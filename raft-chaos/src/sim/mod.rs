@@ -7,6 +7,7 @@
 //! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs` | when the plan's events fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
+//! | `disk.rs` | what survives a server's crash, and how it is damaged |
 //! | `membership.rs` | who takes part, and what servers are asked to change about it |
 //! | `machines.rs` | lives of servers, and how they end |
 //! | `network.rs` | the links between the servers |
@@ -20,6 +21,7 @@
 //! Judging what happened is not here.
 
 mod agreement;
+mod disk;
 mod environment;
 mod evidence;
 mod faults;
@@ -48,12 +50,14 @@ use std::time::{Duration, SystemTime};
 
 use raft_core::{Incarnation, Member, NodeId, PlantedBug, Rng, Term, Time};
 
+use crate::mix::mix;
 use crate::plan::{Plan, Reads, Retries};
+use disk::Disk;
 use environment::Clock;
 use faults::Faults;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
-use server::{CLIENTS, Disk, Server, host_name};
+use server::{CLIENTS, Server, host_name};
 use tally::Tally;
 pub use trace::Listener;
 use trace::{Happening, Trace};
@@ -104,10 +108,12 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let trace = Trace::new(events, listener, warm);
     let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64(), trace);
     let mut sim = build(plan, rng.next_u64());
-    let disk = |&id: &NodeId| (id, Disk::new(plan.cluster.storage, scratch.join(host_name(id))));
-    let disks: BTreeMap<_, _> = nodes.iter().map(disk).collect();
     let drawn: BTreeMap<_, _> =
         nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan.cluster.read, &mut rng)))).collect();
+    let disk = |(&id, (seed, _)): (&NodeId, &(u64, Clock))| {
+        (id, Disk::new(plan.cluster.storage, scratch.join(host_name(id)), mix(*seed, "disk")))
+    };
+    let disks: BTreeMap<_, _> = drawn.iter().map(disk).collect();
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
     let first = plan.cluster.first(|id| Member::bound(id, lives.get(&id).copied().unwrap_or_default()));
     world.begin(first.clone(), lives);

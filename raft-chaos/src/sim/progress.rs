@@ -1,8 +1,9 @@
-//! Progress is owed while some majority is up, pairwise connected and unpaused, the same one throughout.
+//! Progress is owed while some majority is up, pairwise connected and unpaused, its disks sound and all it lost caught up
+//! with, the same one throughout.
 //!
 //! Every smallest set with a majority of the voters, of old ones and new ones in joint consensus, is followed by
-//! itself: since when it has been whole. A leader counts while it leads the highest term of such a set of which it is
-//! part.
+//! itself: since when it has been whole. A leader counts while it leads the highest term of such a set with all of which it
+//! is linked; its own disk may be slow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -95,26 +96,38 @@ impl Progress {
 
     fn look(&mut self, now: Time, world: &World) {
         let servers = world.servers();
-        let fit = |id: &NodeId| servers.get(id).is_some_and(|server| server.running && server.paused == 0);
+        let electorates = world.membership(Membership::electorates);
+        let everybody = everybody(&electorates);
+        let fit = |id: &NodeId, all: bool| servers.get(id).is_some_and(|server| is_fit(server, all));
         let mut led = false;
         let before = std::mem::take(&mut self.majorities);
-        for nodes in majorities(&world.membership(Membership::electorates)) {
+        for nodes in majorities(&electorates).into_iter().chain(everybody.clone()) {
             let whole = before.get(&nodes).copied().flatten();
             self.majorities.insert(nodes, whole);
         }
         let cut = world.network(Network::cut_directions);
         for (nodes, whole) in &mut self.majorities {
             let linked = |a: &NodeId| nodes.iter().all(|b| !cut.contains(&(*a, *b)));
-            let is_whole = nodes.iter().all(fit) && nodes.iter().all(linked);
+            let all = everybody.as_ref() == Some(nodes);
+            let is_whole = nodes.iter().all(|id| fit(id, all)) && nodes.iter().all(linked);
             *whole = is_whole.then(|| whole.unwrap_or(now));
-            let highest = nodes.iter().filter_map(|id| servers.get(id)).max_by_key(|server| server.term);
-            let leads = |server: &&Server| {
-                server.role == RoleName::Leader && Some(server.term) == highest.map(|server| server.term)
+            let highest = nodes.iter().filter_map(|id| servers.get(id)).map(|server| server.term).max();
+            let leads = |(id, server): (&NodeId, &Server)| {
+                let near = |other: &NodeId| !cut.contains(&(*id, *other)) && !cut.contains(&(*other, *id));
+                let is_there = server.running && server.paused == 0 && nodes.iter().all(near);
+                is_there && server.role == RoleName::Leader && Some(server.term) >= highest
             };
-            led |= is_whole && nodes.iter().filter_map(|id| servers.get(id)).any(|server| leads(&server));
+            led |= is_whole && servers.iter().any(leads);
         }
         self.leaderless = (!led).then(|| self.leaderless.unwrap_or(now));
     }
+}
+
+/// Whether a server can do its part, in a set of all voters or of some. Where every voter is there, one of them has what
+/// the end of a log that is in doubt may lack.
+fn is_fit(server: &Server, all: bool) -> bool {
+    let has_all = server.lacks.is_none_or(|lack| lack.suspect && all);
+    server.running && server.paused == 0 && server.disk_faults == 0 && has_all
 }
 
 fn at(now: Time) -> String {
@@ -132,6 +145,13 @@ fn majorities(electorates: &[(usize, Vec<NodeId>)]) -> BTreeSet<Vec<NodeId>> {
         sets = sets.iter().flat_map(|set| chosen.iter().map(move |more| both(set, more))).collect();
     }
     sets
+}
+
+/// All voters, if each is in a life that counts.
+fn everybody(electorates: &[(usize, Vec<NodeId>)]) -> Option<Vec<NodeId>> {
+    let complete = electorates.iter().all(|(size, voters)| *size == voters.len());
+    let all = electorates.iter().flat_map(|(_, voters)| voters).copied();
+    complete.then(|| all.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// Every way to choose `count` of `nodes`.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,18 +12,19 @@ use raft_core::{
     Config, Configuration, GroupId, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng,
 };
 use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
-use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, SyncDelay, SyncedWal};
+use raft_storage::{MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Planted;
+use super::disk::{Disk, Kept};
 use super::environment::{Clock, SimEnvironment, SimLinks};
 use super::membership::Ask;
 use super::sessions::Watched;
 use super::world::World;
 use crate::kv::{self, Map};
-use crate::plan::{Cluster, Reads, Storage};
+use crate::plan::{Cluster, Reads};
 
 /// The port that every server listens on.
 pub(super) const PORT: u16 = 7000;
@@ -58,17 +57,6 @@ pub(super) struct Server {
     pub(super) planted: Option<Planted>,
 }
 
-/// What survives a server's crash.
-#[derive(Clone)]
-pub(super) enum Disk {
-    Memory(MemoryDisk),
-    Rocksdb {
-        folder: PathBuf,
-        /// What a power cut would do now.
-        wal: Arc<Mutex<Option<SyncedWal>>>,
-    },
-}
-
 impl Server {
     /// One life, from start to stop; a crash drops it anywhere.
     pub(super) async fn live(self) -> turmoil::Result {
@@ -78,16 +66,18 @@ impl Server {
         let incarnation = self.world.membership(|membership| membership.life(self.id));
         let mut sync = Rng::new(rng.next_u64());
         let delay: SyncDelay = Box::new(move || sync.duration(SYNC));
-        let ended = match &self.disk {
-            Disk::Memory(disk) => {
-                let opened = MemoryStore::open(disk, incarnation, environment.clone(), delay);
+        // What an earlier life was refused says nothing of this one.
+        self.disk.faults.take_refused();
+        let (time, faults) = (environment.clone(), self.disk.faults.clone());
+        let ended = match &self.disk.kept {
+            Kept::Memory(disk) => {
+                let opened = MemoryStore::open(disk, incarnation, time, delay, faults);
                 self.run(opened, environment, &mut rng).await
             }
-            Disk::Rocksdb { folder, wal } => {
-                match RocksStore::open_simulated(folder, GroupId(0), incarnation, environment.clone(), delay)
-                {
+            Kept::Rocksdb { folder, .. } => {
+                match RocksStore::open_simulated(folder, GroupId(0), incarnation, time, delay, faults) {
                     Ok(opened) => {
-                        *wal.lock().unwrap_or_else(PoisonError::into_inner) = opened.store.synced_wal();
+                        self.disk.opened(opened.store.synced_wal());
                         self.run(opened, environment, &mut rng).await
                     }
                     Err(error) => Err(NodeError::Store(error)),
@@ -96,6 +86,13 @@ impl Server {
         };
         match ended {
             Ok(()) => self.world.shut_down(self.id),
+            Err(NodeError::Store(_)) if self.disk.faults.take_refused() => {
+                self.disk.gave_out(&mut rng);
+                self.world.gave_out(self.id);
+            }
+            Err(NodeError::Store(error)) if self.world.is_over_damage(self.id, &error) => {
+                self.world.gave_out(self.id);
+            }
             Err(error) => self.world.ended(self.id, &error),
         }
         Ok(())
@@ -233,47 +230,6 @@ async fn answer(handle: &Handle, ask: Ask) -> Result<(), String> {
             changed.map(|_| ()).map_err(|refused| refused.to_string())
         }
         Ask::Transfer { to } => handle.transfer(to).await.map_err(|refused| refused.to_string()),
-    }
-}
-
-impl Disk {
-    /// All that is on it is gone. Nobody has it open.
-    pub(super) fn wipe(&self) {
-        match self {
-            Self::Memory(disk) => disk.wipe(),
-            Self::Rocksdb { folder, wal } => {
-                *wal.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                if folder.exists() {
-                    std::fs::remove_dir_all(folder).expect("a folder of this run's own can be removed");
-                }
-            }
-        }
-    }
-
-    pub(super) fn new(storage: Storage, folder: PathBuf) -> Self {
-        match storage {
-            Storage::Memory => Self::Memory(MemoryDisk::new()),
-            Storage::Rocksdb => Self::Rocksdb { folder, wal: Arc::default() },
-        }
-    }
-
-    /// The power of a server that has been dropped goes. Of what was not synced nothing is left, or, with
-    /// `part` of 2^32, that part of the possible lengths. Returns how many bytes were lost.
-    pub(super) fn power_cut(&self, part: Option<u64>) -> u64 {
-        let share = |unsynced: u64| {
-            let lengths = u128::from(unsynced) + 1;
-            u64::try_from((lengths * u128::from(part.unwrap_or(0))) >> 32).unwrap_or(0)
-        };
-        match self {
-            Self::Memory(disk) => {
-                let keep = usize::try_from(share(disk.unsynced() as u64)).unwrap_or(usize::MAX);
-                disk.crash(Loss::Unsynced { keep })
-            }
-            Self::Rocksdb { wal, .. } => {
-                let wal = wal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                wal.map_or(0, |wal| wal.power_cut(share).expect("a file of this run's own can be cut"))
-            }
-        }
     }
 }
 

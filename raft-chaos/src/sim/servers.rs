@@ -25,12 +25,31 @@ pub(super) struct Server {
     pub(super) shut_down: u64,
     /// The last entry that its snapshot stands for.
     pub(super) snapshot: LogIndex,
+    /// The last entry that it knew to be committed, in any of its lives.
+    pub(super) commit: LogIndex,
+    /// How many faults its disk has now.
+    pub(super) disk_faults: u32,
+    /// The plan has damaged its disk.
+    pub(super) damaged: bool,
+    /// It ended over what the plan did to its disk, and has not started since.
+    pub(super) gave_out: bool,
+    /// What it has to catch up with since it lost something.
+    pub(super) lacks: Option<Lack>,
     /// Asks this life to shut down.
     pub(super) stop: Arc<Notify>,
     /// Asks this life to take a snapshot.
     pub(super) take_snapshot: Arc<Notify>,
     /// Tells this life that it is asked for something.
     pub(super) asked: Arc<Notify>,
+}
+
+/// What a server has to catch up with whose disk was damaged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lack {
+    /// The last entry that was committed when that was known.
+    pub(super) until: LogIndex,
+    /// It is only the end of the log that is in doubt.
+    pub(super) suspect: bool,
 }
 
 impl Server {
@@ -46,6 +65,11 @@ impl Server {
             life: 0,
             shut_down: 0,
             snapshot: LogIndex::ZERO,
+            commit: LogIndex::ZERO,
+            disk_faults: 0,
+            damaged: false,
+            gave_out: false,
+            lacks: None,
             stop: Arc::new(Notify::new()),
             take_snapshot: Arc::new(Notify::new()),
             asked: Arc::new(Notify::new()),

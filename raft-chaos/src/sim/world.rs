@@ -2,6 +2,7 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
+mod disks;
 mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +107,7 @@ impl World {
         if let Some(server) = inner.nodes.get_mut(&id) {
             server.running = true;
             server.life += 1;
+            server.gave_out = false;
             server.stop = Arc::new(Notify::new());
             server.take_snapshot = Arc::new(Notify::new());
             server.asked = Arc::new(Notify::new());
@@ -121,6 +123,7 @@ impl World {
         }
         inner.specify(|specification| specification.started(id, restored));
         inner.membership.started(id, restored);
+        inner.find_lack(id, restored);
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.term, server.role) = (term, RoleName::Follower);
@@ -256,6 +259,7 @@ impl World {
         inner.tally.count(event);
         inner.moments.observe(id, event);
         inner.observe_members(id, event);
+        inner.observe_disk(id, event);
         if let Event::Role { term, to, .. } = event {
             inner.role(id, *term, *to);
         }

@@ -30,7 +30,8 @@ impl World {
             specification.wiped(id, life);
         }
         if let Some(server) = inner.nodes.get_mut(&id) {
-            server.snapshot = LogIndex::ZERO;
+            (server.snapshot, server.commit) = (LogIndex::ZERO, LogIndex::ZERO);
+            (server.damaged, server.lacks) = (false, None);
         }
     }
 

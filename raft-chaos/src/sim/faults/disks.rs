@@ -1,0 +1,173 @@
+//! What is done to servers together with their disks: crashes, shutdowns, faults, damage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_core::{LogIndex, NodeId, Rng};
+use raft_storage::{DiskFault, FaultId};
+use turmoil::Sim;
+
+use super::super::evidence::Evidence;
+use super::super::machines::Life;
+use super::super::trace::Happening;
+use super::{Begun, Faults, Kind, list};
+use crate::plan::{Damage, Loss, Target, View};
+
+/// Damage that is done to each disk as soon as its server is down.
+pub(super) struct Damaging {
+    firing: usize,
+    damage: Damage,
+    waiting: Vec<Life>,
+    /// Entries that it has hit, on whatever server: on the next one it hits another.
+    hit: BTreeSet<LogIndex>,
+}
+
+impl Faults {
+    pub(super) fn crash(
+        &mut self,
+        view: &View,
+        target: &Target,
+        loss: Loss,
+        damage: Option<Damage>,
+        sim: &mut Sim<'_>,
+    ) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let lives = self.machines.running(&nodes);
+        let killed: Vec<_> = lives.iter().map(|life| life.node).collect();
+        let (does, evidence) = match loss {
+            Loss::None => {
+                killed.iter().for_each(|&node| self.machines.kill(node, sim));
+                (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(killed))
+            }
+            Loss::Unsynced { torn } => {
+                let mut bytes = 0;
+                for &node in &killed {
+                    let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
+                    let part = is_torn.then(|| self.rng.below(1 << 32));
+                    bytes += self.machines.cut_power(node, part, sim);
+                }
+                let does =
+                    format!("takes the power of {}: {bytes} bytes are lost", list(nodes.iter().copied()));
+                (does, Evidence::PowerLost { nodes: killed, bytes })
+            }
+        };
+        let evidence = self.damage_when_down(damage, &lives).unwrap_or(evidence);
+        let kind = Some(Kind::Down { lives, graceful: false });
+        Some(Begun { does, evidence, kind, acted_on: nodes })
+    }
+
+    pub(super) fn stop(&mut self, view: &View, target: &Target, damage: Option<Damage>) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let lives = self.machines.running(&nodes);
+        for server in lives.iter().filter_map(|life| self.world.server(life.node)) {
+            server.stop.notify_one();
+        }
+        let damaged = self.damage_when_down(damage, &lives);
+        let graceful = damaged.is_none();
+        Some(Begun {
+            does: format!("shuts down {}", list(nodes.iter().copied())),
+            evidence: damaged.unwrap_or(Evidence::ShutDown(Vec::new())),
+            kind: Some(Kind::Down { lives, graceful }),
+            acted_on: nodes,
+        })
+    }
+
+    /// Makes disks faulty, also those of servers that are down.
+    pub(super) fn disk(&mut self, view: &View, target: &Target, fault: DiskFault) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let begin = |&node: &NodeId| Some((node, self.machines.disk(node)?.faults.begin(fault)));
+        let disks: Vec<_> = nodes.iter().filter_map(begin).collect();
+        nodes.iter().for_each(|&node| self.world.disk_is_faulty(node, true));
+        Some(Begun {
+            does: format!("makes the disks of {} faulty", list(nodes.iter().copied())),
+            evidence: Evidence::CallsTouched(BTreeMap::new()),
+            kind: Some(Kind::Faulty { disks }),
+            acted_on: nodes,
+        })
+    }
+
+    /// The calls that these faults have touched, by kind.
+    pub(super) fn touched(&self, disks: &[(NodeId, FaultId)]) -> Evidence {
+        let mut calls = BTreeMap::new();
+        for &(node, fault) in disks {
+            let touched = self.machines.disk(node).map(|disk| disk.faults.touched(fault)).unwrap_or_default();
+            for (kind, count) in
+                [("fsync", touched.syncs), ("write", touched.writes), ("read", touched.reads)]
+            {
+                *calls.entry(kind).or_default() += count;
+            }
+        }
+        Evidence::CallsTouched(calls)
+    }
+
+    /// Ends these faults.
+    pub(super) fn mend(&self, disks: Vec<(NodeId, FaultId)>) -> String {
+        for &(node, fault) in &disks {
+            if let Some(disk) = self.machines.disk(node) {
+                disk.faults.end(fault);
+            }
+            self.world.disk_is_faulty(node, false);
+        }
+        format!("mends the disks of {}", list(disks.into_iter().map(|(node, _)| node)))
+    }
+
+    /// Has the disks of these damaged when they are down. The firing is the one that begins.
+    fn damage_when_down(&mut self, damage: Option<Damage>, lives: &[Life]) -> Option<Evidence> {
+        let damage = damage?;
+        let (firing, waiting) = (self.firings.len(), lives.to_vec());
+        self.damaging.push(Damaging { firing, damage, waiting, hit: BTreeSet::new() });
+        Some(Evidence::BytesDamaged(BTreeMap::new()))
+    }
+
+    /// Damages the disks of those that have gone down since.
+    pub(super) fn damage_what_is_down(&mut self) {
+        let mut damaging = std::mem::take(&mut self.damaging);
+        for all in &mut damaging {
+            let (going, down): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut all.waiting).into_iter().partition(|life| self.machines.goes_on(life));
+            all.waiting = going;
+            for life in down {
+                self.damage(all, life.node);
+            }
+        }
+        damaging.retain(|all| !all.waiting.is_empty());
+        self.damaging = damaging;
+    }
+
+    fn damage(&mut self, all: &mut Damaging, node: NodeId) {
+        let (Some(disk), Some(server)) = (self.machines.disk(node), self.world.server(node)) else { return };
+        let choose = |entries: &[LogIndex], rng: &mut Rng| {
+            let new = |index: &&LogIndex| **index > server.snapshot && !all.hit.contains(index);
+            let all: Vec<_> = entries.iter().filter(new).copied().collect();
+            let committed: Vec<_> = all.iter().filter(|index| **index <= server.commit).copied().collect();
+            rng.pick(if committed.is_empty() { &all } else { &committed }).copied()
+        };
+        let damaged = disk.damage(all.damage, choose, &mut self.rng);
+        all.hit.extend(damaged.entry);
+        let at = damaged.entry.map(|index| format!(", entry {index}")).unwrap_or_default();
+        let firing = &mut self.firings[all.firing];
+        if let Evidence::BytesDamaged(bytes) = &mut firing.evidence {
+            bytes.insert(node, damaged.bytes);
+        }
+        let does = format!("{} on {node}{at}", all.damage.name());
+        self.world.happened(&Happening::Fault { fault: firing.event.clone(), does });
+        if damaged.bytes > 0 {
+            self.world.damaged(node);
+        }
+    }
+
+    /// Those that ended over their disks and are to start again: disks that are faulty for ever stay so.
+    pub(super) fn gave_out(&self) -> Vec<Life> {
+        let for_ever = self.active.iter().filter_map(|fault| match &fault.kind {
+            Kind::Faulty { disks } => Some(disks),
+            Kind::Cut { .. }
+            | Kind::Down { .. }
+            | Kind::Paused { .. }
+            | Kind::Asked { .. }
+            | Kind::Requested(_) => None,
+        });
+        let for_ever: BTreeSet<_> = for_ever.flatten().map(|(node, _)| *node).collect();
+        let servers = self.world.servers().into_iter();
+        let gave_out = servers.filter(|(node, server)| server.gave_out && !for_ever.contains(node));
+        gave_out.map(|(node, server)| Life { node, life: server.life }).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! What the plan does to disks, and which servers have not got over it.
+
+use raft_core::{Event, LogIndex, NodeId, Restored};
+use raft_storage::StorageError;
+
+use super::super::servers::Lack;
+use super::{Inner, World};
+
+impl World {
+    /// A server's disk is faulty once more, or once less. Faults add up.
+    pub(in super::super) fn disk_is_faulty(&self, id: NodeId, on: bool) {
+        let inner = &mut *self.lock();
+        inner.version += 1;
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            let faults = server.disk_faults;
+            server.disk_faults = if on { faults + 1 } else { faults.saturating_sub(1) };
+        }
+    }
+
+    /// The disk of a server that does not run has been damaged.
+    pub(in super::super) fn damaged(&self, id: NodeId) {
+        let inner = &mut *self.lock();
+        inner.version += 1;
+        let until = inner.committed;
+        if let Some(server) = inner.nodes.get_mut(&id) {
+            server.damaged = true;
+            server.lacks = Some(Lack { until, suspect: false });
+        }
+    }
+
+    /// Whether it is over damage that the plan did that this server's store says that.
+    pub(in super::super) fn is_over_damage(&self, id: NodeId, error: &StorageError) -> bool {
+        let of_damage = match error {
+            StorageError::Io { .. }
+            | StorageError::Damaged { .. }
+            | StorageError::Corrupt { .. }
+            | StorageError::NotAStore { .. } => true,
+            StorageError::TooNew { .. }
+            | StorageError::Changing { .. }
+            | StorageError::Locked { .. }
+            | StorageError::Taken { .. }
+            | StorageError::Misfit { .. }
+            | StorageError::MisfitPiece { .. }
+            | StorageError::Uncovered { .. }
+            | StorageError::Superseded => false,
+        };
+        of_damage && self.server(id).is_some_and(|server| server.damaged)
+    }
+
+    /// A server ended over what the plan did to its disk. It is down, and nothing is wrong with it.
+    pub(in super::super) fn gave_out(&self, id: NodeId) {
+        self.gone(id, "ends over its disk");
+        if let Some(server) = self.lock().nodes.get_mut(&id) {
+            server.gave_out = true;
+        }
+    }
+}
+
+impl Inner {
+    /// A server has found this on its disk.
+    pub(super) fn find_lack(&mut self, id: NodeId, restored: &Restored) {
+        let (damaged, suspect) = (!restored.damaged.is_empty(), restored.suspect_tail);
+        let until = self.committed;
+        if let Some(server) = self.nodes.get_mut(&id)
+            && server.lacks.is_none()
+            && (damaged || suspect)
+        {
+            server.lacks = Some(Lack { until, suspect: !damaged });
+        }
+    }
+
+    /// A server has come as far as all had when it was found to lack something, or has not.
+    pub(super) fn observe_disk(&mut self, id: NodeId, event: &Event) {
+        let mut reached = LogIndex::ZERO;
+        if let Event::Applying { to } = event {
+            reached = *to;
+        }
+        if let Event::Restoring { snapshot } = event {
+            reached = snapshot.last_included.index;
+        }
+        let Some(server) = self.nodes.get_mut(&id) else { return };
+        if let Event::Committed { to, .. } = event {
+            server.commit = server.commit.max(to.index);
+        }
+        if server.running && server.lacks.as_ref().is_some_and(|lack| lack.until <= reached) {
+            server.lacks = None;
+            self.version += 1;
+        }
+    }
+}
