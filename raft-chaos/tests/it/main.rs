@@ -1,5 +1,6 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
+mod disks;
 mod inspect;
 mod moments;
 mod plans;

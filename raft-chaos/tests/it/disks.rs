@@ -1,0 +1,175 @@
+//! Faults of disks, and damage to them: what a run says of each, on both stores.
+
+use serde_json::Value;
+
+use crate::tool::Tool;
+
+/// Three nodes that read old entries from their disks.
+const SHORT: &str = r#"
+schema = 1
+name = "disks"
+[run]
+seeds = 3
+warmup = "1s"
+duration = "4s"
+settle = "4s"
+[cluster]
+snapshot_every = 60
+log_cache = "1KiB"
+[workload]
+kind = "kv"
+rate = 200
+op_timeout = "300ms"
+[check.liveness]
+commit_within = "2s"
+[[event]]
+name = "it"
+when = { at = "500ms" }
+"#;
+
+/// Runs it on a store, twice: each time it goes the same way.
+fn run(tool: &Tool, event: &str, storage: &str) -> (i32, Value) {
+    let plan = tool.plan(&format!("{SHORT}{event}"));
+    let set = format!("cluster.storage={storage}");
+    let more = ["--set", &set, "--set", "sim.recheck=1.0"];
+    let (code, mut results) = tool.run(&plan, &more);
+    (code, results.remove(0))
+}
+
+fn done<'a>(result: &'a Value, key: &str) -> &'a Value {
+    &result["faults"][0]["evidence"][key]
+}
+
+/// Each row: what is wrong with a disk, how long, the calls that are touched, and how many nodes have started again when
+/// all is over.
+#[test]
+fn a_faulty_disk_touches_calls_and_whoever_it_fails_starts_again_at_the_end() {
+    let tool = Tool::new();
+    for (target, disk, kind, restarts) in [
+        ("leader", r#"{ fsync = "slow:20ms" }"#, "fsync", 0),
+        ("follower", r#"{ fsync = "slow:20ms", calls = 3 }"#, "fsync", 0),
+        ("leader", r#"{ fsync = "hang" }"#, "fsync", 0),
+        ("leader", r#"{ fsync = "error" }"#, "fsync", 1),
+        ("follower", r#"{ write = "enospc" }"#, "write", 1),
+        ("leader", r#"{ write = "error", calls = 1 }"#, "write", 1),
+        ("all", r#"{ read = "error", calls = 1 }"#, "read", 3),
+    ] {
+        // Who has nothing to read for others, reads when it starts again.
+        let event = format!("do = \"disk\"\ntarget = {target:?}\ndisk = {disk}\nfor = \"2s\"\n");
+        let more = if target == "all" {
+            "[[event]]\nwhen = { at = \"1s\" }\ndo = \"crash\"\ntarget = \"all\"\nrestart_after = \"100ms\"\n"
+        } else {
+            ""
+        };
+        for storage in ["memory", "rocksdb"] {
+            let (code, result) = run(&tool, &format!("{event}{more}"), storage);
+            assert_eq!(code, 0, "{disk} on {storage}: {}", result["reasons"]);
+            let calls = done(&result, "calls_touched");
+            let touched = calls[kind].as_u64().unwrap();
+            let others = calls.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>() - touched;
+            assert!(touched > 0 && others == 0, "{disk} on {storage}: {calls}");
+            if disk.contains("calls = 3") {
+                assert_eq!(touched, 3, "{disk} on {storage}");
+            }
+            let killed = if more.is_empty() { 0 } else { 3 };
+            assert_eq!(result["restarts"], killed + restarts, "{disk} on {storage}");
+        }
+    }
+}
+
+/// What the nodes do about it is not asked here.
+#[test]
+fn a_read_with_a_wrong_bit_is_a_call_that_is_touched() {
+    let tool = Tool::new();
+    let event = "do = \"disk\"\ntarget = \"all\"\ndisk = { read = \"bitflip\" }\nfor = \"2s\"\n\
+                 [[event]]\nwhen = { at = \"1s\" }\ndo = \"crash\"\ntarget = 2\nrestart_after = \"100ms\"\n";
+    for storage in ["memory", "rocksdb"] {
+        let (_, result) = run(&tool, event, storage);
+        let reads = done(&result, "calls_touched")["read"].as_u64().unwrap();
+        assert!(reads > 0, "{storage}: {result}");
+    }
+}
+
+/// A disk that is faulty for ever keeps its node down, and nothing is wrong with that.
+#[test]
+fn a_fault_that_is_never_healed_leaves_a_node_down() {
+    let tool = Tool::new();
+    let event = "do = \"disk\"\ntarget = \"follower\"\ndisk = { write = \"error\" }\nheal = false\n";
+    let (code, result) = run(&tool, event, "memory");
+    assert_eq!((code, &result["restarts"]), (0, &0.into()), "{}", result["reasons"]);
+}
+
+/// A fault holds also for a node that is down, from its start on; until then no call is touched.
+#[test]
+fn a_disk_becomes_faulty_while_its_node_is_down() {
+    let tool = Tool::new();
+    let event = "do = \"crash\"\ntarget = 2\nrestart_after = \"1s\"\n\
+                 [[event]]\nwhen = { at = \"600ms\" }\ndo = \"disk\"\ntarget = 2\ndisk = { write = \"error\" }\n";
+    for storage in ["memory", "rocksdb"] {
+        let (code, result) = run(&tool, event, storage);
+        assert_eq!((code, &result["restarts"]), (0, &2.into()), "{storage}: {}", result["reasons"]);
+        let calls = &result["faults"][1]["evidence"]["calls_touched"];
+        assert_eq!(calls, &serde_json::json!({ "fsync": 0, "read": 0, "write": 1 }), "{storage}");
+    }
+}
+
+/// Each row: how a node goes down, what is done to its disk, on which stores, and the exit code: a log that lost its end
+/// in silence is a broken promise.
+#[test]
+fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
+    let tool = Tool::new();
+    let (both, files) = (&["memory", "rocksdb"][..], &["rocksdb"][..]);
+    for (how, damage, stores, expected) in [
+        ("crash", "flip-log", both, 0),
+        ("stop", "flip-log", both, 0),
+        ("crash", "truncate-log", both, 1),
+        ("stop", "flip-snapshot", files, 0),
+        ("crash", "delete:wal", files, 0),
+        ("stop", "delete:manifest", files, 0),
+        ("crash", "delete:current", files, 0),
+    ] {
+        let event = format!(
+            "do = {how:?}\ntarget = 1\nrestart_after = \"500ms\"\ndisk = {{ damage = {damage:?} }}\n"
+        );
+        for storage in stores {
+            let (code, result) = run(&tool, &event, storage);
+            assert_eq!(code, expected, "{how}, {damage} on {storage}: {}", result["reasons"]);
+            let bytes = &done(&result, "bytes_damaged")["1"];
+            assert!(bytes.as_u64() > Some(0), "{how}, {damage} on {storage}: {bytes}");
+        }
+    }
+}
+
+/// A table is made when a directory is opened again.
+#[test]
+fn a_table_can_be_deleted_of_a_node_that_has_started_again() {
+    let tool = Tool::new();
+    let event = "do = \"crash\"\ntarget = 1\nrestart_after = \"300ms\"\n\
+                 [[event]]\nwhen = { at = \"2s\" }\ndo = \"crash\"\ntarget = 1\nrestart_after = \"500ms\"\n\
+                 disk = { damage = \"delete:sst\" }\n";
+    let (code, result) = run(&tool, event, "rocksdb");
+    assert_eq!(code, 0, "{}", result["reasons"]);
+    let bytes = &result["faults"][1]["evidence"]["bytes_damaged"]["1"];
+    assert!(bytes.as_u64() > Some(0), "{bytes}");
+}
+
+/// One firing hits another entry on each node, so that each is sound somewhere.
+#[test]
+fn one_firing_damages_different_entries_on_different_nodes() {
+    let tool = Tool::new();
+    let event =
+        "do = \"crash\"\ntarget = \"all\"\nrestart_after = \"500ms\"\ndisk = { damage = \"flip-log\" }\n";
+    for storage in ["memory", "rocksdb"] {
+        let plan = tool.plan(&format!("{SHORT}{event}"));
+        let set = format!("cluster.storage={storage}");
+        let said = tool.call(&["run", &plan, "--set", &set]);
+        let hit =
+            said.out.lines().filter_map(|line| line.split_once("flip-log on ")?.1.split_once(", entry "));
+        let (nodes, entries): (Vec<_>, Vec<_>) = hit.unzip();
+        assert_eq!(nodes, ["n1", "n2", "n3"], "{storage}: {}", said.out);
+        let mut different = entries.clone();
+        different.sort_unstable();
+        different.dedup();
+        assert_eq!(different.len(), 3, "{storage}: {entries:?}");
+    }
+}
