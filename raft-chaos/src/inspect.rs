@@ -134,8 +134,9 @@ fn words_of_group(group: &Group) -> String {
         let last = run.first_index.get() + run.len.saturating_sub(1);
         format!("{}..={last} in slots from {}", run.first_index, run.first_slot)
     });
+    let cluster = group.cluster.map_or(String::new(), |cluster| format!("   {cluster}"));
     let mut said = format!(
-        "\n\n{}   incarnation {:016x}\n  term    {}, {vote}\n  log     {log}; committed at least up to {}\
+        "\n\n{}{cluster}   incarnation {:016x}\n  term    {}, {vote}\n  log     {log}; committed at least up to {}\
          \n  terms   {terms}\n  mapping {runs}; next slot {}",
         group.id, group.incarnation.0, group.current_term, group.commit_bound, group.next_slot
     );

@@ -232,6 +232,13 @@ pub enum ConfigError {
         /// Bytes of one piece.
         bytes: usize,
     },
+    /// What was restored is of another cluster than the server is to be of.
+    OtherCluster {
+        /// The one that it is of.
+        stored: ClusterId,
+        /// The one that was given.
+        configured: ClusterId,
+    },
     /// The log that was restored begins after its first entry, and no snapshot stands for what is missing.
     NoSnapshot {
         /// The last entry that is missing.
@@ -290,6 +297,11 @@ impl fmt::Display for ConfigError {
             Self::ChunkSize { bytes } => {
                 write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")
             }
+            Self::OtherCluster { stored, configured } => write!(
+                f,
+                "cluster: {configured} was given, and the directory is of {stored}; start the server in that one, or \
+                 with an empty directory"
+            ),
             Self::NoSnapshot { index } => {
                 write!(
                     f,

@@ -95,6 +95,9 @@ pub struct Write {
 /// The content of one atomic write. Carried out in field order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
+    /// The cluster that all of this is of; kept from then on, if set. A server says it once, with the first that it
+    /// writes.
+    pub cluster: Option<ClusterId>,
     /// Replaces what was stored, if set.
     pub hard_state: Option<HardState>,
     /// The entry at this index and all that follow it go (§5.3).

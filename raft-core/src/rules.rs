@@ -393,7 +393,18 @@ impl Raft {
         repair.retain(|entry| entry.id.index > self.log.base().index && self.log.contains(entry.id));
         let repaired = repair.iter().map(|entry| entry.id.index).min();
         let whole_snapshot = parts.iter().any(|part| part.chunk.done);
-        let batch = Batch { hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index };
+        let cluster = self.ungiven_cluster.take();
+        let batch = Batch {
+            cluster,
+            hard_state,
+            truncate,
+            repair,
+            parts,
+            compact,
+            entries,
+            trust_tail,
+            commit_index,
+        };
         let holds = Holds { whole_snapshot, repaired };
         let token = self.disk.give(self.now, self.hard_state(), self.log.last(), holds);
         Some(Write { batch, token })

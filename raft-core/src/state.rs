@@ -25,7 +25,7 @@ use crate::rules::COUNTED_MAX;
 use crate::snapshot::{Loads, Snapshot};
 use crate::snapshotting::Snapshots;
 use crate::transfer::Transfer;
-use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Session, Term, Time};
+use crate::types::{ClusterId, EntryId, Incarnation, LogIndex, NodeId, Session, Term, Time};
 
 /// What a server keeps on stable storage beside its log (Figure 2, persistent state).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct HardState {
 /// What a server finds on its disk when it starts. Of a new server: the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
+    /// The cluster that the rest is of; none where nobody said so. In another one the server does not start.
+    pub cluster: Option<ClusterId>,
     /// Term and vote.
     pub hard_state: HardState,
     /// The last whole snapshot, if there is one.
@@ -62,8 +64,11 @@ pub struct Restored {
 }
 
 impl Restored {
-    /// Whether a server can have written all of it.
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Whether a server of `cluster` can have written all of it.
+    fn check(&self, cluster: ClusterId) -> Result<(), ConfigError> {
+        if let Some(stored) = self.cluster.filter(|stored| *stored != cluster) {
+            return Err(ConfigError::OtherCluster { stored, configured: cluster });
+        }
         let (term, base, last) = (self.hard_state.current_term, self.log.base(), self.log.last());
         let last_included = self.snapshot.as_ref().map_or(EntryId::ZERO, |whole| whole.id.last_included);
         if base.index > last_included.index {
@@ -134,6 +139,8 @@ pub struct Raft {
     pub(crate) followed: Time,
     pub(crate) rng: Rng,
     pub(crate) disk: Disk,
+    /// The cluster, until the disk is given it.
+    pub(crate) ungiven_cluster: Option<ClusterId>,
     /// Whether the state machine is busy, so that no more work is handed out.
     pub(crate) applying: bool,
     pub(crate) snapshots: Snapshots,
@@ -194,8 +201,9 @@ impl Raft {
     /// The configuration makes no sense, or something is missing between snapshot and log.
     pub fn new(config: Config, restored: Restored, now: Time) -> Result<Self, ConfigError> {
         config.check()?;
-        restored.check()?;
-        let Restored { hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } = restored;
+        restored.check(config.cluster)?;
+        let Restored { cluster, hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } =
+            restored;
         // The last one that is committed for certain.
         let first = match &snapshot {
             Some(snapshot) => snapshot.configured.clone(),
@@ -209,6 +217,7 @@ impl Raft {
             current_term: hard_state.current_term,
             voted_for: hard_state.voted_for,
             disk: Disk::new(config.owner(), hard_state, log.last()),
+            ungiven_cluster: cluster.is_none().then_some(config.cluster),
             config,
             log,
             configurations,

@@ -7,12 +7,13 @@ use crate::entry::Entry;
 use crate::outline::LogOutline;
 use crate::snapshot::{Chunk, Load, Loaded, Part, Snapshot};
 use crate::state::{HardState, Partial, Restored};
-use crate::types::{EntryId, LogIndex};
+use crate::types::{ClusterId, EntryId, LogIndex};
 
 /// Everything that a server has written, in memory. A disk for tests and simulations, and the model of a
 /// [`LogStore`](crate::node::LogStore): after the same batches a store restores and loads the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
+    cluster: Option<ClusterId>,
     hard_state: HardState,
     snapshot: Option<Pieces>,
     partial: Option<Pieces>,
@@ -33,8 +34,18 @@ struct Pieces {
 impl Stored {
     /// Carries out a batch, in the order of its fields.
     pub fn apply(&mut self, batch: Batch) {
-        let Batch { hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index: _ } =
-            batch;
+        let Batch {
+            cluster,
+            hard_state,
+            truncate,
+            repair,
+            parts,
+            compact,
+            entries,
+            trust_tail,
+            commit_index: _,
+        } = batch;
+        self.cluster = cluster.or(self.cluster);
         self.suspect_tail &= !trust_tail;
         self.hard_state = hard_state.unwrap_or(self.hard_state);
         if let Some(from) = truncate {
@@ -69,6 +80,7 @@ impl Stored {
         }
         let configurations = self.entries.iter().filter_map(Entry::configured).collect();
         Restored {
+            cluster: self.cluster,
             hard_state: self.hard_state,
             snapshot: self.snapshot.as_ref().map(|pieces| pieces.snapshot.clone()),
             partial: self.partial.as_ref().map(|pieces| Partial {

@@ -174,6 +174,29 @@ fn a_disk_that_is_damaged_is_refused() {
     assert_eq!(Raft::new(config(), whole, Time::ZERO).map(|raft| raft.last_log()), Ok(id(3, 3)));
 }
 
+/// A disk is of the cluster that its server was first told, and says so.
+#[test]
+fn a_disk_of_another_cluster_is_refused() {
+    let (of_two, mut stored) = (Config { cluster: ClusterId(2), ..config() }, Stored::default());
+    let mut raft = Raft::new(of_two.clone(), Restored::default(), Time::ZERO).unwrap();
+    for _ in 0..2 {
+        raft.step(raft.deadline(), Input::Receive(Envelope { cluster: ClusterId(2), ..vote_reply() }));
+        let write = raft.take_effects().write.expect("its term is another one");
+        let is_first = stored == Stored::default();
+        assert_eq!(write.batch.cluster, is_first.then_some(ClusterId(2)));
+        stored.apply(write.batch);
+        raft.step(Time::ZERO, Input::Persisted(write.token));
+    }
+    let found = Raft::new(config(), stored.restored(), Time::ZERO).map(|raft| raft.id());
+    assert_eq!(
+        found.map_err(|error| error.to_string()),
+        Err("cluster: cluster 1 was given, and the directory is of cluster 2; start the server in that one, or with \
+             an empty directory"
+            .into())
+    );
+    assert!(Raft::new(of_two, stored.restored(), Time::ZERO).is_ok());
+}
+
 /// A token is for one write of one server of one group: each row is whose the token is, and whether it is taken.
 #[test]
 fn a_token_of_another_server_or_group_is_refused() {

@@ -12,8 +12,10 @@ use crate::error::StorageError;
 /// The batch does not join on: an entry or a piece of a snapshot does not follow the one before it, or the
 /// log would begin after an entry that it contradicts or that no whole snapshot stands for (§7).
 pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, StorageError> {
-    let Batch { hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index: _ } = batch;
+    let Batch { cluster, hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index: _ } =
+        batch;
     let mut after = restored;
+    after.cluster = cluster.or(after.cluster);
     after.hard_state = hard_state.unwrap_or(after.hard_state);
     after.suspect_tail &= !trust_tail;
     if let Some(from) = truncate {

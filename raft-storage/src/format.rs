@@ -8,6 +8,7 @@
 //! | `log` | group, 8 bytes; slot, 8 bytes | an *entry* |
 //! | `snapshot` | group, 8 bytes; number, 8 bytes; offset, 8 bytes | a *piece* of a snapshot |
 //! | `meta` | group, 8 bytes; `state` | the *state* of the group, written with each batch |
+//! | `meta` | group, 8 bytes; `cluster` | the *cluster* that the group is of, written with its first batch |
 //! | `meta` | `format` | the *format* of the whole directory, written once |
 //!
 //! The group comes first so that many groups can share one database. A slot is a physical place: it
@@ -46,6 +47,11 @@
 //!          configured: [id of its entry, [voters, learners, next or nil]]
 //!          next:       [voters, learners, whether joint]
 //!          voters:     [[server, its incarnation or nil], ...]; learners too
+//!
+//! cluster  +--------+--------+-------------------------+
+//!          | layout | CRC32C | MessagePack: its number |
+//!          | 1 byte | 4      |                         |
+//!          +--------+--------+-------------------------+
 //!
 //! format   +--------+--------+
 //!          | number | CRC32C |
@@ -97,7 +103,7 @@ use crate::snapshots::Number;
 /// earlier one is upgraded when it is opened.
 pub const FORMAT: u32 = 2;
 
-/// The first byte of each entry, each piece and the clean stop.
+/// The first byte of each entry, each piece, each cluster and the clean stop.
 pub const LAYOUT: u8 = 1;
 
 /// The first byte of each state.
@@ -160,6 +166,18 @@ pub(crate) fn state_key(group: GroupId) -> [u8; 13] {
 pub(crate) fn group_of_state(key: &[u8]) -> Option<GroupId> {
     let (group, name) = key.split_first_chunk::<8>()?;
     (name == b"state").then(|| GroupId(u64::from_be_bytes(*group)))
+}
+
+pub(crate) fn cluster_key(group: GroupId) -> [u8; 15] {
+    let mut key = *b"________cluster";
+    key[..8].copy_from_slice(&group.0.to_be_bytes());
+    key
+}
+
+/// The group whose cluster lies under `key`, if one does.
+pub(crate) fn group_of_cluster(key: &[u8]) -> Option<GroupId> {
+    let (group, name) = key.split_first_chunk::<8>()?;
+    (name == b"cluster").then(|| GroupId(u64::from_be_bytes(*group)))
 }
 
 pub(crate) fn encode_format() -> [u8; 8] {

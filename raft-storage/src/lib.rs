@@ -4,6 +4,7 @@
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
 //! - `Inspection` says what is in a directory, and changes nothing of it (feature `rocksdb`).
+//! - `recovery` makes a new group of what one server has, where the majority is lost for good (feature `rocksdb`).
 //! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
@@ -94,6 +95,8 @@ mod reading;
 #[cfg(feature = "rocksdb")]
 mod record;
 #[cfg(feature = "rocksdb")]
+pub mod recovery;
+#[cfg(feature = "rocksdb")]
 mod rocks;
 #[cfg(feature = "rocksdb")]
 mod rocks_log;
@@ -129,6 +132,8 @@ pub use memory::{Loss, MemoryDisk, MemoryStore};
 #[cfg(feature = "rocksdb")]
 pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
+#[cfg(feature = "rocksdb")]
+pub use recovery::{Recovery, RecoveryError};
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
 #[cfg(feature = "rocksdb")]

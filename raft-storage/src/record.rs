@@ -6,7 +6,7 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
-use raft_core::{Chunk, Entry, EntryId, Payload};
+use raft_core::{Chunk, ClusterId, Entry, EntryId, Payload};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,12 @@ pub(crate) fn chunk_bytes(bytes: &[u8]) -> Option<(u64, usize, usize)> {
     let (header, rest) = unseal::<ChunkHeader>(bytes)?;
     let before = bytes.len() - rest.len();
     Some((header.offset, before, before.saturating_add(usize::try_from(header.data_bytes).ok()?)))
+}
+
+/// The cluster in `bytes`.
+pub(crate) fn decode_cluster(bytes: &[u8]) -> Option<ClusterId> {
+    let (cluster, rest) = unseal(bytes)?;
+    rest.is_empty().then_some(cluster)
 }
 
 /// Replaces what is in `into` by layout, CRC32C and `header`.

@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use raft_core::{Batch, GroupId, Incarnation, Load, Restored};
+use raft_core::{Batch, ClusterId, GroupId, Incarnation, Load, Restored};
 use rocksdb::WriteBatch;
 
 use crate::batch;
 use crate::database::{Database, unreadable};
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, LOG, META, SNAPSHOT, encode_format, entry_key, piece_key, state_key};
+use crate::format::{
+    FORMAT_KEY, LOG, META, SNAPSHOT, cluster_key, encode_format, entry_key, piece_key, state_key,
+};
 use crate::mapping::Slot;
 use crate::reading::Reading;
 use crate::record;
@@ -19,6 +21,8 @@ use crate::state::State;
 /// The log and the snapshots of one group.
 pub(crate) struct RocksLog {
     group: GroupId,
+    /// The cluster that all of this is of, once somebody has said so. It lies under a key of its own.
+    cluster: Option<ClusterId>,
     state: State,
     /// Files before this slot and this number have been given back.
     given_back: (Slot, Number),
@@ -58,14 +62,32 @@ impl RocksLog {
         group: GroupId,
         new_incarnation: Incarnation,
     ) -> Result<Self, StorageError> {
-        let stored = read_state(database, group)?;
-        let is_new = stored.is_none();
-        let state = stored.unwrap_or_else(|| State::new(new_incarnation));
-        let mut log = Self { group, state, given_back: <(Slot, Number)>::default(), buffer: Vec::new() };
-        if is_new {
-            log.write_first_state(database)?;
+        if let Some(found) = Self::find(database, group)? {
+            return Ok(found);
         }
+        let mut log = Self::of(group, None, State::new(new_incarnation));
+        log.write_first_state(database)?;
         Ok(log)
+    }
+
+    /// What there is of `group`; none if it is new here.
+    pub(crate) fn find(database: &Database, group: GroupId) -> Result<Option<Self>, StorageError> {
+        let cluster = read_cluster(database, group)?;
+        match read_state(database, group)? {
+            Some(state) => Ok(Some(Self::of(group, cluster, state))),
+            // The one is never written without the other.
+            None if cluster.is_some() => Err(corrupt_state(group)),
+            None => Ok(None),
+        }
+    }
+
+    fn of(group: GroupId, cluster: Option<ClusterId>, state: State) -> Self {
+        Self { group, cluster, state, given_back: <(Slot, Number)>::default(), buffer: Vec::new() }
+    }
+
+    /// A new life begins: with the batches that are staged from now on.
+    pub(crate) const fn live_anew(&mut self, incarnation: Incarnation) {
+        self.state.incarnation = incarnation;
     }
 
     pub(crate) const fn incarnation(&self) -> Incarnation {
@@ -73,7 +95,7 @@ impl RocksLog {
     }
 
     pub(crate) fn restored(&self) -> Restored {
-        self.state.restored()
+        self.state.restored(self.cluster)
     }
 
     /// Makes `batch` the last of its group in `staged`. On an error nothing of it is in there.
@@ -83,7 +105,12 @@ impl RocksLog {
         batch: &Batch,
         staged: &mut Staged,
     ) -> Result<(), StorageError> {
-        let after = batch::after(self.state.restored(), batch)?;
+        let after = batch::after(self.restored(), batch)?;
+        if let Some(cluster) = batch.cluster.filter(|&cluster| self.cluster != Some(cluster)) {
+            record::seal(&cluster, &mut self.buffer)?;
+            staged.write.put_cf(database.family(META)?, cluster_key(self.group), &self.buffer);
+        }
+        self.cluster = after.cluster;
         self.state.hard_state = after.hard_state;
         self.state.log = after.log;
         self.state.configurations = after.configurations;
@@ -173,6 +200,13 @@ fn read_state(database: &Database, group: GroupId) -> Result<Option<State>, Stor
     let format = database.meta(FORMAT_KEY, corrupt)?;
     let state = format.and_then(|_| State::decode(&bytes));
     state.map(Some).ok_or_else(corrupt)
+}
+
+/// The cluster that `group` is of, if somebody has said so.
+fn read_cluster(database: &Database, group: GroupId) -> Result<Option<ClusterId>, StorageError> {
+    let corrupt = || StorageError::Corrupt { what: "the cluster", key: format!("meta/{group}/cluster") };
+    let stored = database.meta(&cluster_key(group), corrupt)?;
+    stored.map(|bytes| record::decode_cluster(&bytes).ok_or_else(corrupt)).transpose()
 }
 
 /// What is said of a state that is missing or damaged.

@@ -1,6 +1,6 @@
 //! What one group keeps beside its entries and its pieces of snapshots, in memory and under one key.
 
-use raft_core::{Configured, EntryId, HardState, Incarnation, LogIndex, LogOutline, Restored};
+use raft_core::{ClusterId, Configured, EntryId, HardState, Incarnation, LogIndex, LogOutline, Restored};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
@@ -39,9 +39,10 @@ impl State {
         }
     }
 
-    /// What a server finds that starts with this.
-    pub(crate) fn restored(&self) -> Restored {
+    /// What a server of `cluster` finds that starts with this.
+    pub(crate) fn restored(&self, cluster: Option<ClusterId>) -> Restored {
         Restored {
+            cluster,
             hard_state: self.hard_state,
             snapshot: self.snapshots.whole().map(|whole| whole.snapshot.clone()),
             partial: self.snapshots.partial(),

@@ -140,16 +140,8 @@ impl Server {
         }
         let renamed = |state: HardState| (state.current_term, state.voted_for.map(name));
         for Given { batch, .. } in &self.in_flight {
-            let Batch {
-                hard_state,
-                truncate,
-                repair: _,
-                parts: _,
-                compact,
-                entries,
-                trust_tail: _,
-                commit_index: _,
-            } = batch;
+            // The cluster is the same in all of them.
+            let Batch { hard_state, truncate, compact, entries, .. } = batch;
             (hard_state.map(renamed), truncate, compact, entries).hash(hasher);
         }
         let restored = self.disk.restored();

@@ -172,7 +172,8 @@ pub(super) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 fn brief(restored: &Restored) -> String {
-    let Restored { hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } = restored;
+    let Restored { cluster, hard_state, snapshot, partial, log, configurations, damaged, suspect_tail } =
+        restored;
     let name = |snapshot: &Snapshot| snapshot.id.last_included.to_string();
     let partial = partial.as_ref().map(|partial| (name(&partial.snapshot), partial.bytes));
     let ids = log.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
@@ -182,7 +183,7 @@ fn brief(restored: &Restored) -> String {
         .collect();
     let snapshot = snapshot.as_ref().map(name);
     format!(
-        "{hard_state:?} {snapshot:?} {partial:?} {} | {ids} {configurations:?} {damaged:?} {suspect_tail}",
+        "{cluster:?} {hard_state:?} {snapshot:?} {partial:?} {} | {ids} {configurations:?} {damaged:?} {suspect_tail}",
         log.base()
     )
 }

@@ -4,7 +4,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use raft_core::node::LogStore;
-use raft_core::{Batch, Entry, EntryId, HardState, Incarnation, LogIndex, Payload, Restored, Term};
+use raft_core::{
+    Batch, ClusterId, Entry, EntryId, HardState, Incarnation, LogIndex, Payload, Restored, Term,
+};
 
 use super::Disk;
 use super::life::{Life, entries, hard_state, poll_once};
@@ -42,6 +44,23 @@ pub async fn what_was_truncated_is_gone_and_what_replaced_it_stays<D: Disk>(disk
     life.write(Batch { truncate: Some(LogIndex::new(1)), ..Batch::default() });
     life.all_persisted().await;
     life.crash().await;
+}
+
+/// The cluster that a server is of is said once, and kept.
+pub async fn the_cluster_is_kept<D: Disk>(disk: D) {
+    let mut life = Life::begin(disk);
+    life.write(Batch {
+        cluster: Some(ClusterId(7)),
+        hard_state: hard_state(1, 2),
+        entries: entries(1, 1..3),
+        ..Batch::default()
+    });
+    life.all_persisted().await;
+    life.crash().await;
+    life.write(Batch { truncate: Some(LogIndex::new(1)), ..Batch::default() });
+    life.all_persisted().await;
+    life.crash().await;
+    assert_eq!(life.restored().cluster, Some(ClusterId(7)));
 }
 
 /// A vote is kept, and a later one replaces it.

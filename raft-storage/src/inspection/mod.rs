@@ -13,21 +13,25 @@ mod checks;
 mod problem;
 mod view;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use raft_core::{Configured, EntryId, GroupId, Incarnation, LogIndex, NodeId, Term};
+use raft_core::{ClusterId, Configured, EntryId, GroupId, Incarnation, LogIndex, NodeId, Term};
 use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, META, decode_format, group_of_state};
+use crate::format::{FORMAT_KEY, META, decode_format, group_of_cluster, group_of_state};
 use crate::mapping::Slot;
 use crate::snapshots::Numbered;
 use crate::state::State;
-use crate::upgrade;
+use crate::{record, upgrade};
 
 use checks::States;
 pub use problem::{Place, Problem};
 use view::{Taken, View};
+
+/// By group, where somebody has said so.
+type Clusters = BTreeMap<GroupId, ClusterId>;
 
 /// How many problems are told of, at most. The others are counted.
 const PROBLEMS_MAX: usize = 1000;
@@ -75,7 +79,9 @@ pub enum Stop {
 pub struct Group {
     /// Which.
     pub id: GroupId,
-    /// Its life: drawn when its store was made.
+    /// The cluster that it is of; none where nobody has said so yet.
+    pub cluster: Option<ClusterId>,
+    /// Its life: drawn when its store was made, or when it was [recovered](crate::recovery).
     #[serde(serialize_with = "as_hex")]
     pub incarnation: Incarnation,
     /// The latest term that the server has seen (§5.1).
@@ -165,12 +171,12 @@ fn as_members<S: Serializer>(configured: &Option<Configured>, serializer: S) -> 
 }
 
 /// A path need not be text, and JSON has to be.
-fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// An identity is no number to count with, and too long for some who read JSON.
-fn as_hex<S: Serializer>(incarnation: &Incarnation, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_hex<S: Serializer>(incarnation: &Incarnation, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{:016x}", incarnation.0))
 }
 
@@ -218,8 +224,8 @@ impl Inspection {
             problems_more: 0,
         };
         if let Some(view) = view {
-            let states = inspection.read_states(&view)?;
-            inspection.count_pieces(&view, &states)?;
+            let (states, clusters) = inspection.read_states(&view)?;
+            inspection.count_pieces(&view, &states, &clusters)?;
             if verify {
                 checks::entries(&view, &states, &mut inspection)?;
                 checks::pieces_of_nobody(&view, &states, &mut inspection)?;
@@ -236,10 +242,10 @@ impl Inspection {
         }
     }
 
-    /// The states of the groups, and the format that they are in.
-    fn read_states(&mut self, view: &View) -> Result<States, StorageError> {
-        let mut states = States::new();
-        let Some(mut stored) = view.records(META) else { return Ok(states) };
+    /// The states of the groups, the clusters that they are of, and the format that they are in.
+    fn read_states(&mut self, view: &View) -> Result<(States, Clusters), StorageError> {
+        let (mut states, mut clusters) = (States::new(), Clusters::new());
+        let Some(mut stored) = view.records(META) else { return Ok((states, clusters)) };
         let is_told = self.read_format(view)?;
         stored.seek_to_first();
         while let Some((key, value)) = stored.item() {
@@ -256,7 +262,14 @@ impl Inspection {
                 }
                 (Some(_), None) => Some(("meta/format".into(), "it is missing")),
                 (None, _) if key == FORMAT_KEY => None,
-                (None, _) => Some((format!("meta/{}", key.escape_ascii()), "nothing has this key")),
+                (None, _) => match (group_of_cluster(key), record::decode_cluster(value)) {
+                    (Some(group), Some(cluster)) => {
+                        clusters.insert(group, cluster);
+                        None
+                    }
+                    (Some(group), None) => Some((format!("meta/{group}/cluster"), "it is damaged")),
+                    (None, _) => Some((format!("meta/{}", key.escape_ascii()), "nothing has this key")),
+                },
             };
             if let Some((key, wrong)) = wrong {
                 self.lacks(Problem::key(key, wrong));
@@ -266,10 +279,16 @@ impl Inspection {
         if let Err(error) = stored.status() {
             self.lacks(Problem::key("meta", view.damage(error)?));
         }
+        for group in clusters.keys().filter(|group| !states.contains_key(group)) {
+            let problem = Problem::key(format!("meta/{group}/state"), "it is missing");
+            if self.problems.iter().all(|told| told.place != problem.place) {
+                self.lacks(problem);
+            }
+        }
         if let Some(checked) = &mut self.checked {
             checked.states = states.len() as u64;
         }
-        Ok(states)
+        Ok((states, clusters))
     }
 
     /// Whether the format was found to be damaged.
@@ -295,7 +314,12 @@ impl Inspection {
         self.found(problem);
     }
 
-    fn count_pieces(&mut self, view: &View, states: &States) -> Result<(), StorageError> {
+    fn count_pieces(
+        &mut self,
+        view: &View,
+        states: &States,
+        clusters: &Clusters,
+    ) -> Result<(), StorageError> {
         for (&group, state) in states {
             let mut pieces = |numbered: Option<&Numbered>, whole| match numbered {
                 Some(numbered) => checks::pieces(view, group, numbered, whole, self).map(Some),
@@ -303,14 +327,20 @@ impl Inspection {
             };
             let whole = pieces(state.snapshots.whole(), true)?;
             let begun = pieces(state.snapshots.begun(), false)?;
-            self.groups.push(Group::of(group, state, whole, begun));
+            self.groups.push(Group::of(group, clusters.get(&group).copied(), state, (whole, begun)));
         }
         Ok(())
     }
 }
 
 impl Group {
-    fn of(id: GroupId, state: &State, whole: Option<u64>, begun: Option<u64>) -> Self {
+    /// With it comes how many pieces the whole snapshot is in, and the one that has begun.
+    fn of(
+        id: GroupId,
+        cluster: Option<ClusterId>,
+        state: &State,
+        (whole, begun): (Option<u64>, Option<u64>),
+    ) -> Self {
         let snapshot = |numbered: Option<&Numbered>, pieces: Option<u64>| {
             let (Numbered { snapshot, .. }, pieces) = (numbered?, pieces?);
             let (last_included, made_by) = (snapshot.id.last_included, snapshot.id.made_by);
@@ -325,6 +355,7 @@ impl Group {
         let by_snapshot = by_snapshot.filter(|configured| !configured.configuration.voters.is_empty());
         Self {
             id,
+            cluster,
             configuration: state.configurations.last().or(by_snapshot).cloned(),
             incarnation: state.incarnation,
             current_term: state.hard_state.current_term,

@@ -58,6 +58,7 @@ fn assert_is(group: &Group, wanted: &Found) {
     );
     assert_eq!((group.base, group.last), (restored.log.base(), restored.log.last()));
     assert_eq!(group.terms, restored.log.firsts());
+    assert_eq!(group.cluster, restored.cluster);
     assert_eq!(group.incarnation, Incarnation(group.id.0 + 1));
     assert!(group.commit_bound <= group.last.index);
     let lens: u64 = group.mapping.iter().map(|run| run.len).sum();

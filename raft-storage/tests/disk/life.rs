@@ -5,8 +5,8 @@ use std::path::Path;
 
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Configuration, Entries, Entry, EntryId, GroupId, HardState, Incarnation, Load, Loaded,
-    LogIndex, NodeId, Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
+    Batch, Chunk, ClusterId, Configuration, Entries, Entry, EntryId, GroupId, HardState, Incarnation, Load,
+    Loaded, LogIndex, NodeId, Part, Payload, Restored, Snapshot, SnapshotId, Stored, Term,
 };
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
@@ -56,7 +56,12 @@ pub(crate) fn script() -> Script {
     let bound = |index| LogIndex::new(index);
     let appended = vec![
         [
-            Batch { hard_state: hard_state(1, 1), entries: entries(1, 1..4, "a"), ..batch() },
+            Batch {
+                cluster: Some(ClusterId(3)),
+                hard_state: hard_state(1, 1),
+                entries: entries(1, 1..4, "a"),
+                ..batch()
+            },
             Batch { hard_state: hard_state(5, 2), entries: entries(5, 1..3, "b"), ..batch() },
         ],
         [

@@ -34,5 +34,6 @@ mod opening;
 mod parallel;
 mod power_cut;
 mod recorded;
+mod recovery;
 mod upgrade;
 mod watch;

@@ -52,8 +52,13 @@ impl Cuts {
     /// Opens what is left, each time. Returns how many were looked at.
     pub(crate) fn check(self) -> usize {
         let wanted = life::states(&life::script());
+        self.check_each(|files, acknowledged| check(files, &wanted, acknowledged))
+    }
+
+    /// The same, by another check.
+    pub(crate) fn check_each(self, check: impl Fn(&Files, usize) -> Result<(), String> + Sync) -> usize {
         let all = self.cuts.len();
-        in_parallel(self.cuts.into_values(), |(files, acknowledged)| check(&files, &wanted, acknowledged));
+        in_parallel(self.cuts.into_values(), |(files, acknowledged)| check(&files, acknowledged));
         all
     }
 }
