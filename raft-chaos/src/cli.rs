@@ -10,12 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::inspect;
 use crate::plan::{Plan, PlanErrors, Seeds};
+use crate::recover;
 use crate::report;
 use crate::runner::{self, Runner};
 use crate::seed::Seed;
 use crate::sim::Planted;
 use crate::verdict::Verdict;
-use raft_core::Rng;
+use raft_core::{ClusterId, GroupId, NodeId, Rng};
 
 /// A wrong plan or a wrong command line.
 const USAGE: u8 = 64;
@@ -40,6 +41,10 @@ enum Command {
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
     Inspect(InspectArgs),
+    /// Make a cluster of one surviving node, where the majority is lost for good. Without --yes it says what would be
+    /// done and what may be lost, and changes nothing.
+    #[command(after_help = recover::EXIT_CODES)]
+    Recover(RecoverArgs),
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
     Seed(SeedArgs),
@@ -82,6 +87,28 @@ struct InspectArgs {
     /// Check every record.
     #[arg(long)]
     verify: bool,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct RecoverArgs {
+    /// The directory of the surviving node, which must be stopped.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The node whose directory it is. It alone votes at first; others join it from empty directories.
+    #[arg(long, value_name = "N")]
+    id: u64,
+    /// A group that has lost its majority; once for each. None need be named where the directory has only one.
+    #[arg(long = "group", value_name = "G")]
+    groups: Vec<u64>,
+    /// The id of the cluster that it becomes: one that was never used [default: drawn at random].
+    #[arg(long, value_name = "C")]
+    cluster: Option<u64>,
+    /// Carry it out.
+    #[arg(long)]
+    yes: bool,
     /// What standard output is for.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -130,6 +157,7 @@ fn parsed() -> ExitCode {
     match cli.command {
         Command::Run(args) => run(&args).into(),
         Command::Inspect(args) => inspect(&args).into(),
+        Command::Recover(args) => recover(&args).into(),
         Command::Seed(args) => seed(args).into(),
     }
 }
@@ -190,6 +218,26 @@ fn run(args: &RunArgs) -> u8 {
 
 fn inspect(args: &InspectArgs) -> u8 {
     let (said, code) = inspect::inspect(&args.directory, args.verify, matches!(args.format, Format::Json));
+    match said {
+        Ok(said) => report::say(&said),
+        Err(error) => eprintln!("raft-chaos: {error}"),
+    }
+    code
+}
+
+fn recover(args: &RecoverArgs) -> u8 {
+    let RecoverArgs { directory, id, groups, cluster, yes, format } = args;
+    let mut command = format!("raft-chaos recover {} --id {id}", quoted(&directory.display().to_string()));
+    groups.iter().for_each(|group| command.push_str(&format!(" --group {group}")));
+    let (said, code) = recover::recover(&recover::Request {
+        directory,
+        id: NodeId::new(*id),
+        groups: groups.iter().copied().map(GroupId).collect(),
+        cluster: cluster.map(ClusterId),
+        yes: *yes,
+        json: matches!(format, Format::Json),
+        command,
+    });
     match said {
         Ok(said) => report::say(&said),
         Err(error) => eprintln!("raft-chaos: {error}"),

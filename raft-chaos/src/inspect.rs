@@ -60,7 +60,8 @@ pub fn inspect(directory: &Path, verify: bool, json: bool) -> (Result<String, St
     }
 }
 
-const fn exit_code(error: &StorageError) -> u8 {
+/// What a store's error ends the tool with.
+pub(crate) const fn exit_code(error: &StorageError) -> u8 {
     match error {
         StorageError::Changing { .. } => INCONCLUSIVE,
         StorageError::NotAStore { .. } => USAGE,
@@ -172,6 +173,6 @@ fn count(count: u64, one: &str) -> String {
     plural(count, one, &format!("{one}s"))
 }
 
-fn plural(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -19,6 +19,7 @@
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
 //! | [`inspect`] | what is said of a node's directory |
+//! | [`recover`] | what is said of a forced recovery, before and after |
 
 pub mod cli;
 pub mod history;
@@ -29,6 +30,7 @@ mod mix;
 pub mod outcome;
 pub mod plan;
 pub mod recorder;
+pub mod recover;
 pub mod report;
 pub mod result;
 pub mod runner;

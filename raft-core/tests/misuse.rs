@@ -7,7 +7,8 @@ use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Config, ConfigError, Configuration,
     ConfigurationError, Effects, Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input,
     InstallSnapshot, InstallSnapshotReply, Loaded, LogIndex, LogOutline, Message, NodeId, Payload, Raft,
-    ReadId, RequestVoteReply, Restored, Session, Snapshot, SnapshotId, Term, Time, Violation, WriteToken,
+    ReadId, RequestVoteReply, Restored, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
+    WriteToken,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -179,9 +180,10 @@ fn a_disk_that_is_damaged_is_refused() {
 fn a_disk_of_another_cluster_is_refused() {
     let (of_two, mut stored) = (Config { cluster: ClusterId(2), ..config() }, Stored::default());
     let mut raft = Raft::new(of_two.clone(), Restored::default(), Time::ZERO).unwrap();
-    for _ in 0..2 {
-        raft.step(raft.deadline(), Input::Receive(Envelope { cluster: ClusterId(2), ..vote_reply() }));
-        let write = raft.take_effects().write.expect("its term is another one");
+    for term in [3, 4] {
+        let append = Envelope { cluster: ClusterId(2), term: Term::new(term), ..append(EntryId::ZERO, &[]) };
+        raft.step(Time::ZERO, Input::Receive(append));
+        let write = raft.take_effects().write.expect("it has another term");
         let is_first = stored == Stored::default();
         assert_eq!(write.batch.cluster, is_first.then_some(ClusterId(2)));
         stored.apply(write.batch);

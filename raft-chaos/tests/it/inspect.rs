@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use raft_core::node::LogStore as _;
-use raft_core::{Batch, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Payload, Term};
+use raft_core::{
+    Batch, ClusterId, Entry, EntryId, GroupId, HardState, Incarnation, LogIndex, NodeId, Payload, Term,
+};
 use raft_storage::format::{CLEAN_STOP, FORMAT};
 use raft_storage::{Opened, RocksStore};
 use serde_json::{Value, json};
@@ -12,11 +14,12 @@ use serde_json::{Value, json};
 use crate::tool::Tool;
 
 /// Three entries of two terms, and a vote.
-fn write(directory: &Path) {
+pub(crate) fn write(directory: &Path) {
     let Opened { mut store, .. } = RocksStore::open(directory, GroupId(4), Incarnation(u64::MAX)).unwrap();
     let ids =
         [(1, 1), (1, 2), (3, 3)].map(|(term, index)| EntryId::new(Term::new(term), LogIndex::new(index)));
     store.write(Batch {
+        cluster: Some(ClusterId(9)),
         hard_state: Some(HardState { current_term: Term::new(3), voted_for: Some(NodeId::new(2)) }),
         entries: ids.map(|id| Entry::new(id, Payload::Command("command".into()))).into_iter().collect(),
         commit_index: LogIndex::new(2),
@@ -33,7 +36,7 @@ fn a_directory_is_told_of_in_words_and_as_json() {
     let words = [
         "directory n1   format 2",
         "stopped cleanly",
-        "group 4   incarnation ffffffffffffffff",
+        "group 4   cluster 9   incarnation ffffffffffffffff",
         "t3, vote for n2",
         "3 entries, 1 to 3@t3, after 0@t0; committed at least up to 2",
         "t1 from 1, t3 from 3",
@@ -48,6 +51,7 @@ fn a_directory_is_told_of_in_words_and_as_json() {
     let told: Value = serde_json::from_str(&said.out).unwrap();
     let group = json!({
         "id": 4,
+        "cluster": 9,
         "incarnation": "ffffffffffffffff",
         "current_term": 3,
         "voted_for": 2,

@@ -6,5 +6,6 @@ mod moments;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod recover;
 mod run;
 mod tool;
