@@ -1,6 +1,7 @@
 //! Three real nodes over TCP, each on RocksDB: they lose their leader, or leave one behind that needs a
 //! snapshot, and lose nothing else. Power cuts and bad networks are not here.
 
+mod recovery;
 mod servers;
 mod writer;
 
@@ -11,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_core::node::{Done, LogStore};
 use raft_core::{Config, Entry, Load, Loaded, LogIndex, NodeId, Payload};
-use raft_net::{Net, TcpNet};
 use raft_storage::Opened;
 use tokio::time::timeout;
 
@@ -61,7 +61,7 @@ async fn lose_and_regain_a_leader(waiting_for: &Cell<&'static str>) {
     assert!(term > old_term && leader != old, "{leader} leads in {term}");
 
     waiting_for.set("the old leader, and commands written meanwhile");
-    let listener = TcpNet.listen(&cluster.addresses[&old]).await.expect("the address is free");
+    let listener = cluster.listen(old).await;
     cluster.start_server(old, listener);
     let lost = told.unknown.len();
     told.note_all(cluster.write("second round")).await;
@@ -115,7 +115,7 @@ async fn leave_a_server_behind(waiting_for: &Cell<&'static str>) {
     }
 
     waiting_for.set("the one that was away, and the snapshot for it");
-    let listener = TcpNet.listen(&cluster.addresses[&away]).await.expect("the address is free");
+    let listener = cluster.listen(away).await;
     cluster.start_server(away, listener);
     let life = cluster.lives.get_mut(&away).expect("it has been started");
     life.has_installed_past(last).await;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +12,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft_core::node::{
     Environment, Handle, Node, NodeError, Point, SnapshotReader, StateMachine, TokioEnvironment,
 };
-use raft_core::{Config, Event, GroupId, Incarnation, LogIndex, NodeId, Raft, RoleName, Term, Time};
-use raft_net::{Inlet, Net, Peers, PeersConfig, TcpNet, Whole, serve};
+use raft_core::{
+    ClusterId, Config, Event, GroupId, Incarnation, LogIndex, NodeId, Raft, RoleName, Term, Time,
+};
+use raft_net::{Counters, Inlet, Net, Peers, PeersConfig, TcpNet, Whole, serve};
 use raft_storage::{Opened, RocksStore, StorageError};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -115,11 +119,17 @@ impl Environment for Observed {
 }
 
 pub(crate) struct Cluster {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     clock: TokioEnvironment,
+    id: ClusterId,
+    /// Those that the group begins with; none where its log says who votes.
+    voters: Vec<NodeId>,
+    /// Where servers listen, of this cluster or of another one.
+    pub(crate) peers: BTreeMap<NodeId, String>,
     /// How the servers are configured other than usually.
     change: fn(&mut Config),
     pub(crate) leader: watch::Sender<Leader>,
+    /// Where those that have been started listen.
     pub(crate) addresses: BTreeMap<NodeId, String>,
     pub(crate) lives: BTreeMap<NodeId, Life>,
 }
@@ -128,6 +138,7 @@ pub(crate) struct Cluster {
 pub(crate) struct Life {
     pub(crate) node: JoinHandle<Result<(), NodeError<StorageError>>>,
     pub(crate) handle: Handle,
+    pub(crate) counters: Arc<Counters>,
     clients: JoinHandle<()>,
     applied: watch::Receiver<Vec<Applied>>,
     replaced: watch::Receiver<Replaced>,
@@ -147,29 +158,64 @@ impl Life {
 
 impl Cluster {
     pub(crate) async fn start(change: fn(&mut Config)) -> Self {
-        let (mut listeners, mut addresses) = (Vec::new(), BTreeMap::new());
+        let (mut listeners, mut peers) = (Vec::new(), BTreeMap::new());
         for id in (1..=3).map(NodeId::new) {
             let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
-            addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+            peers.insert(id, TcpNet.local_address(&listener).unwrap());
             listeners.push((id, listener));
         }
-        let (folder, leader) = (tempfile::tempdir().unwrap(), watch::Sender::new(None));
-        let clock = TokioEnvironment::new();
-        let mut cluster = Self { folder, clock, change, leader, addresses, lives: BTreeMap::new() };
+        let mut cluster = Self {
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            clock: TokioEnvironment::new(),
+            id: ClusterId(1),
+            voters: peers.keys().copied().collect(),
+            peers,
+            change,
+            leader: watch::Sender::new(None),
+            addresses: BTreeMap::new(),
+            lives: BTreeMap::new(),
+        };
         for (id, listener) in listeners {
             cluster.start_server(id, listener);
         }
         cluster
     }
 
+    /// A cluster of the same directories, of which no server has been started.
+    pub(crate) fn another(&self, id: ClusterId, voters: Vec<NodeId>) -> Self {
+        Self {
+            folder: Arc::clone(&self.folder),
+            clock: self.clock,
+            id,
+            voters,
+            peers: self.peers.clone(),
+            change: self.change,
+            leader: watch::Sender::new(None),
+            addresses: BTreeMap::new(),
+            lives: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn directory(&self, id: NodeId) -> PathBuf {
+        self.folder.path().join(id.to_string())
+    }
+
     pub(crate) fn open(&self, id: NodeId) -> Opened<RocksStore> {
-        let directory = self.folder.path().join(id.to_string());
-        RocksStore::open(directory, GroupId(0), Incarnation(id.get())).unwrap()
+        RocksStore::open(self.directory(id), GroupId(0), Incarnation(id.get())).unwrap()
+    }
+
+    /// Where the server listened before, and nobody does now.
+    pub(crate) async fn listen(&self, id: NodeId) -> TcpListener {
+        TcpNet.listen(&self.peers[&id]).await.expect("the address is free")
     }
 
     pub(crate) fn start_server(&mut self, id: NodeId, listener: TcpListener) {
         let Opened { store, restored, incarnation, torn_bytes: _ } = self.open(id);
-        let mut config = Config::new(id, self.addresses.keys().copied().collect());
+        let mut config = Config::new(id, self.voters.clone());
+        config.cluster = self.id;
+        if self.voters.is_empty() {
+            config.bootstrap = None;
+        }
         config.incarnation = incarnation;
         // Long, so that a busy machine seldom holds an election of its own. It would do no harm.
         config.election_timeout = (Duration::from_millis(500), Duration::from_secs(1));
@@ -179,14 +225,18 @@ impl Cluster {
 
         let (messages, inbox) = mpsc::channel(1024);
         let (requests, clients) = mpsc::channel(1024);
-        let config = PeersConfig { incarnation, ..PeersConfig::new(id, self.addresses.clone()) };
+        self.addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+        let config =
+            PeersConfig { cluster: self.id, incarnation, ..PeersConfig::new(id, self.peers.clone()) };
         let peers = Peers::start(TcpNet, listener, self.clock, Whole, config, Inlet { messages, requests });
+        let counters = peers.counters();
         let (journal, applied) = watch::channel(Vec::new());
         let (replaced, snapshots) = watch::channel(Replaced::default());
         let environment = Observed { clock: self.clock, leader: self.leader.clone(), replaced };
         let (node, handle) = Node::new(raft, store, peers, Journal(journal), environment, inbox);
         let clients = tokio::spawn(serve(handle.clone(), clients));
-        let life = Life { node: tokio::spawn(node.run()), handle, clients, applied, replaced: snapshots };
+        let node = tokio::spawn(node.run());
+        let life = Life { node, handle, counters, clients, applied, replaced: snapshots };
         self.lives.insert(id, life);
     }
 
@@ -199,11 +249,11 @@ impl Cluster {
         applied.borrow().clone()
     }
 
-    /// Starts three writers, each of which turns to another server first.
+    /// Starts a writer for each server, which turns to that one first.
     pub(crate) fn write(&self, round: &'static str) -> mpsc::Receiver<Answer> {
         let (answers, told) = mpsc::channel(ANSWERS);
         for &first in self.addresses.keys() {
-            let writer = Writer::new(first, &self.addresses, self.clock, self.leader.subscribe());
+            let writer = Writer::new(first, &self.addresses, self.id, self.clock, self.leader.subscribe());
             tokio::spawn(writer.write_all(round, answers.clone()));
         }
         told

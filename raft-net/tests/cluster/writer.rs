@@ -27,6 +27,7 @@ pub(crate) struct Answer {
 /// A client that goes where it is sent, and waits for the next leader where nobody knows one.
 pub(crate) struct Writer {
     addresses: BTreeMap<NodeId, String>,
+    cluster: ClusterId,
     clock: TokioEnvironment,
     leader: watch::Receiver<Leader>,
     /// The last leader it has turned to because it had come to lead.
@@ -39,10 +40,19 @@ impl Writer {
     pub(crate) fn new(
         first: NodeId,
         addresses: &BTreeMap<NodeId, String>,
+        cluster: ClusterId,
         clock: TokioEnvironment,
         leader: watch::Receiver<Leader>,
     ) -> Self {
-        Self { addresses: addresses.clone(), clock, leader, tried: None, server: first, client: None }
+        Self {
+            addresses: addresses.clone(),
+            cluster,
+            clock,
+            leader,
+            tried: None,
+            server: first,
+            client: None,
+        }
     }
 
     pub(crate) async fn write_all(mut self, round: &'static str, answers: mpsc::Sender<Answer>) {
@@ -92,7 +102,7 @@ impl Writer {
         let deadline = self.clock.now().after(LIMIT);
         if self.client.is_none() {
             let address = &self.addresses[&self.server];
-            match Client::connect(&TcpNet, self.clock, ClusterId(1), address, deadline).await {
+            match Client::connect(&TcpNet, self.clock, self.cluster, address, deadline).await {
                 Ok(client) => self.client = Some(client),
                 Err(NetError::Io(_) | NetError::Closed) => return None,
                 Err(error) => panic!("{error}"),
@@ -120,7 +130,7 @@ pub(crate) async fn read(address: &str) -> u64 {
 }
 
 /// What the writers were told, all together.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Told {
     pub(crate) acknowledged: BTreeSet<Applied>,
     pub(crate) unknown: BTreeSet<Bytes>,
