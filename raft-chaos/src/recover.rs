@@ -148,29 +148,25 @@ fn words(request: &Request<'_>, plan: &Plan) -> String {
 
 fn words_of_group(group: &GroupPlan) -> String {
     let GroupPlan { before, entry, to_be_committed, known_lost } = group;
+    let last = before.last;
     let cluster = before.cluster.map_or_else(|| "no cluster that it knows".into(), |old| old.to_string());
     let members = before.configuration.as_ref().map_or_else(
         || "those that the group began with".into(),
         |configured| format!("{}, by {}", configured.configuration, configured.at),
     );
     let mut said = format!(
-        "\n\n{}   {cluster}, incarnation {:016x}\n  members {members}\n  last    {}; the server has seen {}\n  \
-         commit  at least up to {}\n  appends {}, with which this server alone votes and all before it is committed\n\
-         may be lost\n  whatever the majority committed after {} and this server never got: nothing here shows how \
-         much,\n  and clients may have been told of it",
-        before.id,
-        before.incarnation.0,
-        before.last,
-        before.current_term,
-        before.commit_bound,
-        entry,
-        before.last
+        "\n\n{}   {cluster}, incarnation {:016x}\n  members {members}\n  last    {last}; the server has seen {}\n  \
+         commit  at least up to {}\n  stays   its log, its snapshot, and the directory of a state machine\n  \
+         appends {entry}, with which this server alone votes and all before it is committed\n\
+         may be lost\n  whatever the majority committed after {last} and this server never got: nothing here shows \
+         how much,\n  and clients may have been told of it",
+        before.id, before.incarnation.0, before.current_term, before.commit_bound
     );
     if let Some(lost) = known_lost {
         let _infallible = write!(
             said,
             "\n  for certain all from {} to {}: a snapshot that had begun to arrive stands for that",
-            before.last.index.next(),
+            last.index.next(),
             lost.index
         );
     }

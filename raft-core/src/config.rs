@@ -20,7 +20,8 @@ const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub struct Config {
     /// This server.
     pub id: NodeId,
-    /// Its cluster. Messages of another one are dropped.
+    /// Its cluster. Messages of another one are dropped, and with what a server of another one has stored it does not
+    /// start.
     pub cluster: ClusterId,
     /// Its group. Messages of another one are dropped.
     pub group: GroupId,

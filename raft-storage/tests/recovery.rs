@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_core::node::{Done, LogStore, Node, Outcome, StateMachine, SystemEnvironment, Transport};
 use raft_core::{
-    Batch, Chunk, ClusterId, Config, ConfigError, Configuration, Entry, EntryId, Envelope, GroupId,
-    HardState, Incarnation, LogIndex, Member, NodeId, Part, Payload, Raft, Snapshot, SnapshotId, Term, Time,
+    AppendEntries, Batch, Chunk, ClusterId, Config, ConfigError, Configuration, Entries, Entry, EntryId,
+    Envelope, GroupId, HardState, Incarnation, Input, LogIndex, Member, Message, NodeId, Part, Payload, Raft,
+    Session, Snapshot, SnapshotId, Term, Time,
 };
 use raft_storage::machine::{Changes, Commands, MachineOptions, RocksMachine, View};
 use raft_storage::recovery::Plan;
@@ -107,12 +108,38 @@ async fn what_is_recovered_is_another_group_of_which_nothing_is_lost() {
 
     let start = |cluster, restored| {
         let config = Config { cluster, incarnation, ..Config::new(ME, vec![ME]) };
-        Raft::new(config, restored, Time::ZERO).map(|raft| raft.last_log())
+        Raft::new(config, restored, Time::ZERO)
     };
+    let refused = |cluster, restored| start(cluster, restored).map(|raft| raft.id());
     let other = |stored, configured| Err(ConfigError::OtherCluster { stored, configured });
-    assert_eq!(start(NEW, restored.clone()), Ok(id(7, 5)));
-    assert_eq!(start(OLD, restored), other(NEW, OLD));
-    assert_eq!(start(NEW, before), other(OLD, NEW), "nor does a server come along with an old directory");
+    assert_eq!(refused(OLD, restored.clone()), other(NEW, OLD));
+    assert_eq!(refused(NEW, before), other(OLD, NEW), "nor does a server come along with an old directory");
+
+    // Where nothing lies between them, a leader of the old group is not followed either, whatever its term.
+    let mut raft = start(NEW, restored).unwrap();
+    let args =
+        AppendEntries { prev_log: id(3, 3), entries: Entries::default(), leader_commit: LogIndex::ZERO };
+    for (cluster, term) in [(OLD, 7), (NEW, 100)] {
+        raft.step(
+            Time::ZERO,
+            Input::Receive(Envelope {
+                cluster,
+                group: GroupId(0),
+                from: NodeId::new(2),
+                incarnation: Incarnation(2),
+                to: ME,
+                term: Term::new(100),
+                session: Session(1),
+                message: Message::AppendEntries(args.clone()),
+            }),
+        );
+        assert_eq!(raft.current_term(), Term::new(term), "{cluster}");
+    }
+    assert_eq!(
+        raft.leader(),
+        Some(NodeId::new(2)),
+        "it is the cluster that tells them apart, and nothing else"
+    );
 }
 
 struct Counter;

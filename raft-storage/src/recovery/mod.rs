@@ -179,7 +179,8 @@ impl Recovery {
             self.check_whose(&before, configuration)?;
         }
         let term = Term::new(before.current_term.get().saturating_add(1));
-        let (last, bound) = (before.last.index, before.commit_bound);
+        let snapshot = before.snapshot.as_ref().map_or(LogIndex::ZERO, |whole| whole.last_included.index);
+        let (last, bound) = (before.last.index, before.commit_bound.max(snapshot));
         let arriving = before.partial_snapshot.as_ref().map(|partial| partial.last_included);
         Ok(GroupPlan {
             entry: EntryId::new(term, last.next()),

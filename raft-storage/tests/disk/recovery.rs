@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use raft_core::{Batch, ClusterId, EntryId, Incarnation, NodeId};
+use raft_storage::format::FORMAT;
 use raft_storage::inspection::Stop;
 use raft_storage::recovery::Plan;
 use raft_storage::{Inspection, Opened, Recovery, RecoveryError, StorageError};
@@ -11,6 +12,7 @@ use raft_storage::{Inspection, Opened, Recovery, RecoveryError, StorageError};
 use crate::life::{self, Found, GROUPS, scratch};
 use crate::power_cut::Cuts;
 use crate::recorded;
+use crate::upgrade::{EARLIER, make_earlier};
 use crate::watch::{Call, Fault, Watch};
 
 const CLUSTER: ClusterId = ClusterId(77);
@@ -105,6 +107,24 @@ fn a_disk_that_refuses_leaves_all_of_it_or_nothing() {
         drop(watch);
         let left = found(directory.path()).unwrap();
         assert!(left == before || left == after, "{call:?} {file}: {left:?}");
+    }
+}
+
+/// A directory of an earlier format is upgraded by the act, and not by the plan.
+#[test]
+fn a_directory_of_an_earlier_format_is_recovered_as_any_other() {
+    let reference = scratch();
+    let [_, after] = lived_and_recovered(reference.path());
+    for number in EARLIER {
+        let directory = scratch();
+        life::live(directory.path(), life::short_script(), |_| {});
+        make_earlier(directory.path(), number);
+        let format = || Inspection::read(directory.path()).unwrap().format;
+        let plan = plan(directory.path()).unwrap();
+        assert_eq!(format(), Some(number));
+        plan.carry_out().unwrap();
+        assert_eq!(format(), Some(FORMAT));
+        assert_eq!(found(directory.path()).unwrap(), after);
     }
 }
 
