@@ -1,6 +1,6 @@
 //! How a batch joins on to what was written before it. Nothing here knows how it is stored.
 
-use raft_core::{Batch, Configured, EntryId, LogIndex, LogOutline, Part, Partial, Restored, Snapshot};
+use raft_core::{Batch, Configured, Entry, EntryId, LogIndex, LogOutline, Part, Partial, Restored, Snapshot};
 
 use crate::error::StorageError;
 
@@ -9,8 +9,9 @@ use crate::error::StorageError;
 ///
 /// # Errors
 ///
-/// The batch does not join on: an entry or a piece of a snapshot does not follow the one before it, or the
-/// log would begin after an entry that it contradicts or that no whole snapshot stands for (§7).
+/// The batch does not join on: an entry or a piece of a snapshot does not follow the one before it, the log does not
+/// have an entry that is to be repaired, or it would begin after an entry that it contradicts or that no whole
+/// snapshot stands for (§7).
 pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, StorageError> {
     let Batch { cluster, hard_state, truncate, repair, parts, compact, entries, trust_tail, commit_index: _ } =
         batch;
@@ -22,7 +23,9 @@ pub(crate) fn after(restored: Restored, batch: &Batch) -> Result<Restored, Stora
         after.log.truncate(*from);
         after.configurations.retain(|configured| configured.at.index < *from);
     }
-    if let Some(stranger) = repair.iter().find(|entry| !after.log.contains(entry.id)) {
+    let base = after.log.base().index;
+    let is_there = |entry: &&Entry| entry.id.index > base && after.log.contains(entry.id);
+    if let Some(stranger) = repair.iter().find(|entry| !is_there(entry)) {
         return Err(StorageError::Misfit { last: after.log.last(), found: stranger.id });
     }
     for part in parts {
@@ -80,7 +83,7 @@ fn compact(log: &mut LogOutline, base: EntryId) -> Result<(), StorageError> {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{Chunk, Entries, Entry, Incarnation, Payload, SnapshotId, Term};
+    use raft_core::{Chunk, Entries, Incarnation, Payload, SnapshotId, Term};
 
     use super::*;
 
@@ -118,6 +121,11 @@ mod tests {
             (Batch::default(), id(1, 2), id(2, 6)),
             (Batch { truncate: Some(LogIndex::new(4)), ..Batch::default() }, id(1, 2), id(1, 3)),
             (Batch { truncate: Some(LogIndex::new(1)), ..Batch::default() }, id(1, 2), id(1, 2)),
+            (
+                Batch { repair: entries(&[id(2, 6), id(1, 3)]).to_vec(), ..Batch::default() },
+                id(1, 2),
+                id(2, 6),
+            ),
             (Batch { entries: entries(&[id(2, 7), id(3, 8)]), ..Batch::default() }, id(1, 2), id(3, 8)),
             (Batch { parts: vec![last], compact: Some(id(2, 4)), ..Batch::default() }, id(2, 4), id(2, 6)),
             (
@@ -140,6 +148,7 @@ mod tests {
     #[test]
     fn what_does_not_join_on_is_refused() {
         let misfit = |last, found| StorageError::Misfit { last, found };
+        let repaired = |term, index| Entry::new(id(term, index), Payload::Noop);
         let misfit_piece = |last_included, expected, found| {
             let snapshot = part(last_included, 0, false).snapshot.id;
             StorageError::MisfitPiece { snapshot, expected, found }
@@ -148,6 +157,18 @@ mod tests {
             (Batch { entries: entries(&[id(2, 8)]), ..Batch::default() }, misfit(id(2, 6), id(2, 8))),
             (Batch { entries: entries(&[id(2, 6)]), ..Batch::default() }, misfit(id(2, 6), id(2, 6))),
             (Batch { entries: entries(&[id(1, 7)]), ..Batch::default() }, misfit(id(2, 6), id(1, 7))),
+            (Batch { repair: vec![repaired(1, 2)], ..Batch::default() }, misfit(id(2, 6), id(1, 2))),
+            (Batch { repair: vec![repaired(1, 4)], ..Batch::default() }, misfit(id(2, 6), id(1, 4))),
+            (Batch { repair: vec![repaired(2, 7)], ..Batch::default() }, misfit(id(2, 6), id(2, 7))),
+            (
+                Batch {
+                    truncate: Some(LogIndex::new(5)),
+                    repair: vec![repaired(2, 5)],
+                    entries: entries(&[id(2, 5)]),
+                    ..Batch::default()
+                },
+                misfit(id(2, 4), id(2, 5)),
+            ),
             (Batch { compact: Some(id(1, 1)), ..Batch::default() }, misfit(id(2, 6), id(1, 1))),
             (Batch { compact: Some(id(3, 5)), ..Batch::default() }, misfit(id(2, 6), id(3, 5))),
             (

@@ -58,12 +58,13 @@ pub(crate) struct Database {
     mode: Mode,
     counters: Arc<Counters>,
     last_error: LastError,
+    torn_bytes: u64,
     _lock: File,
 }
 
 impl Database {
-    /// Opens the directory, and makes it if there is none. With it comes how much of a torn end was cut off.
-    pub(crate) fn open(path: &Path, mode: Mode, options: RocksOptions) -> Result<(Self, u64), StorageError> {
+    /// Opens the directory, and makes it if there is none.
+    pub(crate) fn open(path: &Path, mode: Mode, options: RocksOptions) -> Result<Self, StorageError> {
         let lock = directory::take(path, mode, LOCK)?;
         let torn_bytes = directory::mend(path, mode)?;
         if torn_bytes > 0 {
@@ -76,14 +77,19 @@ impl Database {
         let mut write_options = WriteOptions::default();
         write_options.set_sync(mode == Mode::Production);
         let (path, counters) = (path.to_owned(), Arc::new(Counters::new(options)));
-        let database = Self { db, path, write_options, mode, counters, last_error, _lock: lock };
+        let database = Self { db, path, write_options, mode, counters, last_error, torn_bytes, _lock: lock };
         if let Some(format) = database.meta(FORMAT_KEY, corrupt_format)? {
             match decode_format(&format)? {
                 FORMAT => {}
                 found => upgrade::from(&database, found)?,
             }
         }
-        Ok((database, torn_bytes))
+        Ok(database)
+    }
+
+    /// How much of a torn end was cut off the write-ahead log.
+    pub(crate) const fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
     }
 
     /// Closes it in order: whatever is missing when it is opened next is damage. Not for a database that
@@ -149,6 +155,14 @@ impl Database {
         corrupt: impl Fn() -> StorageError,
     ) -> Result<Option<Vec<u8>>, StorageError> {
         self.db.get_cf(self.family(META)?, key).map_err(unreadable(corrupt))
+    }
+
+    /// What lies under a key, if it can be read; none if it is missing or damaged.
+    pub(crate) fn sound(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.db.get_cf(self.family(family)?, key) {
+            Err(error) if error.kind() == ErrorKind::Corruption => Ok(None),
+            read => read.map_err(refused("reading a record")),
+        }
     }
 
     /// An iterator over a column family; what it reads is seldom read twice.

@@ -2,9 +2,12 @@
 //!
 //! The mapping is a short list of runs: straight lines from indexes to slots. Appending extends the
 //! last run. Truncating cuts it, and the next append starts a new run. Compacting drops runs from the
-//! front. Slots only grow and none is used twice, so keys arrive in order, neither a truncation nor a
-//! compaction writes anything to the log, and the stale bytes of a superseded entry can never be taken
-//! for an entry.
+//! front. An entry that is replaced, because its bytes are damaged, gets a fresh slot: the run that it was
+//! in is split around it. Slots only grow and none is used twice, so keys arrive in order, neither a
+//! truncation nor a compaction writes anything to the log, and the stale bytes of a superseded or damaged entry
+//! can never be taken for an entry.
+
+use std::ops::Range;
 
 use raft_core::LogIndex;
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,15 @@ struct Run {
     len: u64,
 }
 
-/// The runs of one log, in order of both index and slot, without a gap between indexes.
+impl Run {
+    /// Of these, counted from the first one, the indexes and the slots.
+    fn places(self, nths: Range<u64>) -> impl Iterator<Item = (LogIndex, Slot)> {
+        nths.map(move |nth| (LogIndex::new(self.first_index.get() + nth), Slot(self.first_slot.0 + nth)))
+    }
+}
+
+/// The runs of one log, in order of their indexes, without a gap between these. Where nothing was replaced their
+/// slots are in order too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mapping {
     runs: Vec<Run>,
@@ -57,10 +68,10 @@ impl Mapping {
         self.next_index.prev()
     }
 
-    /// The slot of the first entry; of an empty log, that of the entry to come. No slot before it is read
+    /// The lowest slot of an entry; of an empty log, that of the entry to come. No slot before it is read
     /// again.
     pub(crate) fn first_slot(&self) -> Slot {
-        self.runs.first().map_or(self.next_slot, |run| run.first_slot)
+        self.runs.iter().map(|run| run.first_slot).min().unwrap_or(self.next_slot)
     }
 
     /// The slot that the next entry is given.
@@ -83,6 +94,33 @@ impl Mapping {
         self.next_index = self.next_index.next();
         self.next_slot = Slot(slot.0 + 1);
         slot
+    }
+
+    /// A fresh slot for the entry at `index`, in the place of the one it had; none if the log does not have that
+    /// entry. Neighbours that are replaced one after the other lie in one run again.
+    pub(crate) fn replace(&mut self, index: LogIndex) -> Option<Slot> {
+        let place = self.runs.partition_point(|run| run.first_index.get() + run.len <= index.get());
+        let old = *self.runs.get(place).filter(|run| run.first_index <= index)?;
+        let slot = self.next_slot;
+        self.next_slot = Slot(slot.0 + 1);
+        let before = index.get() - old.first_index.get();
+        let mut fresh = Run { first_index: index, first_slot: slot, len: 1 };
+        let neighbour = place.checked_sub(1).and_then(|place| self.runs.get_mut(place));
+        if let Some(neighbour) = neighbour
+            && before == 0
+            && neighbour.first_slot.0 + neighbour.len == slot.0
+        {
+            neighbour.len += 1;
+            fresh.len = 0;
+        }
+        let after = Run {
+            first_index: index.next(),
+            first_slot: Slot(old.first_slot.0 + before + 1),
+            len: old.len - before - 1,
+        };
+        let split = [Run { len: before, ..old }, fresh, after];
+        self.runs.splice(place..=place, split.into_iter().filter(|run| run.len > 0));
+        Some(slot)
     }
 
     /// The entry at `from` and all that follow it go (§5.3). Their slots stay used.
@@ -113,26 +151,40 @@ impl Mapping {
         self.next_index = self.next_index.max(first);
     }
 
-    /// The entries from `from` to `to` that the log has, and their slots, both ascending.
+    /// The entries from `from` to `to` that the log has, in order, and their slots.
     pub(crate) fn slots(&self, from: LogIndex, to: LogIndex) -> impl Iterator<Item = (LogIndex, Slot)> {
         self.runs.iter().flat_map(move |run| {
             let past_first = |index: u64| index.saturating_sub(run.first_index.get());
             let nths = past_first(from.get())..run.len.min(past_first(to.get().saturating_add(1)));
-            nths.map(|nth| (LogIndex::new(run.first_index.get() + nth), Slot(run.first_slot.0 + nth)))
+            run.places(nths)
         })
     }
 
-    /// Whether this, read from a disk, is what [`append`](Self::append), [`truncate`](Self::truncate) and
-    /// [`compact`](Self::compact) can have made.
+    /// All entries and their slots, in the order of the slots: that of the keys on disk.
+    pub(crate) fn in_order_of_slots(&self) -> impl Iterator<Item = (LogIndex, Slot)> {
+        self.runs_by_slot().into_iter().flat_map(|run| run.places(0..run.len))
+    }
+
+    fn runs_by_slot(&self) -> Vec<Run> {
+        let mut runs = self.runs.clone();
+        runs.sort_unstable_by_key(|run| run.first_slot);
+        runs
+    }
+
+    /// Whether this, read from a disk, is what [`append`](Self::append), [`replace`](Self::replace),
+    /// [`truncate`](Self::truncate) and [`compact`](Self::compact) can have made.
     pub(crate) fn is_sound(&self) -> bool {
-        let begin = (self.first_index().get(), 0_u64);
-        let ends = self.runs.iter().try_fold(begin, |(index, slot), run| {
-            let joins_on = run.first_index.get() == index && run.first_slot.0 >= slot && run.len > 0;
-            let end_slot = run.first_slot.0.checked_add(run.len)?;
-            joins_on.then_some((index.checked_add(run.len)?, end_slot))
+        let first_index = self.first_index().get();
+        let next_index = self.runs.iter().try_fold(first_index, |index, run| {
+            let joins_on = run.first_index.get() == index && run.len > 0;
+            index.checked_add(run.len).filter(|_| joins_on)
         });
-        let ends_here = |(index, slot)| self.next_index.get() == index && self.next_slot.0 >= slot;
-        begin.0 > 0 && ends.is_some_and(ends_here)
+        let end_slot = self.runs_by_slot().iter().try_fold(0_u64, |end, run| {
+            run.first_slot.0.checked_add(run.len).filter(|_| run.first_slot.0 >= end)
+        });
+        first_index > 0
+            && next_index == Some(self.next_index.get())
+            && end_slot.is_some_and(|end| end <= self.next_slot.0)
     }
 }
 
@@ -147,6 +199,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Act {
         Append { count: u64 },
+        Replace { from: u64, count: u64 },
         Truncate { from: u64 },
         Compact { base: u64 },
     }
@@ -155,6 +208,7 @@ mod tests {
     fn act() -> impl Strategy<Value = Act> {
         prop_oneof![
             3 => (0..20_u64).prop_map(|count| Act::Append { count }),
+            3 => (0..60_u64, 0..5_u64).prop_map(|(from, count)| Act::Replace { from, count }),
             2 => (0..60_u64).prop_map(|from| Act::Truncate { from }),
             1 => (0..60_u64).prop_map(|base| Act::Compact { base }),
         ]
@@ -174,8 +228,8 @@ mod tests {
     }
 
     proptest! {
-            /// Any life of the log, compactions and installed snapshots among it, reads like a map from index
-            /// to slot, and no slot is given twice.
+            /// Any life of the log, compactions, installed snapshots and replaced entries among it, reads like a
+            /// map from index to slot, and no slot is given twice.
             #[test]
             fn any_life_of_the_log_reads_like_a_map(acts in proptest::collection::vec(act(), 0..60)) {
                 let mut mapping = Mapping::new();
@@ -190,6 +244,16 @@ mod tests {
                             given = Some(slot);
                             model.slots.insert(index, slot);
                         },
+                        Act::Replace { from, count } => for index in from..from + count {
+                            let index = LogIndex::new(model.base.saturating_sub(5) + index);
+                            let slot = mapping.replace(index);
+                            prop_assert_eq!(slot.is_some(), model.slots.contains_key(&index));
+                            if let Some(slot) = slot {
+                                prop_assert!(given < Some(slot), "slot {slot:?} after {given:?}");
+                                given = Some(slot);
+                                model.slots.insert(index, slot);
+                            }
+                        },
                         Act::Truncate { from } => {
                             let from = LogIndex::new(model.base.saturating_sub(5) + from);
                             mapping.truncate(from);
@@ -203,11 +267,14 @@ mod tests {
                         }
                     }
                     let all = mapping.slots(LogIndex::ZERO, LogIndex::new(u64::MAX));
-                    prop_assert_eq!(all.collect::<BTreeMap<_, _>>(), model.slots.clone());
+                    prop_assert_eq!(all.collect::<Vec<_>>(), model.slots.clone().into_iter().collect::<Vec<_>>());
+                    let mut by_slot: Vec<_> = model.slots.clone().into_iter().collect();
+                    by_slot.sort_by_key(|(_, slot)| *slot);
+                    prop_assert_eq!(mapping.in_order_of_slots().collect::<Vec<_>>(), by_slot.clone());
                     prop_assert_eq!(mapping.first_index().get(), model.base + 1);
                     prop_assert_eq!(mapping.last_index().get(), model.last());
                     prop_assert!(mapping.is_sound());
-                    let first_slot = model.slots.first_key_value().map(|(_, &slot)| slot);
+                    let first_slot = by_slot.first().map(|(_, slot)| *slot);
                     prop_assert!(first_slot.is_none_or(|slot| slot == mapping.first_slot()));
                     prop_assert!(given.is_none_or(|given| first_slot.is_some() || given < mapping.first_slot()));
                 }
@@ -231,6 +298,30 @@ mod tests {
                 prop_assert_eq!(part, wanted.collect::<Vec<_>>());
             }
         }
+
+    /// Each row: entries of a log of six, replaced in this order, and the runs that there are then.
+    #[test]
+    fn what_is_replaced_splits_its_run_and_neighbours_share_one() {
+        for (replaced, runs) in [
+            (vec![3], vec![(1, 0, 2), (3, 6, 1), (4, 3, 3)]),
+            (vec![3, 4, 5], vec![(1, 0, 2), (3, 6, 3), (6, 5, 1)]),
+            (vec![4, 3], vec![(1, 0, 2), (3, 7, 1), (4, 6, 1), (5, 4, 2)]),
+            (vec![1, 6], vec![(1, 6, 1), (2, 1, 4), (6, 7, 1)]),
+            (vec![1, 2, 3, 4, 5, 6], vec![(1, 6, 6)]),
+            (vec![2, 2], vec![(1, 0, 1), (2, 7, 1), (3, 2, 4)]),
+            (vec![0, 7], vec![(1, 0, 6)]),
+        ] {
+            let mut mapping = Mapping::new();
+            for _ in 0..6 {
+                mapping.append();
+            }
+            for index in &replaced {
+                mapping.replace(LogIndex::new(*index));
+            }
+            let found = mapping.runs().map(|(index, slot, len)| (index.get(), slot.get(), len));
+            assert_eq!(found.collect::<Vec<_>>(), runs, "{replaced:?}");
+        }
+    }
 
     /// Each row cannot have been written by this version.
     #[test]

@@ -45,7 +45,8 @@ pub enum Loss {
     /// The process is killed. The operating system keeps all that was written.
     None,
     /// The power goes. What was synced is left, and of the batches behind it the first `keep` (or as
-    /// many as there are): a disk may have got further than it was told to.
+    /// many as there are): a disk may have got further than it was told to. Where a batch is lost, the next opening
+    /// finds a [suspect](Restored::suspect_tail) end: whether it was acknowledged nobody can tell by the disk.
     Unsynced {
         /// Whole batches, oldest first.
         keep: usize,
@@ -73,8 +74,12 @@ impl MemoryDisk {
             Loss::None => 0,
             Loss::Unsynced { keep } => {
                 let lost = halves.unsynced.iter().skip(keep).map(bytes).sum();
+                let torn = halves.unsynced.len() > keep;
                 halves.unsynced.truncate(keep);
                 halves.sync(keep);
+                if torn {
+                    halves.durable.suspect_tail();
+                }
                 halves.live = halves.durable.clone();
                 halves.written = halves.live.restored();
                 lost
@@ -110,6 +115,7 @@ impl MemoryDisk {
         let gone = halves.live.entries().iter().filter(|entry| entry.id.index >= from);
         let bytes = gone.map(|entry| entry.payload.bytes().len() as u64).sum();
         halves.durable.apply(Batch { truncate: Some(from), ..Batch::default() });
+        halves.durable.suspect_tail();
         halves.live = halves.durable.clone();
         halves.written = halves.live.restored();
         bytes

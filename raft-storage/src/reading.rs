@@ -1,14 +1,19 @@
-//! How entries and pieces of a snapshot are read back. What is missing or damaged is an error that names
-//! its key: never a hole, and never the end of the log.
+//! How entries and pieces of a snapshot are read back. What is missing or damaged is named: never a hole, and
+//! never the end of the log. A piece that is damaged is an error; an entry can be repaired, and so is not.
 
 use raft_core::{Chunk, Entry, GroupId, Load, Loaded, LogIndex, SnapshotId};
+use rocksdb::{DBRawIterator, ErrorKind};
 
-use crate::database::{Database, unreadable};
+use crate::database::{Database, refused, unreadable};
 use crate::error::StorageError;
 use crate::format::{LOG, SNAPSHOT, entry_key, piece_key};
+use crate::mapping::Slot;
 use crate::record;
 use crate::snapshots::Numbered;
 use crate::state::State;
+
+/// So many damaged entries are told of at once, at most: each of them is looked up by itself.
+const DAMAGED_MAX: usize = 1000;
 
 /// What is to be read, and the state as it was when that was asked for. Neither slots nor numbers are used
 /// twice, so later batches change nothing of what it names.
@@ -18,56 +23,106 @@ pub(crate) struct Reading {
     pub(crate) state: State,
 }
 
+/// The entries of one group, read by their slots.
+pub(crate) struct Entries<'a> {
+    database: &'a Database,
+    group: GroupId,
+    state: &'a State,
+    stored: DBRawIterator<'a>,
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn of(database: &'a Database, group: GroupId, state: &'a State) -> Result<Self, StorageError> {
+        Ok(Self { database, group, state, stored: database.iterator(LOG)? })
+    }
+
+    /// The entry that lies there; none if it is missing or damaged. One seek a run: what follows the last one that
+    /// was read needs none.
+    pub(crate) fn read(&mut self, index: LogIndex, slot: Slot) -> Result<Option<Entry>, StorageError> {
+        let key = entry_key(self.group, slot);
+        if self.stored.key() != Some(&key) {
+            self.stored.seek(key);
+        }
+        let Some(id) = self.state.log.id_at(index) else { return Ok(None) };
+        let entry = match self.stored.status() {
+            Ok(()) => {
+                let found = self.stored.item().filter(|(found, _)| *found == key);
+                found.and_then(|(_, value)| record::decode_entry(value, id))
+            }
+            // Where another file is damaged that begins with a later key, an iterator cannot be placed before it.
+            Err(error) if error.kind() == ErrorKind::Corruption => {
+                let value = self.database.sound(LOG, &key)?;
+                value.and_then(|value| record::decode_entry(&value, id))
+            }
+            Err(error) => return Err(refused("reading a record")(error)),
+        };
+        if self.stored.valid() {
+            self.stored.next();
+        }
+        Ok(entry)
+    }
+}
+
 impl Reading {
     /// Reads what was asked for. Everything that it was asked after has to be written.
     pub(crate) fn read(&self, database: &Database) -> Result<Loaded, StorageError> {
-        Ok(match self.load {
-            Load::Entries { from, to, bytes_max } => {
-                Loaded::Entries { from, entries: self.read_entries(database, from, to, bytes_max)? }
-            }
+        match self.load {
+            Load::Entries { from, to, bytes_max } => self.read_entries(database, from, to, bytes_max),
             Load::Chunk { snapshot, offset } => {
-                Loaded::Chunk { snapshot, offset, chunk: self.read_chunk(database, snapshot, offset)? }
+                Ok(Loaded::Chunk { snapshot, offset, chunk: self.read_chunk(database, snapshot, offset)? })
             }
-        })
+        }
     }
 
-    /// Entries from `from` to `to`, as many as fit into `bytes_max`, but at least the first; none if the
-    /// log does not have that one. One seek a run.
+    /// Entries from `from` to `to`, as many as fit into `bytes_max`, but at least the first, up to before the first
+    /// that is damaged; none if the log does not have the first.
     fn read_entries(
         &self,
         database: &Database,
         from: LogIndex,
         to: LogIndex,
         bytes_max: usize,
-    ) -> Result<Vec<Entry>, StorageError> {
-        let Self { state, .. } = self;
+    ) -> Result<Loaded, StorageError> {
+        let Self { group, state, .. } = self;
         let mut entries = Vec::new();
         if from < state.mapping.first_index() {
-            return Ok(entries);
+            return Ok(Loaded::Entries { from, entries });
         }
-        let mut stored = database.iterator(LOG)?;
+        let mut stored = Entries::of(database, *group, state)?;
         let mut bytes = 0;
         for (index, slot) in state.mapping.slots(from, to) {
-            let corrupt = || {
-                let key = format!("log/{}/slot {} (index {index})", self.group, slot.get());
-                StorageError::Corrupt { what: "an entry", key }
+            let Some(entry) = stored.read(index, slot)? else {
+                if index > from {
+                    break;
+                }
+                let key = format!("log/{group}/slot {} (index {index})", slot.get());
+                tracing::warn!(key, "an entry is missing or damaged");
+                return Ok(Loaded::Damaged { from, to: self.end_of_damage(&mut stored, from, to)? });
             };
-            let key = entry_key(self.group, slot);
-            if stored.key() != Some(&key) {
-                stored.seek(key);
-            }
-            stored.status().map_err(unreadable(corrupt))?;
-            let (_, value) = stored.item().filter(|(found, _)| *found == key).ok_or_else(corrupt)?;
-            let id = state.log.id_at(index).ok_or_else(corrupt)?;
-            let entry = record::decode_entry(value, id).ok_or_else(corrupt)?;
             bytes += entry.payload.bytes().len();
             if index > from && bytes > bytes_max {
                 break;
             }
             entries.push(entry);
-            stored.next();
         }
-        Ok(entries)
+        Ok(Loaded::Entries { from, entries })
+    }
+
+    /// The last one, up to `to`, before the first sound one behind `from`.
+    fn end_of_damage(
+        &self,
+        stored: &mut Entries<'_>,
+        from: LogIndex,
+        to: LogIndex,
+    ) -> Result<LogIndex, StorageError> {
+        let mut end = from;
+        for (index, slot) in self.state.mapping.slots(from.next(), to).take(DAMAGED_MAX) {
+            if stored.read(index, slot)?.is_some() {
+                break;
+            }
+            end = index;
+        }
+        Ok(end)
     }
 
     /// The piece of the whole snapshot that begins at `offset`; none if that is another snapshot, or no

@@ -18,9 +18,10 @@ use crate::threaded_writer::Seat;
 
 /// A [`LogStore`] in a directory, of its own or shared with [other groups](RocksGroups).
 ///
-/// Each batch is one atomic write. After a failed write or sync, or when something is read that is not what
-/// was written, the store is poisoned: it takes nothing more, and [`done`](LogStore::done) returns that first
-/// error from then on.
+/// Each batch is one atomic write. After a failed write or sync, or when a piece of a snapshot is read that is not
+/// what was written, the store is poisoned: it takes nothing more, and [`done`](LogStore::done) returns that first
+/// error from then on. An entry that is not what was written is told of as
+/// [`Damaged`](raft_core::Loaded::Damaged), and can be [repaired](raft_core::Batch::repair).
 ///
 /// What compactions and newer snapshots free is given back to the file system by whole files, when the batch
 /// that frees it is durable. A file goes when all that is in it is free, so that some of it stays for a
@@ -80,9 +81,10 @@ impl RocksStore {
         delay: SyncDelay,
         faults: DiskFaults,
     ) -> Result<Opened<Self>, StorageError> {
-        let (writer, torn_bytes) =
+        let writer =
             SimulatedWriter::open(path.as_ref(), group, new_incarnation, environment, delay, faults)?;
         let (restored, incarnation) = (writer.restored(), writer.incarnation());
+        let torn_bytes = writer.torn_bytes();
         let store = Self { executor: Executor::Simulated(Box::new(writer)) };
         Ok(Opened { store, restored, incarnation, torn_bytes })
     }

@@ -2,6 +2,7 @@
 //! Both executors of the log writer drive this one; nothing here decides when a write is synced.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use raft_core::{Batch, ClusterId, GroupId, Incarnation, Load, Restored};
 use rocksdb::WriteBatch;
@@ -24,6 +25,8 @@ pub(crate) struct RocksLog {
     /// The cluster that all of this is of, once somebody has said so. It lies under a key of its own.
     cluster: Option<ClusterId>,
     state: State,
+    /// Term or vote is another one since the state was last written.
+    is_new_hard_state: bool,
     /// Files before this slot and this number have been given back.
     given_back: (Slot, Number),
     /// The bytes of one value at a time.
@@ -34,6 +37,9 @@ pub(crate) struct RocksLog {
 #[derive(Default)]
 pub(crate) struct Staged {
     write: WriteBatch,
+    /// The states with a new term or vote, once more. What a power cut or a flipped byte takes of the end of the
+    /// write-ahead log is one write, and so never the only one that has a vote which was acknowledged.
+    again: WriteBatch,
     /// How many there are of each group.
     pub(crate) batches: BTreeMap<GroupId, usize>,
 }
@@ -43,13 +49,17 @@ impl Staged {
         self.write.size_in_bytes()
     }
 
-    /// Writes all of it or nothing. Synced in production.
+    /// Writes all of it or nothing. Synced in production, each write by itself: one that is not would be lost before
+    /// the next where that begins a new write-ahead log.
     pub(crate) fn write(self, database: &Database) -> Result<(), StorageError> {
         if self.batches.is_empty() {
             return Ok(());
         }
         let batches = self.batches.values().sum();
         database.write(self.write)?;
+        if !self.again.is_empty() {
+            database.write(self.again)?;
+        }
         database.counters().shared(batches);
         Ok(())
     }
@@ -82,7 +92,8 @@ impl RocksLog {
     }
 
     fn of(group: GroupId, cluster: Option<ClusterId>, state: State) -> Self {
-        Self { group, cluster, state, given_back: <(Slot, Number)>::default(), buffer: Vec::new() }
+        let given_back = <(Slot, Number)>::default();
+        Self { group, cluster, state, is_new_hard_state: false, given_back, buffer: Vec::new() }
     }
 
     /// A new life begins: with the batches that are staged from now on.
@@ -94,8 +105,9 @@ impl RocksLog {
         self.state.incarnation
     }
 
-    pub(crate) fn restored(&self) -> Restored {
-        self.state.restored(self.cluster)
+    /// What a server finds that starts with this.
+    pub(crate) fn restored(&self, database: &Database) -> Restored {
+        Restored { suspect_tail: database.torn_bytes() > 0, ..self.state.restored(self.cluster) }
     }
 
     /// Makes `batch` the last of its group in `staged`. On an error nothing of it is in there.
@@ -105,17 +117,25 @@ impl RocksLog {
         batch: &Batch,
         staged: &mut Staged,
     ) -> Result<(), StorageError> {
-        let after = batch::after(self.restored(), batch)?;
+        let after = batch::after(self.state.restored(self.cluster), batch)?;
         if let Some(cluster) = batch.cluster.filter(|&cluster| self.cluster != Some(cluster)) {
             record::seal(&cluster, &mut self.buffer)?;
             staged.write.put_cf(database.family(META)?, cluster_key(self.group), &self.buffer);
         }
         self.cluster = after.cluster;
+        self.is_new_hard_state |= self.state.hard_state != after.hard_state;
         self.state.hard_state = after.hard_state;
         self.state.log = after.log;
         self.state.configurations = after.configurations;
         if let Some(from) = batch.truncate {
             self.state.mapping.truncate(from);
+        }
+        let log = database.family(LOG)?;
+        for entry in &batch.repair {
+            let stranger = StorageError::Misfit { last: self.state.log.last(), found: entry.id };
+            let slot = self.state.mapping.replace(entry.id.index).ok_or(stranger)?;
+            record::encode_entry(entry, &mut self.buffer)?;
+            staged.write.put_cf(log, entry_key(self.group, slot), &self.buffer);
         }
         let pieces = database.family(SNAPSHOT)?;
         for part in &batch.parts {
@@ -127,7 +147,6 @@ impl RocksLog {
         if let Some(base) = batch.compact {
             self.state.mapping.compact(base.index);
         }
-        let log = database.family(LOG)?;
         for entry in &batch.entries {
             record::encode_entry(entry, &mut self.buffer)?;
             staged.write.put_cf(log, entry_key(self.group, self.state.mapping.append()), &self.buffer);
@@ -139,10 +158,15 @@ impl RocksLog {
         Ok(())
     }
 
-    /// Adds the state after all of this group's batches in `staged`: it is written once for all of them.
+    /// Adds the state after all of this group's batches in `staged`: it is written once for all of them, and once
+    /// more where term or vote is new.
     pub(crate) fn seal(&mut self, database: &Database, staged: &mut Staged) -> Result<(), StorageError> {
         self.state.encode(&mut self.buffer)?;
-        staged.write.put_cf(database.family(META)?, state_key(self.group), &self.buffer);
+        let (family, key) = (database.family(META)?, state_key(self.group));
+        staged.write.put_cf(family, key, &self.buffer);
+        if mem::take(&mut self.is_new_hard_state) {
+            staged.again.put_cf(family, key, &self.buffer);
+        }
         Ok(())
     }
 

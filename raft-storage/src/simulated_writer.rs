@@ -59,8 +59,7 @@ pub(crate) struct SimulatedWriter {
 }
 
 impl SimulatedWriter {
-    /// Opens the directory. What it holds now counts as synced. With it comes how much of a torn end was cut
-    /// off.
+    /// Opens the directory. What it holds now counts as synced.
     pub(crate) fn open<E: Environment>(
         path: &Path,
         group: GroupId,
@@ -68,8 +67,8 @@ impl SimulatedWriter {
         environment: E,
         delay: SyncDelay,
         faults: DiskFaults,
-    ) -> Result<(Self, u64), StorageError> {
-        let (database, torn_bytes) = Database::open(path, Mode::Simulated, RocksOptions::default())?;
+    ) -> Result<Self, StorageError> {
+        let database = Database::open(path, Mode::Simulated, RocksOptions::default())?;
         let database = Arc::new(database);
         let log = RocksLog::open(&database, group, new_incarnation)?;
         let finding = StorageError::io_at("finding the write-ahead log", path);
@@ -78,7 +77,7 @@ impl SimulatedWriter {
         let synced = SyncedWal { synced: Arc::new(AtomicU64::new(length(&file)?)), file };
         let sync = SimulatedSync::new(environment, delay, faults.clone());
         let (lengths, loaded) = (VecDeque::new(), VecDeque::new());
-        Ok((Self { log, database, sync, faults, synced, lengths, loaded, poison: None }, torn_bytes))
+        Ok(Self { log, database, sync, faults, synced, lengths, loaded, poison: None })
     }
 
     pub(crate) const fn incarnation(&self) -> Incarnation {
@@ -86,7 +85,11 @@ impl SimulatedWriter {
     }
 
     pub(crate) fn restored(&self) -> Restored {
-        self.log.restored()
+        self.log.restored(&self.database)
+    }
+
+    pub(crate) fn torn_bytes(&self) -> u64 {
+        self.database.torn_bytes()
     }
 
     pub(crate) const fn synced_wal(&self) -> &SyncedWal {

@@ -55,8 +55,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn start(path: &Path, options: RocksOptions) -> Result<Self, StorageError> {
-        let (database, torn_bytes) = Database::open(path, Mode::Production, options)?;
-        let database = Arc::new(database);
+        let database = Arc::new(Database::open(path, Mode::Production, options)?);
+        let torn_bytes = database.torn_bytes();
         let meter = StorageMeter::of(&database);
         let (requests, waiting) = mpsc::channel();
         let poison = Arc::new(OnceLock::new());
@@ -359,7 +359,7 @@ impl Directory {
             return Err(StorageError::Taken { group });
         }
         let log = RocksLog::open(&self.database, group, new_incarnation)?;
-        let found = (log.restored(), log.incarnation());
+        let found = (log.restored(&self.database), log.incarnation());
         self.members.insert(group, Member { log, reports, poisoned: false });
         Ok(found)
     }

@@ -120,9 +120,37 @@ fn piece_key(number: u8, offset: u8) -> [u8; 24] {
     key
 }
 
-fn corrupt_entry(index: u64) -> StorageError {
-    let key = format!("log/group 0/slot {} (index {index})", index - 1);
-    StorageError::Corrupt { what: "an entry", key }
+/// One entry is not what was written: what is before it is read, it is told of, and what is behind it is read. Then
+/// it is repaired, and all is read, now and after the next opening.
+async fn assert_damaged_and_repaired(directory: &Path, damaged: u64) {
+    let from_to = |from: u64, to: u64| Load::Entries {
+        from: LogIndex::new(from),
+        to: LogIndex::new(to),
+        bytes_max: usize::MAX,
+    };
+    let entries = |indexes: std::ops::Range<u64>| indexes.map(entry).collect::<Vec<_>>();
+    let sound = |from: u64, to: u64| {
+        Done::Loaded(Loaded::Entries { from: LogIndex::new(from), entries: entries(from..to) })
+    };
+    let Opened { mut store, restored, .. } = open(directory).unwrap();
+    assert_eq!((restored.log.last(), &restored.damaged[..]), (id(3), &[][..]));
+    if damaged > 1 {
+        store.load(all_entries());
+        assert_eq!(store.done().await, Ok(sound(1, damaged)));
+    }
+    store.load(from_to(damaged, 9));
+    let damaged = LogIndex::new(damaged);
+    assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Damaged { from: damaged, to: damaged })));
+    if damaged < LogIndex::new(3) {
+        store.load(from_to(damaged.get() + 1, 9));
+        assert_eq!(store.done().await, Ok(sound(damaged.get() + 1, 4)));
+    }
+    store.write(Batch { repair: entries(damaged.get()..damaged.get() + 1), ..Batch::default() });
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+    store.load(all_entries());
+    assert_eq!(store.done().await, Ok(sound(1, 4)));
+    drop(store);
+    assert_eq!(load(directory, all_entries()).await.map(Done::Loaded), Ok(sound(1, 4)));
 }
 
 fn corrupt_piece(offset: u64) -> StorageError {
@@ -136,7 +164,7 @@ async fn a_flipped_byte_of_an_entry_is_damage_wherever_the_entry_is() {
     for slot in 0..3 {
         let directory = three_entries().await;
         flip_last_bit(directory.path(), LOG, &entry_key(slot));
-        assert_eq!(load(directory.path(), all_entries()).await, Err(corrupt_entry(u64::from(slot) + 1)));
+        assert_damaged_and_repaired(directory.path(), u64::from(slot) + 1).await;
     }
 }
 
@@ -146,7 +174,7 @@ async fn a_missing_entry_is_damage_and_not_the_end_of_the_log() {
     for slot in 0..3 {
         let directory = three_entries().await;
         delete(directory.path(), LOG, &entry_key(slot));
-        assert_eq!(load(directory.path(), all_entries()).await, Err(corrupt_entry(u64::from(slot) + 1)));
+        assert_damaged_and_repaired(directory.path(), u64::from(slot) + 1).await;
     }
 }
 
@@ -159,26 +187,70 @@ async fn an_entry_in_the_place_of_another_is_damage() {
     let second = db.get_cf(log, entry_key(1)).unwrap().unwrap();
     db.put_cf(log, entry_key(2), second).unwrap();
     drop(db);
-    assert_eq!(load(directory.path(), all_entries()).await, Err(corrupt_entry(3)));
+    assert_damaged_and_repaired(directory.path(), 3).await;
 }
 
-/// What is sound is still read, up to the damage; then nothing any more.
+/// What is sound is still read; then nothing any more.
 #[tokio::test(start_paused = true)]
-async fn damage_that_was_read_poisons_the_store() {
-    let directory = three_entries().await;
-    flip_last_bit(directory.path(), LOG, &entry_key(2));
+async fn a_damaged_piece_that_was_read_poisons_the_store() {
+    let directory = four_pieces().await;
+    flip_last_bit(directory.path(), SNAPSHOT, &piece_key(1, 10));
     for open in [open, open_simulated] {
         let Opened { mut store, .. } = open(directory.path()).unwrap();
-        let (from, to) = (LogIndex::new(1), LogIndex::new(2));
-        store.load(Load::Entries { from, to, bytes_max: usize::MAX });
-        let loaded = Loaded::Entries { from, entries: vec![entry(1), entry(2)] };
-        assert_eq!(store.done().await, Ok(Done::Loaded(loaded)));
-        store.load(all_entries());
-        assert_eq!(store.done().await, Err(corrupt_entry(3)));
-        store.write(Batch { entries: vec![entry(4)].into(), ..Batch::default() });
-        assert_eq!(store.done().await, Err(corrupt_entry(3)));
+        store.load(piece(5));
+        let chunk = Some(Chunk::new(5, "56789".into(), false));
+        assert_eq!(
+            store.done().await,
+            Ok(Done::Loaded(Loaded::Chunk { snapshot: snapshot(), offset: 5, chunk }))
+        );
+        store.load(piece(10));
+        assert_eq!(store.done().await, Err(corrupt_piece(10)));
+        store.write(Batch { entries: vec![entry(1)].into(), ..Batch::default() });
+        assert_eq!(store.done().await, Err(corrupt_piece(10)));
         drop(store);
-        assert_eq!(open(directory.path()).unwrap().restored.log.last(), id(3));
+        assert!(open(directory.path()).unwrap().restored.log.is_empty());
+    }
+}
+
+/// As far as damage goes it is told of at once, up to what was asked for; entries are repaired by many or one at a
+/// time, in any order, with the log going on meanwhile.
+#[tokio::test(start_paused = true)]
+async fn damaged_entries_are_repaired_while_the_log_goes_on() {
+    let load = |from, to| Load::Entries { from: LogIndex::new(from), to: LogIndex::new(to), bytes_max: 2 };
+    let damaged = |from, to| Loaded::Damaged { from: LogIndex::new(from), to: LogIndex::new(to) };
+    for open in [open, open_simulated] {
+        let directory = TempDir::new().unwrap();
+        let Opened { mut store, .. } = self::open(directory.path()).unwrap();
+        store.write(Batch { entries: (1..10).map(entry).collect(), ..Batch::default() });
+        store.done().await.unwrap();
+        drop(store);
+        for slot in [1, 2, 3, 5] {
+            change(directory.path(), LOG, &entry_key(slot), |value| value[0] ^= 1);
+            drop(self::open(directory.path()).unwrap());
+        }
+        let Opened { mut store, .. } = open(directory.path()).unwrap();
+        for (asked, answer) in [
+            (load(2, 9), damaged(2, 4)),
+            (load(2, 3), damaged(2, 3)),
+            (load(4, 4), damaged(4, 4)),
+            (load(6, 9), damaged(6, 6)),
+            (load(5, 9), Loaded::Entries { from: LogIndex::new(5), entries: vec![entry(5)] }),
+        ] {
+            store.load(asked);
+            assert_eq!(store.done().await, Ok(Done::Loaded(answer)));
+        }
+        for (repair, appended) in [(vec![6], 10), (vec![3], 11), (vec![4, 2], 12)] {
+            let repair = repair.into_iter().map(entry).collect();
+            store.write(Batch { repair, entries: vec![entry(appended)].into(), ..Batch::default() });
+            assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+        }
+        drop(store);
+        for open in [open, self::open] {
+            let Opened { mut store, .. } = open(directory.path()).unwrap();
+            store.load(Load::Entries { from: LogIndex::new(1), to: LogIndex::new(99), bytes_max: 99 });
+            let all = Loaded::Entries { from: LogIndex::new(1), entries: (1..13).map(entry).collect() };
+            assert_eq!(store.done().await, Ok(Done::Loaded(all)));
+        }
     }
 }
 
@@ -206,7 +278,8 @@ async fn a_missing_piece_is_damage_and_not_another_snapshot() {
 /// The same beneath RocksDB, in a file that it has checksums of its own for.
 #[tokio::test]
 async fn a_flipped_bit_in_a_table_is_damage() {
-    for (family, error) in [(LOG, corrupt_entry(1)), (SNAPSHOT, corrupt_piece(0))] {
+    let damaged = Loaded::Damaged { from: LogIndex::new(1), to: LogIndex::new(3) };
+    for (family, answer) in [(LOG, Ok(damaged)), (SNAPSHOT, Err(corrupt_piece(0)))] {
         let directory = if family == LOG { three_entries().await } else { four_pieces().await };
         let db = raw(directory.path());
         db.flush_cf(db.cf_handle(family).unwrap()).unwrap();
@@ -218,8 +291,58 @@ async fn a_flipped_bit_in_a_table_is_damage() {
         bytes[20] ^= 1;
         fs::write(&table, bytes).unwrap();
         let load_all = if family == LOG { all_entries() } else { piece(0) };
-        assert_eq!(load(directory.path(), load_all).await, Err(error));
+        assert_eq!(load(directory.path(), load_all).await, answer);
     }
+}
+
+/// What is in sound tables is read, before the damaged one and behind it. An iterator that has to look into several
+/// says that all of them are damaged.
+#[tokio::test]
+async fn a_table_whose_first_entries_are_damaged_hides_no_others() {
+    let directory = TempDir::new().unwrap();
+    let Opened { mut store, .. } = open(directory.path()).unwrap();
+    let command = || Payload::Command(vec![7; 3000].into());
+    let entry = |index| Entry::new(id(index), command());
+    store.write(Batch { entries: (1..10).map(entry).collect(), ..Batch::default() });
+    store.done().await.unwrap();
+    drop(store);
+    let db = raw(directory.path());
+    let log = db.cf_handle(LOG).unwrap();
+    // Entries 4 to 6 once more, in a table of their own before the first level.
+    let again: Vec<_> =
+        (3..6).map(|slot| (entry_key(slot), db.get_cf(log, entry_key(slot)).unwrap())).collect();
+    db.compact_range_cf(log, None::<&[u8]>, None::<&[u8]>);
+    again.iter().for_each(|(key, value)| db.put_cf(log, key, value.as_ref().unwrap()).unwrap());
+    db.flush_cf(log).unwrap();
+    let tables = db.live_files().unwrap();
+    let table = tables.iter().find(|table| table.level == 0 && table.column_family_name == LOG).unwrap();
+    let table = directory.path().join(table.name.trim_start_matches('/'));
+    drop(db);
+    let mut bytes = fs::read(&table).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&table, bytes).unwrap();
+
+    let asked =
+        |from: u64| Load::Entries { from: LogIndex::new(from), to: LogIndex::new(9), bytes_max: usize::MAX };
+    let Opened { mut store, .. } = RocksStore::open_simulated(
+        directory.path(),
+        GroupId(0),
+        Incarnation(1),
+        PausedClock::new(),
+        delays(),
+    )
+    .unwrap();
+    let mut found = Vec::new();
+    for index in 1..10 {
+        store.load(asked(index));
+        found.push(match store.done().await.unwrap() {
+            Done::Loaded(Loaded::Entries { entries, .. }) => entries.len(),
+            Done::Loaded(Loaded::Damaged { .. }) => 0,
+            done => panic!("{done:?}"),
+        });
+    }
+    // Two entries are in a block: the last one of the three is in a sound block of the damaged table.
+    assert_eq!(found, [3, 2, 1, 0, 0, 4, 3, 2, 1]);
 }
 
 /// Damage to payloads is not found by opening, because opening reads none: every record there is is

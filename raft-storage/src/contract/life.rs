@@ -111,6 +111,8 @@ impl<D: Disk> Life<D> {
         }
         self.asked.clear();
         let Opened { store, restored, incarnation, torn_bytes: _ } = self.disk.open(Incarnation(0));
+        // After a crash a store may say so of any end.
+        let restored = Restored { suspect_tail: false, ..restored };
         self.store = Some(store);
         assert_eq!(incarnation, INCARNATION, "a directory keeps its incarnation");
         let possible = mem::take(&mut self.states);

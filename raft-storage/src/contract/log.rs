@@ -5,11 +5,11 @@ use std::task::Poll;
 use bytes::Bytes;
 use raft_core::node::LogStore;
 use raft_core::{
-    Batch, ClusterId, Entry, EntryId, HardState, Incarnation, LogIndex, Payload, Restored, Term,
+    Batch, ClusterId, Entry, EntryId, HardState, Incarnation, Load, LogIndex, Payload, Restored, Term,
 };
 
 use super::Disk;
-use super::life::{Life, entries, hard_state, poll_once};
+use super::life::{Life, entries, hard_state, id, parts, poll_once};
 use crate::opened::Opened;
 
 /// A new disk gives the default, and takes the incarnation it is given.
@@ -61,6 +61,40 @@ pub async fn the_cluster_is_kept<D: Disk>(disk: D) {
     life.all_persisted().await;
     life.crash().await;
     assert_eq!(life.restored().cluster, Some(ClusterId(7)));
+}
+
+/// Entries that are written once more, each in its place, are what they were, and so are those around them: in a log
+/// that is cut, compacted and appended to.
+pub async fn what_is_repaired_reads_as_it_was_written<D: Disk>(disk: D) {
+    let mut life = Life::begin(disk);
+    let all = Load::Entries { from: LogIndex::new(1), to: LogIndex::new(99), bytes_max: usize::MAX };
+    life.write(Batch { entries: entries(1, 1..13), ..Batch::default() });
+    life.write(Batch { repair: entries(1, 12..13).to_vec(), ..Batch::default() });
+    life.load(all);
+    life.write(Batch { repair: entries(1, 3..6).to_vec(), entries: entries(1, 13..15), ..Batch::default() });
+    life.load(all);
+    life.all_done().await;
+    life.crash().await;
+    // What was repaired is cut in two by a truncation, and by a compaction.
+    life.write(Batch {
+        truncate: Some(LogIndex::new(12)),
+        repair: entries(1, 9..12).to_vec(),
+        entries: entries(2, 12..14),
+        ..Batch::default()
+    });
+    life.load(all);
+    life.write(Batch { truncate: Some(LogIndex::new(11)), entries: entries(3, 11..13), ..Batch::default() });
+    life.write(Batch {
+        repair: entries(1, 4..6).to_vec(),
+        parts: parts(id(1, 4)),
+        compact: Some(id(1, 4)),
+        ..Batch::default()
+    });
+    for from in (4..13).map(LogIndex::new) {
+        life.load(Load::Entries { from, to: LogIndex::new(99), bytes_max: 9 });
+    }
+    life.all_done().await;
+    life.crash().await;
 }
 
 /// A vote is kept, and a later one replaces it.

@@ -1,17 +1,18 @@
 //! A life that a seed draws.
 
-use raft_core::{Batch, Load, LogIndex, LogOutline, Part, Restored, Snapshot};
+use raft_core::{Batch, Entry, Load, LogIndex, LogOutline, Part, Restored, Snapshot, Stored};
 
 use super::Disk;
 use super::life::{Life, PIECE_BYTES, entries, hard_state, id, parts};
 
-/// 400 writes that `seed` draws: entries, truncations, compactions, snapshots taken and installed in one
+/// 400 writes that `seed` draws: entries, truncations, repairs, compactions, snapshots taken and installed in one
 /// piece or bit by bit; with requests to read, waits and crashes among them.
 pub async fn a_long_life_with_crashes_is_remembered<D: Disk>(disk: D, seed: u64) {
     let mut life = Life::begin(disk);
     let mut draw = Draw(seed);
     for term in 1..401 {
-        let batch = draw.batch(term, life.restored());
+        let mut batch = draw.batch(term, life.restored());
+        batch.repair = draw.repair(life.written(), batch.truncate);
         life.write(batch);
         while draw.below(3) == 0 {
             let load = draw.load(&life.restored());
@@ -61,6 +62,15 @@ impl Draw {
             batch.hard_state = hard_state(term, self.below(5));
         }
         batch
+    }
+
+    /// Some of the entries that a batch does not cut off.
+    fn repair(&mut self, written: &Stored, truncate: Option<LogIndex>) -> Vec<Entry> {
+        if self.below(4) > 0 {
+            return Vec::new();
+        }
+        let kept = |entry: &&Entry| truncate.is_none_or(|from| entry.id.index < from);
+        written.entries().iter().filter(kept).filter(|_| self.below(3) == 0).cloned().collect()
     }
 
     /// The next pieces of the snapshot that has begun, or the first of another one, or none.

@@ -113,6 +113,7 @@ pub async fn all<D: Disk>(mut new_disk: impl FnMut() -> D) {
     a_restart_gives_back_what_was_acknowledged(new_disk()).await;
     what_was_truncated_is_gone_and_what_replaced_it_stays(new_disk()).await;
     the_cluster_is_kept(new_disk()).await;
+    what_is_repaired_reads_as_it_was_written(new_disk()).await;
     hard_state_is_kept_without_entries(new_disk()).await;
     an_empty_batch_is_acknowledged(new_disk()).await;
     each_write_is_told_of_once_and_in_order(new_disk()).await;

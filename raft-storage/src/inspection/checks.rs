@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::{GroupId, LogIndex};
+use raft_core::GroupId;
 use rocksdb::DBRawIterator;
 
 use super::view::View;
@@ -25,7 +25,7 @@ pub(super) fn entries(view: &View, states: &States, found: &mut Inspection) -> R
     stored.seek_to_first();
     let mut orphans = BTreeSet::new();
     for (&group, state) in states {
-        for (index, slot) in state.mapping.slots(LogIndex::ZERO, LogIndex::new(u64::MAX)) {
+        for (index, slot) in state.mapping.in_order_of_slots() {
             let key = entry_key(group, slot);
             pass_stale(&mut stored, Some(&key), states, &mut orphans, found);
             let wrong = if let Err(error) = stored.status() {

@@ -216,7 +216,7 @@ impl Plan {
     ///
     /// A server runs on the directory, or was run on it since the plan was made; or the disk refused.
     pub fn carry_out(&self) -> Result<(), RecoveryError> {
-        let (database, _) = Database::open(&self.directory, Mode::Production, RocksOptions::default())?;
+        let database = Database::open(&self.directory, Mode::Production, RocksOptions::default())?;
         let database = Arc::new(database);
         let carried_out = self.write(&database);
         if !matches!(carried_out, Err(RecoveryError::Storage(_))) {
@@ -228,7 +228,7 @@ impl Plan {
     fn write(&self, database: &Database) -> Result<(), RecoveryError> {
         let mut staged = Staged::default();
         for group in &self.groups {
-            let found = RocksLog::find(database, group.before.id)?.filter(|log| group.is_of(log));
+            let found = RocksLog::find(database, group.before.id)?.filter(|log| group.is_of(log, database));
             let mut log =
                 found.ok_or_else(|| RecoveryError::Changed { directory: self.directory.clone() })?;
             log.live_anew(self.incarnation);
@@ -254,8 +254,8 @@ impl Plan {
 
 impl GroupPlan {
     /// Whether the log is still what the plan was made of.
-    fn is_of(&self, log: &RocksLog) -> bool {
-        let (restored, before) = (log.restored(), &self.before);
+    fn is_of(&self, log: &RocksLog, database: &Database) -> bool {
+        let (restored, before) = (log.restored(database), &self.before);
         let state = HardState { current_term: before.current_term, voted_for: before.voted_for };
         log.incarnation() == before.incarnation
             && restored.hard_state == state
