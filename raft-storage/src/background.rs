@@ -57,12 +57,16 @@ pub(crate) fn wait_for_room(
 
 /// # Errors
 ///
-/// Something could not be written in the background since the database was opened. A full disk RocksDB takes for
+/// Something could not be written in the background since the database was opened, or what was to be written there was
+/// read and is damaged. A full disk RocksDB takes for
 /// well again as soon as it sees room, whatever it was told.
 pub(crate) fn check(db: &DB, path: &Path, last_error: &LastError) -> Result<(), StorageError> {
     match db.property_int_value(BACKGROUND_ERRORS).map_err(asking)? {
         Some(1..) => {
             let said = last_error.get().unwrap_or_else(|| "nothing is known of it".into());
+            if said.contains("Corruption: ") {
+                return Err(StorageError::Damaged { path: path.to_owned(), message: said });
+            }
             let message = format!("{}: {said}", path.display());
             Err(StorageError::Io { what: "writing a table in the background", message })
         }

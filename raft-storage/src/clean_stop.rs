@@ -11,6 +11,7 @@ use crate::directory;
 use crate::error::StorageError;
 use crate::format::CLEAN_STOP;
 use crate::record::{seal, unseal};
+use crate::wal::{self, End};
 
 /// A file that is to be exactly what it was.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +64,23 @@ pub(crate) fn check(directory: &Path) -> Result<bool, StorageError> {
             Err(StorageError::Damaged { path: directory.join(name), message })
         }
     }
+}
+
+/// Whether what is not what it was is one write-ahead log, and it is as long as it was, and whole but for damage in its
+/// middle.
+pub(crate) fn is_one_log_flipped(directory: &Path) -> Result<bool, StorageError> {
+    let reading = StorageError::io("reading what a clean stop left");
+    let marker = fs::read(directory.join(CLEAN_STOP)).map_err(&reading)?;
+    let now = closed(directory).map_err(&reading)?;
+    let then = decode(&marker).unwrap_or_default();
+    let mut changed = then.iter().filter(|file| !now.contains(file));
+    let (Some(Closed { name, bytes, .. }), None) = (changed.next(), changed.next()) else { return Ok(false) };
+    let is_as_long = now.iter().any(|file| (&file.name, file.bytes) == (name, *bytes));
+    if then.len() != now.len() || !is_as_long || !name.ends_with(".log") {
+        return Ok(false);
+    }
+    let content = fs::read(directory.join(name)).map_err(&reading)?;
+    Ok(matches!(wal::end(&content), End::Damaged { .. }))
 }
 
 /// Takes the marker away, before anything is written.

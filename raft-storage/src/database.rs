@@ -19,7 +19,7 @@ use crate::error::StorageError;
 use crate::format::{FORMAT, FORMAT_KEY, LOCK, LOG, META, SNAPSHOT, corrupt_format, decode_format};
 use crate::metrics::Counters;
 use crate::telling::{self, LastError};
-use crate::{background, clean_stop, directory, upgrade};
+use crate::{background, clean_stop, directory, salvage, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -59,6 +59,8 @@ pub(crate) struct Database {
     counters: Arc<Counters>,
     last_error: LastError,
     torn_bytes: u64,
+    /// The write-ahead log was mended, and what it lost has not been looked for before.
+    is_unsettled: bool,
     _lock: File,
 }
 
@@ -77,7 +79,18 @@ impl Database {
         let mut write_options = WriteOptions::default();
         write_options.set_sync(mode == Mode::Production);
         let (path, counters) = (path.to_owned(), Arc::new(Counters::new(options)));
-        let database = Self { db, path, write_options, mode, counters, last_error, torn_bytes, _lock: lock };
+        let is_unsettled = salvage::is_unsettled(&path).map_err(directory::unread(&path))?;
+        let database = Self {
+            db,
+            path,
+            write_options,
+            mode,
+            counters,
+            last_error,
+            torn_bytes,
+            is_unsettled,
+            _lock: lock,
+        };
         if let Some(format) = database.meta(FORMAT_KEY, corrupt_format)? {
             match decode_format(&format)? {
                 FORMAT => {}
@@ -90,6 +103,21 @@ impl Database {
     /// How much of a torn end was cut off the write-ahead log.
     pub(crate) const fn torn_bytes(&self) -> u64 {
         self.torn_bytes
+    }
+
+    /// Whether a write-ahead log was mended, so that entries may be missing.
+    pub(crate) const fn is_unsettled(&self) -> bool {
+        self.is_unsettled
+    }
+
+    /// It is known what the log that was mended lost.
+    pub(crate) fn settle(&self) -> Result<(), StorageError> {
+        salvage::settle(&self.path).map_err(StorageError::io_at("naming a damaged log", &self.path))
+    }
+
+    /// A damaged write-ahead log that may have known of other groups, if there was one.
+    pub(crate) fn left_over(&self) -> Result<Option<PathBuf>, StorageError> {
+        salvage::left_over(&self.path).map_err(directory::unread(&self.path))
     }
 
     /// Closes it in order: whatever is missing when it is opened next is damage. Not for a database that
@@ -128,7 +156,7 @@ impl Database {
         self.counters.waited(waited);
         let bytes = write.size_in_bytes();
         let began = (self.mode == Mode::Production).then(Instant::now);
-        self.db.write_opt(write, &self.write_options).map_err(refused("writing a batch"))?;
+        self.db.write_opt(write, &self.write_options).map_err(unopened(&self.path, "writing a batch"))?;
         self.counters.wrote(bytes, began.map(|began| began.elapsed()));
         background::check(&self.db, &self.path, &self.last_error)
     }
@@ -271,7 +299,8 @@ pub(crate) fn careful(more: &str) -> Result<Options, StorageError> {
     Ok(options)
 }
 
-/// What an error of RocksDB says of a database that it was to open: that it is damaged, or that the disk refused.
+/// What an error of RocksDB says of a database that it was to open or to write to: that it is damaged, or that the disk
+/// refused.
 pub(crate) fn unopened(path: &Path, what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
     move |error| {
         if error.kind() == ErrorKind::Corruption {

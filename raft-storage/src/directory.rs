@@ -9,6 +9,7 @@ use crate::clean_stop;
 use crate::database::Mode;
 use crate::error::StorageError;
 use crate::format::LOCK;
+use crate::salvage;
 use crate::wal::{self, End};
 
 /// How often a lock is asked for that somebody has, and how long after each other. Whoever inspects a directory has
@@ -24,17 +25,41 @@ pub(crate) fn take(path: &Path, mode: Mode, lock: &str) -> Result<File, StorageE
 }
 
 /// Checks what RocksDB would not, or would pass over in silence, and mends what only a power cut can have
-/// torn. Returns how many bytes of a torn end were cut off.
+/// torn, and what can be [salvaged](salvage). Returns how many bytes of a torn end were cut off.
 ///
 /// After a clean stop nothing may be torn. After another, the last record of the newest write-ahead log may be:
 /// it was being written, and nobody was told of it.
 pub(crate) fn mend(path: &Path, mode: Mode) -> Result<u64, StorageError> {
-    let closed = clean_stop::check(path)?;
-    let torn_bytes = if closed { 0 } else { mend_torn(path)? };
+    let closed = match clean_stop::check(path) {
+        Err(error @ StorageError::Damaged { .. }) if clean_stop::is_one_log_flipped(path)? => {
+            let Some(salvage) = salvage::plan(path, true)? else { return Err(error) };
+            // It is not as it was closed any more. What was looked at just now is not torn.
+            unmark(path, mode)?;
+            salvage.carry_out(mode)?;
+            true
+        }
+        closed => closed?,
+    };
+    let torn_bytes = if closed { 0 } else { mend_unclean(path, mode)? };
+    unmark(path, mode)?;
+    Ok(torn_bytes)
+}
+
+fn unmark(path: &Path, mode: Mode) -> Result<(), StorageError> {
     clean_stop::unmark(path)
         .and_then(|()| if mode == Mode::Production { File::open(path)?.sync_all() } else { Ok(()) })
-        .map_err(StorageError::io_at("taking away what a clean stop left", path))?;
-    Ok(torn_bytes)
+        .map_err(StorageError::io_at("taking away what a clean stop left", path))
+}
+
+fn mend_unclean(path: &Path, mode: Mode) -> Result<u64, StorageError> {
+    match mend_torn(path) {
+        Err(error @ StorageError::Damaged { .. }) => {
+            let Some(salvage) = salvage::plan(path, false)? else { return Err(error) };
+            salvage.carry_out(mode)?;
+            mend_torn(path)
+        }
+        mended => mended,
+    }
 }
 
 fn mend_torn(path: &Path) -> Result<u64, StorageError> {

@@ -13,7 +13,8 @@
 //!
 //! The group comes first so that many groups can share one database. A slot is a physical place: it
 //! only grows and is never used twice, and only the runs in the state say which entry lies in it. A
-//! slot that no run names holds stale bytes, which nothing reads. The number of a snapshot is to its
+//! slot that no run names holds stale bytes, which nothing reads. An entry that is repaired gets a slot of its own, so
+//! that slots need not ascend with indexes; keys are written in order all the same. The number of a snapshot is to its
 //! pieces what a slot is to an entry: only the state says which number is the whole snapshot and which
 //! the beginning of another. The first and the last index are in the state, with the term of every
 //! entry; nothing is ever found by seeking, and opening reads neither entries nor pieces.
@@ -59,6 +60,9 @@
 //!          +--------+--------+
 //! ```
 //!
+//! The state is written with each batch, and once more, 4 KiB behind that, where term or vote is new: whatever becomes
+//! of the last record of the write-ahead log, or of the last sector, it is not the only one that has them.
+//!
 //! # Files
 //!
 //! Beside RocksDB's own there are two: `raft-storage.lock`, empty, which whoever has the directory open holds
@@ -73,6 +77,11 @@
 //!
 //! It names the manifest, `CURRENT` and the write-ahead logs, so that after a clean stop nothing of them can be
 //! missing unnoticed.
+//!
+//! Where a record in the middle of a write-ahead log is damaged, and the directory is one group's, a record that says
+//! nothing takes its place. The log as it was stays beside the mended one, `000012.log.mending` until it is known which
+//! entries are lost, and `000012.log.damaged` from then on. Nothing reads it, and no other group can be begun beside
+//! it: the bad record may have been the only one that knew of it. Once the entries are repaired it may be removed.
 //!
 //! # Formats
 //!
@@ -114,6 +123,15 @@ pub const LOCK: &str = "raft-storage.lock";
 
 /// The file that says that the directory was closed in order, and what it held then.
 pub const CLEAN_STOP: &str = "raft-storage.clean";
+
+/// What is added to the name of a write-ahead log that is damaged, while it is mended and what it lost is looked for.
+pub const MENDING: &str = "mending";
+
+/// The same, once that is known.
+pub const DAMAGED: &str = "damaged";
+
+/// The same of the mended log, before it is in its place.
+pub const MENDED: &str = "mended";
 
 /// The column family of the entries.
 pub const LOG: &str = "log";

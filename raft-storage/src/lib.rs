@@ -47,8 +47,9 @@
 //! - A snapshot is there when its last piece is. Until then the one before it is the snapshot, and what a
 //!   crash interrupted goes on where it was.
 //! - What is loaded is what was written before it was asked for, durable or not.
-//! - What does not check is an error. It is never taken for an entry or a piece of a snapshot, never
-//!   skipped, and never taken for the end of the log.
+//! - What does not check is never taken for an entry or a piece of a snapshot, never skipped, and never taken for
+//!   the end of the log. A piece is an error. An entry is told of as [`Damaged`](raft_core::Loaded::Damaged), and can be
+//!   written once more ([`repair`](raft_core::Batch::repair)): peers have it too.
 //! - After a failed write nothing more is written: nobody knows what the disk holds.
 //!
 //! # What it says and measures
@@ -57,10 +58,11 @@
 //! `rocksdb`. What it and the store measure is asked of a `StorageMeter`, or of `RocksGroups::metrics`.
 //!
 //! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
-//! when it is loaded. A write-ahead log with a damaged record that good ones follow is refused whole, as
-//! [`StorageError::Damaged`]; an end that a power cut tore is cut off, and
-//! [`torn_bytes`](Opened::torn_bytes) says so. After a clean stop there is no such end: whatever is missing then is
-//! damage.
+//! when it is loaded. A write-ahead log with a damaged record that good ones follow is mended where the directory is one
+//! group's: what comes after it says what there is, and [`damaged`](raft_core::Restored::damaged) which entries are
+//! lost. Where more than that may be lost it is refused whole, as [`StorageError::Damaged`]. An end that a power cut
+//! tore is cut off, and [`torn_bytes`](Opened::torn_bytes) says so; term and vote are in two records, and so not lost
+//! with it. After a clean stop there is no such end: whatever is missing then is damage.
 
 // A library prints nothing: whoever wants to know asks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -101,6 +103,8 @@ mod rocks;
 #[cfg(feature = "rocksdb")]
 mod rocks_log;
 #[cfg(feature = "rocksdb")]
+mod salvage;
+#[cfg(feature = "rocksdb")]
 mod simulated_damage;
 mod simulated_faults;
 mod simulated_sync;
@@ -120,6 +124,8 @@ mod threaded_writer;
 mod upgrade;
 #[cfg(feature = "rocksdb")]
 mod wal;
+#[cfg(feature = "rocksdb")]
+mod write_batch;
 
 #[cfg(feature = "rocksdb")]
 pub use database::RocksOptions;

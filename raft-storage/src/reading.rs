@@ -63,6 +63,45 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// The entries that are missing or damaged, each looked at.
+pub(crate) fn damaged(
+    database: &Database,
+    group: GroupId,
+    state: &State,
+) -> Result<Vec<LogIndex>, StorageError> {
+    let mut stored = Entries::of(database, group, state)?;
+    let mut damaged = Vec::new();
+    for (index, slot) in state.mapping.slots(LogIndex::ZERO, LogIndex::new(u64::MAX)) {
+        if stored.read(index, slot)?.is_none() {
+            damaged.push(index);
+        }
+    }
+    Ok(damaged)
+}
+
+/// Whether every piece of a snapshot, or of the beginning of one, is there and is what its maker made.
+pub(crate) fn pieces_are_sound(
+    stored: &mut DBRawIterator<'_>,
+    group: GroupId,
+    numbered: &Numbered,
+    is_whole: bool,
+) -> Result<bool, rocksdb::Error> {
+    let mut offset = 0;
+    stored.seek(piece_key(group, numbered.number, offset));
+    loop {
+        let key = piece_key(group, numbered.number, offset);
+        let Some((_, value)) = stored.item().filter(|(found, _)| *found == key) else {
+            return stored.status().map(|()| false);
+        };
+        let Some(piece) = record::decode_chunk(value, offset) else { return Ok(false) };
+        if offset == numbered.last_offset {
+            return Ok((piece.end(), piece.done) == (numbered.bytes(), is_whole));
+        }
+        offset = piece.end();
+        stored.next();
+    }
+}
+
 impl Reading {
     /// Reads what was asked for. Everything that it was asked after has to be written.
     pub(crate) fn read(&self, database: &Database) -> Result<Loaded, StorageError> {

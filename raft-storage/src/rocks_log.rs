@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use raft_core::{Batch, ClusterId, GroupId, Incarnation, Load, Restored};
-use rocksdb::WriteBatch;
+use raft_core::{Batch, ClusterId, GroupId, Incarnation, Load, LogIndex, Restored};
+use rocksdb::{ErrorKind, WriteBatch};
 
 use crate::batch;
-use crate::database::{Database, unreadable};
+use crate::database::{Database, refused, unreadable};
 use crate::error::StorageError;
 use crate::format::{
     FORMAT_KEY, LOG, META, SNAPSHOT, cluster_key, encode_format, entry_key, piece_key, state_key,
 };
 use crate::mapping::Slot;
-use crate::reading::Reading;
+use crate::reading::{self, Reading, pieces_are_sound};
 use crate::record;
 use crate::snapshots::Number;
 use crate::state::State;
@@ -25,6 +25,8 @@ pub(crate) struct RocksLog {
     /// The cluster that all of this is of, once somebody has said so. It lies under a key of its own.
     cluster: Option<ClusterId>,
     state: State,
+    /// What is known of the entries, where the write-ahead log was mended.
+    damaged: Vec<LogIndex>,
     /// Term or vote is another one since the state was last written.
     is_new_hard_state: bool,
     /// Files before this slot and this number have been given back.
@@ -43,6 +45,10 @@ pub(crate) struct Staged {
     /// How many there are of each group.
     pub(crate) batches: BTreeMap<GroupId, usize>,
 }
+
+/// So much is written before a state that is written again: a power cut may tear a sector to which something is being
+/// added, and what was written first is not to end in it.
+const SECTOR: [u8; 4096] = [0; 4096];
 
 impl Staged {
     pub(crate) fn bytes(&self) -> usize {
@@ -72,7 +78,10 @@ impl RocksLog {
         group: GroupId,
         new_incarnation: Incarnation,
     ) -> Result<Self, StorageError> {
-        if let Some(found) = Self::find(database, group)? {
+        if let Some(mut found) = Self::find(database, group)? {
+            if database.is_unsettled() {
+                found.look_for_losses(database)?;
+            }
             return Ok(found);
         }
         let mut log = Self::of(group, None, State::new(new_incarnation));
@@ -93,12 +102,33 @@ impl RocksLog {
 
     fn of(group: GroupId, cluster: Option<ClusterId>, state: State) -> Self {
         let given_back = <(Slot, Number)>::default();
-        Self { group, cluster, state, is_new_hard_state: false, given_back, buffer: Vec::new() }
+        let (damaged, buffer) = (Vec::new(), Vec::new());
+        Self { group, cluster, state, damaged, is_new_hard_state: false, given_back, buffer }
     }
 
     /// A new life begins: with the batches that are staged from now on.
     pub(crate) const fn live_anew(&mut self, incarnation: Incarnation) {
         self.state.incarnation = incarnation;
+    }
+
+    /// Reads everything, once the write-ahead log was mended. The beginning of a snapshot of which a piece is lost
+    /// begins anew; of a whole one none is.
+    fn look_for_losses(&mut self, database: &Database) -> Result<(), StorageError> {
+        if let Some(begun) = self.state.snapshots.begun() {
+            let mut pieces = database.iterator(SNAPSHOT)?;
+            let are_sound = match pieces_are_sound(&mut pieces, self.group, begun, false) {
+                Err(error) if error.kind() == ErrorKind::Corruption => false,
+                are_sound => are_sound.map_err(refused("reading the beginning of a snapshot"))?,
+            };
+            if !are_sound {
+                self.state.snapshots.give_up();
+                self.write_state(database)?;
+            }
+        }
+        self.damaged = reading::damaged(database, self.group, &self.state)?;
+        let (group, lost) = (self.group, self.damaged.len());
+        tracing::warn!(%group, lost, "entries were lost with a damaged record of the write-ahead log");
+        database.settle()
     }
 
     pub(crate) const fn incarnation(&self) -> Incarnation {
@@ -107,7 +137,8 @@ impl RocksLog {
 
     /// What a server finds that starts with this.
     pub(crate) fn restored(&self, database: &Database) -> Restored {
-        Restored { suspect_tail: database.torn_bytes() > 0, ..self.state.restored(self.cluster) }
+        let (damaged, suspect_tail) = (self.damaged.clone(), database.torn_bytes() > 0);
+        Restored { damaged, suspect_tail, ..self.state.restored(self.cluster) }
     }
 
     /// Makes `batch` the last of its group in `staged`. On an error nothing of it is in there.
@@ -165,6 +196,9 @@ impl RocksLog {
         let (family, key) = (database.family(META)?, state_key(self.group));
         staged.write.put_cf(family, key, &self.buffer);
         if mem::take(&mut self.is_new_hard_state) {
+            if staged.again.is_empty() {
+                staged.again.put_log_data(SECTOR);
+            }
             staged.again.put_cf(family, key, &self.buffer);
         }
         Ok(())
@@ -196,8 +230,12 @@ impl RocksLog {
         Ok(())
     }
 
-    /// A group without a state is new, unless it has entries or pieces of snapshots.
+    /// A group without a state is new, unless it has entries or pieces of snapshots, or what it had may be lost.
     fn write_first_state(&mut self, database: &Database) -> Result<(), StorageError> {
+        if let Some(path) = database.left_over()? {
+            let key = format!("meta/{}/state (it may be in {})", self.group, path.display());
+            return Err(StorageError::Corrupt { what: "the state", key });
+        }
         let group = self.group.0.to_be_bytes();
         for family in [LOG, SNAPSHOT] {
             let mut records = database.iterator(family)?;
@@ -207,6 +245,10 @@ impl RocksLog {
             }
             records.status().map_err(unreadable(|| corrupt_state(self.group)))?;
         }
+        self.write_state(database)
+    }
+
+    fn write_state(&mut self, database: &Database) -> Result<(), StorageError> {
         let mut staged = Staged { batches: [(self.group, 1)].into(), ..Staged::default() };
         staged.write.put_cf(database.family(META)?, FORMAT_KEY, encode_format());
         self.seal(database, &mut staged)?;

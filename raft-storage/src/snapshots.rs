@@ -117,6 +117,11 @@ impl Snapshots {
         number
     }
 
+    /// The beginning of another one is not whole, and has to begin anew.
+    pub(crate) fn give_up(&mut self) {
+        self.partial = None;
+    }
+
     /// Whether this, read from a disk, is what [`store`](Self::store) can have made.
     pub(crate) fn is_sound(&self) -> bool {
         let numbers: Vec<_> =

@@ -335,7 +335,9 @@ impl Directory {
             Request::Join { group, new_incarnation, reports, joined } => {
                 let answer = self.join(group, new_incarnation, reports);
                 let failed = match &answer {
-                    Err(error @ StorageError::Io { .. }) => Err(error.clone()),
+                    Err(error @ (StorageError::Io { .. } | StorageError::Damaged { .. })) => {
+                        Err(error.clone())
+                    }
                     Ok(_) | Err(_) => Ok(()),
                 };
                 let _unheard = joined.send(answer);

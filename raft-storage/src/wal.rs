@@ -58,6 +58,12 @@ fn number(file: &Path) -> Option<u64> {
     number.to_str()?.parse().ok()
 }
 
+/// Whether the log ends at `at`, in order or torn: nothing sound comes after it.
+pub(crate) fn is_end(bytes: &[u8], at: usize) -> bool {
+    let at = skip_padding(at);
+    at >= bytes.len() || !is_followed(bytes, at)
+}
+
 /// How a log with this content ends.
 pub(crate) fn end(bytes: &[u8]) -> End {
     let (mut at, mut whole, mut in_record) = (0, 0, false);
@@ -114,14 +120,80 @@ fn is_followed(bytes: &[u8], at: usize) -> bool {
 }
 
 /// By its own header the bad record ends before the file does. What a power cut tears ends with the file.
-fn is_followed_by_its_length(bytes: &[u8], mut at: usize) -> bool {
+fn is_followed_by_its_length(bytes: &[u8], at: usize) -> bool {
+    let rest = end_by_length(bytes, at).and_then(|end| bytes.get(end..));
+    rest.is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+}
+
+/// Whether a record may begin here, by the type that would be its own.
+pub(crate) fn may_begin(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at + HEADER - 1), Some(&(FULL | FIRST)))
+}
+
+/// Where the record at `at` ends by what its own headers say, whether it checks or not.
+pub(crate) fn end_by_length(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let Some((kind, _, next)) = header(bytes, at) else { return false };
+        let (kind, _, next) = header(bytes, at)?;
         match kind {
-            FULL | LAST => return bytes.get(next..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0)),
+            FULL | LAST => return Some(next),
             FIRST | MIDDLE => at = skip_padding(next),
-            _ => return false,
+            _ => return None,
         }
+    }
+}
+
+/// What is in the first record at or behind `at`, in all its fragments, and where it ends; none if one of them does not
+/// check. What stands alone is passed over.
+pub(crate) fn record(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+    let (mut at, mut payload, mut in_record) = (skip_padding(at), Vec::new(), false);
+    loop {
+        let (kind, next) = fragment(bytes, at).filter(|(kind, _)| follows(in_record, *kind))?;
+        if matches!(kind, FULL | FIRST | MIDDLE | LAST) {
+            payload.extend_from_slice(bytes.get(at + HEADER..next)?);
+        }
+        if matches!(kind, FULL | LAST) {
+            return Some((payload, next));
+        }
+        in_record = matches!(kind, FIRST | MIDDLE);
+        at = skip_padding(next);
+    }
+}
+
+/// How much is in a record from `begin` to before `end`; none if there is no such record.
+pub(crate) fn room(begin: usize, end: usize) -> Option<usize> {
+    let (mut at, mut room) = (begin, 0);
+    while at < end {
+        let next = end.min(at + BLOCK - at % BLOCK);
+        room += (next - at).checked_sub(HEADER)?;
+        at = next;
+    }
+    (at == end && at > begin).then_some(room)
+}
+
+/// The bytes of a record that begins at `begin`, and has at least a header's room in its block.
+pub(crate) fn encode(begin: usize, payload: &[u8]) -> Vec<u8> {
+    let (mut record, mut rest, mut is_first) = (Vec::new(), payload, true);
+    loop {
+        let at = begin + record.len();
+        let padding = skip_padding(at) - at;
+        record.resize(record.len() + padding, 0);
+        let at = at + padding;
+        let (now, later) = rest.split_at(rest.len().min(BLOCK - at % BLOCK - HEADER));
+        let kind = match (is_first, later.is_empty()) {
+            (true, true) => FULL,
+            (true, false) => FIRST,
+            (false, false) => MIDDLE,
+            (false, true) => LAST,
+        };
+        let checked = [&[kind], now].concat();
+        record.extend(mask(crc32c::crc32c(&checked)).to_le_bytes());
+        let [low, high, ..] = now.len().to_le_bytes();
+        record.extend([low, high]);
+        record.extend(checked);
+        if later.is_empty() {
+            return record;
+        }
+        (rest, is_first) = (later, false);
     }
 }
 
@@ -129,11 +201,12 @@ fn is_followed_by_its_length(bytes: &[u8], mut at: usize) -> bool {
 /// power cut may keep any pages of one write.
 fn is_followed_by_a_record(bytes: &[u8], at: usize) -> bool {
     (at + 1..bytes.len().saturating_sub(HEADER))
-        .filter(|at| matches!(bytes[at + HEADER - 1], FULL | FIRST))
+        .filter(|at| may_begin(bytes, *at))
         .any(|at| fragment(bytes, at).is_some_and(|(_, next)| next > at + HEADER))
 }
 
-const fn skip_padding(at: usize) -> usize {
+/// Where the next fragment begins after what ends at `at`.
+pub(crate) const fn skip_padding(at: usize) -> usize {
     let left = BLOCK - at % BLOCK;
     if left < HEADER { at + left } else { at }
 }

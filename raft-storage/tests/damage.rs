@@ -2,47 +2,25 @@
 #![cfg(feature = "rocksdb")]
 
 mod common;
+#[path = "common/harm.rs"]
+mod harm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{PausedClock, delays, sound};
+use harm::{
+    all_entries, change, delete, entry, flip_last_bit, id, kill, load, open, open_simulated, raw,
+    three_entries,
+};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, GroupId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot,
-    SnapshotId, Term,
+    Batch, Chunk, Entry, EntryId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Snapshot, SnapshotId,
+    Term,
 };
-use raft_storage::format::{CLEAN_STOP, FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
-use raft_storage::{Opened, RocksStore, StorageError};
-use rocksdb::{DB, IteratorMode, Options};
+use raft_storage::format::{DAMAGED, FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
+use raft_storage::{Opened, RocksGroups, StorageError};
+use rocksdb::IteratorMode;
 use tempfile::TempDir;
-
-fn open(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
-    RocksStore::open(directory, GroupId(0), Incarnation(1))
-}
-
-fn open_simulated(directory: &Path) -> Result<Opened<RocksStore>, StorageError> {
-    RocksStore::open_simulated(directory, GroupId(0), Incarnation(1), PausedClock::new(), delays(), sound())
-}
-
-fn id(index: u64) -> EntryId {
-    EntryId::new(Term::new(1), LogIndex::new(index))
-}
-
-fn entry(index: u64) -> Entry {
-    Entry::new(id(index), Payload::Command("x".into()))
-}
-
-/// Entries 1 to 3, one batch each, in slots 0 to 2.
-async fn three_entries() -> TempDir {
-    let directory = TempDir::new().unwrap();
-    let Opened { mut store, .. } = open(directory.path()).unwrap();
-    for index in 1..4 {
-        store.write(Batch { entries: vec![entry(index)].into(), ..Batch::default() });
-        store.done().await.unwrap();
-    }
-    directory
-}
 
 /// Pieces at 0, 5, 10 and 15, the last one empty, under number 1; under number 0 what was given up.
 async fn four_pieces() -> TempDir {
@@ -62,56 +40,8 @@ fn snapshot() -> SnapshotId {
     SnapshotId { last_included: id(7), made_by: Incarnation(1) }
 }
 
-fn all_entries() -> Load {
-    Load::Entries { from: LogIndex::new(1), to: LogIndex::new(9), bytes_max: usize::MAX }
-}
-
 fn piece(offset: u64) -> Load {
     Load::Chunk { snapshot: snapshot(), offset }
-}
-
-/// Opens the directory and reads from it.
-async fn load(directory: &Path, load: Load) -> Result<Loaded, StorageError> {
-    let Opened { mut store, .. } = open(directory)?;
-    store.load(load);
-    match store.done().await? {
-        Done::Loaded(loaded) => Ok(loaded),
-        Done::Persisted(count) => panic!("nothing was written, and {count} writes are durable"),
-    }
-}
-
-/// After this it counts as killed, not as closed in order.
-fn kill(directory: &Path) {
-    fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
-}
-
-fn raw(directory: &Path) -> DB {
-    kill(directory);
-    DB::open_cf(&Options::default(), directory, [LOG, SNAPSHOT, META]).unwrap()
-}
-
-/// Changes what is under `key` behind the store's back; RocksDB's own checksums are those of the change.
-fn change(directory: &Path, family: &str, key: &[u8], change: impl Fn(&mut Vec<u8>)) {
-    let db = raw(directory);
-    let family = db.cf_handle(family).unwrap();
-    let mut value = db.get_cf(family, key).unwrap().unwrap();
-    change(&mut value);
-    db.put_cf(family, key, value).unwrap();
-}
-
-fn delete(directory: &Path, family: &str, key: &[u8]) {
-    let db = raw(directory);
-    db.delete_cf(db.cf_handle(family).unwrap(), key).unwrap();
-}
-
-fn flip_last_bit(directory: &Path, family: &str, key: &[u8]) {
-    change(directory, family, key, |value| *value.last_mut().unwrap() ^= 1);
-}
-
-fn entry_key(slot: u8) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[15] = slot;
-    key
 }
 
 fn piece_key(number: u8, offset: u8) -> [u8; 24] {
@@ -120,74 +50,9 @@ fn piece_key(number: u8, offset: u8) -> [u8; 24] {
     key
 }
 
-/// One entry is not what was written: what is before it is read, it is told of, and what is behind it is read. Then
-/// it is repaired, and all is read, now and after the next opening.
-async fn assert_damaged_and_repaired(directory: &Path, damaged: u64) {
-    let from_to = |from: u64, to: u64| Load::Entries {
-        from: LogIndex::new(from),
-        to: LogIndex::new(to),
-        bytes_max: usize::MAX,
-    };
-    let entries = |indexes: std::ops::Range<u64>| indexes.map(entry).collect::<Vec<_>>();
-    let sound = |from: u64, to: u64| {
-        Done::Loaded(Loaded::Entries { from: LogIndex::new(from), entries: entries(from..to) })
-    };
-    let Opened { mut store, restored, .. } = open(directory).unwrap();
-    assert_eq!((restored.log.last(), &restored.damaged[..]), (id(3), &[][..]));
-    if damaged > 1 {
-        store.load(all_entries());
-        assert_eq!(store.done().await, Ok(sound(1, damaged)));
-    }
-    store.load(from_to(damaged, 9));
-    let damaged = LogIndex::new(damaged);
-    assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Damaged { from: damaged, to: damaged })));
-    if damaged < LogIndex::new(3) {
-        store.load(from_to(damaged.get() + 1, 9));
-        assert_eq!(store.done().await, Ok(sound(damaged.get() + 1, 4)));
-    }
-    store.write(Batch { repair: entries(damaged.get()..damaged.get() + 1), ..Batch::default() });
-    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
-    store.load(all_entries());
-    assert_eq!(store.done().await, Ok(sound(1, 4)));
-    drop(store);
-    assert_eq!(load(directory, all_entries()).await.map(Done::Loaded), Ok(sound(1, 4)));
-}
-
 fn corrupt_piece(offset: u64) -> StorageError {
     let key = format!("snapshot/group 0/number 1/offset {offset}");
     StorageError::Corrupt { what: "a piece of a snapshot", key }
-}
-
-/// It is found when the entry is loaded.
-#[tokio::test]
-async fn a_flipped_byte_of_an_entry_is_damage_wherever_the_entry_is() {
-    for slot in 0..3 {
-        let directory = three_entries().await;
-        flip_last_bit(directory.path(), LOG, &entry_key(slot));
-        assert_damaged_and_repaired(directory.path(), u64::from(slot) + 1).await;
-    }
-}
-
-/// The last one too: a log does not end where a record is missing.
-#[tokio::test]
-async fn a_missing_entry_is_damage_and_not_the_end_of_the_log() {
-    for slot in 0..3 {
-        let directory = three_entries().await;
-        delete(directory.path(), LOG, &entry_key(slot));
-        assert_damaged_and_repaired(directory.path(), u64::from(slot) + 1).await;
-    }
-}
-
-/// It checks, and it is not the one that the log has there.
-#[tokio::test]
-async fn an_entry_in_the_place_of_another_is_damage() {
-    let directory = three_entries().await;
-    let db = raw(directory.path());
-    let log = db.cf_handle(LOG).unwrap();
-    let second = db.get_cf(log, entry_key(1)).unwrap().unwrap();
-    db.put_cf(log, entry_key(2), second).unwrap();
-    drop(db);
-    assert_damaged_and_repaired(directory.path(), 3).await;
 }
 
 /// What is sound is still read; then nothing any more.
@@ -209,48 +74,6 @@ async fn a_damaged_piece_that_was_read_poisons_the_store() {
         assert_eq!(store.done().await, Err(corrupt_piece(10)));
         drop(store);
         assert!(open(directory.path()).unwrap().restored.log.is_empty());
-    }
-}
-
-/// As far as damage goes it is told of at once, up to what was asked for; entries are repaired by many or one at a
-/// time, in any order, with the log going on meanwhile.
-#[tokio::test(start_paused = true)]
-async fn damaged_entries_are_repaired_while_the_log_goes_on() {
-    let load = |from, to| Load::Entries { from: LogIndex::new(from), to: LogIndex::new(to), bytes_max: 2 };
-    let damaged = |from, to| Loaded::Damaged { from: LogIndex::new(from), to: LogIndex::new(to) };
-    for open in [open, open_simulated] {
-        let directory = TempDir::new().unwrap();
-        let Opened { mut store, .. } = self::open(directory.path()).unwrap();
-        store.write(Batch { entries: (1..10).map(entry).collect(), ..Batch::default() });
-        store.done().await.unwrap();
-        drop(store);
-        for slot in [1, 2, 3, 5] {
-            change(directory.path(), LOG, &entry_key(slot), |value| value[0] ^= 1);
-            drop(self::open(directory.path()).unwrap());
-        }
-        let Opened { mut store, .. } = open(directory.path()).unwrap();
-        for (asked, answer) in [
-            (load(2, 9), damaged(2, 4)),
-            (load(2, 3), damaged(2, 3)),
-            (load(4, 4), damaged(4, 4)),
-            (load(6, 9), damaged(6, 6)),
-            (load(5, 9), Loaded::Entries { from: LogIndex::new(5), entries: vec![entry(5)] }),
-        ] {
-            store.load(asked);
-            assert_eq!(store.done().await, Ok(Done::Loaded(answer)));
-        }
-        for (repair, appended) in [(vec![6], 10), (vec![3], 11), (vec![4, 2], 12)] {
-            let repair = repair.into_iter().map(entry).collect();
-            store.write(Batch { repair, entries: vec![entry(appended)].into(), ..Batch::default() });
-            assert_eq!(store.done().await, Ok(Done::Persisted(1)));
-        }
-        drop(store);
-        for open in [open, self::open] {
-            let Opened { mut store, .. } = open(directory.path()).unwrap();
-            store.load(Load::Entries { from: LogIndex::new(1), to: LogIndex::new(99), bytes_max: 99 });
-            let all = Loaded::Entries { from: LogIndex::new(1), entries: (1..13).map(entry).collect() };
-            assert_eq!(store.done().await, Ok(Done::Loaded(all)));
-        }
     }
 }
 
@@ -293,56 +116,6 @@ async fn a_flipped_bit_in_a_table_is_damage() {
         let load_all = if family == LOG { all_entries() } else { piece(0) };
         assert_eq!(load(directory.path(), load_all).await, answer);
     }
-}
-
-/// What is in sound tables is read, before the damaged one and behind it. An iterator that has to look into several
-/// says that all of them are damaged.
-#[tokio::test]
-async fn a_table_whose_first_entries_are_damaged_hides_no_others() {
-    let directory = TempDir::new().unwrap();
-    let Opened { mut store, .. } = open(directory.path()).unwrap();
-    let command = || Payload::Command(vec![7; 3000].into());
-    let entry = |index| Entry::new(id(index), command());
-    store.write(Batch { entries: (1..10).map(entry).collect(), ..Batch::default() });
-    store.done().await.unwrap();
-    drop(store);
-    let db = raw(directory.path());
-    let log = db.cf_handle(LOG).unwrap();
-    // Entries 4 to 6 once more, in a table of their own before the first level.
-    let again: Vec<_> =
-        (3..6).map(|slot| (entry_key(slot), db.get_cf(log, entry_key(slot)).unwrap())).collect();
-    db.compact_range_cf(log, None::<&[u8]>, None::<&[u8]>);
-    again.iter().for_each(|(key, value)| db.put_cf(log, key, value.as_ref().unwrap()).unwrap());
-    db.flush_cf(log).unwrap();
-    let tables = db.live_files().unwrap();
-    let table = tables.iter().find(|table| table.level == 0 && table.column_family_name == LOG).unwrap();
-    let table = directory.path().join(table.name.trim_start_matches('/'));
-    drop(db);
-    let mut bytes = fs::read(&table).unwrap();
-    bytes[20] ^= 1;
-    fs::write(&table, bytes).unwrap();
-
-    let asked =
-        |from: u64| Load::Entries { from: LogIndex::new(from), to: LogIndex::new(9), bytes_max: usize::MAX };
-    let Opened { mut store, .. } = RocksStore::open_simulated(
-        directory.path(),
-        GroupId(0),
-        Incarnation(1),
-        PausedClock::new(),
-        delays(),
-    )
-    .unwrap();
-    let mut found = Vec::new();
-    for index in 1..10 {
-        store.load(asked(index));
-        found.push(match store.done().await.unwrap() {
-            Done::Loaded(Loaded::Entries { entries, .. }) => entries.len(),
-            Done::Loaded(Loaded::Damaged { .. }) => 0,
-            done => panic!("{done:?}"),
-        });
-    }
-    // Two entries are in a block: the last one of the three is in a sound block of the damaged table.
-    assert_eq!(found, [3, 2, 1, 0, 0, 4, 3, 2, 1]);
 }
 
 /// Damage to payloads is not found by opening, because opening reads none: every record there is is
@@ -430,19 +203,55 @@ fn wal(directory: &Path) -> PathBuf {
     files.find(|file| file.extension().is_some_and(|extension| extension == "log")).unwrap()
 }
 
-/// RocksDB's default would open this with the last record, or the last two, silently gone.
+/// RocksDB's default would open this with the last record, or the last two, silently gone. The first record is the only
+/// one that says which format this is.
 #[tokio::test]
 async fn a_flipped_bit_in_the_write_ahead_log_is_damage() {
     let directory = three_entries().await;
     kill(directory.path());
     let wal = wal(directory.path());
-    let bytes = fs::read(&wal).unwrap();
-    for at in [0, bytes.len() / 2] {
-        let mut flipped = bytes.clone();
-        flipped[at] ^= 1;
-        fs::write(&wal, flipped).unwrap();
-        let error = open(directory.path()).unwrap_err();
-        assert!(matches!(error, StorageError::Damaged { .. }), "byte {at}: {error}");
+    let mut bytes = fs::read(&wal).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&wal, bytes).unwrap();
+    let error = open(directory.path()).unwrap_err();
+    assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
+}
+
+/// Later records say what there is, but for the entry. It is known at once to be lost, and the log as it was is kept:
+/// as long as it is there, nobody else begins in the directory.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_record_in_the_middle_of_the_write_ahead_log_costs_its_entries() {
+    for open in [open, open_simulated] {
+        let directory = three_entries().await;
+        kill(directory.path());
+        let wal = wal(directory.path());
+        let mut bytes = fs::read(&wal).unwrap();
+        let half = bytes.len() / 2;
+        bytes[half] ^= 1;
+        fs::write(&wal, &bytes).unwrap();
+        let Opened { mut store, restored, torn_bytes, .. } = open(directory.path()).unwrap();
+        assert_eq!((restored.log.last(), torn_bytes, restored.suspect_tail), (id(3), 0, false));
+        assert_eq!(restored.damaged, [LogIndex::new(2)]);
+        assert_eq!(fs::read(wal.with_extension(format!("log.{DAMAGED}"))).unwrap(), bytes);
+        store.write(Batch { repair: vec![entry(2)], ..Batch::default() });
+        assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+        drop(store);
+        let Opened { mut store, restored, .. } = open(directory.path()).unwrap();
+        assert_eq!(restored.damaged, []);
+        store.load(all_entries());
+        let entries = (1..4).map(entry).collect();
+        assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Entries { from: LogIndex::new(1), entries })));
+        drop(store);
+
+        let groups = RocksGroups::open(directory.path()).unwrap();
+        let error = groups.store(raft_core::GroupId(5), Incarnation(5)).unwrap_err();
+        assert!(
+            error.to_string().contains(DAMAGED) && error.to_string().contains("as a new member"),
+            "{error}"
+        );
+        let Opened { mut store, .. } = groups.store(raft_core::GroupId(0), Incarnation(5)).unwrap();
+        store.write(Batch::default());
+        assert_eq!(store.done().await, Ok(Done::Persisted(1)));
     }
 }
 
@@ -457,10 +266,12 @@ async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     fs::write(&wal, &bytes[..bytes.len() - 1]).unwrap();
     let opened = open(directory.path()).unwrap();
     assert!(opened.torn_bytes > 0);
+    assert!(opened.restored.suspect_tail);
     assert_eq!(opened.restored.log.len(), 2);
     drop(opened);
     let again = open(directory.path()).unwrap();
     assert_eq!((again.torn_bytes, again.restored.log.len()), (0, 2));
+    assert!(!again.restored.suspect_tail);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{PausedClock, delays, sound};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Entry, EntryId, Incarnation, Load, LogIndex, Part, Payload, Restored, Snapshot, SnapshotId,
-    Term,
+    Batch, Chunk, Entry, EntryId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Restored, Snapshot,
+    SnapshotId, Term,
 };
 use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened, StorageError};
 use tokio::time::Instant;
@@ -48,6 +48,69 @@ async fn a_batch_that_leaves_a_gap_poisons_the_store_in_memory() {
     let disk = MemoryDisk::new();
     assert_a_misfit_poisons(in_memory(&disk).store).await;
     assert_eq!(length(&in_memory(&disk).restored), 1);
+}
+
+/// An entry that the log does not have cannot be repaired: one after its end, one of another term.
+async fn assert_no_stranger_is_repaired(mut store: impl LogStore<Error = StorageError>, stranger: EntryId) {
+    store.write(batch(1));
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+    let repair = vec![Entry::new(stranger, Payload::Noop)];
+    store.write(Batch { repair, ..Batch::default() });
+    assert_eq!(store.done().await, Err(StorageError::Misfit { last: id(1), found: stranger }));
+}
+
+fn strangers() -> [EntryId; 2] {
+    [id(2), EntryId::new(Term::new(2), LogIndex::new(1))]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_of_what_is_not_there_poisons_the_store_in_memory() {
+    for stranger in strangers() {
+        assert_no_stranger_is_repaired(in_memory(&MemoryDisk::new()).store, stranger).await;
+    }
+}
+
+/// What has rotted is found when it is read, also by the store that wrote it, and is sound once it is repaired.
+#[tokio::test(start_paused = true)]
+async fn what_rots_in_memory_is_damaged_until_it_is_repaired() {
+    let disk = MemoryDisk::new();
+    let mut store = in_memory(&disk).store;
+    (1..4).for_each(|index| store.write(batch(index)));
+    store.done().await.unwrap();
+    assert!(disk.rot(LogIndex::new(2)) && !disk.rot(LogIndex::new(2)) && !disk.rot(LogIndex::new(4)));
+    let load = Load::Entries { from: LogIndex::new(2), to: LogIndex::new(9), bytes_max: 99 };
+    let (from, to) = (LogIndex::new(2), LogIndex::new(2));
+    store.load(load);
+    assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Damaged { from, to })));
+    disk.crash(Loss::None);
+    let Opened { mut store, restored, .. } = in_memory(&disk);
+    assert_eq!((length(&restored), restored.damaged), (3, Vec::new()));
+    store.load(load);
+    assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Damaged { from, to })));
+    store.write(Batch { repair: batch(2).entries.to_vec(), ..Batch::default() });
+    store.load(load);
+    let entries = (2..4).flat_map(|index| batch(index).entries.to_vec()).collect();
+    assert_eq!(store.done().await, Ok(Done::Loaded(Loaded::Entries { from, entries })));
+}
+
+/// Each row: what a crash took, of three batches of which one was synced, and whether the end is suspect then. It is so
+/// once.
+#[tokio::test(start_paused = true)]
+async fn an_end_that_a_power_cut_took_something_of_is_suspect() {
+    for (loss, suspect) in [
+        (Loss::None, false),
+        (Loss::Unsynced { keep: 0 }, true),
+        (Loss::Unsynced { keep: 1 }, true),
+        (Loss::Unsynced { keep: 2 }, false),
+    ] {
+        let disk = MemoryDisk::new();
+        let mut store = in_memory(&disk).store;
+        (1..4).for_each(|index| store.write(batch(index)));
+        store.done().await.unwrap();
+        disk.crash(loss);
+        assert_eq!(in_memory(&disk).restored.suspect_tail, suspect, "{loss:?}");
+        assert!(!in_memory(&disk).restored.suspect_tail, "{loss:?}");
+    }
 }
 
 /// The delays are 1, 2, 3 ms: the first write is synced alone, the four behind it together.
@@ -121,7 +184,7 @@ async fn a_store_that_outlives_its_crash_changes_nothing() {
 mod rocks {
     use std::path::Path;
 
-    use raft_core::GroupId;
+    use raft_core::{GroupId, HardState, NodeId};
     use raft_storage::RocksStore;
     use tempfile::TempDir;
 
@@ -142,6 +205,38 @@ mod rocks {
             let directory = TempDir::new().unwrap();
             assert_a_misfit_poisons(open(directory.path()).store).await;
             assert_eq!(length(&open(directory.path()).restored), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repair_of_what_is_not_there_poisons_the_store_on_disk() {
+        for (open, stranger) in [threaded, simulated].into_iter().zip(strangers()) {
+            let directory = TempDir::new().unwrap();
+            assert_no_stranger_is_repaired(open(directory.path()).store, stranger).await;
+        }
+    }
+
+    /// The write-ahead log grows by one write for a batch, and by a second one, of the state alone, where term or vote
+    /// is new. What is durable includes both.
+    #[tokio::test(start_paused = true)]
+    async fn only_what_has_a_new_vote_is_written_twice() {
+        let hard_state = |term, vote| {
+            Some(HardState { current_term: Term::new(term), voted_for: Some(NodeId::new(vote)) })
+        };
+        let directory = TempDir::new().unwrap();
+        let Opened { mut store, .. } = simulated(directory.path());
+        for (hard_state, writes) in
+            [(None, 1), (hard_state(1, 1), 2), (hard_state(1, 1), 1), (hard_state(1, 2), 2), (None, 1)]
+        {
+            let before = store.meter().metrics();
+            store.write(Batch { hard_state, ..Batch::default() });
+            assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+            let after = store.meter().metrics();
+            assert_eq!(
+                (after.writes.count - before.writes.count, after.batches - before.batches),
+                (writes, 1)
+            );
+            assert_eq!(store.synced_wal().unwrap().power_cut(|_| 0).unwrap(), 0);
         }
     }
 
@@ -189,8 +284,9 @@ mod rocks {
 
         let (mut survive, mut lost) = (0, 1);
         while lost > 0 {
-            let Opened { mut store, restored, .. } = simulated(directory.path());
-            assert_eq!(restored, old, "{survive} bytes were left");
+            let Opened { mut store, restored, torn_bytes, .. } = simulated(directory.path());
+            assert_eq!(restored.suspect_tail, torn_bytes > 0);
+            assert_eq!(Restored { suspect_tail: false, ..restored }, old, "{survive} bytes were left");
             store.write(install.clone());
             let synced = store.synced_wal().unwrap();
             drop(store);

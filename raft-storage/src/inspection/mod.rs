@@ -11,7 +11,7 @@
 
 mod checks;
 mod problem;
-mod view;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -36,7 +36,7 @@ pub(super) struct Taken {
 }
 
 /// Fields are dropped in this order: the folder goes last.
-pub(super) struct View {
+pub(crate) struct View {
     db: DB,
     folder: TempDir,
     directory: PathBuf,
@@ -165,20 +165,9 @@ impl Taken {
     /// Copies what may still change, and links to what does not.
     fn fill(&mut self, folder: &TempDir, directory: &Path) -> Result<Held, StorageError> {
         let held = Held::of(directory)?;
-        let Held { manifest, content, .. } = &held;
-        let whole = match wal::end(content) {
-            End::Whole => &content[..],
-            End::Torn { at } => &content[..at],
-            End::Damaged { at } => return Err(damaged(manifest.clone(), at)),
-        };
-        let name = manifest.file_name().unwrap_or_default();
-        write(folder, Path::new("CURRENT"), &[name.as_encoded_bytes(), b"\n"].concat())?;
-        write(folder, Path::new(name), whole)?;
+        held.copy_manifest(folder)?;
         self.copy_write_ahead_logs(folder, &held.logs)?;
-        for (path, table) in &held.tables {
-            let at = folder.path().join(path.file_name().unwrap_or_default());
-            link(path, table, &at).map_err(StorageError::io_at("linking to", path))?;
-        }
+        held.link_tables(folder)?;
         Ok(held)
     }
 
@@ -242,6 +231,26 @@ impl Held {
                 return Ok(Self { manifest, content, logs, tables });
             }
         }
+    }
+
+    fn copy_manifest(&self, folder: &TempDir) -> Result<(), StorageError> {
+        let Self { manifest, content, .. } = self;
+        let whole = match wal::end(content) {
+            End::Whole => &content[..],
+            End::Torn { at } => &content[..at],
+            End::Damaged { at } => return Err(damaged(manifest.clone(), at)),
+        };
+        let name = manifest.file_name().unwrap_or_default();
+        write(folder, Path::new("CURRENT"), &[name.as_encoded_bytes(), b"\n"].concat())?;
+        write(folder, Path::new(name), whole)
+    }
+
+    fn link_tables(&self, folder: &TempDir) -> Result<(), StorageError> {
+        for (path, table) in &self.tables {
+            let at = folder.path().join(path.file_name().unwrap_or_default());
+            link(path, table, &at).map_err(StorageError::io_at("linking to", path))?;
+        }
+        Ok(())
     }
 
     /// Whether anything but the manifest says something.
@@ -340,19 +349,38 @@ fn place(message: &str, directory: &Path) -> PathBuf {
 }
 
 impl View {
+    /// A directory that nobody else has, as it would be with these write-ahead logs; none if a store would not open it.
+    pub(crate) fn with_logs(
+        directory: &Path,
+        logs: &[(PathBuf, Vec<u8>)],
+    ) -> Result<Option<Self>, StorageError> {
+        let folder = tempfile::Builder::new().prefix("raft-mend-").tempdir();
+        let folder = folder.map_err(StorageError::io("making a scratch folder"))?;
+        let held = Held::of(directory)?;
+        held.copy_manifest(&folder)?;
+        held.link_tables(&folder)?;
+        for (path, content) in logs {
+            write(&folder, Path::new(path.file_name().unwrap_or_default()), content)?;
+        }
+        match open(&folder, true) {
+            Ok(db) => Ok(db.map(|db| Self { db, folder, directory: directory.to_owned() })),
+            Err(error) => damage(error, &folder, directory).map(|_| None),
+        }
+    }
+
     /// The records of a column family.
-    pub(super) fn records(&self, family: &'static str) -> Option<DBRawIterator<'_>> {
+    pub(crate) fn records(&self, family: &'static str) -> Option<DBRawIterator<'_>> {
         let mut options = ReadOptions::default();
         options.fill_cache(false);
         Some(self.db.raw_iterator_cf_opt(self.db.cf_handle(family)?, options))
     }
 
-    pub(super) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, rocksdb::Error> {
+    pub(crate) fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, rocksdb::Error> {
         self.db.cf_handle(family).map_or(Ok(None), |family| self.db.get_cf(family, key))
     }
 
     /// What an error of RocksDB says, if it is that something is damaged.
-    pub(super) fn damage(&self, error: rocksdb::Error) -> Result<String, StorageError> {
+    pub(crate) fn damage(&self, error: rocksdb::Error) -> Result<String, StorageError> {
         damage(error, &self.folder, &self.directory)
     }
 }

@@ -46,6 +46,11 @@ fn part(last_included: EntryId, offset: u64, data: &'static str, done: bool) -> 
     Part { snapshot, chunk: Chunk::new(offset, data.into(), done) }
 }
 
+/// The beginning of a snapshot, in two pieces.
+pub(crate) fn begun() -> Vec<Part> {
+    vec![part(id(3, 6), 0, "one piece", false), part(id(3, 6), 9, "and another", false)]
+}
+
 /// What is written between two openings, each row by both groups at once. The first opening is of a new
 /// directory.
 pub(crate) type Script = Vec<Vec<[Batch; 2]>>;
@@ -184,16 +189,12 @@ impl Found {
         Self { restored: stored.restored(), entries, chunks }
     }
 
-    /// Reads everything that is there.
+    /// Reads everything that is there. An end that was torn is suspect, and no other.
     pub(crate) fn in_store(opened: Opened<RocksStore>) -> Result<Self, StorageError> {
-        let Opened { mut store, restored, .. } = opened;
-        let mut loaded = |load| {
-            store.load(load);
-            match block_on(store.done())? {
-                Done::Loaded(loaded) => Ok(loaded),
-                Done::Persisted(count) => panic!("nothing was written, and {count} writes are durable"),
-            }
-        };
+        let Opened { mut store, restored, torn_bytes, .. } = opened;
+        assert_eq!(restored.suspect_tail, torn_bytes > 0);
+        let restored = Restored { suspect_tail: false, ..restored };
+        let mut loaded = |load| loaded(&mut store, load);
         let (from, to) = (restored.log.base().index.next(), restored.log.last().index);
         let mut entries = Vec::new();
         if from <= to
@@ -215,6 +216,41 @@ impl Found {
         }
         Ok(Self { restored, entries, chunks })
     }
+}
+
+fn loaded(store: &mut RocksStore, load: Load) -> Result<Loaded, StorageError> {
+    store.load(load);
+    match block_on(store.done())? {
+        Done::Loaded(loaded) => Ok(loaded),
+        Done::Persisted(count) => panic!("nothing was written, and {count} writes are durable"),
+    }
+}
+
+/// Reads the log, and repairs each entry that is damaged. Returns how many there were.
+pub(crate) fn repair(opened: &mut Opened<RocksStore>, right: &[Entry]) -> Result<usize, StorageError> {
+    let Opened { store, restored, .. } = opened;
+    let (mut from, last) = (restored.log.base().index.next(), restored.log.last().index);
+    let mut damaged = Vec::new();
+    while from <= last {
+        match loaded(store, Load::Entries { from, to: last, bytes_max: 100 })? {
+            Loaded::Entries { entries, .. } => from = entries.last().expect("the log has it").id.index.next(),
+            Loaded::Damaged { to, .. } => {
+                let is_damaged = |entry: &&Entry| (from..=to).contains(&entry.id.index);
+                let repair: Vec<_> = right.iter().filter(is_damaged).cloned().collect();
+                damaged.extend(repair.iter().map(|entry| entry.id.index));
+                store.write(Batch { repair, ..Batch::default() });
+                assert_eq!(block_on(store.done())?, Done::Persisted(1));
+            }
+            Loaded::Chunk { .. } => panic!("nobody asked for it"),
+        }
+    }
+    assert!(
+        restored.damaged.is_empty() || restored.damaged == damaged,
+        "{:?}, {damaged:?}",
+        restored.damaged
+    );
+    restored.damaged.clear();
+    Ok(damaged.len())
 }
 
 /// Opens a directory and reads all of both groups; with it, how much was torn off.

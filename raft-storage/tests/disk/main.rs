@@ -35,5 +35,6 @@ mod parallel;
 mod power_cut;
 mod recorded;
 mod recovery;
+mod repair;
 mod upgrade;
 mod watch;

@@ -74,7 +74,7 @@ fn a_power_cut_at_any_moment_of_the_act_leaves_all_of_it_or_nothing() {
             return Err(format!("done: {is_done}; found {left:?}"));
         }
         let bytes: usize = files.values().map(|content| content.len()).sum();
-        if bytes % 16 > 0 && !recorded::nightly() {
+        if !bytes.is_multiple_of(16) && !recorded::nightly() {
             return Ok(());
         }
         self::plan(directory.path()).and_then(|plan| plan.carry_out()).map_err(|error| error.to_string())?;
