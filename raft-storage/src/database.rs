@@ -19,7 +19,7 @@ use crate::error::StorageError;
 use crate::format::{FORMAT, FORMAT_KEY, LOCK, LOG, META, SNAPSHOT, corrupt_format, decode_format};
 use crate::metrics::Counters;
 use crate::telling::{self, LastError};
-use crate::{background, clean_stop, directory, salvage, upgrade};
+use crate::{background, clean_stop, directory, salvage, suspect, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -97,6 +97,7 @@ impl Database {
                 found => upgrade::from(&database, found)?,
             }
         }
+        suspect::mark(&database, &database.path)?;
         Ok(database)
     }
 

@@ -10,6 +10,7 @@ use crate::database::Mode;
 use crate::error::StorageError;
 use crate::format::LOCK;
 use crate::salvage;
+use crate::suspect;
 use crate::wal::{self, End};
 
 /// How often a lock is asked for that somebody has, and how long after each other. Whoever inspects a directory has
@@ -75,6 +76,7 @@ fn mend_torn(path: &Path) -> Result<u64, StorageError> {
         match wal::end(&content) {
             End::Whole => {}
             End::Torn { at } if nth == newest => {
+                suspect::note(path).map_err(StorageError::io_at("noting a torn end", path))?;
                 cut(&file, at).map_err(StorageError::io_at("cutting a torn write-ahead log", &file))?;
                 return Ok((content.len() - at) as u64);
             }

@@ -9,6 +9,7 @@
 //! | `snapshot` | group, 8 bytes; number, 8 bytes; offset, 8 bytes | a *piece* of a snapshot |
 //! | `meta` | group, 8 bytes; `state` | the *state* of the group, written with each batch |
 //! | `meta` | group, 8 bytes; `cluster` | the *cluster* that the group is of, written with its first batch |
+//! | `meta` | group, 8 bytes; `suspect` | empty: the log may have been longer, and the group has not caught up since |
 //! | `meta` | `format` | the *format* of the whole directory, written once |
 //!
 //! The group comes first so that many groups can share one database. A slot is a physical place: it
@@ -75,7 +76,10 @@
 //!          +--------+--------+------------------------------------------------+
 //! ```
 //!
-//! It names the manifest, `CURRENT` and the write-ahead logs, so that after a clean stop nothing of them can be
+//! A third, `raft-storage.torn`, is empty and there for a moment: an end of the write-ahead log was cut off, and the groups
+//! have not been marked as suspect yet.
+//!
+//! The clean stop names the manifest, `CURRENT` and the write-ahead logs, so that after a clean stop nothing of them can be
 //! missing unnoticed.
 //!
 //! Where a record in the middle of a write-ahead log is damaged, and the directory is one group's, a record that says
@@ -123,6 +127,9 @@ pub const LOCK: &str = "raft-storage.lock";
 
 /// The file that says that the directory was closed in order, and what it held then.
 pub const CLEAN_STOP: &str = "raft-storage.clean";
+
+/// The file that says that an end was cut off, until the groups are marked.
+pub const TORN: &str = "raft-storage.torn";
 
 /// What is added to the name of a write-ahead log that is damaged, while it is mended and what it lost is looked for.
 pub const MENDING: &str = "mending";
@@ -190,6 +197,17 @@ pub(crate) fn cluster_key(group: GroupId) -> [u8; 15] {
     let mut key = *b"________cluster";
     key[..8].copy_from_slice(&group.0.to_be_bytes());
     key
+}
+
+pub(crate) fn suspect_key(group: GroupId) -> [u8; 15] {
+    let mut key = *b"________suspect";
+    key[..8].copy_from_slice(&group.0.to_be_bytes());
+    key
+}
+
+/// Whether `key` marks a group as suspect.
+pub(crate) fn is_suspect_mark(key: &[u8]) -> bool {
+    key.split_first_chunk::<8>().is_some_and(|(_, name)| name == b"suspect")
 }
 
 /// The group whose cluster lies under `key`, if one does.

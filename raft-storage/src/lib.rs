@@ -115,6 +115,8 @@ mod snapshots;
 #[cfg(feature = "rocksdb")]
 mod state;
 #[cfg(feature = "rocksdb")]
+mod suspect;
+#[cfg(feature = "rocksdb")]
 mod tail;
 #[cfg(feature = "rocksdb")]
 mod telling;

@@ -11,13 +11,14 @@ use crate::batch;
 use crate::database::{Database, refused, unreadable};
 use crate::error::StorageError;
 use crate::format::{
-    FORMAT_KEY, LOG, META, SNAPSHOT, cluster_key, encode_format, entry_key, piece_key, state_key,
+    FORMAT_KEY, LOG, META, SNAPSHOT, cluster_key, encode_format, entry_key, piece_key, state_key, suspect_key,
 };
 use crate::mapping::Slot;
 use crate::reading::{self, Reading, pieces_are_sound};
 use crate::record;
 use crate::snapshots::Number;
 use crate::state::State;
+use crate::suspect;
 
 /// The log and the snapshots of one group.
 pub(crate) struct RocksLog {
@@ -25,6 +26,8 @@ pub(crate) struct RocksLog {
     /// The cluster that all of this is of, once somebody has said so. It lies under a key of its own.
     cluster: Option<ClusterId>,
     state: State,
+    /// Whether the log may have been longer.
+    is_suspect: bool,
     /// What is known of the entries, where the write-ahead log was mended.
     damaged: Vec<LogIndex>,
     /// Term or vote is another one since the state was last written.
@@ -93,7 +96,10 @@ impl RocksLog {
     pub(crate) fn find(database: &Database, group: GroupId) -> Result<Option<Self>, StorageError> {
         let cluster = read_cluster(database, group)?;
         match read_state(database, group)? {
-            Some(state) => Ok(Some(Self::of(group, cluster, state))),
+            Some(state) => {
+                let is_suspect = suspect::is_marked(database, group)?;
+                Ok(Some(Self { is_suspect, ..Self::of(group, cluster, state) }))
+            }
             // The one is never written without the other.
             None if cluster.is_some() => Err(corrupt_state(group)),
             None => Ok(None),
@@ -103,7 +109,8 @@ impl RocksLog {
     fn of(group: GroupId, cluster: Option<ClusterId>, state: State) -> Self {
         let given_back = <(Slot, Number)>::default();
         let (damaged, buffer) = (Vec::new(), Vec::new());
-        Self { group, cluster, state, damaged, is_new_hard_state: false, given_back, buffer }
+        let (is_suspect, is_new_hard_state) = (false, false);
+        Self { group, cluster, state, is_suspect, damaged, is_new_hard_state, given_back, buffer }
     }
 
     /// A new life begins: with the batches that are staged from now on.
@@ -136,8 +143,8 @@ impl RocksLog {
     }
 
     /// What a server finds that starts with this.
-    pub(crate) fn restored(&self, database: &Database) -> Restored {
-        let (damaged, suspect_tail) = (self.damaged.clone(), database.torn_bytes() > 0);
+    pub(crate) fn restored(&self) -> Restored {
+        let (damaged, suspect_tail) = (self.damaged.clone(), self.is_suspect);
         Restored { damaged, suspect_tail, ..self.state.restored(self.cluster) }
     }
 
@@ -154,6 +161,10 @@ impl RocksLog {
             staged.write.put_cf(database.family(META)?, cluster_key(self.group), &self.buffer);
         }
         self.cluster = after.cluster;
+        if self.is_suspect && batch.trust_tail {
+            staged.write.delete_cf(database.family(META)?, suspect_key(self.group));
+            self.is_suspect = false;
+        }
         self.is_new_hard_state |= self.state.hard_state != after.hard_state;
         self.state.hard_state = after.hard_state;
         self.state.log = after.log;

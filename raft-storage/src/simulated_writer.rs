@@ -85,7 +85,7 @@ impl SimulatedWriter {
     }
 
     pub(crate) fn restored(&self) -> Restored {
-        self.log.restored(&self.database)
+        self.log.restored()
     }
 
     pub(crate) fn torn_bytes(&self) -> u64 {

@@ -361,7 +361,7 @@ impl Directory {
             return Err(StorageError::Taken { group });
         }
         let log = RocksLog::open(&self.database, group, new_incarnation)?;
-        let found = (log.restored(&self.database), log.incarnation());
+        let found = (log.restored(), log.incarnation());
         self.members.insert(group, Member { log, reports, poisoned: false });
         Ok(found)
     }

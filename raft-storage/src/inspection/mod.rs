@@ -20,7 +20,7 @@ use raft_core::{ClusterId, Configured, EntryId, GroupId, Incarnation, LogIndex, 
 use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, META, decode_format, group_of_cluster, group_of_state};
+use crate::format::{FORMAT_KEY, META, decode_format, group_of_cluster, group_of_state, is_suspect_mark};
 use crate::mapping::Slot;
 use crate::snapshots::Numbered;
 use crate::state::State;
@@ -261,7 +261,7 @@ impl Inspection {
                     Some((format!("meta/{group}/state"), "its format is not known"))
                 }
                 (Some(_), None) => Some(("meta/format".into(), "it is missing")),
-                (None, _) if key == FORMAT_KEY => None,
+                (None, _) if key == FORMAT_KEY || is_suspect_mark(key) => None,
                 (None, _) => match (group_of_cluster(key), record::decode_cluster(value)) {
                     (Some(group), Some(cluster)) => {
                         clusters.insert(group, cluster);

@@ -228,7 +228,7 @@ impl Plan {
     fn write(&self, database: &Database) -> Result<(), RecoveryError> {
         let mut staged = Staged::default();
         for group in &self.groups {
-            let found = RocksLog::find(database, group.before.id)?.filter(|log| group.is_of(log, database));
+            let found = RocksLog::find(database, group.before.id)?.filter(|log| group.is_of(log));
             let mut log =
                 found.ok_or_else(|| RecoveryError::Changed { directory: self.directory.clone() })?;
             log.live_anew(self.incarnation);
@@ -254,8 +254,8 @@ impl Plan {
 
 impl GroupPlan {
     /// Whether the log is still what the plan was made of.
-    fn is_of(&self, log: &RocksLog, database: &Database) -> bool {
-        let (restored, before) = (log.restored(database), &self.before);
+    fn is_of(&self, log: &RocksLog) -> bool {
+        let (restored, before) = (log.restored(), &self.before);
         let state = HardState { current_term: before.current_term, voted_for: before.voted_for };
         log.incarnation() == before.incarnation
             && restored.hard_state == state

@@ -189,10 +189,10 @@ impl Found {
         Self { restored: stored.restored(), entries, chunks }
     }
 
-    /// Reads everything that is there. An end that was torn is suspect, and no other.
+    /// Reads everything that is there. An end that was torn is suspect, and stays so.
     pub(crate) fn in_store(opened: Opened<RocksStore>) -> Result<Self, StorageError> {
         let Opened { mut store, restored, torn_bytes, .. } = opened;
-        assert_eq!(restored.suspect_tail, torn_bytes > 0);
+        assert!(restored.suspect_tail || torn_bytes == 0);
         let restored = Restored { suspect_tail: false, ..restored };
         let mut loaded = |load| loaded(&mut store, load);
         let (from, to) = (restored.log.base().index.next(), restored.log.last().index);
