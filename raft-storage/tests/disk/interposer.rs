@@ -256,6 +256,24 @@ unsafe extern "C" fn link(from: *const c_char, to: *const c_char) -> c_int {
     watched.carry_out((Call::Link, &name), -1, |_| {}, call, |_| Some(Operation::Link { from, to }))
 }
 
+/// What Rust's own library calls, with both places named from the working directory.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn linkat(
+    from_in: c_int,
+    from: *const c_char,
+    to_in: c_int,
+    to: *const c_char,
+    flags: c_int,
+) -> c_int {
+    let real = real!(linkat: fn(c_int, *const c_char, c_int, *const c_char, c_int) -> c_int);
+    let call = || unsafe { real(from_in, from, to_in, to, flags) };
+    let (Some((watched, from)), Some((_, to))) = (watched_name(from), watched_name(to)) else {
+        return call();
+    };
+    let name = to.clone();
+    watched.carry_out((Call::Link, &name), -1, |_| {}, call, |_| Some(Operation::Link { from, to }))
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
     let real = real!(mkdir: fn(*const c_char, mode_t) -> c_int);

@@ -251,8 +251,8 @@ fn a_power_cut_at_any_moment_of_a_salvage_leaves_it_to_the_next_opening() {
         let mut files = subject(is_clean);
         let (name, log) = files.iter().rfind(|(name, _)| name.ends_with(".log")).unwrap();
         let mut log = log.to_vec();
-        let third = log.len() / 3;
-        log[third] ^= 1;
+        let entry = log.windows(2).position(|bytes| bytes == b"j9").unwrap();
+        log[entry] ^= 1;
         let name = name.clone();
         files.insert(name, log.into());
         let directory = scratch();
