@@ -9,7 +9,7 @@
 //! | `snapshot` | group, 8 bytes; number, 8 bytes; offset, 8 bytes | a *piece* of a snapshot |
 //! | `meta` | group, 8 bytes; `state` | the *state* of the group, written with each batch |
 //! | `meta` | group, 8 bytes; `cluster` | the *cluster* that the group is of, written with its first batch |
-//! | `meta` | group, 8 bytes; `suspect` | empty: the log may have been longer, and the group has not caught up since |
+//! | `meta` | group, 8 bytes; `suspect` | 1 where the log may have been longer and the group has not caught up since; then 0 |
 //! | `meta` | `format` | the *format* of the whole directory, written once |
 //!
 //! The group comes first so that many groups can share one database. A slot is a physical place: it

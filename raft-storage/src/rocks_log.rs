@@ -162,7 +162,7 @@ impl RocksLog {
         }
         self.cluster = after.cluster;
         if self.is_suspect && batch.trust_tail {
-            staged.write.delete_cf(database.family(META)?, suspect_key(self.group));
+            staged.write.put_cf(database.family(META)?, suspect_key(self.group), suspect::TRUSTED);
             self.is_suspect = false;
         }
         self.is_new_hard_state |= self.state.hard_state != after.hard_state;

@@ -17,7 +17,8 @@ use crate::database::Mode;
 use crate::directory::unread;
 use crate::error::StorageError;
 use crate::format::{
-    DAMAGED, FORMAT, FORMAT_KEY, MENDED, MENDING, META, SNAPSHOT, decode_format, group_of_state,
+    DAMAGED, FORMAT, FORMAT_KEY, MENDED, MENDING, META, SNAPSHOT, decode_format, group_of_cluster,
+    group_of_state, is_suspect_mark,
 };
 use crate::inspection::view::View;
 use crate::reading::pieces_are_sound;
@@ -144,7 +145,7 @@ fn only_group(view: &View) -> Result<Option<(GroupId, State)>, StorageError> {
     let mut only = None;
     stored.seek_to_first();
     while let Some((key, value)) = stored.item() {
-        if key != FORMAT_KEY {
+        if key != FORMAT_KEY && group_of_cluster(key).is_none() && !is_suspect_mark(key) {
             let found = group_of_state(key).zip(State::decode(value)).filter(|_| only.is_none());
             let Some(found) = found else { return Ok(None) };
             only = Some(found);

@@ -1,7 +1,7 @@
 //! Which groups' logs may have been longer, until each has caught up: what a torn end leaves behind, when it is gone.
 //!
 //! The file [`TORN`] is there from before the end is cut off until the groups are marked, each under a key of its own,
-//! which goes with the batch by which the group's server trusts its log again.
+//! which is taken back with the batch by which the group's server trusts its log again.
 
 use std::fs::File;
 use std::io;
@@ -15,6 +15,12 @@ use crate::directory::forget;
 use crate::error::StorageError;
 use crate::format::{META, TORN, group_of_state, suspect_key};
 use crate::rocks_log::corrupt_state;
+
+/// The log of a group may have been longer.
+pub(crate) const SUSPECT: [u8; 1] = [1];
+
+/// It may not any more. A mark that is anything else is believed.
+pub(crate) const TRUSTED: [u8; 1] = [0];
 
 /// The end of the write-ahead log is about to be cut off.
 pub(crate) fn note(path: &Path) -> io::Result<()> {
@@ -32,7 +38,7 @@ pub(crate) fn mark(database: &Database, path: &Path) -> Result<(), StorageError>
     let mut write = WriteBatch::default();
     while let Some((key, _)) = stored.item() {
         if let Some(group) = group_of_state(key) {
-            write.put_cf(database.family(META)?, suspect_key(group), []);
+            write.put_cf(database.family(META)?, suspect_key(group), SUSPECT);
         }
         stored.next();
     }
@@ -45,5 +51,6 @@ pub(crate) fn mark(database: &Database, path: &Path) -> Result<(), StorageError>
 
 /// Whether a group is marked.
 pub(crate) fn is_marked(database: &Database, group: GroupId) -> Result<bool, StorageError> {
-    Ok(database.meta(&suspect_key(group), || corrupt_state(group))?.is_some())
+    let mark = database.meta(&suspect_key(group), || corrupt_state(group))?;
+    Ok(mark.is_some_and(|mark| mark != TRUSTED))
 }

@@ -8,14 +8,14 @@
 //!
 //! Numbers and lengths after a tag are varints, seven bits a byte.
 
-use crate::format::group_of_state;
+use crate::format::{group_of_state, is_suspect_mark};
 
 const HEADER: usize = 12;
 const REMARK: u8 = 3;
 const PUT: u8 = 5;
 
 /// The sequence number, and how many are taken, of a write that is whole and that this crate can have made: nothing
-/// but puts, and a state among them.
+/// but puts, and a state or a mark among them.
 pub(crate) fn sequence(payload: &[u8]) -> Option<(u64, u64)> {
     let (sequence, rest) = payload.split_first_chunk::<8>()?;
     let (count, mut rest) = rest.split_first_chunk::<4>()?;
@@ -26,7 +26,8 @@ pub(crate) fn sequence(payload: &[u8]) -> Option<(u64, u64)> {
         match *tag {
             PUT => {
                 varint(&mut rest)?;
-                has_state |= group_of_state(string(&mut rest)?).is_some();
+                let key = string(&mut rest)?;
+                has_state |= group_of_state(key).is_some() || is_suspect_mark(key);
                 string(&mut rest)?;
                 puts += 1;
             }

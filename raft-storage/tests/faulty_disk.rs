@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{PausedClock, delays, sound};
 use raft_core::node::{Done, LogStore};
 use raft_core::{
-    Batch, Chunk, Configured, Entry, EntryId, Incarnation, Load, Loaded, LogIndex, Part, Payload,
+    Batch, Chunk, Configured, Entry, EntryId, Incarnation, Load, Loaded, LogIndex, Part, Payload, Restored,
 };
 use raft_core::{Snapshot, SnapshotId, Term};
 use raft_storage::{
@@ -246,7 +246,7 @@ mod rocks {
         directory
     }
 
-    fn opens(directory: &TempDir) -> Result<(), StorageError> {
+    fn opens(directory: &TempDir) -> Result<Restored, StorageError> {
         let (clock, group) = (PausedClock::new(), raft_core::GroupId(0));
         let store = raft_storage::RocksStore::open_simulated(
             directory.path(),
@@ -256,7 +256,7 @@ mod rocks {
             delays(),
             sound(),
         );
-        store.map(drop)
+        store.map(|opened| opened.restored)
     }
 
     async fn loaded(directory: &TempDir, load: Load) -> Result<Done, StorageError> {
@@ -275,17 +275,20 @@ mod rocks {
             assert!(records.entries().eq((1..5).map(LogIndex::new)));
             assert!(!records.flip_entry(LogIndex::new(5), place).unwrap());
             assert!(records.flip_entry(LogIndex::new(2), place).unwrap());
-            assert!(matches!(opens(&directory), Err(StorageError::Damaged { .. })), "{place}");
-            assert!(records.flip_entry(LogIndex::new(2), place).unwrap(), "back again");
+            // What the log lost is known at once; what stands for all before it cannot be done without.
+            assert_eq!(opens(&directory).unwrap().damaged, [LogIndex::new(2)], "{place}");
+            let directory = written();
+            let records = StoredRecords::find(directory.path()).unwrap();
             assert!(records.flip_piece(place).unwrap());
             assert!(matches!(opens(&directory), Err(StorageError::Damaged { .. })), "{place}");
             assert!(records.flip_piece(place).unwrap(), "back again");
             opens(&directory).unwrap();
             let records = StoredRecords::find(directory.path()).unwrap();
             assert!(records.entries().eq((1..5).map(LogIndex::new)));
-            assert!(matches!(loaded(&directory, second).await, Ok(Done::Loaded(_))));
+            assert!(matches!(loaded(&directory, second).await, Ok(Done::Loaded(Loaded::Entries { .. }))));
             assert!(records.flip_entry(LogIndex::new(2), place).unwrap());
-            assert!(matches!(loaded(&directory, second).await, Err(StorageError::Corrupt { .. })), "{place}");
+            let lost = Loaded::Damaged { from: LogIndex::new(2), to: LogIndex::new(2) };
+            assert_eq!(loaded(&directory, second).await, Ok(Done::Loaded(lost)), "{place}");
             assert!(records.flip_piece(place).unwrap());
             let pieces =
                 [0, 3].map(|offset| loaded(&directory, Load::Chunk { snapshot: snapshot(), offset }));

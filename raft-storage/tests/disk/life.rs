@@ -192,7 +192,9 @@ impl Found {
     /// Reads everything that is there. An end that was torn is suspect, and stays so.
     pub(crate) fn in_store(opened: Opened<RocksStore>) -> Result<Self, StorageError> {
         let Opened { mut store, restored, torn_bytes, .. } = opened;
-        assert!(restored.suspect_tail || torn_bytes == 0);
+        // Of a group that has never written anything nothing can be lost.
+        let is_new = Restored { suspect_tail: false, ..restored.clone() } == Restored::default();
+        assert!(restored.suspect_tail || torn_bytes == 0 || is_new);
         let restored = Restored { suspect_tail: false, ..restored };
         let mut loaded = |load| loaded(&mut store, load);
         let (from, to) = (restored.log.base().index.next(), restored.log.last().index);
