@@ -167,7 +167,31 @@ fn choose(nodes: &[NodeId], count: usize) -> Vec<Vec<NodeId>> {
 
 #[cfg(test)]
 mod tests {
+    use raft_core::LogIndex;
+
+    use super::super::servers::Lack;
     use super::*;
+
+    /// Each row: what a server lacks, how many faults its disk has, and whether it counts in a set of some voters, and in
+    /// one of all.
+    #[test]
+    fn a_server_counts_whose_disk_is_sound_and_that_has_caught_up() {
+        let lack = |suspect| Some(Lack { until: LogIndex::new(7), suspect });
+        for (lacks, disk_faults, some, all) in [
+            (None, 0, true, true),
+            (None, 1, false, false),
+            (lack(false), 0, false, false),
+            (lack(true), 0, false, true),
+            (lack(true), 1, false, false),
+        ] {
+            let server = Server { running: true, lacks, disk_faults, ..Server::new() };
+            assert_eq!([false, true].map(|all| is_fit(&server, all)), [some, all], "{lacks:?} {disk_faults}");
+        }
+        let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect::<Vec<_>>();
+        let both = [(2, nodes(&[1, 2])), (2, nodes(&[2, 3]))];
+        assert_eq!(everybody(&both), Some(nodes(&[1, 2, 3])));
+        assert_eq!(everybody(&[(3, nodes(&[1, 2]))]), None, "one of them was wiped");
+    }
 
     #[test]
     fn every_smallest_majority_is_followed() {
