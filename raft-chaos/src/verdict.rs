@@ -226,6 +226,7 @@ impl Found {
         number("snapshots_installed", ran.snapshots_installed, check.evidence.snapshots_installed);
         number("commands_repeated", ran.commands_repeated, check.evidence.commands_repeated);
         number("sessions_expired", ran.sessions_expired, check.evidence.sessions_expired);
+        number("entries_repaired", ran.entries_repaired, check.evidence.entries_repaired);
         if check.evidence.every_event_fired {
             for event in &ran.unfired {
                 self.add(Verdict::Inconclusive, format!("event {event} never fired"));

@@ -177,6 +177,8 @@ pub struct Evidence {
     pub commands_repeated: Option<Count>,
     /// Commands that found their session expired.
     pub sessions_expired: Option<Count>,
+    /// Entries that a disk had lost and that came from another node.
+    pub entries_repaired: Option<Count>,
     /// Every event fired that is not optional.
     pub every_event_fired: bool,
     /// Every fault did something.
@@ -260,6 +262,7 @@ fn evidence(mut table: Section<'_>) -> Evidence {
         snapshots_installed: table.read("snapshots_installed", Item::count),
         commands_repeated: table.read("commands_repeated", Item::count),
         sessions_expired: table.read("sessions_expired", Item::count),
+        entries_repaired: table.read("entries_repaired", Item::count),
         every_event_fired: table.read("every_event_fired", Item::boolean).unwrap_or(true),
         every_fault_had_effect: table.read("every_fault_had_effect", Item::boolean).unwrap_or(true),
     };

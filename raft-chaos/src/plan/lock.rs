@@ -265,6 +265,7 @@ impl Lock {
             ("snapshots_installed", evidence.snapshots_installed),
             ("commands_repeated", evidence.commands_repeated),
             ("sessions_expired", evidence.sessions_expired),
+            ("entries_repaired", evidence.entries_repaired),
         ];
         for (key, count) in counts {
             if let Some(count) = count.as_ref().map(Count::to_string) {

@@ -109,7 +109,7 @@ linearizable = { engine = "wgl", timeout = "5s", memory = "1GiB" }
 invariants = ["all", "-conformance"]
 liveness = { leader_within = "9s", commit_within = "8s", ok_ratio_after_heal = 0.5 }
 limits = { elections = "<= 2", ok_gap_ms = "< 900", append_rejections = 0 }
-evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", commands_repeated = 1, sessions_expired = "> 2", every_event_fired = false }
+evidence = { ops_ok = 5, elections = "> 1", snapshots_installed = "== 0", commands_repeated = 1, sessions_expired = "> 2", entries_repaired = 3, every_event_fired = false }
 "#;
 
 fn parse(text: &str, overrides: &[&str]) -> Result<Plan, PlanErrors> {

@@ -333,6 +333,7 @@ impl Run<'_> {
             append_rejections: tally.append_rejections,
             commands_repeated: tally.commands_repeated,
             sessions_expired: tally.sessions_expired,
+            entries_repaired: tally.entries_repaired,
             committed: self.world.committed().0,
             restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
             event_hash,

@@ -49,6 +49,8 @@ pub struct Ran {
     pub commands_repeated: u64,
     /// See [`commands_repeated`](Self::commands_repeated).
     pub sessions_expired: u64,
+    /// Entries that a disk had lost and that came from another server, counted from there too.
+    pub entries_repaired: u64,
     /// The last committed entry.
     pub committed: LogIndex,
     /// How often a server started again.

@@ -14,12 +14,16 @@ pub(super) struct Tally {
     pub(super) commands_repeated: u64,
     /// Entries of sessions that had expired.
     pub(super) sessions_expired: u64,
+    /// Entries that a disk had lost, and that came from another server.
+    pub(super) entries_repaired: u64,
 }
 
 impl Tally {
     pub(super) fn count(&mut self, event: &Event) {
         self.snapshots_taken += u64::from(matches!(event, Event::SnapshotTaken { .. }));
-        self.snapshots_installed += u64::from(matches!(event, Event::Installed { .. }));
+        self.snapshots_installed +=
+            u64::from(matches!(event, Event::Installed { .. } | Event::SnapshotFills { .. }));
+        self.entries_repaired += u64::from(matches!(event, Event::Repaired { .. }));
         self.append_rejections += u64::from(matches!(event, Event::AppendRejected { .. }));
     }
 
@@ -37,6 +41,7 @@ impl Tally {
             append_rejections: self.append_rejections - earlier.append_rejections,
             commands_repeated: self.commands_repeated - earlier.commands_repeated,
             sessions_expired: self.sessions_expired - earlier.sessions_expired,
+            entries_repaired: self.entries_repaired - earlier.entries_repaired,
         }
     }
 }

@@ -52,6 +52,20 @@ impl Happening {
             Self::Node { node, event: Event::Installed { snapshot, .. } } => {
                 write!(text, "{node} installs a snapshot up to {}", snapshot.last_included)
             }
+            Self::Node { node, event: Event::SnapshotFills { snapshot, .. } } => {
+                write!(
+                    text,
+                    "{node} takes a snapshot up to {} for what its disk has lost",
+                    snapshot.last_included
+                )
+            }
+            Self::Node { node, event: Event::Damaged { id } } => write!(text, "{node} has lost entry {id}"),
+            Self::Node { node, event: Event::Repaired { id } } => {
+                write!(text, "{node} has entry {id} again, from another node")
+            }
+            Self::Node { node, event: Event::Dropped { from, .. } } => {
+                write!(text, "{node} drops entry {from}, which nobody has")
+            }
             Self::Node { .. } | Self::Operation { .. } => return None,
             Self::Started { node, life: 1, .. } => write!(text, "{node} starts"),
             Self::Started { node, term, last, .. } => {

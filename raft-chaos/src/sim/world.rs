@@ -263,7 +263,9 @@ impl World {
         if let Event::Role { term, to, .. } = event {
             inner.role(id, *term, *to);
         }
-        if let Event::SnapshotTaken { snapshot, .. } | Event::Installed { snapshot, .. } = event
+        if let Event::SnapshotTaken { snapshot, .. }
+        | Event::Installed { snapshot, .. }
+        | Event::SnapshotFills { snapshot, .. } = event
             && let Some(server) = inner.nodes.get_mut(&id)
         {
             server.snapshot = snapshot.last_included.index;
