@@ -129,9 +129,7 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
         ("crash", "delete:current", files, 0),
     ] {
         for &storage in stores {
-            // What a node does that finds an entry damaged when it reads it is not asked here.
-            let is_found_late = storage == "memory" && damage == "flip-log";
-            let undo = if is_found_late { "heal = false" } else { "restart_after = \"500ms\"" };
+            let undo = "restart_after = \"500ms\"";
             let event = format!("do = {how:?}\ntarget = 1\n{undo}\ndisk = {{ damage = {damage:?} }}\n");
             let (code, result) = run(&tool, &event, storage);
             assert_eq!(code, expected, "{how}, {damage} on {storage}: {}", result["reasons"]);

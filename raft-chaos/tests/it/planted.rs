@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 22] = [
+const FOUND: [(&str, &str, u64, &str, &str); 24] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -12,8 +12,14 @@ const FOUND: [(&str, &str, u64, &str, &str); 22] = [
     ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
     ("last-included-term-forgotten", "empty-logs", 0, "safety", "conformance broken"),
     ("stale-tail", "crash-loop", 0, "crash", "does not join on to a log"),
-    ("vote-before-persisted", "amnesia", 1, "safety", "election-safety broken on n"),
-    ("vote-without-log-check", "crash-loop", 2, "safety", "leader-completeness broken on n"),
+    (
+        "vote-before-persisted",
+        "amnesia",
+        1,
+        "safety",
+        "it counts the vote of n3 in t2, which has not said so",
+    ),
+    ("vote-without-log-check", "crash-loop", 2, "safety", "HandlePreVoteRequest refused"),
     // https://aphyr.com/posts/316-jepsen-etcd-and-consul
     ("read-not-confirmed", "stale-reads", 0, "safety", "real time: it took effect at"),
     // https://github.com/etcd-io/etcd/issues/7331
@@ -35,6 +41,9 @@ const FOUND: [(&str, &str, u64, &str, &str); 22] = [
     ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
     ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),
     ("expired-session-applied", "few-sessions", 0, "safety", "and again at"),
+    // https://www.usenix.org/conference/fast18/presentation/alagappan
+    ("damage-acknowledged", "rot", 0, "safety", "HandleAppendEntriesResponse refused"),
+    ("suspect-votes-count", "blackout", 0, "safety", "told by nobody"),
 ];
 
 /// Who asks before an election does not start one that it would lose: this bug shows without pre-vote.
