@@ -109,7 +109,9 @@ impl Raft {
         }
 
         // 4. What is not here yet is appended, and what the disk no longer has takes its place.
-        self.mend(&args.entries);
+        if !self.repairs.is_idle() {
+            self.mend(&args.entries);
+        }
         let appended = self.log.append_missing(args.entries);
         let configured: Vec<_> = appended.iter().filter_map(Entry::configured).collect();
         if self.config.observe {

@@ -21,8 +21,8 @@ pub(crate) struct Disk {
     durable: Durable,
     /// The hard state of the last write given.
     hard_state_given: HardState,
-    /// The write that carried it.
-    hard_state_write: u64,
+    /// The last write that carried it, or repaired something: nothing is said before that is confirmed.
+    awaited_by_all: u64,
     /// The write that made the last snapshot whole.
     snapshot_write: u64,
     /// The last write that put entries in the places of damaged ones, and the first entry of all those that are not
@@ -90,13 +90,14 @@ impl Disk {
         if let Some(first) = repaired {
             let before = if self.has_written(self.repair.0) { first } else { self.repair.1 };
             self.repair = (self.given, first.min(before));
+            self.awaited_by_all = self.given;
         }
         if whole_snapshot {
             self.snapshot_write = self.given;
         }
         if hard_state != self.hard_state_given {
             self.hard_state_given = hard_state;
-            self.hard_state_write = self.given;
+            self.awaited_by_all = self.given;
         }
         let confirms = Durable { hard_state, last };
         self.in_flight.push_back(InFlight { sequence: self.given, given_at: now, confirms });
@@ -163,7 +164,7 @@ impl Disk {
             | Message::FetchEntries(_)
             | Message::FetchEntriesReply(_) => 0,
         };
-        entries.max(self.hard_state_write).max(self.repair.0)
+        entries.max(self.awaited_by_all)
     }
 
     /// Whether this write is confirmed.

@@ -66,6 +66,11 @@ impl Fetching {
         self.question.as_ref().map(|question| question.again_at)
     }
 
+    /// Whether nobody asks anybody for anything.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.question.is_none() && self.wanted.is_empty()
+    }
+
     /// Nothing is lacking any more.
     pub(crate) fn found(&mut self) {
         self.question = None;
@@ -137,7 +142,7 @@ impl Raft {
                 self.counts.entries_lent += entries.len() as u64;
                 let base = self.log.base();
                 let reply = FetchEntriesReply { entries: entries.into(), lacking, base };
-                self.send(by, session, Message::FetchEntriesReply(reply));
+                self.send(by, session, Message::FetchEntriesReply(Box::new(reply)));
             }
             if !on_disk.is_empty() {
                 self.repairs.fetching.wanted.push(Wanted { by, session, ids: on_disk });

@@ -60,7 +60,7 @@ pub enum Message {
     /// A server whose disk no longer has entries of its log asks the others for them.
     FetchEntries(FetchEntries),
     /// The answer to it.
-    FetchEntriesReply(FetchEntriesReply),
+    FetchEntriesReply(Box<FetchEntriesReply>),
 }
 
 impl Message {

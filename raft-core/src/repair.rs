@@ -80,7 +80,11 @@ impl Repairs {
     }
 
     /// How far the log can be read from `from` on, up to `to`; before `from` if that one is damaged.
+    #[inline]
     pub(crate) fn sound_to(&self, from: LogIndex, to: LogIndex, log: &Log) -> LogIndex {
+        if self.damaged.is_empty() {
+            return to;
+        }
         self.first_from(from, log).map_or(to, |damaged| to.min(damaged.prev()))
     }
 
@@ -109,8 +113,18 @@ impl Repairs {
     }
 
     /// What takes the places of damaged entries, and whether the end of the log counts again.
-    pub(crate) fn take_ungiven(&mut self) -> (Vec<Entry>, bool) {
-        (std::mem::take(&mut self.mended), std::mem::take(&mut self.trusts))
+    pub(crate) fn take_ungiven(&mut self, log: &Log) -> (Vec<Entry>, bool) {
+        if !self.has_ungiven() {
+            return (Vec::new(), false);
+        }
+        let mut mended = std::mem::take(&mut self.mended);
+        mended.retain(|entry| entry.id.index > log.base().index && log.contains(entry.id));
+        (mended, std::mem::take(&mut self.trusts))
+    }
+
+    /// Whether nothing is amiss with the disk, as far as anybody knows, and nobody wants anything.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.damaged.is_empty() && self.mended.is_empty() && self.anew.is_none() && self.fetching.is_idle()
     }
 
     /// The damaged entries, in order.
@@ -170,7 +184,9 @@ impl Raft {
         if planted!(self, DamageAcknowledged) {
             return durable;
         }
-        self.disk.repaired_to(self.repairs.written_to(durable, &self.log))
+        let written =
+            if self.repairs.is_idle() { durable } else { self.repairs.written_to(durable, &self.log) };
+        self.disk.repaired_to(written)
     }
 
     /// These entries of the log cannot be read.
@@ -202,9 +218,6 @@ impl Raft {
 
     /// Takes the places of damaged entries with those of the same name. Whoever sends it: the name says what it is.
     pub(crate) fn mend(&mut self, entries: &[Entry]) {
-        if self.repairs.damaged.is_empty() {
-            return;
-        }
         for entry in entries {
             let Ok(place) = self.repairs.damaged.binary_search(&entry.id) else { continue };
             if self.log.contains(entry.id) && entry.is_intact() {
@@ -252,12 +265,11 @@ impl Raft {
     /// A leader has committed this much, in this conversation. Of its own term, it is past all that this server
     /// can have acknowledged to it or to any leader before it.
     pub(crate) fn catch_up(&mut self, session: Session, leader_commit: LogIndex) {
+        if !self.repairs.suspect || self.repairs.anew != Some(Anew { term: self.current_term, session }) {
+            return;
+        }
         let in_term = self.log.id_at(leader_commit).is_some_and(|id| id.term == self.current_term);
-        if self.repairs.suspect
-            && self.repairs.anew == Some(Anew { term: self.current_term, session })
-            && in_term
-            && self.commit_index >= leader_commit
-        {
+        if in_term && self.commit_index >= leader_commit {
             self.trust_tail();
         }
     }

@@ -79,7 +79,7 @@ impl Raft {
         self.go_on_with_change();
         self.leave();
         self.log.close();
-        if self.health == Health::Sound {
+        if self.health == Health::Sound && !self.repairs.is_idle() {
             self.repair();
         }
         self.hand_over();
@@ -175,8 +175,12 @@ impl Raft {
             Message::AppendEntries(args) => {
                 let leader_commit = args.leader_commit;
                 if let Some(reply) = self.handle_append_entries(from, term, args) {
-                    self.catch_up(session, leader_commit);
-                    let reply = self.answer_to_leader(session, reply);
+                    let reply = if self.repairs.is_idle() {
+                        reply
+                    } else {
+                        self.catch_up(session, leader_commit);
+                        self.answer_to_leader(session, reply)
+                    };
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }
             }
@@ -389,8 +393,7 @@ impl Raft {
         }
         let parts = self.snapshots.take_ungiven();
         let commit_index = self.commit_index;
-        let (mut repair, trust_tail) = self.repairs.take_ungiven();
-        repair.retain(|entry| entry.id.index > self.log.base().index && self.log.contains(entry.id));
+        let (repair, trust_tail) = self.repairs.take_ungiven(&self.log);
         let repaired = repair.iter().map(|entry| entry.id.index).min();
         let whole_snapshot = parts.iter().any(|part| part.chunk.done);
         let cluster = self.ungiven_cluster.take();

@@ -105,7 +105,8 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
             numbers.put((ids.len(),))?;
             ids.iter().try_for_each(|id| numbers.put((id.term, id.index)))
         }
-        Message::FetchEntriesReply(FetchEntriesReply { entries, lacking, base }) => {
+        Message::FetchEntriesReply(reply) => {
+            let FetchEntriesReply { entries, lacking, base } = &**reply;
             numbers.put((entries.len(), lacking.len(), base.term, base.index))?;
             for entry in entries {
                 numbers.put((entry.id.index,))?;
@@ -187,12 +188,8 @@ fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W
 /// Appends the payloads of a message, one behind the other.
 pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
     match message {
-        Message::AppendEntries(AppendEntries { entries, .. })
-        | Message::FetchEntriesReply(FetchEntriesReply { entries, .. }) => {
-            for entry in entries {
-                out.extend_from_slice(entry.payload.bytes());
-            }
-        }
+        Message::AppendEntries(append) => write_commands(&append.entries, out),
+        Message::FetchEntriesReply(reply) => write_commands(&reply.entries, out),
         Message::InstallSnapshot(install) => {
             out.extend_from_slice(&install.snapshot.configured.configuration.to_bytes());
             out.extend_from_slice(&install.chunk.data);
@@ -210,6 +207,12 @@ pub(crate) fn write_payloads(message: &Message, out: &mut BytesMut) {
         | Message::ReadIndexReply(_)
         | Message::NotMember(_)
         | Message::FetchEntries(_) => {}
+    }
+}
+
+fn write_commands(entries: &[Entry], out: &mut BytesMut) {
+    for entry in entries {
+        out.extend_from_slice(entry.payload.bytes());
     }
 }
 
@@ -267,7 +270,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             let (count,) = reader.take()?;
             Message::FetchEntries(FetchEntries { ids: read_ids(reader, count)? })
         }
-        FETCH_ENTRIES_REPLY => Message::FetchEntriesReply(read_fetched(reader)?),
+        FETCH_ENTRIES_REPLY => Message::FetchEntriesReply(Box::new(read_fetched(reader)?)),
         INSTALL_SNAPSHOT => Message::InstallSnapshot(Box::new(read_install(reader)?)),
         SNAPSHOT_RECEIVED => {
             let (term, index, made_by, offset) = reader.take()?;

@@ -136,11 +136,11 @@ fn golden() -> Vec<(Frame, &'static str)> {
             "4f24af3119000000190000000105 98070201cd012c0305ce000111701391029204099205cd012c ",
         ),
         (
-            message(Message::FetchEntriesReply(FetchEntriesReply {
+            message(Message::FetchEntriesReply(Box::new(FetchEntriesReply {
                 entries: vec![Entry::new(id(5, 300), Payload::Command("set x".into()))].into(),
                 lacking: vec![Lacking { id: id(4, 9), superseded: Some(Term::new(7)) }],
                 base: id(3, 2),
-            })),
+            }))),
             "2d941b7b2a000000250000000105 98070201cd012c0305ce0001117014940101030291cd012c94050105cee3e5023993040907 7365742078",
         ),
         (

@@ -145,11 +145,11 @@ impl Raw {
                 session: Session(self.number.at(7)),
             }),
             18 => Message::FetchEntries(FetchEntries { ids: vec![one, other] }),
-            19 => Message::FetchEntriesReply(FetchEntriesReply {
+            19 => Message::FetchEntriesReply(Box::new(FetchEntriesReply {
                 entries: self.entries_after(one).into(),
                 lacking: vec![Lacking { id: other, superseded: flag.then_some(one.term) }],
                 base: one,
-            }),
+            })),
             _more => Message::NotMember(NotMember { configured: one }),
         }
     }

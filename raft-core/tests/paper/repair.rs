@@ -38,7 +38,7 @@ fn fetched(bench: &Bench, entries: &[EntryId], lacking: &[Lacking]) -> FetchEntr
 /// It comes from this server, in the conversation in which it was asked for.
 fn answer(bench: &mut Bench, from: u64, reply: FetchEntriesReply) {
     let (asked, term) = (bench.last_said(from, "fetch").unwrap().session, bench.raft.current_term().get());
-    let reply = envelope(from, term, Message::FetchEntriesReply(reply));
+    let reply = envelope(from, term, Message::FetchEntriesReply(Box::new(reply)));
     bench.step(Input::Receive(raft_core::Envelope { session: asked, ..reply }));
 }
 
