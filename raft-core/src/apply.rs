@@ -45,7 +45,8 @@ impl Raft {
 
     /// §7: the state machine becomes what a snapshot says, once no crash can take the snapshot away.
     pub(crate) fn take_restore(&mut self) -> Option<Snapshot> {
-        if self.applying || !self.snapshots.restore {
+        let written = !self.snapshots.has_ungiven() && self.disk.has_whole_snapshot();
+        if self.applying || !self.snapshots.restore || !written {
             return None;
         }
         let durable = self.disk.durable().last.index;

@@ -57,7 +57,7 @@ impl Raft {
         quorum.into_iter().chain(disk).chain(damage).min()
     }
 
-    /// A leader that has lost a majority, or whose disk hangs, gives way.
+    /// A leader that has lost a majority, or entries of its log, or whose disk hangs, gives way.
     pub(crate) fn step_down(&mut self) {
         let Role::Leader { sits_until, .. } = &self.role else { return };
         if self.now < *sits_until && !self.disk_hangs() {

@@ -172,6 +172,11 @@ impl Disk {
         write <= self.confirmed
     }
 
+    /// Whether the last piece of the last whole snapshot is durable.
+    pub(crate) const fn has_whole_snapshot(&self) -> bool {
+        self.has_written(self.snapshot_write)
+    }
+
     /// Sends a message, or holds it back until the write `needed` is confirmed.
     pub(crate) fn send_or_hold(&mut self, needed: u64, envelope: Envelope, send: &mut Vec<Envelope>) {
         if self.has_written(needed) {

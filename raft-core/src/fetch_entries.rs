@@ -103,6 +103,10 @@ impl Raft {
                 session
             }
         };
+        // Where the state machine has it, a snapshot may stand for it.
+        if first.index <= self.last_applied {
+            self.ask_for_snapshot();
+        }
         let ids: Vec<_> = self.repairs.damaged().iter().take(FETCH_MAX).copied().collect();
         for &other in others {
             self.send(other, session, Message::FetchEntries(FetchEntries { ids: ids.clone() }));
@@ -160,7 +164,7 @@ impl Raft {
             // Who may have lost it, or begun anew, cannot say that it was never there while it could be committed.
             let certain = !self.is_suspect() && !self.is_wiped();
             let lacking = Lacking { id, superseded };
-            return if superseded.is_some() || certain { Held::Lacking(lacking) } else { Held::Unknown };
+            return if certain { Held::Lacking(lacking) } else { Held::Unknown };
         }
         if self.repairs.damaged().binary_search(&id).is_ok() {
             return Held::Unknown;

@@ -175,7 +175,7 @@ impl Log {
     }
 
     /// The last entry whose payload is not in memory, if it has one.
-    fn last_on_disk(&self) -> LogIndex {
+    pub(crate) fn last_on_disk(&self) -> LogIndex {
         self.newest.first().map_or(self.last().index, LogIndex::prev)
     }
 

@@ -172,6 +172,7 @@ impl Progress {
     /// The follower has lost what it acknowledged, or may have: what was said so far counts for nothing.
     pub(crate) fn begin_anew(&mut self, session: Session, next_index: LogIndex) {
         (self.session, self.next_index, self.match_index) = (session, next_index, LogIndex::ZERO);
+        self.catch_up = CatchUp::new();
         self.pace = Pace::Probe { sent: false };
     }
 

@@ -5,7 +5,7 @@
 //!
 //! - An entry of the log is *damaged*: its name is certain, its bytes are gone. By Log Matching (§5.3) any server that has
 //!   an entry of that name has the same one, so whoever has it may send it, leader or not. Until then the server gives no
-//!   vote, asks for none, and acknowledges nothing from there on; a leader gives way after an election timeout.
+//!   vote, asks for none (unless only a snapshot of another has it, which comes from a leader), and acknowledges nothing from there on; a leader gives way after an election timeout.
 //! - The *tail* is suspect: the log may have been longer. The server takes part, but its vote counts only where every
 //!   voter gives one, and its acknowledgements only in a conversation that began since: so none of them is counted
 //!   that it gave before and no longer stands by. It has caught up with what a leader has committed in that
@@ -150,7 +150,8 @@ impl Repairs {
     /// Feeds what a fingerprint needs, where there is anything.
     pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
         if self.suspect || !self.damaged.is_empty() || self.has_ungiven() {
-            (&self.damaged, self.suspect, self.trusts).hash(hasher);
+            (&self.damaged, self.covered, self.acknowledged).hash(hasher);
+            (self.suspect, self.trusts, self.anew.is_some()).hash(hasher);
             self.mended.iter().for_each(|entry| entry.id.hash(hasher));
         }
         self.fetching.hash_state(name, hasher);
@@ -191,8 +192,10 @@ impl Raft {
 
     /// These entries of the log cannot be read.
     pub(crate) fn found_damaged(&mut self, indexes: impl IntoIterator<Item = LogIndex>) {
-        let base = self.log.base().index;
-        let ids = indexes.into_iter().filter(|&index| index > base).filter_map(|index| self.log.id_at(index));
+        // What was truncated and appended anew since it was asked for is in memory.
+        let (base, last) = (self.log.base().index, self.log.last_on_disk());
+        let on_disk = indexes.into_iter().filter(|&index| index > base && index <= last);
+        let ids = on_disk.filter_map(|index| self.log.id_at(index));
         let found: Vec<_> = ids.filter(|id| self.repairs.damaged.binary_search(id).is_err()).collect();
         let Some(&first) = found.first() else { return };
         if self.repairs.damaged.is_empty() {
@@ -207,10 +210,6 @@ impl Raft {
         self.repairs.anew = Some(Anew { term: self.current_term, session: Session(self.rng.next_u64()) });
         self.disk.drop_acknowledgements(first.index);
         self.outbox.retain(|envelope| !acknowledges(envelope, first.index));
-        // Where the state machine has it, a snapshot may stand for it.
-        if first.index <= self.last_applied {
-            self.ask_for_snapshot();
-        }
         if let Role::Leader { sits_until, .. } = &mut self.role {
             *sits_until = Time::ZERO;
         }
@@ -239,6 +238,7 @@ impl Raft {
     pub(crate) fn answer_to_leader(
         &mut self,
         session: Session,
+        prev_log: EntryId,
         reply: AppendEntriesReply,
     ) -> AppendEntriesReply {
         if planted!(self, DamageAcknowledged) {
@@ -249,10 +249,19 @@ impl Raft {
         {
             *anew = Anew { term: self.current_term, session: Session(self.rng.next_u64()) };
         }
+        let first = self.first_damaged();
         match (self.repairs.anew, reply) {
             (Some(anew), _) if anew.session != session => {
-                let from = self.first_damaged().unwrap_or(self.log.last().index.next());
+                let from = first.unwrap_or(self.log.last().index.next());
                 AppendEntriesReply::Lost { from, session: anew.session }
+            }
+            // It is to be sent again: the message that had it was lost, or the leader has only a snapshot of it.
+            (_, AppendEntriesReply::Accepted { .. })
+                if first.is_some_and(|first| first <= prev_log.index) =>
+            {
+                let sound = first.map_or(LogIndex::ZERO, LogIndex::prev);
+                let hint = self.log.id_at(sound).unwrap_or(self.log.base());
+                AppendEntriesReply::Rejected { refused: prev_log, hint }
             }
             (_, AppendEntriesReply::Accepted { match_index }) => {
                 let match_index = self.repairs.sound_to(LogIndex::ZERO, match_index, &self.log);
@@ -285,6 +294,7 @@ impl Raft {
     /// Whoever lacks something asks for it; whoever is asked answers.
     pub(crate) fn repair(&mut self) {
         self.answer_fetches();
+        self.let_snapshot_stand();
         let Repairs { damaged, .. } = &mut self.repairs;
         damaged.retain(|id| id.index > self.log.base().index && self.log.contains(*id));
         let Some(&first) = self.repairs.damaged.first() else {
@@ -294,7 +304,6 @@ impl Raft {
             }
             return;
         };
-        self.let_snapshot_stand(first);
         let others = self.all_concerned();
         let is_alone = others.is_empty() && self.own_votes().any();
         if is_alone && first.index > self.last_applied {
@@ -305,15 +314,11 @@ impl Raft {
     }
 
     /// What a whole snapshot stands for is not needed any more.
-    fn let_snapshot_stand(&mut self, first: EntryId) {
-        let last_included = self.snapshots.last_included().index;
-        if first.index > last_included {
-            return;
-        }
-        let covered = self.repairs.damaged.iter().take_while(|id| id.index <= last_included);
-        if let Some(&base) = covered.last() {
-            self.compact_to(base);
-            self.repairs.damaged.retain(|id| id.index > base.index);
+    fn let_snapshot_stand(&mut self) {
+        let (base, last_included) = (self.log.base().index, self.snapshots.last_included().index);
+        let stands = |id: &&EntryId| id.index > base && id.index <= last_included && self.log.contains(**id);
+        if let Some(&last) = self.repairs.damaged.iter().rfind(stands) {
+            self.compact_to(last);
         }
     }
 

@@ -173,13 +173,13 @@ impl Raft {
                 self.send(from, session, Message::RequestVoteReply(reply));
             }
             Message::AppendEntries(args) => {
-                let leader_commit = args.leader_commit;
+                let (prev_log, leader_commit) = (args.prev_log, args.leader_commit);
                 if let Some(reply) = self.handle_append_entries(from, term, args) {
                     let reply = if self.repairs.is_idle() {
                         reply
                     } else {
                         self.catch_up(session, leader_commit);
-                        self.answer_to_leader(session, reply)
+                        self.answer_to_leader(session, prev_log, reply)
                     };
                     self.send(from, session, Message::AppendEntriesReply(reply));
                 }

@@ -24,7 +24,8 @@ pub(crate) const TRUSTED: [u8; 1] = [0];
 
 /// The end of the write-ahead log is about to be cut off.
 pub(crate) fn note(path: &Path) -> io::Result<()> {
-    File::create(path.join(TORN))?.sync_all()
+    File::create(path.join(TORN))?.sync_all()?;
+    File::open(path)?.sync_all()
 }
 
 /// Marks all groups that there are, where an end was cut off.

@@ -32,7 +32,7 @@ use crate::input::Input;
 use crate::message::Envelope;
 use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
 use crate::state::Raft;
-use crate::types::{EntryId, LogIndex, NodeId};
+use crate::types::{EntryId, NodeId};
 
 use applier::{Applier, Committed, News, Piece, Work};
 pub use environment::{SystemEnvironment, TokioEnvironment};
@@ -356,10 +356,11 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         entries.iter().cloned().map(|entry| self.with_waiter(entry)).collect()
     }
 
-    /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after
-    /// it, from an earlier term, is gone.
+    /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after it, from an
+    /// earlier term, is gone; one from the same may still be in the log, and shows when it is its turn.
     fn forget_waiters(&mut self, snapshot: SnapshotId) {
-        let later = self.waiting.split_off(&EntryId::new(snapshot.last_included.term.next(), LogIndex::ZERO));
+        let EntryId { term, index } = snapshot.last_included;
+        let later = self.waiting.split_off(&EntryId::new(term, index.next()));
         let leader = self.raft.leader();
         for (id, waiter) in std::mem::replace(&mut self.waiting, later) {
             let outcome = if id.index <= snapshot.last_included.index {

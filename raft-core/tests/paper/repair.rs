@@ -2,8 +2,8 @@
 //! design 3.4).
 
 use raft_core::{
-    AppendEntriesReply, Entry, EntryId, Event, FetchEntries, FetchEntriesReply, Input, Lacking, Loaded,
-    LogIndex, Message, NodeId, Payload, Restored, RoleName, Session, StepDownReason, Term, Violation,
+    AppendEntriesReply, Config, Entry, EntryId, Event, FetchEntries, FetchEntriesReply, Input, Lacking,
+    Loaded, LogIndex, Message, NodeId, Payload, Restored, RoleName, Session, StepDownReason, Term, Violation,
 };
 
 use crate::bench::{Bench, append, config, envelope, heartbeat, id, vote};
@@ -56,8 +56,12 @@ pub(crate) fn a_server_acknowledges_nothing_from_a_damaged_entry_on_until_it_is_
     };
     assert_eq!(from, LogIndex::new(2));
     let again = |message| raft_core::Envelope { session, ..envelope(2, 1, message) };
-    bench.step(Input::Receive(again(append(id(1, 4), &[], 0))));
+    bench.step(Input::Receive(again(append(id(1, 1), &[], 0))));
     assert_eq!(bench.last_reply(), Some(AppendEntriesReply::Accepted { match_index: LogIndex::new(1) }));
+    // A leader that has gone on, as the message with the entry was lost, is told to come back to it.
+    bench.step(Input::Receive(again(append(id(1, 4), &[], 0))));
+    let rejected = AppendEntriesReply::Rejected { refused: id(1, 4), hint: id(1, 1) };
+    assert_eq!(bench.last_reply(), Some(rejected));
     bench.hangs = true;
     bench.said.clear();
     bench.step(Input::Receive(again(append(id(1, 1), &[1], 0))));
@@ -181,9 +185,41 @@ fn a_server_that_is_alone_and_has_lost_an_entry_stops_and_says_so() {
     assert_eq!(bench.violation, Some(Violation::EntryLost { id: id(1, 2) }));
 }
 
+/// What its own snapshot stands for is not lost, though its state machine has not been restored from it yet.
+#[test]
+fn what_its_own_snapshot_stands_for_is_not_lost_to_a_server_that_is_alone() {
+    let mut disk = Bench::with_log(config(1), &[1, 1, 1], 1).disk;
+    let id_of = raft_core::SnapshotId { last_included: id(1, 2), made_by: raft_core::Incarnation(1) };
+    let configured = config(1).bootstrap.unwrap_or_default().into();
+    let snapshot = raft_core::Snapshot { id: id_of, configured };
+    let chunk = raft_core::Chunk::new(0, "x".into(), true);
+    disk.apply(raft_core::Batch { parts: vec![raft_core::Part { snapshot, chunk }], ..Default::default() });
+    disk.damage(LogIndex::new(2));
+    let restored = Restored { damaged: vec![LogIndex::new(2)], ..disk.restored() };
+    let mut bench = Bench::with_restored(config(1), disk, restored);
+    bench.step(Input::Tick);
+    assert_eq!((bench.violation, bench.raft.damaged()), (None, 0));
+    assert_eq!(bench.disk.restored().log.base(), id(1, 2));
+}
+
+/// A durable state machine has it, and says so only when the server has been made.
+#[test]
+fn a_snapshot_is_taken_that_stands_for_what_was_lost() {
+    let mut disk = Bench::with_log(config(1), &[1, 1, 1], 1).disk;
+    disk.damage(LogIndex::new(2));
+    let restored = Restored { damaged: vec![LogIndex::new(2)], ..disk.restored() };
+    let mut bench = Bench::with_restored(config(1), disk, restored);
+    bench.raft.has_applied(LogIndex::new(3));
+    bench.step(Input::Tick);
+    bench.step(Input::Tick);
+    assert_eq!(bench.violation, None);
+    assert_eq!(bench.taking.map(|snapshot| snapshot.id.last_included), Some(id(1, 3)));
+}
+
 #[test]
 fn a_leader_that_has_lost_an_entry_gives_way_if_nobody_sends_it() {
-    let mut bench = Bench::in_role(config(3), RoleName::Leader, 1);
+    let nothing_cached = Config { cache_bytes_max: 0, ..config(3) };
+    let mut bench = Bench::in_role(nothing_cached, RoleName::Leader, 1);
     let patience = bench.raft.config().election_timeout.1;
     bench.step(Input::Loaded(Loaded::Damaged { from: LogIndex::new(1), to: LogIndex::new(1) }));
     // It does not count itself.
