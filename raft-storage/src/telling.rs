@@ -12,6 +12,9 @@ use rocksdb::{InfoLogger, LogLevel, Options};
 
 const TARGET: &str = "rocksdb";
 
+/// The part of RocksDB that tries to go on after an error: what it says is of an error that was told of before.
+const RESUMES: &str = "sst_file_manager_impl";
+
 /// The last error that RocksDB told of. What it does in the background it tells nobody otherwise.
 #[derive(Clone, Default)]
 pub(crate) struct LastError(Arc<Mutex<Option<String>>>);
@@ -32,7 +35,7 @@ pub(crate) fn listen(options: &mut Options, path: &Path, level: LogLevel) -> Las
     let (directory, errors) = (path.display().to_string(), last_error.clone());
     options.set_info_logger(InfoLogger::new_callback_logger(level, move |level, message| {
         let message = message.trim_end();
-        if is_error(level) {
+        if is_error(level) && !message.contains(RESUMES) {
             errors.set(message);
         }
         // A panic would have to unwind through RocksDB, which ends the process. A listener that fails has no say here.
