@@ -30,10 +30,9 @@ impl Raft {
         heard && self.config.check_quorum && !planted!(self, VotesDisturbLeaders)
     }
 
-    /// Whether this server may ask for votes. One whose disk hangs could not give its own, one with damaged entries could
-    /// not send them, and one that was removed
-    /// would only be refused. One that its log says was removed may still be needed until that is committed, as the
-    /// only one with an entry that the others have to get (thesis 4.2.2).
+    /// Whether this server may ask for votes. One whose disk hangs could not give its own, one that has lost entries
+    /// could not send them, and one that was removed would only be refused. One that its log says was removed may
+    /// still be needed until that is committed, as the only one with an entry that the others have to get (thesis 4.2.2).
     pub(crate) fn may_campaign(&self) -> bool {
         self.may_be_needed() && self.removed().is_none() && !self.disk_hangs() && !self.lacks_entries()
     }

@@ -250,28 +250,18 @@ impl Disk {
 
 /// Whether a follower says that it has the entry at `from`.
 pub(crate) fn acknowledges(envelope: &Envelope, from: LogIndex) -> bool {
-    match &envelope.message {
-        Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => *match_index >= from,
-        Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) => {
-            snapshot.last_included.index >= from
-        }
-        Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_)
-        | Message::PreVote(_)
-        | Message::PreVoteReply(_)
-        | Message::RequestVote(_)
-        | Message::RequestVoteReply(_)
-        | Message::TimeoutNow
-        | Message::AppendEntries(_)
-        | Message::InstallSnapshot(_)
-        | Message::Confirm(_)
-        | Message::ConfirmReply(_)
-        | Message::ReadIndex
-        | Message::ReadIndexReply(_)
-        | Message::NotMember(_)
-        | Message::FetchEntries(_)
-        | Message::FetchEntriesReply(_) => false,
-    }
+    let last = if let Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) =
+        &envelope.message
+    {
+        *match_index
+    } else if let Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot }) =
+        &envelope.message
+    {
+        snapshot.last_included.index
+    } else {
+        return false;
+    };
+    last >= from
 }
 
 #[cfg(test)]

@@ -68,6 +68,11 @@ impl Log {
         self.outline.contains(id)
     }
 
+    /// The same, and it has not been compacted.
+    pub(crate) fn has_entry(&self, id: EntryId) -> bool {
+        id.index > self.base().index && self.contains(id)
+    }
+
     /// The last entry that this log may share with one whose last entry at or before what was refused is
     /// `hint`: the last here that is no later. It lies before the base if what is here is all later.
     pub(crate) fn shared_with(&self, hint: EntryId) -> LogIndex {

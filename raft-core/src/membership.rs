@@ -289,7 +289,7 @@ impl Raft {
         self.all_but_me(self.in_force().voting())
     }
 
-    fn all_but_me(&self, mut servers: Vec<NodeId>) -> Vec<NodeId> {
+    pub(crate) fn all_but_me(&self, mut servers: Vec<NodeId>) -> Vec<NodeId> {
         servers.retain(|&server| server != self.config.id);
         servers
     }

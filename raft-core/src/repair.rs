@@ -69,8 +69,7 @@ impl Repairs {
 
     /// The first entry of the log, from `from` on, that is damaged.
     pub(crate) fn first_from(&self, from: LogIndex, log: &Log) -> Option<LogIndex> {
-        let of_log = |id: &&EntryId| id.index >= from && id.index > log.base().index && log.contains(**id);
-        self.damaged.iter().find(of_log).map(|id| id.index)
+        self.damaged.iter().find(|id| id.index >= from && log.has_entry(**id)).map(|id| id.index)
     }
 
     /// Up to where all of the log up to `to` is on disk, where what is on its way there counts for nothing.
@@ -118,7 +117,7 @@ impl Repairs {
             return (Vec::new(), false);
         }
         let mut mended = std::mem::take(&mut self.mended);
-        mended.retain(|entry| entry.id.index > log.base().index && log.contains(entry.id));
+        mended.retain(|entry| log.has_entry(entry.id));
         (mended, std::mem::take(&mut self.trusts))
     }
 
@@ -295,8 +294,7 @@ impl Raft {
     pub(crate) fn repair(&mut self) {
         self.answer_fetches();
         self.let_snapshot_stand();
-        let Repairs { damaged, .. } = &mut self.repairs;
-        damaged.retain(|id| id.index > self.log.base().index && self.log.contains(*id));
+        self.repairs.damaged.retain(|id| self.log.has_entry(*id));
         let Some(&first) = self.repairs.damaged.first() else {
             self.repairs.fetching.found();
             if !self.repairs.suspect {
@@ -315,8 +313,8 @@ impl Raft {
 
     /// What a whole snapshot stands for is not needed any more.
     fn let_snapshot_stand(&mut self) {
-        let (base, last_included) = (self.log.base().index, self.snapshots.last_included().index);
-        let stands = |id: &&EntryId| id.index > base && id.index <= last_included && self.log.contains(**id);
+        let last_included = self.snapshots.last_included().index;
+        let stands = |id: &&EntryId| id.index <= last_included && self.log.has_entry(**id);
         if let Some(&last) = self.repairs.damaged.iter().rfind(stands) {
             self.compact_to(last);
         }
@@ -328,7 +326,6 @@ impl Raft {
         let mut all: Vec<_> = configurations.flat_map(Configuration::members).collect();
         all.sort_unstable();
         all.dedup();
-        all.retain(|&server| server != self.config.id);
-        all
+        self.all_but_me(all)
     }
 }

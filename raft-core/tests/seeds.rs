@@ -8,16 +8,20 @@ mod world;
 use std::ops::Range;
 use std::thread;
 
-use raft_core::Rng;
+use raft_core::{Configuration, PlantedBug, Rng};
 use world::{Conditions, Judges, Report, World, Wrong};
 
 /// The seeds of the test run.
 const SEEDS: Range<u64> = 0..5_000;
 
+/// The world that a seed names.
+type WorldOf = fn(u64, Option<PlantedBug>, fn(Configuration) -> Judges) -> World;
+
 /// Runs the seeds on all cores.
-fn run(seeds: Range<u64>, run: fn(u64) -> Result<Report, Wrong>) -> Vec<(u64, Result<Report, Wrong>)> {
+fn run(seeds: Range<u64>, world: WorldOf) -> Vec<(u64, Result<Report, Wrong>)> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = |core: usize| seeds.clone().skip(core).step_by(cores).map(move |seed| (seed, run(seed)));
+    let run = move |seed| (seed, world(seed, None, Judges::all).run());
+    let share = |core: usize| seeds.clone().skip(core).step_by(cores).map(run);
     thread::scope(|scope| {
         let workers: Vec<_> =
             (0..cores).map(|core| scope.spawn(move || share(core).collect::<Vec<_>>())).collect();
@@ -25,16 +29,31 @@ fn run(seeds: Range<u64>, run: fn(u64) -> Result<Report, Wrong>) -> Vec<(u64, Re
     })
 }
 
-#[test]
-fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() {
+/// Runs the seeds of the test run, of which none breaks anything, and looks at each of them.
+fn nothing_breaks(world: WorldOf, look: impl Fn(u64, &Report)) -> Report {
     let mut sum = Report::default();
-    for (seed, result) in run(SEEDS, |seed| World::new(seed, None, Judges::all).run()) {
+    for (seed, result) in run(SEEDS, world) {
         let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
-        assert!(report.committed > 0, "seed {seed}: nothing was committed");
-        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+        look(seed, &report);
         sum += report;
     }
     println!("{sum:?}");
+    sum
+}
+
+/// The same, and all servers agree when all is healed.
+fn all_agree(world: WorldOf, look: impl Fn(u64, &Report)) -> Report {
+    nothing_breaks(world, |seed, report| {
+        look(seed, report);
+        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
+    })
+}
+
+#[test]
+fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() {
+    let sum = all_agree(World::new, |seed, report| {
+        assert!(report.committed > 0, "seed {seed}: nothing was committed");
+    });
     assert!(sum.crashes > 0 && sum.lost_writes > 0 && sum.cut > 0 && sum.repeated > 0, "{sum:?}");
     assert!(sum.pre_votes > 0 && sum.ignored > 0 && sum.alone > 0 && sum.hung > 0, "{sum:?}");
     assert!(sum.handed_over > 0 && sum.kept > 0, "{sum:?}");
@@ -45,13 +64,7 @@ fn figure_3_holds_under_misfortune_and_every_step_is_one_of_the_specification() 
 /// The same while who votes is changed all the time, leaders are removed, and disks are wiped.
 #[test]
 fn the_same_holds_while_members_change_and_disks_are_wiped() {
-    let mut sum = Report::default();
-    for (seed, result) in run(SEEDS, |seed| World::changing(seed, None, Judges::all).run()) {
-        let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
-        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
-        sum += report;
-    }
-    println!("{sum:?}");
+    let sum = all_agree(World::changing, |_, _| {});
     assert!(sum.changes > 0 && sum.configured > 0 && sum.removed > 0 && sum.wipes > 0, "{sum:?}");
     assert!(sum.installed > 0 && sum.leases > 0 && sum.handed_over > 0, "{sum:?}");
 }
@@ -60,13 +73,7 @@ fn the_same_holds_while_members_change_and_disks_are_wiped() {
 /// committed.
 #[test]
 fn the_same_holds_while_disks_lose_what_they_had() {
-    let mut sum = Report::default();
-    for (seed, result) in run(SEEDS, |seed| World::rotting(seed, None, Judges::all).run()) {
-        let report = result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
-        assert!(report.recovered, "seed {seed}: no agreement after all was healed");
-        sum += report;
-    }
-    println!("{sum:?}");
+    let sum = all_agree(World::rotting, |_, _| {});
     assert!(sum.damaged > 0 && sum.repaired > 0 && sum.dropped > 0 && sum.filled > 0, "{sum:?}");
     assert!(sum.tails_lost > 0 && sum.tails_trusted > 0, "{sum:?}");
 }
@@ -75,11 +82,7 @@ fn the_same_holds_while_disks_lose_what_they_had() {
 /// one that still has an entry may have become a learner, or have left.
 #[test]
 fn nothing_is_lost_while_members_change_and_disks_lose_what_they_had() {
-    let mut sum = Report::default();
-    for (seed, result) in run(SEEDS, |seed| World::changing_and_rotting(seed, None, Judges::all).run()) {
-        sum += result.unwrap_or_else(|wrong| panic!("seed {seed}: {}: {wrong}", wrong.name()));
-    }
-    println!("{sum:?}");
+    let sum = nothing_breaks(World::changing_and_rotting, |_, _| {});
     assert!(sum.changes > 0 && sum.removed > 0 && sum.repaired > 0 && sum.tails_trusted > 0, "{sum:?}");
 }
 
@@ -110,9 +113,6 @@ fn a_quiet_world_keeps_its_leader() {
 }
 
 /// The world in which a bug can show.
-#[cfg(feature = "planted-bugs")]
-type WorldOf = fn(u64, Option<raft_core::PlantedBug>, fn(raft_core::Configuration) -> Judges) -> World;
-
 #[cfg(feature = "planted-bugs")]
 fn world_of(bug: raft_core::PlantedBug) -> WorldOf {
     use raft_core::PlantedBug;

@@ -48,7 +48,7 @@ pub(crate) fn mend(path: &Path, mode: Mode) -> Result<u64, StorageError> {
 
 fn unmark(path: &Path, mode: Mode) -> Result<(), StorageError> {
     clean_stop::unmark(path)
-        .and_then(|()| if mode == Mode::Production { File::open(path)?.sync_all() } else { Ok(()) })
+        .and_then(|()| sync(&File::open(path)?, mode))
         .map_err(StorageError::io_at("taking away what a clean stop left", path))
 }
 
@@ -136,6 +136,11 @@ pub(crate) fn was_never_opened(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Makes durable what is in a file or a directory. A simulation asks the system to sync nothing.
+pub(crate) fn sync(file: &File, mode: Mode) -> io::Result<()> {
+    if mode == Mode::Production { file.sync_all() } else { Ok(()) }
+}
+
 /// Removes a file, where there is one.
 pub(crate) fn forget(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
@@ -174,7 +179,7 @@ pub(crate) fn make(path: &Path, mode: Mode) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    if mode == Mode::Production { File::open(parent)?.sync_all() } else { Ok(()) }
+    sync(&File::open(parent)?, mode)
 }
 
 fn lock(path: &Path, name: &str) -> Result<File, StorageError> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use raft_core::GroupId;
 
 use crate::database::Mode;
-use crate::directory::unread;
+use crate::directory::{sync, unread};
 use crate::error::StorageError;
 use crate::format::{
     DAMAGED, FORMAT, FORMAT_KEY, MENDED, MENDING, META, SNAPSHOT, decode_format, group_of_cluster,
@@ -85,11 +85,6 @@ fn replace(log: &Path, content: &[u8], mode: Mode) -> io::Result<()> {
     sync(&directory, mode)?;
     fs::rename(&to_be, log)?;
     sync(&directory, mode)
-}
-
-/// A simulation asks the system to sync nothing.
-fn sync(file: &File, mode: Mode) -> io::Result<()> {
-    if mode == Mode::Production { file.sync_all() } else { Ok(()) }
 }
 
 fn beside(log: &Path, extension: &str) -> PathBuf {
