@@ -75,13 +75,14 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
         say(&format!("recovery  from the heal at {at:.3} s: to a leader {leader}, to a commit {commit}"));
     }
     let checker = &result["checker"];
+    let seconds = |key: &str| result[key].as_f64().unwrap_or(0.0);
+    let (virtual_s, wall_s) = (seconds("virtual_s"), seconds("wall_s"));
     say(&format!(
-        "judged    {} by {}; event hash {}; {:.1} virtual s in {:.1} wall s",
+        "judged    {} by {}; event hash {}; {virtual_s:.1} virtual s in {wall_s:.1} wall s, {:.0} a second",
         text(&checker["verdict"]),
         text(&checker["engine"]),
         text(&result["event_hash"]),
-        result["virtual_s"].as_f64().unwrap_or(0.0),
-        result["wall_s"].as_f64().unwrap_or(0.0)
+        virtual_s / wall_s.max(f64::MIN_POSITIVE)
     ));
     verdict(outcome);
 }
