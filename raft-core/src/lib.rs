@@ -14,7 +14,7 @@
 //! | Leadership transfer (thesis 3.10) | [`Raft::transfer_leadership`], `transfer.rs` |
 //! | Membership changes (§6; thesis 4) | [`Configuration`], [`Raft::change_membership`], `membership.rs`, `configurations.rs` |
 //! | Repair from peers (FAST 2018) | [`Restored::damaged`], [`Restored::suspect_tail`], [`FetchEntries`], `repair.rs`, `fetch_entries.rs` |
-//! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs` |
+//! | Rules for Servers | [`Raft::step`], [`Raft::propose`], [`Raft::take_effects`], `rules.rs`, `commitment.rs`, `outgoing.rs` |
 //!
 //! Sections (§) are those of the extended paper, "In Search of an Understandable Consensus Algorithm"; the
 //! thesis is "Consensus: Bridging Theory and Practice".
@@ -122,6 +122,7 @@
 mod append_entries;
 mod apply;
 mod check_quorum;
+mod commitment;
 mod config;
 mod configuration;
 mod configuration_bytes;
@@ -148,6 +149,7 @@ mod must_use;
 mod newest;
 #[cfg(feature = "tokio")]
 pub mod node;
+mod outgoing;
 mod outline;
 mod planted;
 mod pre_vote;

@@ -3,24 +3,21 @@
 use std::mem;
 
 use crate::append_entries;
-use crate::disk::Holds;
-use crate::effects::{Batch, Effects, Violation, Write, WriteToken};
+use crate::effects::{Effects, Violation, WriteToken};
 use crate::entry::Payload;
 use crate::event::Event;
 use crate::fetch_entries;
 use crate::input::Input;
 use crate::install_snapshot;
 use crate::lease::Lease;
-use crate::log::Ungiven;
 use crate::message::{AppendEntriesReply, Envelope, Message};
 use crate::planted::{next_poll, planted};
 use crate::progress::Progress;
 use crate::propose::Uncommitted;
-use crate::quorum::reached_by_majority;
 use crate::read_index;
 use crate::snapshot::Loaded;
 use crate::state::{Health, Raft, Role, Sender};
-use crate::types::{LogIndex, NodeId, Session, Term, Time};
+use crate::types::{LogIndex, Session, Term, Time};
 
 /// Terms and indexes beyond this are no server's: counting there one by one would take centuries.
 pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
@@ -326,141 +323,5 @@ impl Raft {
         self.trust_tail();
         self.repairs.leads(self.current_term, self.now);
         self.append(Payload::Noop);
-    }
-
-    /// Leaders: if there exists an N such that a majority of matchIndex ≥ N, and log\[N\] is of the
-    /// current term, N is committed (§5.3, §5.4). The leader counts itself up to what it has on disk.
-    fn advance_commit_index(&mut self) {
-        let Role::Leader { progress, .. } = &self.role else { return };
-        if self.commit_index == self.log.last().index {
-            return;
-        }
-        let durable = self.sound_durable();
-        let n = self.reached_by_majority(progress, |peer| peer.match_index, durable);
-        let of_this_term = self.log.id_at(n).is_some_and(|id| id.term == self.current_term);
-        if of_this_term || planted!(self, CommitByCounting) {
-            self.commit_to(n);
-        }
-    }
-
-    /// The furthest that a majority of the voters has reached, of whom this leader is one, perhaps; in joint consensus
-    /// a majority of the old ones and one of the new ones (§6).
-    pub(crate) fn reached_by_majority<T: Copy + Default + Ord>(
-        &self,
-        progress: &[Progress],
-        by: impl Fn(&Progress) -> T + Copy,
-        by_leader: T,
-    ) -> T {
-        let (configuration, own) = (self.in_force(), self.own_votes());
-        let reached = progress.iter().filter(|peer| peer.votes.old).map(by);
-        let old =
-            reached_by_majority(configuration.voters.len(), reached.chain(own.old.then_some(by_leader)));
-        match &configuration.next {
-            Some(next) if next.joint && !planted!(self, JointCountsOldOnly) => {
-                let reached = progress.iter().filter(|peer| peer.votes.new).map(by);
-                old.min(reached_by_majority(next.voters.len(), reached.chain(own.new.then_some(by_leader))))
-            }
-            Some(_) | None => old,
-        }
-    }
-
-    /// The only place where the commit index changes. It never goes back.
-    pub(crate) fn commit_to(&mut self, index: LogIndex) {
-        let from = self.commit_index;
-        if index > from
-            && let Some(to) = self.log.id_at(index)
-        {
-            self.commit_index = index;
-            self.snapshots.committed(self.repairs.sound_to(LogIndex::ZERO, index, &self.log));
-            if let Role::Leader { uncommitted, .. } = &mut self.role {
-                uncommitted.committed(index);
-            }
-            self.observe(|| Event::Committed { from, to });
-            self.note_removal(from, index);
-        }
-    }
-
-    /// All that disk does not have yet, as one write.
-    fn take_write(&mut self) -> Option<Write> {
-        let hard_state = self.disk.ungiven(self.hard_state());
-        let in_log = self.log.has_ungiven() || self.repairs.has_ungiven();
-        if hard_state.is_none() && !in_log && !self.snapshots.has_ungiven() {
-            return None;
-        }
-        let Ungiven { mut truncate, compact, entries } = self.log.take_ungiven();
-        if compact.is_some() && planted!(self, StaleTail) {
-            truncate = None;
-        }
-        let parts = self.snapshots.take_ungiven();
-        let commit_index = self.commit_index;
-        let (repair, trust_tail) = self.repairs.take_ungiven(&self.log);
-        let repaired = repair.iter().map(|entry| entry.id.index).min();
-        let whole_snapshot = parts.iter().any(|part| part.chunk.done);
-        let cluster = self.ungiven_cluster.take();
-        let batch = Batch {
-            cluster,
-            hard_state,
-            truncate,
-            repair,
-            parts,
-            compact,
-            entries,
-            trust_tail,
-            commit_index,
-        };
-        let holds = Holds { whole_snapshot, repaired };
-        let token = self.disk.give(self.now, self.hard_state(), self.log.last(), holds);
-        Some(Write { batch, token })
-    }
-
-    /// The messages that may leave now; the others wait for the disk.
-    fn take_messages(&mut self, send: &mut Vec<Envelope>) {
-        self.disk.release(send);
-        if self.outbox.is_empty() {
-            return;
-        }
-        let leaves = |envelope: &Envelope| self.disk.has_written(self.needs(envelope));
-        if send.is_empty() && self.outbox.iter().all(leaves) {
-            // Nothing waits, and so nothing has to be moved.
-            mem::swap(send, &mut self.outbox);
-            return;
-        }
-        let mut outbox = mem::take(&mut self.outbox);
-        for envelope in outbox.drain(..) {
-            let needed = self.needs(&envelope);
-            self.disk.send_or_hold(needed, envelope, send);
-        }
-        self.outbox = outbox;
-    }
-
-    /// The write that has to be confirmed before a message may leave.
-    fn needs(&self, envelope: &Envelope) -> u64 {
-        let early = match &envelope.message {
-            Message::RequestVoteReply(_) => planted!(self, VoteBeforePersisted),
-            Message::AppendEntriesReply(_) => planted!(self, AckBeforeSync),
-            Message::RequestVote(_) => planted!(self, VoteAskedBeforePersisted),
-            Message::PreVote(_)
-            | Message::PreVoteReply(_)
-            | Message::TimeoutNow
-            | Message::AppendEntries(_)
-            | Message::InstallSnapshot(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::Confirm(_)
-            | Message::ConfirmReply(_)
-            | Message::ReadIndex
-            | Message::ReadIndexReply(_)
-            | Message::NotMember(_)
-            | Message::FetchEntries(_)
-            | Message::FetchEntriesReply(_) => false,
-        };
-        if early { 0 } else { self.disk.write_needed(&envelope.message) }
-    }
-
-    pub(crate) fn send(&mut self, to: NodeId, session: Session, message: Message) {
-        self.send_under(self.current_term, to, session, message);
-    }
-
-    pub(crate) fn send_under(&mut self, term: Term, to: NodeId, session: Session, message: Message) {
-        self.outbox.push(self.config.envelope(to, term, session, message));
     }
 }
