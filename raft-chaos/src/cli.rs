@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::determinism;
 use crate::inspect;
 use crate::plan::{Plan, PlanErrors, Seeds};
 use crate::recover;
@@ -38,6 +39,8 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 enum Command {
     /// Run plans over their seeds.
     Run(RunArgs),
+    /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
+    Determinism(DeterminismArgs),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
     Inspect(InspectArgs),
@@ -50,8 +53,9 @@ enum Command {
     Seed(SeedArgs),
 }
 
+/// Which plans, and how they are run.
 #[derive(Debug, Args)]
-struct RunArgs {
+struct Selection {
     /// The plans, each a TOML file.
     #[arg(required = true, value_name = "PLAN")]
     plans: Vec<PathBuf>,
@@ -67,9 +71,6 @@ struct RunArgs {
     /// The folder under which results go.
     #[arg(long, value_name = "DIR", default_value = "raft-chaos-out")]
     out: PathBuf,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
     /// How many seeds run at a time [default: one for each core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -77,6 +78,24 @@ struct RunArgs {
     #[cfg(feature = "planted-bugs")]
     #[arg(long, value_name = "BUG", hide = true)]
     plant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct DeterminismArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// How often each seed runs.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    times: u64,
 }
 
 #[derive(Debug, Args)]
@@ -155,65 +174,96 @@ fn parsed() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(args) => run(&args).into(),
+        Command::Run(args) => either(run(&args)).into(),
+        Command::Determinism(args) => either(determinism(&args)).into(),
         Command::Inspect(args) => inspect(&args).into(),
         Command::Recover(args) => recover(&args).into(),
         Command::Seed(args) => seed(args).into(),
     }
 }
 
-fn run(args: &RunArgs) -> u8 {
-    let mut overrides = args.overrides.clone();
-    overrides.extend(args.seed.map(|seed| format!("run.seeds={seed}")));
-    overrides.extend(args.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
-    // All plans are read before the first one runs.
-    let (plans, errors) = read(&args.plans, &overrides);
+/// What is to be run, and how.
+struct Prepared {
+    /// Each plan, and how a person would write its run, without the seed.
+    plans: Vec<(Plan, String)>,
+    runner: Runner,
+}
+
+/// All plans are read before the first one runs.
+///
+/// # Errors
+///
+/// The exit code, where something is wrong; it has been said.
+fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
+    let mut overrides = selection.overrides.clone();
+    overrides.extend(selection.seed.map(|seed| format!("run.seeds={seed}")));
+    overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
+    let (plans, errors) = read(&selection.plans, &overrides);
     if !errors.is_empty() {
         errors.iter().for_each(|errors| eprintln!("{errors}"));
         // A plan that is wrong comes before one that cannot be done here.
-        return errors.iter().map(PlanErrors::exit_code).min().unwrap_or(USAGE);
+        return Err(errors.iter().map(PlanErrors::exit_code).min().unwrap_or(USAGE));
     }
-    if args.jobs == Some(0) {
+    if selection.jobs == Some(0) {
         eprintln!("--jobs: 0 seeds at a time would never end; write 1 or more");
-        return USAGE;
+        return Err(USAGE);
     }
     #[cfg(feature = "planted-bugs")]
-    if args.plant.as_deref().is_some_and(|name| planted(name).is_none()) {
+    if selection.plant.as_deref().is_some_and(|name| planted(name).is_none()) {
         eprintln!("--plant: there is no such bug");
-        return USAGE;
+        return Err(USAGE);
     }
     // The processes of the seeds hear of it by themselves.
     if let Err(error) = ctrlc::set_handler(runner::interrupt) {
         eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
     }
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return cannot(&error),
-    };
     let runner = Runner {
-        program,
-        out: args.out.clone(),
-        jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
-        json: matches!(args.format, Format::Json),
+        program: std::env::current_exe().map_err(|error| cannot(&error))?,
+        out: selection.out.clone(),
+        jobs: selection.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        json,
         #[cfg(feature = "planted-bugs")]
-        planted: args.plant.clone(),
+        planted: selection.plant.clone(),
         #[cfg(not(feature = "planted-bugs"))]
         planted: None,
     };
-    let mut worst = Verdict::Pass;
-    for (path, plan) in args.plans.iter().zip(&plans) {
+    let command = |path: &PathBuf| {
         let mut command = format!("raft-chaos run {}", quoted(&path.display().to_string()));
-        for assignment in &args.overrides {
+        for assignment in &selection.overrides {
             command.push_str(&format!(" --set {}", quoted(assignment)));
         }
-        match runner.run(plan, &seeds(&plan.run.seeds), &command) {
+        command
+    };
+    let commands = selection.plans.iter().map(command);
+    Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner })
+}
+
+fn run(args: &RunArgs) -> Result<u8, u8> {
+    let Prepared { plans, runner } = prepare(&args.selection, matches!(args.format, Format::Json))?;
+    let mut worst = Verdict::Pass;
+    for (plan, command) in &plans {
+        match runner.run(plan, &seeds(&plan.run.seeds), command) {
             Ok(outcomes) => worst = outcomes.iter().map(|outcome| outcome.verdict).fold(worst, Verdict::min),
             // What was found before counts for more.
-            Err(error) if worst == Verdict::Pass => return cannot(&error),
+            Err(error) if worst == Verdict::Pass => return Err(cannot(&error)),
             Err(error) => drop(cannot(&error)),
         }
     }
-    if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
+    let worst = if runner::interrupted() { worst.min(Verdict::Interrupted) } else { worst };
+    Ok(worst.exit_code())
+}
+
+fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
+    let Prepared { plans, runner } = prepare(&args.selection, false)?;
+    let mut worst = Verdict::Pass;
+    for (plan, command) in &plans {
+        let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
+        if !parted.map_err(|error| cannot(&error))?.is_empty() {
+            worst = Verdict::Divergence;
+        }
+    }
+    let worst = if runner::interrupted() { worst.min(Verdict::Interrupted) } else { worst };
+    Ok(worst.exit_code())
 }
 
 fn inspect(args: &InspectArgs) -> u8 {
@@ -284,13 +334,18 @@ fn seed(args: SeedArgs) -> u8 {
 #[cfg(feature = "planted-bugs")]
 fn planted(name: &str) -> Option<Planted> {
     let bugs = raft_core::PlantedBug::ALL.map(|(name, bug)| (name, Planted::Raft(bug)));
-    let all = bugs.into_iter().chain([("panic", Planted::Panic)]);
+    let all = bugs.into_iter().chain([("panic", Planted::Panic), ("leak", Planted::Leak)]);
     all.into_iter().find(|(known, _)| *known == name).map(|(_, bug)| bug)
 }
 
 fn cannot(error: &std::io::Error) -> u8 {
     eprintln!("raft-chaos: {error}");
     UNAVAILABLE
+}
+
+/// The exit code, whether something was wrong or not.
+fn either(code: Result<u8, u8>) -> u8 {
+    code.unwrap_or_else(|code| code)
 }
 
 /// As a shell reads it back.

@@ -18,10 +18,12 @@
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
+//! | [`determinism`] | the same seed twice, event by event |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 
 pub mod cli;
+pub mod determinism;
 pub mod history;
 pub mod inspect;
 pub mod kv;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write as _, stdout};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::determinism::Divergence;
 use crate::outcome::Outcome;
 use crate::plan::{Kind, Plan, Storage};
 use crate::verdict::Verdict;
@@ -123,6 +124,21 @@ pub fn sum(outcomes: &[Outcome], folder: &Path, wall: Duration) {
     let groups = groups.collect::<Vec<_>>().join(", ").to_lowercase();
     say(&format!("seeds     {}: {groups} in {:.1} wall s", outcomes.len(), wall.as_secs_f64()));
     say(&format!("results   {}", folder.join("results.jsonl").display()));
+}
+
+/// A seed that went two ways.
+pub fn parted(plan: &str, divergence: &Divergence) {
+    let Divergence { seed, parting, folders: [one, two] } = divergence;
+    say(&format!("parted    {plan}, seed {seed}: {parting}"));
+    say(&format!("results   {} and {}", one.display(), two.display()));
+}
+
+/// The sum over the seeds of a plan that ran more than once each.
+pub fn determinism(plan: &str, seeds: usize, times: u64, events: usize, parted: usize, wall: Duration) {
+    say(&format!(
+        "compared  {plan}, {times} runs a seed: {parted} of {seeds} went two ways; {events} events alike; {:.1} wall s",
+        wall.as_secs_f64()
+    ));
 }
 
 fn text(value: &serde_json::Value) -> &str {

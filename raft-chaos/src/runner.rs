@@ -83,7 +83,7 @@ impl Runner {
     }
 
     /// A folder of its own, named by the second in which the run began.
-    fn new_folder(&self, plan: &str) -> io::Result<PathBuf> {
+    pub(crate) fn new_folder(&self, plan: &str) -> io::Result<PathBuf> {
         let second = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         let parent = self.out.join(plan);
         fs::create_dir_all(&parent)?;
@@ -101,11 +101,13 @@ impl Runner {
 }
 
 /// A plan in the middle of its seeds.
-struct Job<'a> {
-    runner: &'a Runner,
-    plan: &'a Plan,
-    folder: &'a Path,
-    command: &'a str,
+pub(crate) struct Job<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) plan: &'a Plan,
+    /// Where its results go.
+    pub(crate) folder: &'a Path,
+    /// How a person would write what is done, without the seed.
+    pub(crate) command: &'a str,
 }
 
 impl Job<'_> {
@@ -122,28 +124,17 @@ impl Job<'_> {
     fn many(&self, seeds: &[u64]) -> io::Result<Vec<Outcome>> {
         let began = Instant::now();
         let rechecked: BTreeSet<u64> = spread(seeds, self.plan.sim.recheck.of(seeds.len() as u64));
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        let worker = || -> io::Result<()> {
-            while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !interrupted())
-            {
-                let outcome = self.one_of_many(seed, rechecked.contains(&seed))?;
-                let mut done = done.lock().expect("no worker panics while it holds the list");
-                self.note(&outcome)?;
-                if self.runner.json || outcome.verdict != Verdict::Pass {
-                    self.runner.show(&outcome, report::verdict);
-                }
-                done.push(outcome);
-                self.tell(&done, seeds.len());
+        let mut outcomes = Vec::new();
+        let work = |seed| self.one_of_many(seed, rechecked.contains(&seed));
+        each(self.runner.jobs, seeds, work, |outcome| {
+            self.note(&outcome)?;
+            if self.runner.json || outcome.verdict != Verdict::Pass {
+                self.runner.show(&outcome, report::verdict);
             }
+            outcomes.push(outcome);
+            self.tell(&outcomes, seeds.len());
             Ok(())
-        };
-        thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..self.runner.jobs.min(seeds.len())).map(|_| scope.spawn(worker)).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
         })?;
-        let mut outcomes = done.into_inner().expect("no worker panicked");
         outcomes.sort_by_key(|outcome| outcome.seed);
         if !self.runner.json {
             report::sum(&outcomes, self.folder, began.elapsed());
@@ -198,7 +189,7 @@ impl Job<'_> {
     }
 
     /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
-    fn child(&self, seed: u64, folder: &Path, record: bool, story: bool) -> io::Result<Outcome> {
+    pub(crate) fn child(&self, seed: u64, folder: &Path, record: bool, story: bool) -> io::Result<Outcome> {
         let lock = folder.join("plan.lock.toml");
         fs::write(&lock, self.plan.lock(seed))?;
         let mut command = Command::new(&self.runner.program);
@@ -263,6 +254,31 @@ impl Job<'_> {
         let nothing = Footprint { rss_mb: 0, disk_mb: 0 };
         Ok(serde_json::to_value(RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, 0.0))?)
     }
+}
+
+/// Does the work for every seed, so many at a time, and hands over what came of each in the order in which they end.
+/// After an interrupt, or an error, no seed begins any more.
+pub(crate) fn each<T: Send>(
+    jobs: usize,
+    seeds: &[u64],
+    work: impl Fn(u64) -> io::Result<T> + Sync,
+    ended: impl FnMut(T) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let (next, ended) = (AtomicUsize::new(0), Mutex::new(ended));
+    let failed = AtomicBool::new(false);
+    let worker = || -> io::Result<()> {
+        let may_begin = |_: &&u64| !interrupted() && !failed.load(Ordering::Relaxed);
+        while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).filter(may_begin) {
+            let hand_over =
+                |came| (*ended.lock().expect("no worker panics while it hands something over"))(came);
+            work(seed).and_then(hand_over).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.min(seeds.len())).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+    })
 }
 
 /// Waits for a process; none if it had to be stopped. A process without a status was ended by a signal.

@@ -93,6 +93,9 @@ pub enum Planted {
     /// The state machine panics at its hundredth entry.
     #[cfg(feature = "planted-bugs")]
     Panic,
+    /// How long messages take is drawn from something that is another in each process.
+    #[cfg(feature = "planted-bugs")]
+    Leak,
 }
 
 /// Runs a plan with one seed.
@@ -106,7 +109,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
     let trace = Trace::new(events, listener, warm);
-    let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64(), trace);
+    let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ leaked(planted), trace);
     let mut sim = build(plan, rng.next_u64());
     let drawn: BTreeMap<_, _> =
         nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan.cluster.read, &mut rng)))).collect();
@@ -138,6 +141,17 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
+}
+
+/// What the planted leak brings into a run that is not from its seed.
+fn leaked(planted: Option<Planted>) -> u64 {
+    match planted {
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::Leak) => std::process::id().into(),
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::Panic) => 0,
+        Some(Planted::Raft(_)) | None => 0,
+    }
 }
 
 /// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be.

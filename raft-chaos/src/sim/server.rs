@@ -171,7 +171,7 @@ impl Server {
         match self.planted {
             Some(Planted::Raft(bug)) => Some(bug),
             #[cfg(feature = "planted-bugs")]
-            Some(Planted::Panic) => None,
+            Some(Planted::Panic | Planted::Leak) => None,
             None => None,
         }
     }
@@ -247,6 +247,8 @@ impl StateMachine for Machine {
         match self.planted {
             #[cfg(feature = "planted-bugs")]
             Some(Planted::Panic) => assert!(index.get() < 100, "the planted panic"),
+            #[cfg(feature = "planted-bugs")]
+            Some(Planted::Leak) => {}
             Some(Planted::Raft(_)) | None => {}
         }
         let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");

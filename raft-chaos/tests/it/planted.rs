@@ -77,3 +77,20 @@ fn a_panic_in_a_task_of_a_node_ends_with_6() {
     assert_eq!(said.code, 6, "{}{}", said.out, said.err);
     assert!(said.out.contains("NODE CRASHED") && said.out.contains("the planted panic"), "{}", said.out);
 }
+
+/// A leak of determinism is found by whoever runs a seed twice, which says where the runs part.
+#[test]
+fn a_run_that_is_not_the_same_twice_ends_with_4_and_the_first_event_that_differs() {
+    let tool = Tool::new();
+    let plan = shipped("quickstart.toml");
+    let said = tool.call(&["determinism", &plan, "--plant", "leak", "--set", "run.duration=4s"]);
+    assert_eq!(said.code, 4, "{}{}", said.out, said.err);
+    assert!(said.out.contains("parted    quickstart, seed 1: "), "{}", said.out);
+    let said = tool.call(&["determinism", &plan, "--set", "run.duration=4s", "--times", "3"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("quickstart, 3 runs a seed: 0 of 1 went two ways;"), "{}", said.out);
+
+    let recheck = ["--plant", "leak", "--set", "sim.recheck=1", "--set", "run.duration=4s"];
+    let (code, results) = tool.run(&plan, &recheck);
+    assert_eq!((code, &results[0]["verdict"]), (4, &"divergence".into()), "{}", results[0]["reasons"]);
+}

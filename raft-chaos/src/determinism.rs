@@ -1,0 +1,173 @@
+//! `raft-chaos determinism`: every seed runs more than once, and the first event that differs is named.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::plan::Plan;
+use crate::report;
+use crate::runner::{Job, Runner, each};
+
+/// Runs of one seed that went two ways.
+#[derive(Clone, Debug)]
+pub struct Divergence {
+    /// The seed.
+    pub seed: u64,
+    /// Where the runs part.
+    pub parting: Parting,
+    /// The folders of the two.
+    pub folders: [PathBuf; 2],
+}
+
+/// Where two runs part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// At this event, counted from 0, which is none where a run had already ended.
+    Event {
+        /// Which.
+        event: usize,
+        /// What happened in the one run and in the other.
+        happened: [Option<Value>; 2],
+    },
+    /// Before this event, which is the same: in a message between servers, or in how long one took.
+    Message {
+        /// Which.
+        event: usize,
+        /// What happened in both.
+        happened: Value,
+    },
+}
+
+impl fmt::Display for Parting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event { event, happened: [one, two] } => {
+                let say =
+                    |happened: &Option<Value>| happened.as_ref().map_or("nothing more".to_owned(), said);
+                write!(f, "event {event} is {} in one run and {} in the other", say(one), say(two))
+            }
+            Self::Message { event, happened } => {
+                write!(
+                    f,
+                    "a message, or its delay, before event {event}, which is {} in both",
+                    said(happened)
+                )
+            }
+        }
+    }
+}
+
+/// `"durable" of n2 at 0.897000000 s {"index":59,...}`
+fn said(happened: &Value) -> String {
+    let seconds = happened["time_ns"].as_u64().unwrap_or(0) as f64 / 1e9;
+    let node = happened["node"].as_u64().map_or(String::new(), |node| format!(" of n{node}"));
+    let name = happened["event"].as_str().map_or(String::new(), |name| format!("{name:?}{node} "));
+    let mut rest = happened.clone();
+    if let Some(fields) = rest.as_object_mut() {
+        fields.retain(|key, _| !matches!(key.as_str(), "time_ns" | "event"));
+    }
+    format!("{name}at {seconds:.9} s {rest}")
+}
+
+/// Runs every seed of a plan `times` times, and returns those that did not go the same way each time. Those leave what
+/// was recorded of the two runs; the others leave nothing.
+///
+/// # Errors
+///
+/// A file or a process could not be made.
+pub fn determinism(
+    runner: &Runner,
+    plan: &Plan,
+    seeds: &[u64],
+    times: u64,
+    command: &str,
+) -> io::Result<Vec<Divergence>> {
+    let began = Instant::now();
+    let folder = runner.new_folder(&plan.name)?;
+    let job = Job { runner, plan, folder: &folder, command };
+    let (mut done, mut events, mut divergences) = (0, 0, Vec::new());
+    each(
+        runner.jobs,
+        seeds,
+        |seed| job.compared(seed, times),
+        |compared| {
+            done += 1;
+            match compared {
+                Compared::Same { events: more } => events += more,
+                Compared::Parted(divergence) => {
+                    report::parted(&plan.name, &divergence);
+                    divergences.push(divergence);
+                }
+            }
+            Ok(())
+        },
+    )?;
+    report::determinism(&plan.name, done, times, events, divergences.len(), began.elapsed());
+    Ok(divergences)
+}
+
+enum Compared {
+    Same { events: usize },
+    Parted(Divergence),
+}
+
+impl Job<'_> {
+    /// Each further run against the first.
+    fn compared(&self, seed: u64, times: u64) -> io::Result<Compared> {
+        let run = |nth: u64| {
+            let folder = self.folder.join(format!("seed-{seed}-run-{nth}"));
+            fs::create_dir(&folder)?;
+            self.child(seed, &folder, true, false)?;
+            io::Result::Ok(folder)
+        };
+        let first = run(1)?;
+        let mut events = 0;
+        for nth in 2..=times {
+            let again = run(nth)?;
+            match parting(&first, &again)? {
+                Ok(same) => events = same,
+                Err(parting) => {
+                    return Ok(Compared::Parted(Divergence { seed, parting, folders: [first, again] }));
+                }
+            }
+            fs::remove_dir_all(again)?;
+        }
+        fs::remove_dir_all(first)?;
+        Ok(Compared::Same { events })
+    }
+}
+
+/// Where two recorded runs part, or how many events they have in common if they do not.
+fn parting(one: &Path, two: &Path) -> io::Result<Result<usize, Parting>> {
+    let lines =
+        |folder: &Path| File::open(folder.join("events.jsonl")).map(|file| BufReader::new(file).lines());
+    let (mut one, mut two) = (lines(one)?, lines(two)?);
+    let mut event = 0;
+    loop {
+        let (one, two) = (one.next().transpose()?, two.next().transpose()?);
+        if one != two {
+            return Ok(Err(match [happened(one)?, happened(two)?] {
+                [Some(one), Some(two)] if one == two => Parting::Message { event, happened: one },
+                happened => Parting::Event { event, happened },
+            }));
+        }
+        if one.is_none() {
+            return Ok(Ok(event));
+        }
+        event += 1;
+    }
+}
+
+/// What a line says happened, without the hash of all that went before.
+fn happened(line: Option<String>) -> io::Result<Option<Value>> {
+    let Some(line) = line else { return Ok(None) };
+    let mut happened: Value = serde_json::from_str(&line)?;
+    if let Some(fields) = happened.as_object_mut() {
+        fields.remove("hash");
+    }
+    Ok(Some(happened))
+}
