@@ -1,5 +1,7 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod soak;
+
 use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 enum Command {
     /// Run plans over their seeds.
     Run(RunArgs),
+    /// Run seeds of many plans until told to stop; a ledger on disk goes on from any interruption.
+    Soak(soak::SoakArgs),
+    /// Join the ledgers of several soaks into one.
+    Merge(soak::MergeArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
     Determinism(DeterminismArgs),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
@@ -175,6 +181,8 @@ fn parsed() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => either(run(&args)).into(),
+        Command::Soak(args) => either(soak::soak(&args)).into(),
+        Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
         Command::Inspect(args) => inspect(&args).into(),
         Command::Recover(args) => recover(&args).into(),
@@ -213,15 +221,13 @@ fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
         eprintln!("--plant: there is no such bug");
         return Err(USAGE);
     }
-    // The processes of the seeds hear of it by themselves.
-    if let Err(error) = ctrlc::set_handler(runner::interrupt) {
-        eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
-    }
+    catch_interrupts();
     let runner = Runner {
         program: std::env::current_exe().map_err(|error| cannot(&error))?,
         out: selection.out.clone(),
         jobs: selection.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
         json,
+        memory_max_mb: None,
         #[cfg(feature = "planted-bugs")]
         planted: selection.plant.clone(),
         #[cfg(not(feature = "planted-bugs"))]
@@ -236,6 +242,13 @@ fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
     };
     let commands = selection.plans.iter().map(command);
     Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner })
+}
+
+/// An interrupt ends this process in order. The processes of the seeds hear of it by themselves.
+fn catch_interrupts() {
+    if let Err(error) = ctrlc::set_handler(runner::interrupt) {
+        eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
+    }
 }
 
 fn run(args: &RunArgs) -> Result<u8, u8> {

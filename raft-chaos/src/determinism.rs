@@ -90,9 +90,10 @@ pub fn determinism(
     let folder = runner.new_folder(&plan.name)?;
     let job = Job { runner, plan, folder: &folder, command };
     let (mut done, mut events, mut divergences) = (0, 0, Vec::new());
+    let mut left = seeds.iter().copied();
     each(
         runner.jobs,
-        seeds,
+        || left.next(),
         |seed| job.compared(seed, times),
         |compared| {
             done += 1;

@@ -19,6 +19,7 @@
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
 //! | [`determinism`] | the same seed twice, event by event |
+//! | [`soak`] | seeds without end, and what they add up to |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 
@@ -38,4 +39,5 @@ pub mod result;
 pub mod runner;
 pub mod seed;
 pub mod sim;
+pub mod soak;
 pub mod verdict;

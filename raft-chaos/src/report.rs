@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::determinism::Divergence;
 use crate::outcome::Outcome;
 use crate::plan::{Kind, Plan, Storage};
+use crate::soak::Summary;
 use crate::verdict::Verdict;
 
 /// A line on standard output. A reader who has gone away is no reason to stop a run.
@@ -139,6 +140,22 @@ pub fn determinism(plan: &str, seeds: usize, times: u64, events: usize, parted: 
         "compared  {plan}, {times} runs a seed: {parted} of {seeds} went two ways; {events} events alike; {:.1} wall s",
         wall.as_secs_f64()
     ));
+}
+
+/// The sums over a ledger.
+pub fn soaked(summary: &Summary, folder: &Path) {
+    let all = summary.all();
+    say(&format!(
+        "soaked    {} seeds, {} failed; {:.2} virtual h in {:.2} h of processes; {} elections, {} restarts, {} entries committed",
+        all.seeds(),
+        summary.failed(),
+        all.virtual_s / 3600.0,
+        all.wall_s / 3600.0,
+        all.elections,
+        all.restarts,
+        all.committed
+    ));
+    say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));
 }
 
 fn text(value: &serde_json::Value) -> &str {

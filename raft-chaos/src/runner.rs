@@ -8,9 +8,9 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -47,6 +47,8 @@ pub struct Runner {
     pub jobs: usize,
     /// Whether results are printed as JSON and nothing else is.
     pub json: bool,
+    /// How much memory a seed's process may hold, in MB, before it is ended.
+    pub memory_max_mb: Option<u64>,
     /// The name of the bug that every node has on purpose.
     pub planted: Option<String>,
 }
@@ -126,15 +128,21 @@ impl Job<'_> {
         let rechecked: BTreeSet<u64> = spread(seeds, self.plan.sim.recheck.of(seeds.len() as u64));
         let mut outcomes = Vec::new();
         let work = |seed| self.one_of_many(seed, rechecked.contains(&seed));
-        each(self.runner.jobs, seeds, work, |outcome| {
-            self.note(&outcome)?;
-            if self.runner.json || outcome.verdict != Verdict::Pass {
-                self.runner.show(&outcome, report::verdict);
-            }
-            outcomes.push(outcome);
-            self.tell(&outcomes, seeds.len());
-            Ok(())
-        })?;
+        let mut left = seeds.iter().copied();
+        each(
+            self.runner.jobs,
+            || left.next(),
+            work,
+            |outcome| {
+                self.note(&outcome)?;
+                if self.runner.json || outcome.verdict != Verdict::Pass {
+                    self.runner.show(&outcome, report::verdict);
+                }
+                outcomes.push(outcome);
+                self.tell(&outcomes, seeds.len());
+                Ok(())
+            },
+        )?;
         outcomes.sort_by_key(|outcome| outcome.seed);
         if !self.runner.json {
             report::sum(&outcomes, self.folder, began.elapsed());
@@ -143,7 +151,7 @@ impl Job<'_> {
     }
 
     /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded.
-    fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
+    pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
         let scratch = tempfile::tempdir()?;
         let mut outcome = self.child(seed, scratch.path(), false, false)?;
         outcome.folder = None;
@@ -210,17 +218,22 @@ impl Job<'_> {
         if record {
             self.write_repro(folder)?;
         }
-        let status = wait(command.stdin(Stdio::null()).spawn()?, self.plan.run.max_wall)?;
+        let ended =
+            wait(command.stdin(Stdio::null()).spawn()?, self.plan.run.max_wall, self.runner.memory_max_mb)?;
         let result =
             fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let limit = self.plan.run.max_wall;
-        let result = match (status, result) {
-            (Some(_), Some(result)) => result,
-            (None, _) => {
+        let result = match (ended, result) {
+            (Ended::Code(_), Some(result)) => result,
+            (Ended::TooLong, _) => {
+                let limit = self.plan.run.max_wall;
                 let reason = format!("max_wall: the seed ran for more than {limit:?} and was stopped");
                 self.without_end(seed, Verdict::Inconclusive, reason)?
             }
-            (Some(code), None) => {
+            (Ended::TooLarge { mb }, _) => {
+                let reason = format!("memory: the seed's process held {mb} MB and was stopped");
+                self.without_end(seed, Verdict::Inconclusive, reason)?
+            }
+            (Ended::Code(code), None) => {
                 let said = fs::read_to_string(folder.join("panic.txt"));
                 let silent = |_| format!("the process of the seed ended with status {code} and no result");
                 let verdict = match code {
@@ -256,45 +269,73 @@ impl Job<'_> {
     }
 }
 
-/// Does the work for every seed, so many at a time, and hands over what came of each in the order in which they end.
-/// After an interrupt, or an error, no seed begins any more.
-pub(crate) fn each<T: Send>(
+/// Does the work for every task, so many at a time, and hands over what came of each in the order in which they end.
+/// After an interrupt, or an error, no task begins any more.
+pub(crate) fn each<J, T>(
     jobs: usize,
-    seeds: &[u64],
-    work: impl Fn(u64) -> io::Result<T> + Sync,
+    next: impl FnMut() -> Option<J> + Send,
+    work: impl Fn(J) -> io::Result<T> + Sync,
     ended: impl FnMut(T) -> io::Result<()> + Send,
 ) -> io::Result<()> {
-    let (next, ended) = (AtomicUsize::new(0), Mutex::new(ended));
-    let failed = AtomicBool::new(false);
+    let (next, ended, failed) = (Mutex::new(next), Mutex::new(ended), AtomicBool::new(false));
+    let begin = || {
+        if interrupted() || failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        (*next.lock().expect("no worker panics while it takes a task"))()
+    };
+    let end = |came| (*ended.lock().expect("no worker panics while it hands something over"))(came);
     let worker = || -> io::Result<()> {
-        let may_begin = |_: &&u64| !interrupted() && !failed.load(Ordering::Relaxed);
-        while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).filter(may_begin) {
-            let hand_over =
-                |came| (*ended.lock().expect("no worker panics while it hands something over"))(came);
-            work(seed).and_then(hand_over).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        while let Some(task) = begin() {
+            work(task).and_then(&end).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.min(seeds.len())).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
     })
 }
 
-/// Waits for a process; none if it had to be stopped. A process without a status was ended by a signal.
-fn wait(mut child: std::process::Child, limit: Duration) -> io::Result<Option<i32>> {
+/// How the process of a seed ended.
+enum Ended {
+    /// By itself, or by a signal, which is -1.
+    Code(i32),
+    /// It was stopped because it ran for too long.
+    TooLong,
+    /// It was stopped because it held too much memory.
+    TooLarge {
+        /// How much.
+        mb: u64,
+    },
+}
+
+/// Waits for a process, and stops it at its limits.
+fn wait(mut child: Child, limit: Duration, memory_max_mb: Option<u64>) -> io::Result<Ended> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status.code().unwrap_or(-1)));
+            return Ok(Ended::Code(status.code().unwrap_or(-1)));
         }
-        if began.elapsed() > limit {
+        let too_large = memory_max_mb.zip(held_mb(child.id())).filter(|(max, held)| held > max);
+        let over = match too_large {
+            Some((_, mb)) => Some(Ended::TooLarge { mb }),
+            None => (began.elapsed() > limit).then_some(Ended::TooLong),
+        };
+        if let Some(over) = over {
             child.kill()?;
             child.wait()?;
-            return Ok(None);
+            return Ok(over);
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// How much memory a process holds, in MB; none where the system does not say.
+fn held_mb(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().split(' ').next()?.parse::<u64>().ok().map(|kb| kb >> 10)
 }
 
 /// So many of the seeds, evenly spread.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::linearizable::{self, Limits};
 use crate::plan::{Check, Count, Engine, Limit, Linearizable, Plan};
 use crate::sim::{Operations, Ran, Recovery};
 
 /// The verdict on one run, from the worst to the best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// raft-chaos itself has a bug.

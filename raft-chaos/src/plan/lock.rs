@@ -11,7 +11,7 @@ use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
     Action, Change, Check, Cluster, Damage, Event, Expect, Kind, Loss, Plan, Range, Reads, Retries, Route,
-    Step, Storage, Trigger, Undo, Workload,
+    Step, Trigger, Undo, Workload,
 };
 
 impl Plan {
@@ -89,11 +89,7 @@ impl Lock {
         self.value("voters", cluster.voters);
         self.value("learners", cluster.learners);
         self.value("spares", cluster.spares);
-        let storage = match cluster.storage {
-            Storage::Memory => "memory",
-            Storage::Rocksdb => "rocksdb",
-        };
-        self.value("storage", quoted(storage));
+        self.value("storage", quoted(cluster.storage.name()));
         let (min, max) = cluster.election_timeout;
         self.value("election_timeout", list([min, max].map(|end| quoted(&print_duration(end)))));
         self.value("heartbeat", quoted(&print_duration(cluster.heartbeat)));

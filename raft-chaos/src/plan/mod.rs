@@ -35,7 +35,7 @@ pub use draw::{Drawn, View};
 pub use errors::{Mistake, PlanErrors};
 pub use moments::{Moment, Trigger};
 pub use targets::{Shape, Split, Target};
-pub use values::{Comparison, Count, Seeds, Share};
+pub use values::{Comparison, Count, Seeds, Share, duration};
 
 use errors::Notes;
 use walk::Section;
@@ -170,6 +170,16 @@ pub enum Storage {
     Memory,
     /// On a disk.
     Rocksdb,
+}
+
+impl Storage {
+    /// Its word in a plan.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Rocksdb => "rocksdb",
+        }
+    }
 }
 
 /// What clients ask (`[workload]`).

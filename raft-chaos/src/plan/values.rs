@@ -30,8 +30,12 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     scaled(&text[..digits], *factor)
 }
 
-/// DURATION, to the nanosecond.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// DURATION, to the nanosecond: `1500ms`, `1.5s`, `8h`.
+///
+/// # Errors
+///
+/// What a duration looks like, for whoever wrote something else.
+pub fn duration(text: &str) -> Result<Duration, String> {
     with_unit(text, &DURATIONS).map(Duration::from_nanos).ok_or_else(|| {
         format!("{text:?} is no duration; write a number and us, ms, s, m or h, as in \"1500ms\"")
     })

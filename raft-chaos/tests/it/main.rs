@@ -8,4 +8,5 @@ mod plans;
 mod planted;
 mod recover;
 mod run;
+mod soak;
 mod tool;

@@ -1,0 +1,294 @@
+//! `raft-chaos soak` and `raft-chaos merge`.
+
+use std::io::{self, IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{USAGE, cannot, catch_interrupts, quoted, read};
+use crate::plan::Plan;
+use crate::report;
+use crate::runner::{Runner, interrupted};
+use crate::soak::{Entry, Limits, Shard, Soak, Summary, merge};
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct SoakArgs {
+    /// Plans, or folders of plans.
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<PathBuf>,
+    /// Only plans with one of these tags.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// How many seeds of a plan run for one seed of each other; 0 leaves it out. Once for each plan.
+    #[arg(long = "weight", value_name = "PLAN=N", value_parser = weight)]
+    weights: Vec<(String, u64)>,
+    /// Run each plan on each of these stores [default: the store of the plan].
+    #[arg(long, value_delimiter = ',', value_name = "STORE")]
+    stores: Vec<Store>,
+    /// Override a key of every plan, as in --set cluster.voters=5.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// End after so many seeds in all, those included that the ledger has [default: no end].
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// The first seed of each plan.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    first_seed: u64,
+    /// Begin no seed after this long, as in 8h or 45m.
+    #[arg(long, value_name = "DURATION", value_parser = crate::plan::duration)]
+    max_time: Option<Duration>,
+    /// End at the first seed that does not pass.
+    #[arg(long)]
+    until_failure: bool,
+    /// Run only the I-th of every N seeds; N soaks with the same N run all of them.
+    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
+    shard: Shard,
+    /// How many seeds run at a time [default: one for each core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: Option<u64>,
+    /// End a seed whose process holds more than this many MB.
+    #[arg(long, value_name = "MB", default_value_t = 2_048)]
+    max_memory: u64,
+    /// The folder of the ledger. A soak goes on from the ledger that it finds there.
+    #[arg(long, value_name = "DIR", default_value = "raft-chaos-soak")]
+    out: PathBuf,
+    /// How progress is shown on standard error.
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    progress: Progress,
+    /// Give every node this bug.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_name = "BUG", hide = true)]
+    plant: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// The folders of the ledgers.
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// The folder of the new one.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// In memory.
+    Memory,
+    /// On a disk.
+    Rocksdb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Progress {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// Lines.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+fn weight(text: &str) -> Result<(String, u64), String> {
+    let parsed =
+        text.split_once('=').and_then(|(plan, weight)| Some((plan.to_owned(), weight.parse().ok()?)));
+    parsed.ok_or_else(|| "write a plan's name, = and a whole number, as in quickstart=3".to_owned())
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
+    match parsed {
+        Some((nth, of)) if 1 <= nth && nth <= of => Ok(Shard { nth, of }),
+        _ => Err("write two whole numbers, as in 2/4 for the second of four".to_owned()),
+    }
+}
+
+/// The exit code of everything that is in the ledger.
+pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
+    let entries = entries(args)?;
+    catch_interrupts();
+    let soak = Soak {
+        runner: Runner {
+            program: env::current_exe().map_err(|error| cannot(&error))?,
+            out: args.out.clone(),
+            jobs: jobs(args.jobs),
+            json: false,
+            memory_max_mb: Some(args.max_memory),
+            #[cfg(feature = "planted-bugs")]
+            planted: args.plant.clone(),
+            #[cfg(not(feature = "planted-bugs"))]
+            planted: None,
+        },
+        limits: Limits { seeds: args.seeds, time: args.max_time, until_failure: args.until_failure },
+        first_seed: args.first_seed,
+        shard: args.shard,
+        entries,
+    };
+    let mut display = Display::new(args.progress, args.seeds);
+    let summary = soak.run(&mut |summary| display.show(summary)).map_err(|error| cannot(&error))?;
+    display.end();
+    Ok(said(&summary, &args.out))
+}
+
+/// The exit code of everything that is in the new ledger.
+pub(super) fn merged(args: &MergeArgs) -> Result<u8, u8> {
+    let summary = merge(&args.folders, &args.out).map_err(|error| cannot(&error))?;
+    Ok(said(&summary, &args.out))
+}
+
+fn said(summary: &Summary, folder: &Path) -> u8 {
+    report::soaked(summary, folder);
+    let worst = if interrupted() { summary.worst().min(Verdict::Interrupted) } else { summary.worst() };
+    worst.exit_code()
+}
+
+fn jobs(given: Option<u64>) -> usize {
+    let given = given.and_then(|jobs| usize::try_from(jobs).ok());
+    given.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
+    let mut paths = Vec::new();
+    for path in &args.plans {
+        paths.extend(plans_in(path).map_err(|error| {
+            eprintln!("{}: {error}", path.display());
+            USAGE
+        })?);
+    }
+    let stores: Vec<Vec<String>> = match args.stores.as_slice() {
+        [] => vec![Vec::new()],
+        stores => {
+            stores.iter().map(|store| vec![format!("cluster.storage=\"{}\"", store_name(*store))]).collect()
+        }
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    for store in &stores {
+        let overrides = [store.clone(), args.overrides.clone()].concat();
+        let (plans, errors) = read(&paths, &overrides);
+        if !errors.is_empty() {
+            errors.iter().for_each(|errors| eprintln!("{errors}"));
+            return Err(errors.iter().map(crate::plan::PlanErrors::exit_code).min().unwrap_or(USAGE));
+        }
+        for (path, plan) in paths.iter().zip(plans) {
+            if !args.tags.is_empty() && !plan.tags.iter().any(|tag| args.tags.contains(tag)) {
+                continue;
+            }
+            entries.push(Entry { weight: weight_of(args, &plan), command: command(path, &overrides), plan });
+        }
+    }
+    let unknown = |(name, _): &&(String, u64)| !entries.iter().any(|entry| entry.plan.name == *name);
+    if let Some((name, _)) = args.weights.iter().find(unknown) {
+        eprintln!("--weight: there is no plan {name} here");
+        return Err(USAGE);
+    }
+    if let Some(twice) =
+        (1..entries.len()).find(|&at| entries[..at].iter().any(|one| one.name() == entries[at].name()))
+    {
+        eprintln!(
+            "{}: there are two plans of this name; a ledger could not tell them apart",
+            entries[twice].plan.name
+        );
+        return Err(USAGE);
+    }
+    if entries.iter().all(|entry| entry.weight == 0) {
+        eprintln!("no plan is left to run; take away a --tag or a --weight of 0");
+        return Err(USAGE);
+    }
+    Ok(entries)
+}
+
+/// A file is itself; a folder is the plans in it, by name.
+fn plans_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut plans = Vec::new();
+    for file in fs::read_dir(path)? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            plans.push(file);
+        }
+    }
+    plans.sort();
+    Ok(plans)
+}
+
+fn store_name(store: Store) -> &'static str {
+    match store {
+        Store::Memory => "memory",
+        Store::Rocksdb => "rocksdb",
+    }
+}
+
+fn weight_of(args: &SoakArgs, plan: &Plan) -> u64 {
+    args.weights.iter().find(|(name, _)| *name == plan.name).map_or(1, |(_, weight)| *weight)
+}
+
+fn command(path: &Path, overrides: &[String]) -> String {
+    let mut command = format!("raft-chaos run {}", quoted(&path.display().to_string()));
+    overrides.iter().for_each(|assignment| command.push_str(&format!(" --set {}", quoted(assignment))));
+    command
+}
+
+/// How it goes, on standard error.
+enum Display {
+    Bar(ProgressBar),
+    Lines { began: Instant, next: Duration },
+    None,
+}
+
+/// How often a line is written where there is no bar.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+impl Display {
+    fn new(progress: Progress, seeds: Option<u64>) -> Self {
+        match progress {
+            Progress::None => Self::None,
+            Progress::Auto if stderr().is_terminal() => {
+                let (bar, template) = match seeds {
+                    Some(seeds) => {
+                        (ProgressBar::new(seeds), "{elapsed_precise} {wide_bar} {pos}/{len} seeds, {msg}")
+                    }
+                    None => (ProgressBar::no_length(), "{elapsed_precise} {spinner} {pos} seeds, {msg}"),
+                };
+                Self::Bar(match ProgressStyle::with_template(template) {
+                    Ok(style) => bar.with_style(style),
+                    Err(_) => bar,
+                })
+            }
+            Progress::Auto | Progress::Plain => Self::Lines { began: Instant::now(), next: Duration::ZERO },
+        }
+    }
+
+    fn show(&mut self, summary: &Summary) {
+        let all = summary.all();
+        match self {
+            Self::Bar(bar) => {
+                bar.set_position(all.seeds());
+                bar.set_message(format!("{} failed", summary.failed()));
+            }
+            Self::Lines { began, next } if began.elapsed() >= *next => {
+                *next = began.elapsed() + LINE_EVERY;
+                eprintln!(
+                    "soak: {} seeds, {} failed, {:.2} virtual h, {:.0} s",
+                    all.seeds(),
+                    summary.failed(),
+                    all.virtual_s / 3600.0,
+                    began.elapsed().as_secs_f64()
+                );
+            }
+            Self::Lines { .. } | Self::None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}

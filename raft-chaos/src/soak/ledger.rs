@@ -1,0 +1,204 @@
+//! A line for each seed that ran, on disk: what a soak goes on from, and what nights add up to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::EntryName;
+use crate::outcome::Outcome;
+use crate::verdict::Verdict;
+
+/// The ledger's name in its folder.
+pub(super) const FILE: &str = "ledger.jsonl";
+
+/// What became of one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// The plan.
+    pub plan: String,
+    /// Its store.
+    pub store: String,
+    /// The seed.
+    pub seed: u64,
+    /// What is to be said of it.
+    pub verdict: Verdict,
+    /// The kind of failure: the first reason without its numbers. None of a seed that passed.
+    pub signature: Option<String>,
+    /// The first reason.
+    pub reason: Option<String>,
+    /// The command that repeats it.
+    pub command: String,
+    /// Names everything that happened.
+    pub event_hash: String,
+    /// Operations that were ok.
+    pub ops_ok: u64,
+    /// Terms in which a leader was elected.
+    pub elections: u64,
+    /// Servers that were started again.
+    pub restarts: u64,
+    /// Entries that were committed.
+    pub committed: u64,
+    /// How much time went by in the simulation, in seconds.
+    pub virtual_s: f64,
+    /// How much on the clock.
+    pub wall_s: f64,
+    /// The most memory that its process held, in MB.
+    pub rss_mb: u64,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            plan: String::new(),
+            store: String::new(),
+            seed: 0,
+            verdict: Verdict::Pass,
+            signature: None,
+            reason: None,
+            command: String::new(),
+            event_hash: String::new(),
+            ops_ok: 0,
+            elections: 0,
+            restarts: 0,
+            committed: 0,
+            virtual_s: 0.0,
+            wall_s: 0.0,
+            rss_mb: 0,
+        }
+    }
+}
+
+impl Line {
+    /// What the ledger says of an outcome.
+    pub(super) fn of(name: &EntryName, outcome: &Outcome) -> Self {
+        let result = &outcome.result;
+        let whole = |value: &Value| value.as_u64().unwrap_or(0);
+        let seconds = |value: &Value| value.as_f64().unwrap_or(0.0);
+        let reason = outcome.reasons.first().cloned();
+        Self {
+            plan: name.plan.clone(),
+            store: name.store.clone(),
+            seed: outcome.seed,
+            verdict: outcome.verdict,
+            signature: (outcome.verdict != Verdict::Pass)
+                .then(|| signature(outcome.verdict, reason.as_deref().unwrap_or_default())),
+            reason,
+            command: outcome.command.clone(),
+            event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
+            ops_ok: whole(&result["ops"]["ok"]),
+            elections: whole(&result["elections"]),
+            restarts: whole(&result["restarts"]),
+            committed: whole(&result["committed"]),
+            virtual_s: seconds(&result["virtual_s"]),
+            wall_s: seconds(&result["wall_s"]),
+            rss_mb: whole(&result["rss_mb"]),
+        }
+    }
+}
+
+/// How much of a reason tells one kind of failure from another.
+const SIGNATURE_CHARS: usize = 100;
+
+/// The verdict and the reason, with `#` for each number: the property and the place, and nothing of one run.
+fn signature(verdict: Verdict, reason: &str) -> String {
+    let mut text = String::new();
+    let mut in_number = false;
+    for c in reason.chars() {
+        if !c.is_ascii_digit() {
+            text.push(c);
+        } else if !in_number {
+            text.push('#');
+        }
+        in_number = c.is_ascii_digit();
+    }
+    let verdict = format!("{verdict:?}").to_lowercase();
+    format!("{verdict}: {}", text.chars().take(SIGNATURE_CHARS).collect::<String>())
+}
+
+/// The file.
+pub(super) struct Ledger {
+    file: File,
+}
+
+impl Ledger {
+    /// Opens it, or begins one, and returns what it has. A last line that was cut short by a crash is dropped.
+    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Line>)> {
+        let path = folder.join(FILE);
+        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        let (lines, whole) = read(&path)?;
+        file.set_len(whole)?;
+        Ok((Self { file }, lines))
+    }
+
+    /// Adds a line. It is on disk before this returns: a soak is what somebody will want to go on from.
+    pub(super) fn write(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)?;
+        self.file.sync_data()
+    }
+}
+
+/// What a ledger has, and how many bytes of it are whole lines.
+///
+/// # Errors
+///
+/// A line that is no line of a ledger, with its number.
+pub(super) fn read(path: &Path) -> io::Result<(Vec<Line>, u64)> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let (mut lines, mut whole, mut text) = (Vec::new(), 0, String::new());
+    loop {
+        text.clear();
+        let bytes = reader.read_line(&mut text)?;
+        if !text.ends_with('\n') {
+            return Ok((lines, whole));
+        }
+        let line = serde_json::from_str(&text).map_err(|error| {
+            let place = format!("{}:{}", path.display(), lines.len() + 1);
+            io::Error::new(io::ErrorKind::InvalidData, format!("{place}: no line of a ledger: {error}"))
+        })?;
+        lines.push(line);
+        whole += bytes as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn failures_that_differ_in_numbers_are_of_one_kind() {
+        let one = signature(Verdict::Safety, "log-matching broken on n1 n12: entry 7 (at 3.201s)");
+        assert_eq!(one, "safety: log-matching broken on n# n#: entry # (at #.#s)");
+        assert_eq!(one, signature(Verdict::Safety, "log-matching broken on n2 n3: entry 19 (at 13.2s)"));
+        assert_eq!(
+            signature(Verdict::Crash, &"é".repeat(999)).chars().count(),
+            "crash: ".len() + SIGNATURE_CHARS
+        );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_is_dropped_and_any_other_is_refused_by_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, lines) = Ledger::open(folder.path()).unwrap();
+        assert_eq!(lines, []);
+        let line = |seed| Line { seed, ..Line::default() };
+        ledger.write(&line(1)).unwrap();
+        ledger.write(&line(2)).unwrap();
+        let path = folder.path().join(FILE);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let (mut ledger, lines) = Ledger::open(folder.path()).unwrap();
+        assert_eq!(lines, [line(1)]);
+        ledger.write(&line(3)).unwrap();
+        assert_eq!(Ledger::open(folder.path()).unwrap().1, [line(1), line(3)]);
+        fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
+        let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("ledger.jsonl:3: no line of a ledger"), "{error}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Several ledgers as one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::findings::Findings;
+use super::ledger::{self, FILE, Line};
+use super::{EntryName, Summary, found_folder};
+
+/// Joins the ledgers of these folders into one in `out`, in the order of plan, store and seed, with the fastest failure of
+/// each kind. A seed that is in several counts once, as the first of them has it.
+///
+/// # Errors
+///
+/// A folder has no ledger, or a file could not be read or written; `out` has a ledger already.
+pub fn merge(folders: &[PathBuf], out: &Path) -> io::Result<Summary> {
+    let mut lines: BTreeMap<(EntryName, u64), (&Path, Line)> = BTreeMap::new();
+    for folder in folders {
+        let path = folder.join(FILE);
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        for line in ledger::read(&path).map_err(named)?.0 {
+            let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
+            lines.entry((name, line.seed)).or_insert((folder, line));
+        }
+    }
+    fs::create_dir_all(out)?;
+    let mut text = Vec::new();
+    let (mut summary, mut findings) = (Summary::default(), Findings::default());
+    for (_, line) in lines.values() {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+        summary.add(line);
+        findings.add(line);
+    }
+    let mut file = fs::File::create_new(out.join(FILE))
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", out.join(FILE).display())))?;
+    io::Write::write_all(&mut file, &text)?;
+    for (_, found) in findings.iter() {
+        let name = EntryName { plan: found.fastest.plan.clone(), store: found.fastest.store.clone() };
+        let seed = found.fastest.seed;
+        if let Some((folder, _)) = lines.get(&(name.clone(), seed)) {
+            let kept = format!("seed-{seed}");
+            copy(&found_folder(folder, &name).join(&kept), &found_folder(out, &name).join(&kept))?;
+        }
+    }
+    summary.write(out, &findings)?;
+    Ok(summary)
+}
+
+/// Copies a folder of files, where there is one: a failure of which nothing was kept has none.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), to.join(file.file_name()))?;
+        }
+    }
+    Ok(())
+}
