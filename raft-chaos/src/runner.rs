@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
 use crate::sim::Ran;
+use crate::soak;
 use crate::verdict::{Checker, Footprint, Judgement, Verdict};
 
 /// Whether somebody wants this process to end.
@@ -144,6 +145,7 @@ impl Job<'_> {
             },
         )?;
         outcomes.sort_by_key(|outcome| outcome.seed);
+        soak::sum_up(self.plan, &outcomes, self.folder)?;
         if !self.runner.json {
             report::sum(&outcomes, self.folder, began.elapsed());
         }

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tempfile::TempDir;
+
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
@@ -42,26 +44,55 @@ impl Seed {
     pub fn run(self) -> io::Result<Verdict> {
         let began = Instant::now();
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
-        let scratch = tempfile::tempdir()?;
+        let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
         let (events, history) = (file("events.jsonl")?, file("history.jsonl")?);
         let records = [&events, &history].into_iter().flatten().cloned().collect();
         record_panics(self.folder.clone(), records);
         let boxed = |record| Box::new(record) as Box<dyn Write + Send>;
         let options = Options {
-            scratch: scratch.path().to_owned(),
+            scratch: scratch.path.clone(),
             events: events.map(boxed),
             history: history.map(boxed),
             listener: self.story.then(|| Box::new(report::story) as sim::Listener),
             planted: self.planted,
         };
         let ran = sim::run(&plan, self.seed, options)?;
-        let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(scratch.path())? >> 20 };
+        let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(&scratch.path)? >> 20 };
         let judgement = judge(&plan, &ran, footprint, &mut || began.elapsed());
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
         fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;
+        if result.verdict == Verdict::Pass {
+            scratch.remove()?;
+        }
         Ok(result.verdict)
+    }
+}
+
+/// Where the nodes have their directories. Those of a recorded run that does not pass stay in its folder.
+struct Scratch {
+    path: PathBuf,
+    /// Removes it, where nothing of it is to be kept.
+    temporary: Option<TempDir>,
+}
+
+impl Scratch {
+    fn of(seed: &Seed) -> io::Result<Self> {
+        if seed.record {
+            let path = seed.folder.join("nodes");
+            fs::create_dir_all(&path)?;
+            return Ok(Self { path, temporary: None });
+        }
+        let temporary = tempfile::tempdir()?;
+        Ok(Self { path: temporary.path().to_owned(), temporary: Some(temporary) })
+    }
+
+    fn remove(self) -> io::Result<()> {
+        match self.temporary {
+            Some(temporary) => temporary.close(),
+            None => fs::remove_dir_all(self.path),
+        }
     }
 }
 

@@ -73,7 +73,7 @@ pub static NODES_RUN: AtomicBool = AtomicBool::new(false);
 /// How a run is done.
 #[derive(Default)]
 pub struct Options {
-    /// Where RocksDB keeps its files; emptied by nobody but its owner.
+    /// Where RocksDB keeps its files, a folder for each id; emptied by nobody but its owner.
     pub scratch: PathBuf,
     /// Where `events.jsonl` goes.
     pub events: Option<Box<dyn Write + Send>>,
@@ -114,7 +114,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let drawn: BTreeMap<_, _> =
         nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan.cluster.read, &mut rng)))).collect();
     let disk = |(&id, (seed, _)): (&NodeId, &(u64, Clock))| {
-        (id, Disk::new(plan.cluster.storage, scratch.join(host_name(id)), mix(*seed, "disk")))
+        (id, Disk::new(plan.cluster.storage, scratch.join(id.get().to_string()), mix(*seed, "disk")))
     };
     let disks: BTreeMap<_, _> = drawn.iter().map(disk).collect();
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();

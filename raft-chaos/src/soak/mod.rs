@@ -58,9 +58,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What the ledger calls it: the plan and its store.
+    /// What the ledger calls it.
     pub fn name(&self) -> EntryName {
-        EntryName { plan: self.plan.name.clone(), store: self.plan.cluster.storage.name().to_owned() }
+        EntryName::of(&self.plan)
+    }
+}
+
+impl EntryName {
+    fn of(plan: &Plan) -> Self {
+        Self { plan: plan.name.clone(), store: plan.cluster.storage.name().to_owned() }
     }
 }
 
@@ -149,6 +155,17 @@ impl Soak {
         let job = Job { runner: &self.runner, plan: &entry.plan, folder: &folder, command: &entry.command };
         job.one_of_many(task.seed, is_rechecked(task.seed, entry.plan.sim.recheck.ppm()))
     }
+}
+
+/// Writes `summary.md` and `junit.xml` for seeds of one plan that have ended.
+pub(crate) fn sum_up(plan: &Plan, outcomes: &[Outcome], folder: &Path) -> io::Result<()> {
+    let (mut summary, mut findings) = (Summary::default(), Findings::default());
+    for outcome in outcomes {
+        let line = Line::of(&EntryName::of(plan), outcome);
+        summary.add(&line);
+        findings.add(&line);
+    }
+    summary.write(folder, &findings)
 }
 
 /// Where the failures of a plan are kept.

@@ -145,7 +145,7 @@ impl Summary {
 
     /// A suite for each plan and store: one case for the seeds that passed, one for each kind of failure.
     fn junit(&self, findings: &Findings) -> io::Result<String> {
-        let mut report = Report::new("raft-chaos soak");
+        let mut report = Report::new("raft-chaos");
         for (name, sums) in &self.rows {
             let mut suite = TestSuite::new(format!("{} on {}", name.plan, name.store));
             suite.add_test_case(TestCase::new(

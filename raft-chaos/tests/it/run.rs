@@ -331,6 +331,24 @@ fn many_seeds_leave_a_line_each() {
         lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seed"].as_u64()).collect();
     seeds.sort_unstable();
     assert_eq!(seeds, [Some(0), Some(1), Some(2), Some(3)]);
+    for (file, text) in [("summary.md", "| short | memory | 4 | 4 |"), ("junit.xml", "4 of 4 seeds pass")] {
+        let written = fs::read_to_string(results(&tool, "short").join(file)).unwrap();
+        assert!(written.contains(text), "{file}: {written}");
+    }
+}
+
+#[test]
+fn nodes_of_a_run_that_fails_leave_their_directories_and_those_of_one_that_passes_do_not() {
+    let tool = Tool::new();
+    let plan = tool.plan(&short("[check.limits]\np99_us = \"<= 1\"\n"));
+    let disk = ["--seed", "1", "--set", "cluster.storage=rocksdb"];
+    assert_eq!(tool.run(&plan, &disk).0, 3);
+    let directory = results(&tool, "short").join("nodes/1").display().to_string();
+    let said = tool.call(&["inspect", &directory]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    fs::remove_dir_all(tool.path("raft-chaos-out")).unwrap();
+    assert_eq!(tool.run(&tool.plan(SHORT), &disk).0, 0);
+    assert!(!results(&tool, "short").join("nodes").exists());
 }
 
 #[test]
