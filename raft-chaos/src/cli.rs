@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod replay;
 mod soak;
 
 use std::panic;
@@ -17,7 +18,7 @@ use crate::recover;
 use crate::report;
 use crate::runner::{self, Runner};
 use crate::seed::Seed;
-use crate::sim::Planted;
+use crate::sim::{Planted, Telling};
 use crate::verdict::Verdict;
 use raft_core::{ClusterId, GroupId, NodeId, Rng};
 
@@ -41,6 +42,8 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 enum Command {
     /// Run plans over their seeds.
     Run(RunArgs),
+    /// Run a seed again, told in detail, and hold it against an earlier run of it.
+    Replay(replay::ReplayArgs),
     /// Run seeds of many plans until told to stop; a ledger on disk goes on from any interruption.
     Soak(soak::SoakArgs),
     /// Join the ledgers of several soaks into one.
@@ -159,6 +162,10 @@ struct SeedArgs {
     record: bool,
     #[arg(long)]
     story: bool,
+    #[arg(long)]
+    trace: bool,
+    #[arg(long)]
+    until: Option<u64>,
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     plant: Option<String>,
@@ -181,6 +188,7 @@ fn parsed() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => either(run(&args)).into(),
+        Command::Replay(args) => either(replay::replayed(&args)).into(),
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
@@ -337,8 +345,9 @@ fn seed(args: SeedArgs) -> u8 {
     let planted = args.plant.as_deref().and_then(planted);
     #[cfg(not(feature = "planted-bugs"))]
     let planted: Option<Planted> = None;
-    let SeedArgs { lock, seed, folder, record, story, .. } = args;
-    match (Seed { lock, seed, folder, record, story, planted }).run() {
+    let SeedArgs { lock, seed, folder, record, story, trace, until, .. } = args;
+    let telling = Telling { everything: trace, until };
+    match (Seed { lock, seed, folder, record, story, telling, planted }).run() {
         Ok(verdict) => verdict.exit_code(),
         Err(error) => cannot(&error),
     }

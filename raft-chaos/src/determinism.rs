@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::plan::Plan;
 use crate::report;
-use crate::runner::{Job, Runner, each};
+use crate::runner::{How, Job, Runner, each};
 
 /// Runs of one seed that went two ways.
 #[derive(Clone, Debug)]
@@ -29,14 +29,14 @@ pub enum Parting {
     /// At this event, counted from 0, which is none where a run had already ended.
     Event {
         /// Which.
-        event: usize,
+        event: u64,
         /// What happened in the one run and in the other.
         happened: [Option<Value>; 2],
     },
     /// Before this event, which is the same: in a message between servers, or in how long one took.
     Message {
         /// Which.
-        event: usize,
+        event: u64,
         /// What happened in both.
         happened: Value,
     },
@@ -112,7 +112,7 @@ pub fn determinism(
 }
 
 enum Compared {
-    Same { events: usize },
+    Same { events: u64 },
     Parted(Divergence),
 }
 
@@ -122,14 +122,14 @@ impl Job<'_> {
         let run = |nth: u64| {
             let folder = self.folder.join(format!("seed-{seed}-run-{nth}"));
             fs::create_dir(&folder)?;
-            self.child(seed, &folder, true, false)?;
+            self.child(seed, &folder, How::recorded())?;
             io::Result::Ok(folder)
         };
         let first = run(1)?;
         let mut events = 0;
         for nth in 2..=times {
             let again = run(nth)?;
-            match parting(&first, &again)? {
+            match parting(&first, &again, None)? {
                 Ok(same) => events = same,
                 Err(parting) => {
                     return Ok(Compared::Parted(Divergence { seed, parting, folders: [first, again] }));
@@ -142,8 +142,8 @@ impl Job<'_> {
     }
 }
 
-/// Where two recorded runs part, or how many events they have in common if they do not.
-fn parting(one: &Path, two: &Path) -> io::Result<Result<usize, Parting>> {
+/// Where two recorded runs part, or how many events they have in common if they do not; no further than `until`.
+pub(crate) fn parting(one: &Path, two: &Path, until: Option<u64>) -> io::Result<Result<u64, Parting>> {
     let lines =
         |folder: &Path| File::open(folder.join("events.jsonl")).map(|file| BufReader::new(file).lines());
     let (mut one, mut two) = (lines(one)?, lines(two)?);
@@ -156,7 +156,7 @@ fn parting(one: &Path, two: &Path) -> io::Result<Result<usize, Parting>> {
                 happened => Parting::Event { event, happened },
             }));
         }
-        if one.is_none() {
+        if one.is_none() || until == Some(event) {
             return Ok(Ok(event));
         }
         event += 1;

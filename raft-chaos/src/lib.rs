@@ -19,6 +19,7 @@
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
 //! | [`determinism`] | the same seed twice, event by event |
+//! | [`replay`] | a seed once more, in detail |
 //! | [`soak`] | seeds without end, and what they add up to |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
@@ -34,6 +35,7 @@ pub mod outcome;
 pub mod plan;
 pub mod recorder;
 pub mod recover;
+pub mod replay;
 pub mod report;
 pub mod result;
 pub mod runner;

@@ -52,7 +52,12 @@ impl Outcome {
             self.reasons.splice(0..0, other.reasons.iter().cloned());
         }
         let (one, two) = (self.hash(), other.hash());
-        self.reasons.push(format!("seed {} went two ways: its event hash was {one} and {two}", self.seed));
+        self.went_two_ways(&format!("its event hash was {one} and {two}"));
+    }
+
+    /// Another run of the seed was another run.
+    pub(crate) fn went_two_ways(&mut self, how: &str) {
+        self.reasons.push(format!("seed {} went two ways: {how}", self.seed));
         self.verdict = self.verdict.min(Verdict::Divergence);
         self.result["verdict"] = json!(self.verdict);
         self.result["exit_code"] = json!(self.verdict.exit_code());

@@ -135,7 +135,7 @@ pub fn parted(plan: &str, divergence: &Divergence) {
 }
 
 /// The sum over the seeds of a plan that ran more than once each.
-pub fn determinism(plan: &str, seeds: usize, times: u64, events: usize, parted: usize, wall: Duration) {
+pub fn determinism(plan: &str, seeds: usize, times: u64, events: u64, parted: usize, wall: Duration) {
     say(&format!(
         "compared  {plan}, {times} runs a seed: {parted} of {seeds} went two ways; {events} events alike; {:.1} wall s",
         wall.as_secs_f64()

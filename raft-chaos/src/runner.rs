@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
-use crate::sim::Ran;
+use crate::sim::{Ran, Telling};
 use crate::soak;
 use crate::verdict::{Checker, Footprint, Judgement, Verdict};
 
@@ -103,6 +103,24 @@ impl Runner {
     }
 }
 
+/// How the process of a seed is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Whether the history and the events are written.
+    pub(crate) record: bool,
+    /// Whether the story is told on standard output.
+    pub(crate) story: bool,
+    /// What else is told, and how long the run goes.
+    pub(crate) telling: Telling,
+}
+
+impl How {
+    /// Recorded, and told to nobody.
+    pub(crate) fn recorded() -> Self {
+        Self { record: true, ..Self::default() }
+    }
+}
+
 /// A plan in the middle of its seeds.
 pub(crate) struct Job<'a> {
     pub(crate) runner: &'a Runner,
@@ -116,7 +134,8 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// One seed, recorded and told as it goes; and again, unrecorded, if the plan has a share rechecked.
     fn alone(&self, seed: u64) -> io::Result<Outcome> {
-        let mut outcome = self.child(seed, self.folder, true, !self.runner.json)?;
+        let mut outcome =
+            self.child(seed, self.folder, How { story: !self.runner.json, ..How::recorded() })?;
         if self.plan.sim.recheck.of(1) > 0 {
             self.compare(&mut outcome)?;
             outcome.write()?;
@@ -155,7 +174,7 @@ impl Job<'_> {
     /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded.
     pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
         let scratch = tempfile::tempdir()?;
-        let mut outcome = self.child(seed, scratch.path(), false, false)?;
+        let mut outcome = self.child(seed, scratch.path(), How::default())?;
         outcome.folder = None;
         if outcome.verdict == Verdict::Interrupted {
             return Ok(outcome);
@@ -163,7 +182,7 @@ impl Job<'_> {
         if outcome.verdict != Verdict::Pass {
             let folder = self.folder.join(format!("seed-{seed}"));
             fs::create_dir(&folder)?;
-            let mut recorded = self.child(seed, &folder, true, false)?;
+            let mut recorded = self.child(seed, &folder, How::recorded())?;
             recorded.must_equal(&outcome);
             recorded.write()?;
             return Ok(recorded);
@@ -177,7 +196,7 @@ impl Job<'_> {
     /// Runs the same seed again: it must go the same way.
     fn compare(&self, outcome: &mut Outcome) -> io::Result<()> {
         let scratch = tempfile::tempdir()?;
-        let again = self.child(outcome.seed, scratch.path(), false, false)?;
+        let again = self.child(outcome.seed, scratch.path(), How::default())?;
         outcome.must_equal(&again);
         Ok(())
     }
@@ -199,7 +218,8 @@ impl Job<'_> {
     }
 
     /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
-    pub(crate) fn child(&self, seed: u64, folder: &Path, record: bool, story: bool) -> io::Result<Outcome> {
+    pub(crate) fn child(&self, seed: u64, folder: &Path, how: How) -> io::Result<Outcome> {
+        let How { record, story, telling } = how;
         let lock = folder.join("plan.lock.toml");
         fs::write(&lock, self.plan.lock(seed))?;
         let mut command = Command::new(&self.runner.program);
@@ -212,6 +232,12 @@ impl Job<'_> {
             command.arg("--story");
         } else {
             command.stdout(Stdio::null());
+        }
+        if telling.everything {
+            command.arg("--trace");
+        }
+        if let Some(until) = telling.until {
+            command.arg("--until").arg(until.to_string());
         }
         if let Some(planted) = &self.runner.planted {
             command.arg("--plant").arg(planted);

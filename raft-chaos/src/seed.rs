@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
-use crate::sim::{self, Options, Planted};
+use crate::sim::{self, Options, Planted, Telling};
 use crate::verdict::{Footprint, Verdict, judge};
 
 /// What this process has to do.
@@ -29,6 +29,8 @@ pub struct Seed {
     pub record: bool,
     /// Whether the story is told on standard output.
     pub story: bool,
+    /// What is told of it, and how long the run goes.
+    pub telling: Telling,
     /// The bug that every node has on purpose.
     pub planted: Option<Planted>,
 }
@@ -55,6 +57,7 @@ impl Seed {
             events: events.map(boxed),
             history: history.map(boxed),
             listener: self.story.then(|| Box::new(report::story) as sim::Listener),
+            telling: self.telling,
             planted: self.planted,
         };
         let ran = sim::run(&plan, self.seed, options)?;

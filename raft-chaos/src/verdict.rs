@@ -104,9 +104,16 @@ pub fn judge(
         Some(how) => (how.engine.name(), found.linearizable(how, ran, elapsed)),
     };
     let checker = Checker { engine, verdict, seconds: (elapsed() - began).as_secs_f64() };
-    found.progress(plan, ran);
-    found.limits(&plan.check, ran, footprint);
-    found.evidence(&plan.check, ran);
+    if ran.cut_short {
+        found.add(
+            Verdict::Inconclusive,
+            "the run was cut short, as it was asked to be; what had happened until then is sound",
+        );
+    } else {
+        found.progress(plan, ran);
+        found.limits(&plan.check, ran, footprint);
+        found.evidence(&plan.check, ran);
+    }
     found.reasons.sort_by_key(|(verdict, _)| *verdict);
     let verdict = found.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
     let reasons = found.reasons.into_iter().map(|(_, reason)| reason).collect();

@@ -59,8 +59,8 @@ use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 use server::{CLIENTS, Server, host_name};
 use tally::Tally;
-pub use trace::Listener;
 use trace::{Happening, Trace};
+pub use trace::{Listener, Telling};
 use workload::Clients;
 use world::World;
 
@@ -81,6 +81,8 @@ pub struct Options {
     pub history: Option<Box<dyn Write + Send>>,
     /// Who hears the story as it unfolds.
     pub listener: Option<Listener>,
+    /// What is told, and how long the run goes.
+    pub telling: Telling,
     /// The bug that every server has on purpose.
     pub planted: Option<Planted>,
 }
@@ -104,11 +106,11 @@ pub enum Planted {
 ///
 /// `events` or `history` could not be written.
 pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
-    let Options { scratch, events, history, listener, planted } = options;
+    let Options { scratch, events, history, listener, telling, planted } = options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
-    let trace = Trace::new(events, listener, warm);
+    let trace = Trace::new(events, listener, telling, warm);
     let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ leaked(planted), trace);
     let mut sim = build(plan, rng.next_u64());
     let drawn: BTreeMap<_, _> =
@@ -220,16 +222,41 @@ impl Run<'_> {
         self.phase("all is healed");
         let healed = self.sim.elapsed();
         self.advance_to(run.warmup + run.duration + run.settle)?;
-        // With nothing left to settle, what is due at this very moment is undone all the same.
-        self.faults.advance(Time::ZERO.after(self.sim.elapsed()), &mut self.sim);
-        self.faults.finish();
-        self.drain()?;
+        let cut_short = self.is_over();
+        if cut_short {
+            self.tell_servers();
+        } else {
+            // With nothing left to settle, what is due at this very moment is undone all the same.
+            self.faults.advance(Time::ZERO.after(self.sim.elapsed()), &mut self.sim);
+            self.faults.finish();
+            self.drain()?;
+        }
         let owed = self
             .progress
             .owed_since()
             .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
         let event_hash = self.world.trace(|trace| trace.hash());
-        Ok(self.result(warm, healed, owed, event_hash))
+        Ok(Ran { cut_short, ..self.result(warm, healed, owed, event_hash) })
+    }
+
+    /// Whether the last event has come that anybody wants.
+    fn is_over(&self) -> bool {
+        self.world.trace(|trace| trace.is_over())
+    }
+
+    /// What every server is at the end of a run that was cut short.
+    fn tell_servers(&self) {
+        let now = Time::ZERO.after(self.sim.elapsed());
+        for (id, server) in self.world.servers() {
+            let how = match (server.running, server.paused) {
+                (false, _) => "is down",
+                (true, 0) => "runs",
+                (true, _) => "is paused",
+            };
+            let (role, term, snapshot) = (server.role, server.term, server.snapshot);
+            let text = format!("{id} {how}: {role} in {term}, its snapshot goes up to {snapshot}");
+            self.world.trace(|trace| trace.tell(now, &text));
+        }
     }
 
     fn phase(&self, phase: &'static str) {
@@ -238,7 +265,7 @@ impl Run<'_> {
     }
 
     fn advance_to(&mut self, end: Duration) -> io::Result<()> {
-        while self.sim.elapsed() < end {
+        while self.sim.elapsed() < end && !self.is_over() {
             let now = Time::ZERO.after(self.sim.elapsed());
             self.world.set_now(now);
             self.faults.advance(now, &mut self.sim);
@@ -338,6 +365,7 @@ impl Run<'_> {
                 .chain(self.faults.unmet().iter().cloned())
                 .collect(),
             cold: warm.cold,
+            cut_short: false,
             recoveries: self.recoveries,
             operations,
             elections: (self.world.leaders().len() - warm.leaders) as u64,

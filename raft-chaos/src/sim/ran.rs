@@ -27,6 +27,8 @@ pub struct Ran {
     pub unfired: Vec<String>,
     /// What was missed while progress was owed.
     pub missed: Vec<String>,
+    /// Whether it was ended before its time, because nobody wanted to see more.
+    pub cut_short: bool,
     /// What the warm-up did not bring.
     pub cold: Option<String>,
     /// How soon the cluster led and committed again after each heal.

@@ -88,9 +88,21 @@ struct Line<'a> {
     hash: &'a str,
 }
 
+/// What is told of a run as it goes, and how long it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Telling {
+    /// Every event is told, not only what makes a story.
+    pub everything: bool,
+    /// The run ends after this event, counted from 0; with the events of the same tick.
+    pub until: Option<u64>,
+}
+
 /// The record of a run.
 pub(super) struct Trace {
     hash: u64,
+    /// How many events there were.
+    events: u64,
+    telling: Telling,
     /// Where `events.jsonl` goes, and what went wrong with it.
     file: Option<Box<dyn Write + Send>>,
     failed: Option<io::Error>,
@@ -102,8 +114,26 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn new(file: Option<Box<dyn Write + Send>>, listener: Option<Listener>, origin: Time) -> Self {
-        Self { hash: 0, file, failed: None, line: Vec::new(), listener, origin }
+    pub(super) fn new(
+        file: Option<Box<dyn Write + Send>>,
+        listener: Option<Listener>,
+        telling: Telling,
+        origin: Time,
+    ) -> Self {
+        Self { hash: 0, events: 0, telling, file, failed: None, line: Vec::new(), listener, origin }
+    }
+
+    /// Whether the last event has come that anybody wants.
+    pub(super) fn is_over(&self) -> bool {
+        self.telling.until.is_some_and(|until| self.events > until)
+    }
+
+    /// Tells this, which is no event.
+    pub(super) fn tell(&mut self, now: Time, text: &str) {
+        if let Some(listener) = &mut self.listener {
+            let seconds = |time: Time| Duration::from_nanos(time.as_nanos()).as_secs_f64();
+            listener(seconds(now) - seconds(self.origin), text);
+        }
     }
 
     /// Names all that has happened so far.
@@ -135,13 +165,18 @@ impl Trace {
                 self.failed.get_or_insert(error);
             }
         }
-        if let Some(listener) = &mut self.listener
-            && let Some(story) = happening.story()
-        {
-            let after = Duration::from_nanos(now.as_nanos()).as_secs_f64();
-            let origin = Duration::from_nanos(self.origin.as_nanos()).as_secs_f64();
-            listener(after - origin, &story);
+        if self.listener.is_some() && !self.is_over() {
+            let text = match happening.story() {
+                None if self.telling.everything => serde_json::to_string(happening).ok(),
+                story => story,
+            };
+            if let Some(text) = text {
+                let number =
+                    if self.telling.everything { format!("{:>7}  ", self.events) } else { String::new() };
+                self.tell(now, &format!("{number}{text}"));
+            }
         }
+        self.events += 1;
     }
 
     /// A frame is on its way between two servers: part of the hash, not of the file.

@@ -7,6 +7,7 @@ mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod recover;
+mod replay;
 mod run;
 mod soak;
 mod tool;
