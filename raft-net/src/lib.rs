@@ -13,8 +13,8 @@
 //! | --- | --- | --- |
 //! | lost | a queue is full, a connection fails or is not there yet, a link is cut, the node does not keep up | it is counted, see [`Counters`]; the protocol sends again what still matters |
 //! | late | always | a connection that is silent for [`PeersConfig::silence`] is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
-//! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. The pieces of snapshots and all other messages overtake each other at any time. Never within a connection | the protocol's terms, indexes and sessions |
-//! | repeated | never by this crate | the protocol would bear it |
+//! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. The pieces of snapshots and all other messages overtake each other at any time. Never within a connection, but where a test harness says so ([`Fate`]) | the protocol's terms, indexes and sessions |
+//! | repeated | never by this crate, but where a test harness says so | the protocol bears it |
 //! | changed | on the way, by hardware | the frame's checksum, and each entry's and each piece of a snapshot's own from its maker: the connection is dropped and counted |
 //! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
 //! | claimed | to come from another server than the one that shook hands | the connection is dropped; who may shake hands at all is not checked here |
@@ -46,6 +46,7 @@
 // A library prints nothing: whoever wants to know asks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod aside;
 mod client;
 mod counters;
 mod error;
@@ -72,7 +73,7 @@ pub use frame::{
     COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_VERSION, Frame, FrameReader, Hello, PREFIX_BYTES,
     PROTOCOL_VERSION, Party,
 };
-pub use link::{Fate, Links, Whole};
+pub use link::{Bent, Fate, Links, Whole};
 pub use net::Net;
 pub use serve::serve;
 pub use servers::Servers;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use raft_core::NodeId;
 
 /// What happens to a frame on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// It arrives, not before `delay` has gone by. Frames of one connection stay in order: a short
     /// delay behind a long one waits for it.
@@ -16,8 +16,28 @@ pub enum Fate {
         /// How long it takes, on top of what the network itself takes.
         delay: Duration,
     },
+    /// It arrives, but not as it was sent, or not when, or not once.
+    Bent(Bent),
+    /// It stays where it is for as long as [`Links::holds`] says so; then its fate is asked again. What
+    /// comes behind it may overtake it.
+    Held,
     /// It is lost, and nobody is told.
     Drop,
+    /// It is lost, and the connection with it: both ends are told.
+    Reset,
+}
+
+/// What happens to a frame that arrives, but not as it was sent, or not when, or not once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Bent {
+    /// How long it takes, on top of what the network itself takes.
+    pub delay: Duration,
+    /// It takes that much longer, and what comes behind it overtakes it.
+    pub overtaken: Option<Duration>,
+    /// It arrives once more, that much later, and what comes behind it may overtake it.
+    pub again: Option<Duration>,
+    /// A bit of it is wrong: the one of this number, counted round and round.
+    pub flipped: Option<u64>,
 }
 
 /// The links between servers, each direction by itself.
@@ -38,6 +58,11 @@ pub trait Links: Clone + Send + Sync + 'static {
     /// Whether messages from `from` that have just come in at `to` are lost, because the link was cut
     /// while they were on their way.
     fn is_cut(&self, from: NodeId, to: NodeId) -> bool;
+
+    /// Whether a frame of this kind whose fate was [`Fate::Held`] still stays where it is.
+    fn holds(&self, _from: NodeId, _to: NodeId, _kind: &'static str) -> bool {
+        false
+    }
 }
 
 /// Links without faults: production. Costs nothing.
