@@ -18,6 +18,8 @@ use crate::recover;
 use crate::report;
 use crate::runner::{self, Runner};
 use crate::seed::Seed;
+#[cfg(feature = "planted-bugs")]
+use crate::sim::IDLE;
 use crate::sim::{Planted, Telling};
 use crate::verdict::Verdict;
 use raft_core::{ClusterId, GroupId, NodeId, Rng};
@@ -356,8 +358,10 @@ fn seed(args: SeedArgs) -> u8 {
 #[cfg(feature = "planted-bugs")]
 fn planted(name: &str) -> Option<Planted> {
     let bugs = raft_core::PlantedBug::ALL.map(|(name, bug)| (name, Planted::Raft(bug)));
-    let all = bugs.into_iter().chain([("panic", Planted::Panic), ("leak", Planted::Leak)]);
-    all.into_iter().find(|(known, _)| *known == name).map(|(_, bug)| bug)
+    let mut all = bugs.into_iter().chain([("panic", Planted::Panic), ("leak", Planted::Leak)]);
+    let idle =
+        || IDLE.iter().find(|idle| name.strip_prefix("idle-") == Some(idle)).map(|idle| Planted::Idle(idle));
+    all.find(|(known, _)| *known == name).map(|(_, bug)| bug).or_else(idle)
 }
 
 fn cannot(error: &std::io::Error) -> u8 {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::clocks;
 use super::disks;
 use super::events::Context;
-use super::targets::{ids, link_target, split, target};
-use super::values;
+use super::links;
+use super::targets::{ids, split, target};
 use super::walk::{Item, Section};
 use super::{Action, Change, Expect, Step, Target, Undo};
 
@@ -36,13 +37,13 @@ const DEEDS: [(&str, Deed, bool); 14] = [
     ("stop", Deed::Stop, true),
     ("pause", Deed::Pause, true),
     ("snapshot", Deed::Snapshot, true),
-    ("link", Deed::Link, false),
-    ("clock", Deed::Clock, false),
+    ("link", Deed::Link, true),
+    ("clock", Deed::Clock, true),
     ("disk", Deed::Disk, true),
     ("wipe", Deed::Wipe, true),
     ("membership", Deed::Membership, true),
     ("transfer", Deed::Transfer, true),
-    ("isolate-client", Deed::IsolateClient, false),
+    ("isolate-client", Deed::IsolateClient, true),
     ("upgrade", Deed::Upgrade, false),
 ];
 
@@ -124,10 +125,10 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             Some(Action::Pause { target: target?, undo })
         }
         Deed::Link => {
-            table.read("target", |item| link_target(item, context));
-            link(table);
-            undo(table, "for");
-            None
+            let target = links::target(table, context);
+            let fault = links::fault(table);
+            let undo = undo(table, "for");
+            Some(Action::Link { target: target?, fault: fault?, undo })
         }
         Deed::Membership => membership(table, context),
         Deed::Transfer => {
@@ -141,13 +142,16 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             let fault = disks::faults(table);
             Some(Action::Disk { target: target?, fault: fault?, undo })
         }
-        Deed::Clock | Deed::IsolateClient => {
-            aim(table);
-            undo(table, "for");
-            if deed == Deed::Clock {
-                clock(table);
-            }
-            None
+        Deed::Clock => {
+            let target = aim(table);
+            let undo = undo(table, "for");
+            let fault = clocks::fault(table);
+            Some(Action::Clock { target: target?, fault: fault?, undo })
+        }
+        Deed::IsolateClient => {
+            let target: Option<Target> = aim(table);
+            let undo = undo(table, "for");
+            Some(Action::IsolateClient { target: target?, undo })
         }
         Deed::Snapshot => aim(table).map(|target| Action::Snapshot { target }),
         Deed::Wipe => {
@@ -175,37 +179,6 @@ fn undo(table: &mut Section<'_>, key: &'static str) -> Undo {
         item.wrong(&format!("an effect that is for ever has no {key}; leave one of them out"));
     }
     if heals { range.map_or(Undo::AtEnd, Undo::After) } else { Undo::Never }
-}
-
-fn link(table: &mut Section<'_>) {
-    let Some(item) = table.required("link") else { return };
-    let Some(mut link) = item.section() else { return };
-    let mut effect = false;
-    let mut not_zero = |nothing: Option<bool>| {
-        effect |= nothing != Some(true);
-        None::<()>
-    };
-    link.read("delay", |item| not_zero(item.range().map(|(_, max)| max.is_zero())));
-    link.read("jitter", |item| not_zero(item.duration().map(|jitter| jitter.is_zero())));
-    for key in ["loss", "duplicate", "reorder", "corrupt", "reset"] {
-        link.read(key, |item| {
-            not_zero(item.parsed(values::percent, "a percentage").map(|share| share.ppm() == 0))
-        });
-    }
-    link.read("rate", |item| not_zero(item.parsed(values::speed, "a speed").map(|_| false)));
-    link.read("stall", |item| not_zero(item.boolean().map(|stall| !stall)));
-    link.finish();
-    if !effect {
-        item.wrong("all of it is zero and does nothing; write some loss, delay or other fault");
-    }
-    table.read("only", |item| item.list_of(Item::text));
-}
-
-fn clock(table: &mut Section<'_>) {
-    let Some(mut clock) = table.required("clock").and_then(|item| item.section()) else { return };
-    clock.read("drift", |item| item.parsed(values::signed_percent, "a signed percentage, as in \"+2%\""));
-    clock.read("jump", |item| item.parsed(values::signed_duration, "a signed duration, as in \"-800ms\""));
-    clock.finish();
 }
 
 /// The words of `expect`.

@@ -4,6 +4,8 @@ use raft_core::NodeId;
 use raft_storage::DiskFault;
 
 use super::Range;
+use super::clocks::ClockFault;
+use super::links::{LinkFault, LinkTarget};
 use super::targets::{Split, Target};
 use super::values::Share;
 
@@ -17,8 +19,17 @@ pub enum Action {
         /// How long.
         undo: Undo,
     },
-    /// Ends every partition, also those for ever.
+    /// Ends every partition and every fault of links, also those for ever.
     Heal,
+    /// Has links delay, lose, repeat, reorder, change, slow or hold messages, or reset connections.
+    Link {
+        /// Which.
+        target: LinkTarget,
+        /// What they do.
+        fault: LinkFault,
+        /// How long.
+        undo: Undo,
+    },
     /// Kills servers, or takes their power.
     Crash {
         /// Which.
@@ -78,6 +89,22 @@ pub enum Action {
         to: Target,
         /// What has to come of it.
         expect: Option<Expect>,
+    },
+    /// Has the clocks of servers run fast or slow, or be set.
+    Clock {
+        /// Which.
+        target: Target,
+        /// In what way.
+        fault: ClockFault,
+        /// How long.
+        undo: Undo,
+    },
+    /// Keeps clients from reaching servers; also those that are down, from their start on.
+    IsolateClient {
+        /// Which.
+        target: Target,
+        /// How long.
+        undo: Undo,
     },
     /// Keeps servers from doing anything; their clocks go on.
     Pause {

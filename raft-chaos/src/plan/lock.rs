@@ -6,6 +6,7 @@ use std::fmt::{Display, Write};
 
 use super::actions::{EXPECTS, STEPS};
 use super::disks::{down_text, faults_text};
+use super::links;
 use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
@@ -173,6 +174,18 @@ impl Lock {
                 self.on_target("disk", target, "for", undo);
                 self.value("disk", faults_text(fault));
             }
+            Action::Link { target, fault, undo } => {
+                self.value("do", quoted("link"));
+                self.value("target", links::target_text(target));
+                self.value("link", fault);
+                links::only_text(fault).into_iter().for_each(|only| self.value("only", only));
+                self.undo("for", undo);
+            }
+            Action::Clock { target, fault, undo } => {
+                self.on_target("clock", target, "for", undo);
+                self.value("clock", fault);
+            }
+            Action::IsolateClient { target, undo } => self.on_target("isolate-client", target, "for", undo),
             Action::Pause { target, undo } => self.on_target("pause", target, "for", undo),
             Action::Snapshot { target } => {
                 self.value("do", quoted("snapshot"));
@@ -273,7 +286,7 @@ impl Lock {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -281,7 +294,7 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn range_text((min, max): Range) -> String {
+pub(super) fn range_text((min, max): Range) -> String {
     if min == max {
         return quoted(&print_duration(min));
     }
@@ -306,7 +319,7 @@ fn change_text(change: &Change) -> String {
     }
 }
 
-fn target_text(target: &Target) -> String {
+pub(super) fn target_text(target: &Target) -> String {
     if let Target::Ids(_) = target { target.to_string() } else { quoted(&target.to_string()) }
 }
 

@@ -9,11 +9,13 @@
 
 mod actions;
 mod check;
+mod clocks;
 mod deeds;
 mod disks;
 mod draw;
 mod errors;
 mod events;
+mod links;
 mod lock;
 mod moments;
 mod sections;
@@ -30,9 +32,11 @@ use std::time::Duration;
 use raft_core::{Configuration, Member, NodeId};
 
 pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
+pub use clocks::ClockFault;
 pub use deeds::{Action, Change, Damage, Expect, Loss, Step, Undo};
 pub use draw::{Drawn, View};
 pub use errors::{Mistake, PlanErrors};
+pub use links::{LinkFault, LinkTarget, Only};
 pub use moments::{Moment, Trigger};
 pub use targets::{Shape, Split, Target};
 pub use values::{Comparison, Count, Seeds, Share, duration};

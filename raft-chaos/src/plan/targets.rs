@@ -112,15 +112,6 @@ pub(super) fn target(item: &Item<'_>, context: &Context) -> Option<Target> {
     }
 }
 
-/// What `link` takes: a TARGET, a pair, or a direction.
-pub(super) fn link_target(item: &Item<'_>, context: &Context) -> Option<()> {
-    match item.raw_text() {
-        Some("random-pair") => Some(()),
-        Some(text) if text.starts_with("oneway:") => shape_word(item, text, context).map(|_| ()),
-        Some(_) | None => target(item, context).map(|_| ()),
-    }
-}
-
 fn target_word(item: &Item<'_>, text: &str, context: &Context) -> Option<Target> {
     if text == "event.node" {
         return if context.has_node {
@@ -153,8 +144,11 @@ pub(super) fn ids(item: &Item<'_>, context: &Context) -> Option<Vec<NodeId>> {
     Some(ids)
 }
 
-/// Exactly one of `isolate`, `groups`, `cut`, `any`.
+/// Exactly one of `isolate`, `groups`, `cut`, `any`; or a direction, which is an `any` with one choice.
 pub(super) fn split(item: &Item<'_>, context: &Context) -> Option<Split> {
+    if let Some(text) = item.raw_text().filter(|text| text.starts_with("oneway:")) {
+        return shape_word(item, text, context).map(|shape| Split::Any(vec![shape]));
+    }
     let mut table = item.section()?;
     let written = ["isolate", "groups", "cut", "any"].into_iter().filter(|key| table.has(key)).count();
     let isolate = table.read("isolate", |item| target(item, context)).map(Split::Isolate);
@@ -198,7 +192,7 @@ fn shape(item: &Item<'_>, context: &Context) -> Option<Shape> {
     shape_word(item, item.text()?, context)
 }
 
-fn shape_word(item: &Item<'_>, text: &str, context: &Context) -> Option<Shape> {
+pub(super) fn shape_word(item: &Item<'_>, text: &str, context: &Context) -> Option<Shape> {
     let Some(direction) = text.strip_prefix("oneway:") else {
         return item.word_in(text, &SHAPES);
     };

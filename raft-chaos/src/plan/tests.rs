@@ -89,6 +89,41 @@ do = "transfer"
 to = "follower"
 expect = "any"
 [[event]]
+do = "link"
+link = { delay = ["1ms", "2s"], jitter = "27ms", loss = "10%", duplicate = "0.5%", reorder = "66.6667%", corrupt = "1%", reset = "100%", rate = "1.5mbit", stall = true }
+only = ["requests", "replies", "vote"]
+for = "1s"
+[[event]]
+do = "link"
+target = [2, 3]
+link = { stall = true }
+heal = false
+[[event]]
+do = "link"
+target = "random-pair"
+link = { rate = "9kbit" }
+[[event]]
+when = { event = "depose" }
+do = "link"
+target = "oneway:event:depose.target->3"
+link = { loss = "1%" }
+[[event]]
+do = "partition"
+split = "oneway:leader->follower"
+[[event]]
+do = "clock"
+target = "one"
+clock = { drift = "-99.5%", jump = "+800ms" }
+for = "1s"
+[[event]]
+do = "clock"
+target = [1, 2]
+clock = { jump = "-1.5s" }
+[[event]]
+do = "isolate-client"
+target = "leader"
+heal = false
+[[event]]
 do = "pause"
 target = 3
 [[event]]

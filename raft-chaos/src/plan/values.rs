@@ -41,9 +41,33 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Which side of nothing a number is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Plus,
+    Minus,
+}
+
+impl Sign {
+    /// The number on this side; none if it does not fit.
+    pub(super) fn of(self, number: u64) -> Option<i64> {
+        let number = i64::try_from(number).ok()?;
+        Some(if self == Self::Minus { -number } else { number })
+    }
+}
+
+/// A sign, plus if there is none, and what is behind it.
+fn signed(text: &str) -> (Sign, &str) {
+    match text.strip_prefix('-') {
+        Some(rest) => (Sign::Minus, rest),
+        None => (Sign::Plus, text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
 /// A DURATION that may have a sign.
-pub(super) fn signed_duration(text: &str) -> Result<Duration, String> {
-    duration(text.strip_prefix(['+', '-']).unwrap_or(text))
+pub(super) fn signed_duration(text: &str) -> Result<(Sign, Duration), String> {
+    let (sign, rest) = signed(text);
+    Ok((sign, duration(rest)?))
 }
 
 /// SIZE, in bytes.
@@ -68,8 +92,9 @@ pub(super) fn percent(text: &str) -> Result<Share, String> {
 }
 
 /// A PERCENT that may have a sign.
-pub(super) fn signed_percent(text: &str) -> Result<Share, String> {
-    percent(text.strip_prefix(['+', '-']).unwrap_or(text))
+pub(super) fn signed_percent(text: &str) -> Result<(Sign, Share), String> {
+    let (sign, rest) = signed(text);
+    Ok((sign, percent(rest)?))
 }
 
 /// NAME.

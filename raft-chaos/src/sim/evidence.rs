@@ -19,6 +19,9 @@ pub(super) struct Firing {
 pub(super) enum Evidence {
     /// Messages of the protocol, and hellos of new connections, that met the cut, by direction.
     MessagesCut(BTreeMap<String, u64>),
+    /// Messages that were late, lost, repeated, overtaken, changed, held, or that took their connection with them, by what
+    /// was done to them.
+    MessagesTouched(BTreeMap<&'static str, u64>),
     /// Servers that ran, and then did not.
     Killed(Vec<NodeId>),
     /// Servers that ran and lost their power, and what went with it.
@@ -34,16 +37,32 @@ pub(super) enum Evidence {
     HeldBack(u64),
     /// Servers whose snapshot stands for more than before.
     SnapshotTaken(Vec<NodeId>),
-    /// Partitions that were ended.
-    Healed(usize),
-    /// Servers that have nothing of what was on their disks.
+    /// Partitions and faults of links that were ended.
+    Healed {
+        /// How many.
+        ended: usize,
+        /// Directions that are not whole all the same.
+        left: usize,
+    },
+    /// Servers that were seen in another life of their disks, with nothing of what was there.
     Wiped(Vec<NodeId>),
     /// Calls to disks that took longer, failed, hung or came with a wrong bit, by kind.
     CallsTouched(BTreeMap<&'static str, u64>),
+    /// By how much the clocks of servers were off when that was over, in microseconds; fast ones by more than nothing.
+    ClocksOff(BTreeMap<NodeId, Off>),
+    /// How often a client wanted something of a server that it could not reach.
+    RequestsMet(u64),
     /// Bytes on the disks of servers that are not what they were, while those were down.
     BytesDamaged(BTreeMap<NodeId, u64>),
     /// What came of what a server was asked for.
     Asked(Asked),
+}
+
+/// By how much a clock was off, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Off {
+    pub(super) wall_us: i64,
+    pub(super) monotonic_us: i64,
 }
 
 /// What came of what a server was asked for.
@@ -59,20 +78,23 @@ pub(super) struct Asked {
 }
 
 impl Evidence {
-    /// Whether the fault did anything. To heal what is whole is no fault.
+    /// Whether the fault did anything. To heal what is whole is no fault, and to leave anything broken no heal.
     pub(super) fn had_effect(&self) -> bool {
         match self {
             Self::MessagesCut(counts) => counts.values().any(|count| *count > 0),
-            Self::CallsTouched(counts) => counts.values().any(|count| *count > 0),
+            Self::MessagesTouched(counts) | Self::CallsTouched(counts) => {
+                counts.values().any(|count| *count > 0)
+            }
             Self::BytesDamaged(counts) => counts.values().any(|count| *count > 0),
-            Self::HeldBack(count) => *count > 0,
+            Self::HeldBack(count) | Self::RequestsMet(count) => *count > 0,
+            Self::ClocksOff(clocks) => clocks.values().any(|off| *off != Off::default()),
             Self::Killed(nodes)
             | Self::PowerLost { nodes, .. }
             | Self::ShutDown(nodes)
             | Self::Wiped(nodes)
             | Self::SnapshotTaken(nodes) => !nodes.is_empty(),
             Self::Asked(asked) => asked.counts,
-            Self::Healed(_) => true,
+            Self::Healed { left, .. } => *left == 0,
         }
     }
 }

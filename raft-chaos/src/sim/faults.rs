@@ -2,7 +2,9 @@
 //! known to have done.
 
 mod changes;
+mod clocks;
 mod disks;
+mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,17 +13,19 @@ use raft_core::{LogIndex, NodeId, Rng, Time};
 use raft_storage::FaultId;
 use turmoil::Sim;
 
-use super::disk::Disk;
+use super::Planted;
 use super::evidence::{Evidence, Firing};
+use super::links::LinkFaultId;
 use super::machines::{Life, Machines};
 use super::network::Direction;
 use super::schedule::Schedule;
 use super::servers::Server;
 use super::trace::Happening;
 use super::world::World;
-use crate::plan::{Action, Drawn, Event, Split, Target, Undo, View};
-use changes::Request;
+use crate::plan::{Action, Event, Target, Undo, View};
 pub(super) use changes::next_life;
+use changes::{Request, Wiped};
+use clocks::SetOff;
 use disks::Damaging;
 
 /// All events of a plan, and the faults that are in force.
@@ -30,6 +34,8 @@ pub(super) struct Faults {
     active: Vec<Active>,
     firings: Vec<Firing>,
     damaging: Vec<Damaging>,
+    wiped: Vec<Wiped>,
+    planted: Option<Planted>,
     heals: Vec<Time>,
     machines: Machines,
     world: World,
@@ -57,12 +63,15 @@ enum Kind {
     Asked { snapshots_before: Vec<(NodeId, LogIndex)> },
     Requested(Box<Request>),
     Faulty { disks: Vec<(NodeId, FaultId)> },
+    Bent { id: LinkFaultId },
+    Off { clocks: Vec<SetOff> },
+    Shut { nodes: Vec<NodeId>, met_before: u64 },
 }
 
 impl Faults {
     pub(super) fn new(
         plan: &[Event],
-        disks: BTreeMap<NodeId, Disk>,
+        machines: Machines,
         world: World,
         seed: u64,
         from: Time,
@@ -73,8 +82,10 @@ impl Faults {
             active: Vec::new(),
             firings: Vec::new(),
             damaging: Vec::new(),
+            wiped: Vec::new(),
+            planted: None,
             heals: Vec::new(),
-            machines: Machines::new(disks, world.clone()),
+            machines,
             world,
             rng: Rng::new(seed),
             unmet: Vec::new(),
@@ -82,6 +93,16 @@ impl Faults {
             to: from.after(duration),
             healed: false,
         }
+    }
+
+    /// The same, of a tester with this bug.
+    pub(super) fn with_bug(self, planted: Option<Planted>) -> Self {
+        Self { planted, ..self }
+    }
+
+    /// Whether this tester does not do what it says that it does.
+    fn is_idle(&self, action: &str) -> bool {
+        self.planted.is_some_and(|planted| planted.is_idle(action))
     }
 
     /// A moment later: fires what waited for what servers came to meanwhile, undoes what is due, then
@@ -98,6 +119,7 @@ impl Faults {
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
         self.active = rest;
         self.undo(now, due);
+        self.look_at_clocks(now);
         if now >= self.to {
             self.machines.restart_after(self.gave_out());
         }
@@ -133,6 +155,7 @@ impl Faults {
         for fault in std::mem::take(&mut self.active) {
             self.settle(&fault);
         }
+        self.settle_wiped();
     }
 
     pub(super) fn firings(&self) -> &[Firing] {
@@ -163,6 +186,9 @@ impl Faults {
                 self.partition(&view, split).map(|begun| (begun, Some(*undo)))
             }
             Action::Heal => Some((self.heal(now), None)),
+            Action::Link { target, fault, undo } => {
+                self.link(&view, target, fault).map(|begun| (begun, Some(*undo)))
+            }
             Action::Crash { target, undo, loss, damage } => {
                 self.crash(&view, target, *loss, *damage, sim).map(|begun| (begun, Some(*undo)))
             }
@@ -171,6 +197,12 @@ impl Faults {
             }
             Action::Disk { target, fault, undo } => {
                 self.disk(&view, target, *fault).map(|begun| (begun, Some(*undo)))
+            }
+            Action::Clock { target, fault, undo } => {
+                self.clock(&view, target, *fault, now).map(|begun| (begun, Some(*undo)))
+            }
+            Action::IsolateClient { target, undo } => {
+                self.isolate_client(&view, target).map(|begun| (begun, Some(*undo)))
             }
             Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
             Action::Snapshot { target } => {
@@ -201,46 +233,13 @@ impl Faults {
         }
     }
 
-    fn partition(&mut self, view: &View, split: &Split) -> Option<Begun> {
-        let Drawn { target, cut } = split.draw(view, &mut |n| self.rng.below(n))?;
-        let met_before = self.world.network(|network| network.met(&cut));
-        self.world.cut(cut.iter().copied(), true);
-        let does = if target.is_empty() {
-            format!("cuts {}", directions(&cut))
-        } else {
-            format!("cuts off {} ({} directions)", list(target.iter().copied()), cut.len())
-        };
-        Some(Begun {
-            does,
-            evidence: Evidence::MessagesCut(BTreeMap::new()),
-            kind: Some(Kind::Cut { links: cut, met_before }),
-            acted_on: target,
-        })
-    }
-
-    /// Ends every partition, also those that were to last for ever.
-    fn heal(&mut self, now: Time) -> Begun {
-        let (cuts, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.active)
-            .into_iter()
-            .partition(|fault| matches!(fault.kind, Kind::Cut { .. }));
-        self.active = rest;
-        let count = cuts.len();
-        for fault in cuts {
-            self.settle(&fault);
-            if let Kind::Cut { links, .. } = fault.kind {
-                self.world.cut(links, false);
-            }
-        }
-        self.note_heal(now);
-        let does = format!("ends {count} partitions");
-        Begun { does, evidence: Evidence::Healed(count), kind: None, acted_on: Vec::new() }
-    }
-
     fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.machines.running(&nodes);
         let held_before = self.held(&lives);
-        lives.iter().for_each(|life| self.world.pause(life.node, true));
+        if !self.is_idle("pause") {
+            lives.iter().for_each(|life| self.world.pause(life.node, true));
+        }
         Some(Begun {
             does: format!("pauses {}", list(nodes.iter().copied())),
             evidence: Evidence::HeldBack(0),
@@ -254,7 +253,9 @@ impl Faults {
         let lives = self.machines.running(&nodes);
         let asked = lives.iter().filter_map(|life| Some((life.node, self.world.server(life.node)?)));
         let ask = |(node, server): (NodeId, Server)| {
-            server.take_snapshot.notify_one();
+            if !self.is_idle("snapshot") {
+                server.take_snapshot.notify_one();
+            }
             (node, server.snapshot)
         };
         let snapshots_before = asked.map(ask).collect();
@@ -266,12 +267,31 @@ impl Faults {
         })
     }
 
+    /// Keeps clients from reaching servers; whoever is down cannot be reached once it is up.
+    fn isolate_client(&mut self, view: &View, target: &Target) -> Option<Begun> {
+        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+        let met_before = self.turned_away(&nodes);
+        if !self.is_idle("isolate-client") {
+            nodes.iter().for_each(|&node| self.world.shut(node, true));
+        }
+        Some(Begun {
+            does: format!("keeps clients from {}", list(nodes.iter().copied())),
+            evidence: Evidence::RequestsMet(0),
+            kind: Some(Kind::Shut { nodes: nodes.clone(), met_before }),
+            acted_on: nodes,
+        })
+    }
+
+    fn turned_away(&self, nodes: &[NodeId]) -> u64 {
+        nodes.iter().filter_map(|node| self.world.server(*node)).map(|server| server.turned_away).sum()
+    }
+
     fn undo(&mut self, now: Time, due: Vec<Active>) {
         for fault in due {
             self.settle(&fault);
             let does = match fault.kind {
-                Kind::Cut { links, .. } => {
-                    self.world.cut(links, false);
+                Kind::Cut { .. } | Kind::Bent { .. } => {
+                    self.make_whole(fault.kind);
                     "heals".to_owned()
                 }
                 Kind::Down { lives, .. } => {
@@ -289,6 +309,11 @@ impl Faults {
                     format!("resumes {}", list(nodes))
                 }
                 Kind::Faulty { disks } => self.mend(disks),
+                Kind::Off { clocks } => self.put_right(now, clocks),
+                Kind::Shut { nodes, .. } => {
+                    nodes.iter().for_each(|&node| self.world.shut(node, false));
+                    format!("lets clients reach {}", list(nodes))
+                }
                 Kind::Asked { .. } | Kind::Requested(_) => continue,
             };
             let fault = self.firings[fault.firing].event.clone();
@@ -306,7 +331,10 @@ impl Faults {
             | Kind::Paused { .. }
             | Kind::Asked { .. }
             | Kind::Requested(_)
-            | Kind::Faulty { .. } => None,
+            | Kind::Faulty { .. }
+            | Kind::Bent { .. }
+            | Kind::Off { .. }
+            | Kind::Shut { .. } => None,
         });
         let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
         self.machines.restart(&kept_down, sim);
@@ -321,14 +349,12 @@ impl Faults {
     /// Writes down what a fault has done by now.
     fn settle(&mut self, fault: &Active) {
         let evidence = match &fault.kind {
-            Kind::Cut { links, met_before } => {
-                let met =
-                    self.world.network(|network| network.met(links)).into_iter().map(|((from, to), met)| {
-                        let before = met_before.get(&(from, to)).copied().unwrap_or(0);
-                        (format!("{from}>{to}"), met - before)
-                    });
-                Evidence::MessagesCut(met.collect())
+            Kind::Cut { links, met_before } => self.met(links, met_before),
+            Kind::Bent { id } => {
+                Evidence::MessagesTouched(self.world.network(|network| network.faults.touched(*id)))
             }
+            Kind::Off { clocks } => self.off(clocks),
+            Kind::Shut { nodes, met_before } => Evidence::RequestsMet(self.turned_away(nodes) - met_before),
             Kind::Down { lives, graceful: true } => {
                 let shut_down = |life: &&Life| {
                     self.world.server(life.node).is_some_and(|server| server.shut_down == life.life)
@@ -366,8 +392,4 @@ struct Begun {
 fn list(nodes: impl IntoIterator<Item = NodeId>) -> String {
     let nodes: Vec<_> = nodes.into_iter().map(|node| node.to_string()).collect();
     if nodes.is_empty() { "nobody".to_owned() } else { nodes.join(" ") }
-}
-
-fn directions(links: &BTreeSet<Direction>) -> String {
-    links.iter().map(|(from, to)| format!("{from}>{to}")).collect::<Vec<_>>().join(" ")
 }

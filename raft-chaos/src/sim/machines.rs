@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_core::NodeId;
 use turmoil::Sim;
 
+use super::clock::Clock;
 use super::disk::Disk;
 use super::server::{CLIENTS, host_name};
 use super::world::World;
@@ -19,6 +20,7 @@ pub(super) struct Life {
 /// All machines, by the server on them.
 pub(super) struct Machines {
     disks: BTreeMap<NodeId, Disk>,
+    clocks: BTreeMap<NodeId, Clock>,
     world: World,
     /// Lives that have to end, and be followed by another one.
     restarts: Vec<Life>,
@@ -27,8 +29,12 @@ pub(super) struct Machines {
 }
 
 impl Machines {
-    pub(super) const fn new(disks: BTreeMap<NodeId, Disk>, world: World) -> Self {
-        Self { disks, world, restarts: Vec::new(), dark: BTreeSet::new() }
+    pub(super) const fn new(
+        disks: BTreeMap<NodeId, Disk>,
+        clocks: BTreeMap<NodeId, Clock>,
+        world: World,
+    ) -> Self {
+        Self { disks, clocks, world, restarts: Vec::new(), dark: BTreeSet::new() }
     }
 
     /// Those of the servers that run, in the lives that they have now.
@@ -64,6 +70,14 @@ impl Machines {
 
     pub(super) fn disk(&self, node: NodeId) -> Option<&Disk> {
         self.disks.get(&node)
+    }
+
+    pub(super) fn clock(&self, node: NodeId) -> Option<&Clock> {
+        self.clocks.get(&node)
+    }
+
+    pub(super) fn clocks(&self) -> impl Iterator<Item = (NodeId, &Clock)> {
+        self.clocks.iter().map(|(&node, clock)| (node, clock))
     }
 
     /// All that is on the disk of a server that does not run is gone, and it begins another life.

@@ -8,27 +8,34 @@
 //! | `schedule.rs`, `moments.rs` | when the plan's events fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
 //! | `disk.rs` | what survives a server's crash, and how it is damaged |
+//! | `clock.rs` | a machine's clock, and how far it is off |
+//! | `door.rs` | where clients come in |
 //! | `membership.rs` | who takes part, and what servers are asked to change about it |
 //! | `machines.rs` | lives of servers, and how they end |
-//! | `network.rs` | the links between the servers |
+//! | `network.rs`, `links.rs` | the links between the servers, and what the plan does to messages on them |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
 //! | `agreement.rs` | whether the state machines do the same |
 //! | `tally.rs` | what is counted |
 //! | `ran.rs` | what came of it |
 //! | `world.rs`, `servers.rs` | what all of these know of each other |
+//! | `planted.rs` | bugs that tests plant |
 //! | `trace.rs` | everything that happens, hashed and written down |
 //!
 //! Judging what happened is not here.
 
 mod agreement;
+mod clock;
 mod disk;
+mod door;
 mod environment;
 mod evidence;
 mod faults;
+mod links;
 mod machines;
 mod membership;
 mod moments;
 mod network;
+mod planted;
 mod progress;
 mod ran;
 mod schedule;
@@ -48,13 +55,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use raft_core::{Incarnation, Member, NodeId, PlantedBug, Rng, Term, Time};
+use raft_core::{Incarnation, Member, NodeId, Rng, Term, Time};
 
 use crate::mix::mix;
-use crate::plan::{Plan, Reads, Retries};
+use crate::plan::{Action, Event, Plan, Reads, Retries};
+use clock::Clock;
 use disk::Disk;
-use environment::Clock;
+
 use faults::Faults;
+use machines::Machines;
+#[cfg(feature = "planted-bugs")]
+pub use planted::IDLE;
+pub use planted::Planted;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 use server::{CLIENTS, Server, host_name};
@@ -87,19 +99,6 @@ pub struct Options {
     pub planted: Option<Planted>,
 }
 
-/// A bug that tests plant. A build without the feature `planted-bugs` can hold none.
-#[derive(Clone, Copy, Debug)]
-pub enum Planted {
-    /// One of the protocol's.
-    Raft(PlantedBug),
-    /// The state machine panics at its hundredth entry.
-    #[cfg(feature = "planted-bugs")]
-    Panic,
-    /// How long messages take is drawn from something that is another in each process.
-    #[cfg(feature = "planted-bugs")]
-    Leak,
-}
-
 /// Runs a plan with one seed.
 ///
 /// # Errors
@@ -111,10 +110,10 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
     let trace = Trace::new(events, listener, telling, warm);
-    let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ leaked(planted), trace);
+    let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ planted::leaked(planted), trace);
     let mut sim = build(plan, rng.next_u64());
     let drawn: BTreeMap<_, _> =
-        nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan.cluster.read, &mut rng)))).collect();
+        nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan, &mut rng)))).collect();
     let disk = |(&id, (seed, _)): (&NodeId, &(u64, Clock))| {
         (id, Disk::new(plan.cluster.storage, scratch.join(id.get().to_string()), mix(*seed, "disk")))
     };
@@ -122,7 +121,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
     let first = plan.cluster.first(|id| Member::bound(id, lives.get(&id).copied().unwrap_or_default()));
     world.begin(first.clone(), lives);
-    for (&id, &(seed, clock)) in &drawn {
+    for (&id, &(seed, ref clock)) in &drawn {
         world.booted(id);
         let server = Server {
             id,
@@ -130,7 +129,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
             world: world.clone(),
             disk: disks[&id].clone(),
             seed,
-            clock,
+            clock: clock.clone(),
             first: first.clone(),
             sessions: plan.workload.retries != Retries::None,
             planted,
@@ -139,32 +138,26 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     }
     let clients = Clients::new(plan, world.clone());
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
-    let faults = Faults::new(&plan.events, disks, world.clone(), rng.next_u64(), warm, plan.run.duration);
+    let clocks = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
+    let machines = Machines::new(disks, clocks, world.clone());
+    let faults = Faults::new(&plan.events, machines, world.clone(), rng.next_u64(), warm, plan.run.duration)
+        .with_bug(planted);
     let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
 }
 
-/// What the planted leak brings into a run that is not from its seed.
-fn leaked(planted: Option<Planted>) -> u64 {
-    match planted {
-        #[cfg(feature = "planted-bugs")]
-        Some(Planted::Leak) => std::process::id().into(),
-        #[cfg(feature = "planted-bugs")]
-        Some(Planted::Panic) => 0,
-        Some(Planted::Raft(_)) | None => 0,
-    }
-}
-
-/// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be.
-fn clock(reads: Reads, rng: &mut Rng) -> Clock {
-    let fastest = match reads {
-        Reads::Lease { drift } => drift.ppm(),
-        Reads::Log | Reads::ReadIndex => 0,
+/// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be, unless the plan
+/// says itself how they drift.
+fn clock(plan: &Plan, rng: &mut Rng) -> Clock {
+    let drifts = |event: &Event| matches!(event.action, Action::Clock { fault, .. } if fault.drift_ppm != 0);
+    let fastest = match plan.cluster.read {
+        Reads::Lease { drift } if !plan.events.iter().any(drifts) => drift.ppm(),
+        Reads::Lease { .. } | Reads::Log | Reads::ReadIndex => 0,
     };
     let between = rng.below(u64::from(fastest) + 1);
     let faster = rng.pick(&[0, u64::from(fastest), between, between]).copied();
-    Clock { faster_ppm: faster.and_then(|ppm| u32::try_from(ppm).ok()).unwrap_or(0) }
+    Clock::new(faster.and_then(|ppm| u32::try_from(ppm).ok()).unwrap_or(0))
 }
 
 fn build(plan: &Plan, seed: u64) -> turmoil::Sim<'static> {

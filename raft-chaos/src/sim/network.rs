@@ -1,10 +1,14 @@
-//! The links between the servers: how long a message takes, and which directions are cut.
+//! The links between the servers: how long a message takes, and which directions are cut. What else the plan does to
+//! messages is in `links.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft_core::{NodeId, Rng};
+use raft_core::{NodeId, Rng, Time};
+use raft_net::Fate;
 
+use super::links::LinkFaults;
+use crate::mix::mix;
 use crate::plan::Link;
 
 /// A direction, from and to.
@@ -15,6 +19,7 @@ pub(super) struct Network {
     cuts: BTreeMap<Direction, Cut>,
     latency: Link,
     rng: Rng,
+    pub(super) faults: LinkFaults,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +31,9 @@ struct Cut {
 }
 
 impl Network {
-    pub(super) const fn new(latency: Link, seed: u64) -> Self {
-        Self { cuts: BTreeMap::new(), latency, rng: Rng::new(seed) }
+    pub(super) fn new(latency: Link, seed: u64) -> Self {
+        let faults = LinkFaults::new(mix(seed, "links"));
+        Self { cuts: BTreeMap::new(), latency, rng: Rng::new(seed), faults }
     }
 
     /// Cuts the directions once more, or once less.
@@ -43,6 +49,13 @@ impl Network {
         self.cuts.iter().filter(|(_, cut)| cut.depth > 0).map(|(&direction, _)| direction).collect()
     }
 
+    /// The directions that are cut, or on which the plan does anything else to messages.
+    pub(super) fn faulty_directions(&self) -> BTreeSet<Direction> {
+        let mut faulty = self.cut_directions();
+        faulty.extend(self.faults.directions());
+        faulty
+    }
+
     /// How many messages and hellos have met a cut so far, on each of these.
     pub(super) fn met(&self, directions: &BTreeSet<Direction>) -> BTreeMap<Direction, u64> {
         directions.iter().map(|link| (*link, self.cuts.get(link).map_or(0, |cut| cut.met))).collect()
@@ -53,7 +66,7 @@ impl Network {
     /// acknowledgements are not messages.
     pub(super) fn loses(&mut self, from: NodeId, to: NodeId, kind: &str) -> bool {
         let back = self.cuts.get(&(to, from)).is_some_and(|cut| cut.depth > 0);
-        let upkeep = matches!(kind, "hello" | "hello-refused" | "ping" | "pong");
+        let upkeep = is_upkeep(kind);
         match self.cuts.get_mut(&(from, to)) {
             Some(cut) if cut.depth > 0 && (back || !upkeep) => {
                 cut.met += u64::from(!upkeep || kind == "hello");
@@ -63,8 +76,14 @@ impl Network {
         }
     }
 
+    /// What happens to a frame that is not lost at a cut.
+    pub(super) fn fate(&mut self, direction: Direction, kind: &str, bytes: usize, now: Time) -> Fate {
+        let delay = self.delay();
+        self.faults.fate(direction, (kind, bytes), delay, now)
+    }
+
     /// How long the next message takes.
-    pub(super) fn delay(&mut self) -> Duration {
+    fn delay(&mut self) -> Duration {
         let Link { delay, jitter, tail } = &self.latency;
         let mut delay = *delay + self.rng.duration((Duration::ZERO, *jitter));
         if let Some((more, share)) = tail
@@ -74,4 +93,9 @@ impl Network {
         }
         delay
     }
+}
+
+/// Whether a frame of this kind keeps a connection alive, and is no message of the protocol.
+pub(super) fn is_upkeep(kind: &str) -> bool {
+    matches!(kind, "hello" | "hello-refused" | "ping" | "pong")
 }

@@ -1,5 +1,5 @@
-//! Progress is owed while some majority is up, pairwise connected and unpaused, its disks sound and all it lost caught up
-//! with, the same one throughout.
+//! Progress is owed while some majority is up, unpaused, pairwise connected by links without faults, its disks sound, its
+//! clocks about right and all it lost caught up with, the same one throughout.
 //!
 //! Every smallest set with a majority of the voters, of old ones and new ones in joint consensus, is followed by
 //! itself: since when it has been whole. A leader counts while it leads the highest term of such a set with all of which it
@@ -22,6 +22,8 @@ pub(super) struct Progress {
     majorities: BTreeMap<Vec<NodeId>, Option<Time>>,
     /// Since when no whole majority has been led.
     leaderless: Option<Time>,
+    /// Since when the plan has not kept clients from whoever leads: nobody commits what it is not asked for.
+    reachable: Option<Time>,
     version: Option<u64>,
     leader_within: Duration,
     commit_within: Duration,
@@ -35,6 +37,7 @@ impl Progress {
         Self {
             majorities: BTreeMap::new(),
             leaderless: None,
+            reachable: Some(Time::ZERO),
             version: None,
             leader_within: liveness.leader_within,
             commit_within: liveness.commit_within,
@@ -72,10 +75,11 @@ impl Progress {
             ));
         }
         if self.no_commit.is_none()
-            && let (Some(owed), Some(waiting)) = (self.owed_since(), waiting_since)
+            && let (Some(owed), Some(waiting), Some(reachable)) =
+                (self.owed_since(), waiting_since, self.reachable)
         {
             let (index, committed) = world.committed();
-            let since = owed.max(waiting).max(committed);
+            let since = owed.max(waiting).max(committed).max(reachable);
             if now.since(since) > self.commit_within {
                 let within = self.commit_within;
                 let nodes = self.whole_majority();
@@ -99,15 +103,16 @@ impl Progress {
         let electorates = world.membership(Membership::electorates);
         let everybody = everybody(&electorates);
         let fit = |id: &NodeId, all: bool| servers.get(id).is_some_and(|server| is_fit(server, all));
-        let mut led = false;
+        let (mut led, mut reachable) = (false, false);
         let before = std::mem::take(&mut self.majorities);
         for nodes in majorities(&electorates).into_iter().chain(everybody.clone()) {
             let whole = before.get(&nodes).copied().flatten();
             self.majorities.insert(nodes, whole);
         }
         let cut = world.network(Network::cut_directions);
+        let faulty = world.network(Network::faulty_directions);
         for (nodes, whole) in &mut self.majorities {
-            let linked = |a: &NodeId| nodes.iter().all(|b| !cut.contains(&(*a, *b)));
+            let linked = |a: &NodeId| nodes.iter().all(|b| !faulty.contains(&(*a, *b)));
             let all = everybody.as_ref() == Some(nodes);
             let is_whole = nodes.iter().all(|id| fit(id, all)) && nodes.iter().all(linked);
             *whole = is_whole.then(|| whole.unwrap_or(now));
@@ -117,8 +122,11 @@ impl Progress {
                 let is_there = server.running && server.paused == 0 && nodes.iter().all(near);
                 is_there && server.role == RoleName::Leader && Some(server.term) >= highest
             };
-            led |= is_whole && servers.iter().any(leads);
+            let mut leaders = servers.iter().filter(|server| is_whole && leads(*server)).peekable();
+            led |= leaders.peek().is_some();
+            reachable |= leaders.any(|(_, server)| server.shut == 0);
         }
+        self.reachable = (reachable || !led).then(|| self.reachable.unwrap_or(now));
         self.leaderless = (!led).then(|| self.leaderless.unwrap_or(now));
     }
 }
@@ -127,7 +135,7 @@ impl Progress {
 /// the end of a log that is in doubt may lack.
 fn is_fit(server: &Server, all: bool) -> bool {
     let has_all = server.lacks.is_none_or(|lack| lack.suspect && all);
-    server.running && server.paused == 0 && server.disk_faults == 0 && has_all
+    server.running && server.paused == 0 && server.disk_faults == 0 && !server.clock_is_off && has_all
 }
 
 fn at(now: Time) -> String {
@@ -173,7 +181,7 @@ mod tests {
     use super::*;
 
     /// Each row: what a server lacks, how many faults its disk has, and whether it counts in a set of some voters, and in
-    /// one of all.
+    /// one of all. One whose clock is off counts in none.
     #[test]
     fn a_server_counts_whose_disk_is_sound_and_that_has_caught_up() {
         let lack = |suspect| Some(Lack { until: LogIndex::new(7), suspect });
@@ -186,6 +194,8 @@ mod tests {
         ] {
             let server = Server { running: true, lacks, disk_faults, ..Server::new() };
             assert_eq!([false, true].map(|all| is_fit(&server, all)), [some, all], "{lacks:?} {disk_faults}");
+            let off = Server { clock_is_off: true, ..server };
+            assert_eq!([false, true].map(|all| is_fit(&off, all)), [false, false], "{lacks:?} {disk_faults}");
         }
         let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect::<Vec<_>>();
         let both = [(2, nodes(&[1, 2])), (2, nodes(&[2, 3]))];

@@ -11,15 +11,17 @@ use raft_core::sessions::Sessions;
 use raft_core::{
     Config, Configuration, GroupId, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng,
 };
-use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder, TurmoilNet};
+use raft_net::{Inlet, Net, Peers, PeersConfig, Request, Responder};
 use raft_storage::{MemoryStore, Opened, RocksStore, StorageError, SyncDelay};
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Planted;
+use super::clock::Clock;
 use super::disk::{Disk, Kept};
-use super::environment::{Clock, SimEnvironment, SimLinks};
+use super::door::Door;
+use super::environment::{SimEnvironment, SimLinks};
 use super::membership::Ask;
 use super::sessions::Watched;
 use super::world::World;
@@ -60,7 +62,7 @@ pub(super) struct Server {
 impl Server {
     /// One life, from start to stop; a crash drops it anywhere.
     pub(super) async fn live(self) -> turmoil::Result {
-        let environment = SimEnvironment::new(&self.world, Some(self.id), self.clock);
+        let environment = SimEnvironment::new(&self.world, Some(self.id), self.clock.clone());
         let life = self.world.server(self.id).map_or(0, |server| server.life);
         let mut rng = Rng::new(self.seed ^ life.wrapping_mul(0x9e37_79b9));
         let incarnation = self.world.membership(|membership| membership.life(self.id));
@@ -105,13 +107,14 @@ impl Server {
         rng: &mut Rng,
     ) -> Result<(), NodeError<StorageError>> {
         let Opened { store, restored, incarnation, torn_bytes: _ } = opened;
-        self.world.started(self.id, &restored);
+        self.world.started(self.id, incarnation, &restored);
         let (messages, inbox) = mpsc::channel(INLET_MAX);
         let (requests, clients) = mpsc::channel(INLET_MAX);
         let raft = self.raft(restored, incarnation, rng.next_u64(), &environment);
-        let listener = TurmoilNet.listen(&format!("0.0.0.0:{PORT}")).await.expect("a simulated port is free");
+        let door = Door { node: self.id, world: self.world.clone() };
+        let listener = door.listen(&format!("0.0.0.0:{PORT}")).await.expect("a simulated port is free");
         let peers = Peers::start(
-            TurmoilNet,
+            door,
             listener,
             environment.clone(),
             SimLinks(self.world.clone()),
@@ -171,7 +174,7 @@ impl Server {
         match self.planted {
             Some(Planted::Raft(bug)) => Some(bug),
             #[cfg(feature = "planted-bugs")]
-            Some(Planted::Panic | Planted::Leak) => None,
+            Some(Planted::Panic | Planted::Leak | Planted::Idle(_)) => None,
             None => None,
         }
     }
@@ -248,7 +251,7 @@ impl StateMachine for Machine {
             #[cfg(feature = "planted-bugs")]
             Some(Planted::Panic) => assert!(index.get() < 100, "the planted panic"),
             #[cfg(feature = "planted-bugs")]
-            Some(Planted::Leak) => {}
+            Some(Planted::Leak | Planted::Idle(_)) => {}
             Some(Planted::Raft(_)) | None => {}
         }
         let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use raft_core::{LogIndex, NodeId, RoleName, Term, Time};
+use raft_core::{Incarnation, LogIndex, NodeId, RoleName, Term, Time};
 use tokio::sync::Notify;
 
 use super::membership::Membership;
@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) leads_since: Time,
     /// Which of its lives this is, from 1.
     pub(super) life: u64,
+    /// The life of its data directory that it was last seen in.
+    pub(super) incarnation: Option<Incarnation>,
     /// The last life that ended with a shutdown in order.
     pub(super) shut_down: u64,
     /// The last entry that its snapshot stands for.
@@ -29,6 +31,11 @@ pub(super) struct Server {
     pub(super) commit: LogIndex,
     /// How many faults its disk has now.
     pub(super) disk_faults: u32,
+    /// Its clock is off by more than is allowed where progress is owed.
+    pub(super) clock_is_off: bool,
+    /// How often the plan keeps clients from reaching it, and how often one wanted to.
+    pub(super) shut: u32,
+    pub(super) turned_away: u64,
     /// The plan has damaged its disk.
     pub(super) damaged: bool,
     /// It ended over what the plan did to its disk, and has not started since.
@@ -63,10 +70,14 @@ impl Server {
             role: RoleName::Follower,
             leads_since: Time::ZERO,
             life: 0,
+            incarnation: None,
             shut_down: 0,
             snapshot: LogIndex::ZERO,
             commit: LogIndex::ZERO,
             disk_faults: 0,
+            clock_is_off: false,
+            shut: 0,
+            turned_away: 0,
             damaged: false,
             gave_out: false,
             lacks: None,

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use raft_core::{EntryId, Event, NodeId, RoleName, Term, Time};
+use raft_net::Fate;
 use serde::Serialize;
 
 use crate::mix::mix;
@@ -180,7 +181,7 @@ impl Trace {
     }
 
     /// A frame is on its way between two servers: part of the hash, not of the file.
-    pub(super) fn message(&mut self, from: NodeId, to: NodeId, kind: &str, bytes: usize, delay: Duration) {
-        self.hash = mix(self.hash, (from, to, kind, bytes, delay));
+    pub(super) fn message(&mut self, from: NodeId, to: NodeId, kind: &str, bytes: usize, fate: &Fate) {
+        self.hash = mix(self.hash, (from, to, kind, bytes, fate));
     }
 }

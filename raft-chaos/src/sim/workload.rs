@@ -11,7 +11,8 @@ use raft_core::{ClusterId, NodeId, Rng, Time};
 use raft_net::{Ask, Client, Outcome, TurmoilNet};
 use tokio::task::JoinSet;
 
-use super::environment::{Clock, SimEnvironment};
+use super::clock::Clock;
+use super::environment::SimEnvironment;
 use super::seen::Seen;
 use super::server::{PORT, host_name};
 use super::sessions::InSessions;

@@ -2,7 +2,9 @@
 //!
 //! One thread runs a simulation; the lock is there because a node's parts must be `Send`.
 
+mod clients;
 mod disks;
+mod links;
 mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +14,16 @@ use raft_core::conformance::{Refused, Specification};
 use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
 use raft_core::sessions::Answer as SessionAnswer;
-use raft_core::{Configuration, Event, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time};
-use raft_net::Fate;
+use raft_core::{
+    Configuration, Event, Incarnation, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time,
+};
 use raft_storage::StorageError;
 use tokio::sync::Notify;
 
 use super::agreement::{Agreement, Disagreement};
 use super::membership::Membership;
 use super::moments::{Came, Moments};
-use super::network::{Direction, Network};
+use super::network::Network;
 use super::servers::{self, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
@@ -88,6 +91,10 @@ impl World {
         self.lock().now = now;
     }
 
+    pub(super) fn now(&self) -> Time {
+        self.lock().now
+    }
+
     pub(super) fn trace<T>(&self, work: impl FnOnce(&mut Trace) -> T) -> T {
         work(&mut self.lock().trace)
     }
@@ -114,8 +121,8 @@ impl World {
         }
     }
 
-    /// A server has opened its disk and found this.
-    pub(super) fn started(&self, id: NodeId, restored: &Restored) {
+    /// A server has opened its disk, which is in this life, and found this.
+    pub(super) fn started(&self, id: NodeId, incarnation: Incarnation, restored: &Restored) {
         let inner = &mut *self.lock();
         inner.version += 1;
         if let Err(broken) = inner.figure3.started(id, restored) {
@@ -127,6 +134,7 @@ impl World {
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.term, server.role) = (term, RoleName::Follower);
+            server.incarnation = Some(incarnation);
             server.snapshot = restored.snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
             let life = server.life;
             inner.trace.push(inner.now, &Happening::Started { node: id, term, last, life });
@@ -187,6 +195,15 @@ impl World {
         self.resumed.notify_waiters();
     }
 
+    /// A server's clock is off by too much, or is not.
+    pub(super) fn clock_is_off(&self, id: NodeId, off: bool) {
+        let inner = &mut *self.lock();
+        if let Some(server) = inner.nodes.get_mut(&id).filter(|server| server.clock_is_off != off) {
+            server.clock_is_off = off;
+            inner.version += 1;
+        }
+    }
+
     /// From now on servers are held at these moments.
     pub(super) fn arm(&self, moments: BTreeSet<Moment>) {
         self.lock().moments.arm(moments);
@@ -217,35 +234,6 @@ impl World {
         };
         server.held += 1;
         true
-    }
-
-    // --- links ---
-
-    /// Cuts the links once more, or once less. Cuts add up.
-    pub(super) fn cut(&self, links: impl IntoIterator<Item = Direction>, on: bool) {
-        let inner = &mut *self.lock();
-        inner.version += 1;
-        inner.network.cut(links, on);
-    }
-
-    pub(super) fn network<T>(&self, work: impl FnOnce(&Network) -> T) -> T {
-        work(&self.lock().network)
-    }
-
-    /// What happens to a frame on its way between two servers.
-    pub(super) fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
-        let inner = &mut *self.lock();
-        if inner.network.loses(from, to, kind) {
-            return Fate::Drop;
-        }
-        let delay = inner.network.delay();
-        inner.trace.message(from, to, kind, bytes, delay);
-        Fate::Deliver { delay }
-    }
-
-    /// Whether what has just come in was cut off on its way.
-    pub(super) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.lock().network.loses(from, to, "message")
     }
 
     // --- what servers do ---

@@ -1,7 +1,10 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
 mod disks;
+#[cfg(feature = "planted-bugs")]
+mod idle;
 mod inspect;
+mod links;
 mod moments;
 mod plans;
 #[cfg(feature = "planted-bugs")]

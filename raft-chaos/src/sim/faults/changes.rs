@@ -1,6 +1,6 @@
 //! What servers are asked for: another membership, another leader; and disks that are wiped.
 
-use raft_core::{Configuration, LogIndex, Member, NodeId};
+use raft_core::{Configuration, Incarnation, LogIndex, Member, NodeId};
 use turmoil::Sim;
 
 use super::super::evidence::{Asked, Evidence};
@@ -15,6 +15,12 @@ pub(super) struct Request {
     wanted: Wanted,
     expect: Option<Expect>,
     event: String,
+}
+
+/// Servers that were wiped, and the life that each was in.
+pub(super) struct Wiped {
+    firing: usize,
+    before: Vec<(NodeId, Incarnation)>,
 }
 
 /// When it is done.
@@ -45,7 +51,8 @@ impl Faults {
             return None;
         }
         let Configuration { voters, learners, .. } = configuration.clone();
-        let id = self.world.ask(node, Ask::Change { from: from.at, voters, learners });
+        let is_heard = !self.is_idle("membership");
+        let id = self.world.ask(node, Ask::Change { from: from.at, voters, learners }, is_heard);
         let does = format!("asks {node} for the members {}", by_id(&configuration));
         let wanted = Wanted::Members { configuration: Box::new(configuration), after: from.at.index };
         Some(asked(does, Request { id, wanted, expect, event: event.to_owned() }, vec![node]))
@@ -61,7 +68,7 @@ impl Faults {
     ) -> Option<Begun> {
         let leader = view.leader?;
         let to = *to.resolve(view, &mut |n| self.rng.below(n))?.first()?;
-        let id = self.world.ask(leader, Ask::Transfer { to });
+        let id = self.world.ask(leader, Ask::Transfer { to }, !self.is_idle("transfer"));
         let does = format!("asks {leader} to hand over to {to}");
         Some(asked(does, Request { id, wanted: Wanted::Leader, expect, event: event.to_owned() }, vec![to]))
     }
@@ -70,7 +77,10 @@ impl Faults {
     pub(super) fn wipe(&mut self, view: &View, target: &Target, sim: &mut Sim<'_>) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.machines.running(&nodes);
-        for &node in &nodes {
+        let life = |node: &NodeId| (*node, self.world.membership(|membership| membership.life(*node)));
+        let before = nodes.iter().map(life).collect();
+        self.wiped.push(Wiped { firing: self.firings.len(), before });
+        for &node in nodes.iter().filter(|_| !self.is_idle("wipe")) {
             if lives.iter().any(|life| life.node == node) {
                 self.machines.kill(node, sim);
             }
@@ -78,10 +88,22 @@ impl Faults {
         }
         Some(Begun {
             does: format!("wipes {}", list(nodes.iter().copied())),
-            evidence: Evidence::Wiped(nodes.clone()),
+            evidence: Evidence::Wiped(Vec::new()),
             kind: Some(Kind::Down { lives, graceful: false }),
             acted_on: nodes,
         })
+    }
+
+    /// Writes down which of the servers that were wiped were seen in another life.
+    pub(super) fn settle_wiped(&mut self) {
+        for Wiped { firing, before } in &self.wiped {
+            let seen = |(node, before): &&(NodeId, Incarnation)| {
+                let now = self.world.server(*node).and_then(|server| server.incarnation);
+                now.is_some_and(|now| now != *before)
+            };
+            let seen = before.iter().filter(seen).map(|(node, _)| *node).collect();
+            self.firings[*firing].evidence = Evidence::Wiped(seen);
+        }
     }
 
     /// The members that a change asks for; none where it does not apply.

@@ -6,8 +6,10 @@ use raft_core::{LogIndex, NodeId, Rng};
 use raft_storage::{DiskFault, FaultId};
 use turmoil::Sim;
 
+use super::super::disk::Damaged;
 use super::super::evidence::Evidence;
 use super::super::machines::Life;
+use super::super::server::host_name;
 use super::super::trace::Happening;
 use super::{Begun, Faults, Kind, list};
 use crate::plan::{Damage, Loss, Target, View};
@@ -32,22 +34,26 @@ impl Faults {
     ) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.machines.running(&nodes);
-        let killed: Vec<_> = lives.iter().map(|life| life.node).collect();
-        let (does, evidence) = match loss {
-            Loss::None => {
-                killed.iter().for_each(|&node| self.machines.kill(node, sim));
-                (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(killed))
-            }
-            Loss::Unsynced { torn } => {
-                let mut bytes = 0;
-                for &node in &killed {
+        let mut bytes = 0;
+        let met = if self.is_idle("crash") { &[][..] } else { &lives };
+        for node in met.iter().map(|life| life.node) {
+            match loss {
+                Loss::None => self.machines.kill(node, sim),
+                Loss::Unsynced { torn } => {
                     let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
                     let part = is_torn.then(|| self.rng.below(1 << 32));
                     bytes += self.machines.cut_power(node, part, sim);
                 }
+            }
+        }
+        let gone = lives.iter().map(|life| life.node).filter(|node| !sim.is_host_running(host_name(*node)));
+        let gone = gone.collect();
+        let (does, evidence) = match loss {
+            Loss::None => (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(gone)),
+            Loss::Unsynced { .. } => {
                 let does =
                     format!("takes the power of {}: {bytes} bytes are lost", list(nodes.iter().copied()));
-                (does, Evidence::PowerLost { nodes: killed, bytes })
+                (does, Evidence::PowerLost { nodes: gone, bytes })
             }
         };
         let evidence = self.damage_when_down(damage, &lives).unwrap_or(evidence);
@@ -58,7 +64,8 @@ impl Faults {
     pub(super) fn stop(&mut self, view: &View, target: &Target, damage: Option<Damage>) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let lives = self.machines.running(&nodes);
-        for server in lives.iter().filter_map(|life| self.world.server(life.node)) {
+        let asked = lives.iter().filter(|_| !self.is_idle("stop"));
+        for server in asked.filter_map(|life| self.world.server(life.node)) {
             server.stop.notify_one();
         }
         let damaged = self.damage_when_down(damage, &lives);
@@ -75,7 +82,7 @@ impl Faults {
     pub(super) fn disk(&mut self, view: &View, target: &Target, fault: DiskFault) -> Option<Begun> {
         let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
         let begin = |&node: &NodeId| Some((node, self.machines.disk(node)?.faults.begin(fault)));
-        let disks: Vec<_> = nodes.iter().filter_map(begin).collect();
+        let disks: Vec<_> = nodes.iter().filter(|_| !self.is_idle("disk")).filter_map(begin).collect();
         nodes.iter().for_each(|&node| self.world.disk_is_faulty(node, true));
         Some(Begun {
             does: format!("makes the disks of {} faulty", list(nodes.iter().copied())),
@@ -141,7 +148,11 @@ impl Faults {
             let committed: Vec<_> = all.iter().filter(|index| **index <= server.commit).copied().collect();
             rng.pick(if committed.is_empty() { &all } else { &committed }).copied()
         };
-        let damaged = disk.damage(all.damage, choose, &mut self.rng);
+        let damaged = if self.is_idle("damage") {
+            Damaged::default()
+        } else {
+            disk.damage(all.damage, choose, &mut self.rng)
+        };
         all.hit.extend(damaged.entry);
         let at = damaged.entry.map(|index| format!(", entry {index}")).unwrap_or_default();
         let firing = &mut self.firings[all.firing];
@@ -163,7 +174,10 @@ impl Faults {
             | Kind::Down { .. }
             | Kind::Paused { .. }
             | Kind::Asked { .. }
-            | Kind::Requested(_) => None,
+            | Kind::Requested(_)
+            | Kind::Bent { .. }
+            | Kind::Off { .. }
+            | Kind::Shut { .. } => None,
         });
         let for_ever: BTreeSet<_> = for_ever.flatten().map(|(node, _)| *node).collect();
         let servers = self.world.servers().into_iter();

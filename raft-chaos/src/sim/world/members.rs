@@ -39,10 +39,10 @@ impl World {
         work(&self.lock().membership)
     }
 
-    /// A server is asked for something.
-    pub(in super::super) fn ask(&self, id: NodeId, ask: Ask) -> AskId {
+    /// A server is asked for something, and hears of it.
+    pub(in super::super) fn ask(&self, id: NodeId, ask: Ask, is_heard: bool) -> AskId {
         let inner = &mut *self.lock();
-        if let Some(server) = inner.nodes.get(&id) {
+        if let Some(server) = inner.nodes.get(&id).filter(|_| is_heard) {
             server.asked.notify_one();
         }
         inner.membership.ask(id, ask)

@@ -1,0 +1,63 @@
+//! Bugs that tests plant: in every server, or in the tester itself.
+
+use raft_core::PlantedBug;
+
+/// A bug that tests plant. A build without the feature `planted-bugs` can hold none.
+#[derive(Clone, Copy, Debug)]
+pub enum Planted {
+    /// One of the protocol's.
+    Raft(PlantedBug),
+    /// The state machine panics at its hundredth entry.
+    #[cfg(feature = "planted-bugs")]
+    Panic,
+    /// How long messages take is drawn from something that is another in each process.
+    #[cfg(feature = "planted-bugs")]
+    Leak,
+    /// The tester's own: what events of this action do is not done.
+    #[cfg(feature = "planted-bugs")]
+    Idle(&'static str),
+}
+
+/// The actions that a broken tester can be idle at.
+#[cfg(feature = "planted-bugs")]
+pub const IDLE: [&str; 14] = [
+    "partition",
+    "heal",
+    "link",
+    "crash",
+    "damage",
+    "stop",
+    "pause",
+    "clock",
+    "disk",
+    "wipe",
+    "membership",
+    "transfer",
+    "snapshot",
+    "isolate-client",
+];
+
+impl Planted {
+    /// Whether the tester does not do this.
+    pub(super) fn is_idle(self, action: &str) -> bool {
+        let idle: Option<&str> = match self {
+            #[cfg(feature = "planted-bugs")]
+            Self::Idle(idle) => Some(idle),
+            #[cfg(feature = "planted-bugs")]
+            Self::Panic | Self::Leak => None,
+            Self::Raft(_) => None,
+        };
+        idle == Some(action)
+    }
+}
+
+/// What the planted leak brings into a run that is not from its seed.
+pub(super) fn leaked(planted: Option<Planted>) -> u64 {
+    match planted {
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::Leak) => std::process::id().into(),
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::Panic | Planted::Idle(_)) => 0,
+        Some(Planted::Raft(_)) | None => 0,
+    }
+}
