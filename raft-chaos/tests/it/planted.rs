@@ -3,7 +3,7 @@
 use crate::tool::{Tool, shipped};
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 24] = [
+const FOUND: [(&str, &str, u64, &str, &str); 26] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -26,6 +26,10 @@ const FOUND: [(&str, &str, u64, &str, &str); 24] = [
     ("read-before-commit-in-term", "stale-reads", 2, "safety", "it lets reads see"),
     // https://github.com/etcd-io/etcd/pull/21423
     ("read-session-reused", "stale-reads", 2, "safety", "real time: it took effect at"),
+    // https://github.com/tikv/tikv/issues/1593
+    ("lease-through-transfer", "lease-transfer", 0, "safety", "real time: it took effect at"),
+    // https://github.com/tikv/tikv/issues/964
+    ("lease-not-shortened", "lease-drift", 3, "safety", "real time: it took effect at"),
     // https://aphyr.com/posts/330-jepsen-rethinkdb-2-2-3-reconfiguration
     ("any-life-counts", "wiped-and-back", 0, "safety", "AdvanceCommitIndex refused"),
     // https://github.com/databendlabs/openraft/commit/6c0ccaf3
