@@ -155,7 +155,11 @@ impl Lock {
         when.extend(event.when.trigger.iter().flat_map(trigger_text));
         self.value("when", format!("{{ {} }}", when.join(", ")));
         self.value("optional", event.optional);
-        match &event.action {
+        self.action(&event.action);
+    }
+
+    fn action(&mut self, action: &Action) {
+        match action {
             Action::Heal => self.value("do", quoted("heal")),
             Action::Partition { split, undo } => {
                 self.value("do", quoted("partition"));

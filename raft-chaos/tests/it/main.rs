@@ -1,5 +1,6 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
+mod clocks;
 mod disks;
 #[cfg(feature = "planted-bugs")]
 mod idle;
