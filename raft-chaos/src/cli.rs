@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod plans;
 mod replay;
 mod soak;
 
@@ -22,6 +23,7 @@ use crate::seed::Seed;
 use crate::sim::IDLE;
 use crate::sim::{Planted, Telling};
 use crate::verdict::Verdict;
+use plans::PlanCommand;
 use raft_core::{ClusterId, GroupId, NodeId, Rng};
 
 /// A wrong plan or a wrong command line.
@@ -52,6 +54,9 @@ enum Command {
     Merge(soak::MergeArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
     Determinism(DeterminismArgs),
+    /// Look at plans, and begin one.
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
     Inspect(InspectArgs),
@@ -194,6 +199,7 @@ fn parsed() -> ExitCode {
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
+        Command::Plan(command) => plans::plans(&command).into(),
         Command::Inspect(args) => inspect(&args).into(),
         Command::Recover(args) => recover(&args).into(),
         Command::Seed(args) => seed(args).into(),
@@ -266,7 +272,7 @@ fn run(args: &RunArgs) -> Result<u8, u8> {
     let mut worst = Verdict::Pass;
     for (plan, command) in &plans {
         match runner.run(plan, &seeds(&plan.run.seeds), command) {
-            Ok(outcomes) => worst = outcomes.iter().map(|outcome| outcome.verdict).fold(worst, Verdict::min),
+            Ok(verdict) => worst = worst.min(verdict),
             // What was found before counts for more.
             Err(error) if worst == Verdict::Pass => return Err(cannot(&error)),
             Err(error) => drop(cannot(&error)),

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`cli`] | what was typed, and the exit code |
 //! | [`plan`] | what a `plan.toml` says, with every mistake in it |
+//! | [`lint`], [`explain`], [`scaffold`] | what there is to say of one before it is run, and one to begin with |
 //! | [`runner`] | a plan over its seeds, a process for each |
 //! | [`outcome`] | what became of a seed |
 //! | [`seed`] | one seed in its process |
@@ -26,10 +27,12 @@
 
 pub mod cli;
 pub mod determinism;
+pub mod explain;
 pub mod history;
 pub mod inspect;
 pub mod kv;
 pub mod linearizable;
+pub mod lint;
 mod mix;
 pub mod outcome;
 pub mod plan;
@@ -39,6 +42,7 @@ pub mod replay;
 pub mod report;
 pub mod result;
 pub mod runner;
+pub mod scaffold;
 pub mod seed;
 pub mod sim;
 pub mod soak;

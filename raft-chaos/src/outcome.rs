@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
+use crate::plan::{Count, Plan};
 use crate::verdict::Verdict;
 
 /// What became of one seed.
@@ -59,6 +60,18 @@ impl Outcome {
     pub(crate) fn went_two_ways(&mut self, how: &str) {
         self.reasons.push(format!("seed {} went two ways: {how}", self.seed));
         self.verdict = self.verdict.min(Verdict::Divergence);
+        self.told();
+    }
+
+    /// Something that was to be shown was not.
+    pub(crate) fn lacks(&mut self, reason: String) {
+        self.reasons.push(reason);
+        self.verdict = self.verdict.min(Verdict::Inconclusive);
+        self.told();
+    }
+
+    /// `result.json` says what is known now.
+    fn told(&mut self) {
         self.result["verdict"] = json!(self.verdict);
         self.result["exit_code"] = json!(self.verdict.exit_code());
         self.result["reasons"] = json!(self.reasons);
@@ -73,6 +86,22 @@ impl Outcome {
         let Some(folder) = &self.folder else { return Ok(()) };
         fs::write(folder.join("result.json"), serde_json::to_vec_pretty(&self.result)?)
     }
+}
+
+/// What the plan asks of one seed among all under `swarm`, and none of these has shown.
+pub fn lacking(plan: &Plan, outcomes: &[Outcome]) -> Vec<String> {
+    if !plan.run.swarm {
+        return Vec::new();
+    }
+    let evidence = &plan.check.evidence;
+    let wanted = [("elections", evidence.elections), ("snapshots_installed", evidence.snapshots_installed)];
+    let lacks = |(key, count): (&str, Option<Count>)| {
+        let count = count?;
+        let shown =
+            |outcome: &Outcome| outcome.result[key].as_u64().is_some_and(|number| count.holds(number));
+        (!outcomes.iter().any(shown)).then(|| format!("evidence.{key}: in no seed {count}"))
+    };
+    wanted.into_iter().filter_map(lacks).collect()
 }
 
 /// The hash of a run of which nothing is known.

@@ -71,6 +71,10 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
     for fault in result["faults"].as_array().into_iter().flatten() {
         say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));
     }
+    for skipped in result["skipped"].as_array().into_iter().flatten() {
+        let (event, why) = (text(&skipped["event"]), text(&skipped["why"]));
+        say(&format!("skipped   {event}: {} times for {why}", skipped["count"]));
+    }
     for recovery in result["recovery_ms"].as_array().into_iter().flatten() {
         let (leader, commit) = (millis(&recovery["leader"]), millis(&recovery["commit"]));
         let at = recovery["at"].as_f64().unwrap_or(0.0) / 1e3 - plan.run.warmup.as_secs_f64();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::history::{Counts, F};
 use crate::plan::Plan;
-use crate::sim::{Firing, Ran, Recovery};
+use crate::sim::{Firing, Ran, Recovery, Skipped};
 use crate::verdict::{Checker, Footprint, Judgement, Verdict, quantile};
 
 /// The number of this form of `result.json`.
@@ -40,7 +40,7 @@ pub struct RunResult {
     pub ok_gap_ms: u64,
     pub rss_mb: u64,
     pub disk_mb: u64,
-    pub skipped: Vec<String>,
+    pub skipped: Vec<Skipped>,
     pub event_hash: String,
     pub virtual_s: f64,
     pub wall_s: f64,
@@ -112,7 +112,7 @@ impl RunResult {
             ok_gap_ms: ran.operations.ok_gap_ms,
             rss_mb: footprint.rss_mb,
             disk_mb: footprint.disk_mb,
-            skipped: Vec::new(),
+            skipped: ran.skipped.clone(),
             event_hash: format!("{:016x}", ran.event_hash),
             virtual_s: ran.virtual_time.as_secs_f64(),
             wall_s,

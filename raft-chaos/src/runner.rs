@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, lacking};
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
@@ -55,12 +55,13 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Runs a plan with these seeds. `command` is how a person would write that, without the seed.
+    /// Runs a plan with these seeds, and gives the worst of what came of them. `command` is how a person would write
+    /// that, without the seed.
     ///
     /// # Errors
     ///
     /// A file or a process could not be made.
-    pub fn run(&self, plan: &Plan, seeds: &[u64], command: &str) -> io::Result<Vec<Outcome>> {
+    pub fn run(&self, plan: &Plan, seeds: &[u64], command: &str) -> io::Result<Verdict> {
         let folder = self.new_folder(&plan.name)?;
         if !self.json {
             report::heading(plan, seeds);
@@ -70,9 +71,15 @@ impl Runner {
             [seed] => {
                 let outcome = job.alone(*seed)?;
                 self.show(&outcome, |outcome| report::one(plan, outcome));
-                Ok(vec![outcome])
+                Ok(outcome.verdict)
             }
-            _ => job.many(seeds),
+            _ => {
+                let outcomes = job.many(seeds)?;
+                let worst = outcomes.iter().map(|outcome| outcome.verdict).fold(Verdict::Pass, Verdict::min);
+                let lacking = lacking(plan, &outcomes);
+                lacking.iter().for_each(|what| eprintln!("{}: inconclusive: {what}", plan.name));
+                Ok(if lacking.is_empty() { worst } else { worst.min(Verdict::Inconclusive) })
+            }
         }
     }
 
@@ -138,8 +145,14 @@ impl Job<'_> {
             self.child(seed, self.folder, How { story: !self.runner.json, ..How::recorded() })?;
         if self.plan.sim.recheck.of(1) > 0 {
             self.compare(&mut outcome)?;
-            outcome.write()?;
         }
+        // What is known of a run that was stopped says nothing about what it would have shown.
+        if outcome.verdict == Verdict::Pass {
+            lacking(self.plan, std::slice::from_ref(&outcome))
+                .into_iter()
+                .for_each(|what| outcome.lacks(what));
+        }
+        outcome.write()?;
         Ok(outcome)
     }
 

@@ -12,7 +12,7 @@ use super::{Action, Change, Expect, Step, Target, Undo};
 
 /// Everything that can be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Deed {
+pub(super) enum Deed {
     Partition,
     Heal,
     Link,
@@ -30,7 +30,7 @@ enum Deed {
 }
 
 /// The words of `do`, whether they are built, and whether `for` undoes them.
-const DEEDS: [(&str, Deed, bool); 14] = [
+pub(super) const DEEDS: [(&str, Deed, bool); 14] = [
     ("partition", Deed::Partition, true),
     ("heal", Deed::Heal, true),
     ("crash", Deed::Crash, true),

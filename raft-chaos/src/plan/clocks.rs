@@ -18,6 +18,16 @@ pub struct ClockFault {
     pub jump_ns: i64,
 }
 
+impl ClockFault {
+    /// How far the wall clock is from the true time when this has lasted so long.
+    pub fn error_after(&self, lasting: Duration) -> Duration {
+        let drifted = i128::from(self.drift_ppm) * lasting.as_nanos().cast_signed() / 1_000_000;
+        let error =
+            (i128::from(self.jump_ns) + drifted).unsigned_abs().max(self.jump_ns.unsigned_abs().into());
+        Duration::from_nanos(u64::try_from(error).unwrap_or(u64::MAX))
+    }
+}
+
 /// `clock` of the action of that name.
 pub(super) fn fault(table: &mut Section<'_>) -> Option<ClockFault> {
     let item = table.required("clock")?;

@@ -196,3 +196,22 @@ pub enum Undo {
     /// Never (`heal = false`).
     Never,
 }
+
+impl Action {
+    /// When its effect ends; none where there is nothing to end.
+    pub const fn undo(&self) -> Option<Undo> {
+        match self {
+            Self::Partition { undo, .. }
+            | Self::Link { undo, .. }
+            | Self::Clock { undo, .. }
+            | Self::IsolateClient { undo, .. }
+            | Self::Crash { undo, .. }
+            | Self::Stop { undo, .. }
+            | Self::Disk { undo, .. }
+            | Self::Pause { undo, .. } => Some(*undo),
+            Self::Wipe { restart_after, .. } => Some(Undo::After(*restart_after)),
+            Self::Snapshot { .. } | Self::Membership { .. } | Self::Transfer { .. } => Some(Undo::Never),
+            Self::Heal => None,
+        }
+    }
+}

@@ -6,11 +6,13 @@ use super::values::{self, print_duration};
 use super::walk::{Item, Section};
 use super::{Damage, Loss, Share, Storage};
 
-const WRITES: [(&str, WriteFault); 2] = [("enospc", WriteFault::NoSpace), ("error", WriteFault::Error)];
-const READS: [(&str, ReadFault); 2] = [("error", ReadFault::Error), ("bitflip", ReadFault::BitFlip)];
+pub(super) const WRITES: [(&str, WriteFault); 2] =
+    [("enospc", WriteFault::NoSpace), ("error", WriteFault::Error)];
+pub(super) const READS: [(&str, ReadFault); 2] =
+    [("error", ReadFault::Error), ("bitflip", ReadFault::BitFlip)];
 
 /// The words of `damage`, and whether a disk in memory can have it.
-const DAMAGES: [(&str, Damage, bool); 7] = [
+pub(super) const DAMAGES: [(&str, Damage, bool); 7] = [
     ("truncate-log", Damage::TruncateLog, true),
     ("flip-log", Damage::FlipLog, true),
     ("flip-snapshot", Damage::FlipSnapshot, false),
@@ -19,8 +21,8 @@ const DAMAGES: [(&str, Damage, bool); 7] = [
     ("delete:manifest", Damage::DeleteManifest, false),
     ("delete:current", Damage::DeleteCurrent, false),
 ];
-const DELETE_SNAPSHOT: &str = "delete:snapshot";
-const OLD_COPY: &str = "old-copy:";
+pub(super) const DELETE_SNAPSHOT: &str = "delete:snapshot";
+pub(super) const OLD_COPY: &str = "old-copy:";
 
 impl Damage {
     /// Its name in a plan.

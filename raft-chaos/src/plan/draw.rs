@@ -5,9 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::NodeId;
+use raft_core::{NodeId, Rng};
 
-use super::{Shape, Split, Target};
+use super::{Action, Change, Shape, Split, Target, Undo};
+use crate::mix::mix;
+
+/// What the `nth` firing, from 1, of what has this name draws with this seed: first what [`Action::drawn`] takes, then
+/// whom it meets. One firing takes nothing from another.
+pub fn draws(seed: u64, name: &str, nth: u64) -> Rng {
+    Rng::new(mix(seed, (name, nth)))
+}
 
 /// The cluster as it is when an event fires. All lists are in the order of ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct View {
     pub spares: Vec<NodeId>,
     /// The leader of the highest term that has one.
     pub leader: Option<NodeId>,
+    /// Of those that run and vote, the one whose log is the most up to date.
+    pub longest_log: Option<NodeId>,
     /// Those that believe themselves leader in a lower term.
     pub stale_leaders: Vec<NodeId>,
     /// Followers that run.
@@ -36,13 +45,86 @@ pub struct View {
     pub acted_on: BTreeMap<String, Vec<NodeId>>,
 }
 
-/// A partition as it was drawn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an action meets, as it was drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drawn {
-    /// Whom it singles out: the isolated, the smaller side, the bridge, the senders; none where all are alike.
+    /// The servers; of a partition those that it singles out: the isolated, the smaller side, the bridge, the senders,
+    /// none where all are alike.
     pub target: Vec<NodeId>,
-    /// The directions that are cut, from and to; never empty.
+    /// The directions that a partition cuts, from and to; never empty there.
     pub cut: BTreeSet<(NodeId, NodeId)>,
+}
+
+impl Action {
+    /// The same with what is drawn whatever the cluster is like: how long it lasts, and which of several splits or
+    /// changes it is.
+    pub fn drawn(&self, rng: &mut Rng) -> Self {
+        let mut drawn = self.clone();
+        match &mut drawn {
+            Self::Partition { split, undo } => {
+                undo.draw(rng);
+                if let Split::Any(shapes) = split {
+                    keep_one(shapes, rng);
+                }
+            }
+            Self::Link { fault, undo, .. } => {
+                undo.draw(rng);
+                let delay = rng.duration(fault.delay);
+                fault.delay = (delay, delay);
+            }
+            Self::Crash { undo, .. }
+            | Self::Clock { undo, .. }
+            | Self::IsolateClient { undo, .. }
+            | Self::Stop { undo, .. }
+            | Self::Disk { undo, .. }
+            | Self::Pause { undo, .. } => undo.draw(rng),
+            Self::Wipe { restart_after, .. } => {
+                let length = rng.duration(*restart_after);
+                *restart_after = (length, length);
+            }
+            Self::Membership { change: Change::Any(steps), .. } => keep_one(steps, rng),
+            Self::Membership { change: Change::Voters { .. }, .. }
+            | Self::Heal
+            | Self::Snapshot { .. }
+            | Self::Transfer { .. } => {}
+        }
+        drawn
+    }
+
+    /// What this meets now; none if it means nobody. What a server is asked for, and what ends faults, meets nothing.
+    pub fn aim(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Drawn> {
+        match self {
+            Self::Partition { split, .. } => split.draw(view, below),
+            Self::Link { target, .. } => target.draw(view, below),
+            Self::Crash { target, .. }
+            | Self::Stop { target, .. }
+            | Self::Disk { target, .. }
+            | Self::Snapshot { target }
+            | Self::Wipe { target, .. }
+            | Self::Clock { target, .. }
+            | Self::IsolateClient { target, .. }
+            | Self::Pause { target, .. } => {
+                let target = target.resolve(view, below)?;
+                Some(Drawn { target, ..Drawn::default() })
+            }
+            Self::Heal | Self::Membership { .. } | Self::Transfer { .. } => Some(Drawn::default()),
+        }
+    }
+}
+
+impl Undo {
+    fn draw(&mut self, rng: &mut Rng) {
+        if let Self::After(range) = self {
+            let length = rng.duration(*range);
+            *range = (length, length);
+        }
+    }
+}
+
+fn keep_one<T: Clone>(list: &mut Vec<T>, rng: &mut Rng) {
+    if let Some(one) = rng.pick(list).cloned() {
+        *list = vec![one];
+    }
 }
 
 impl Target {
@@ -52,6 +134,7 @@ impl Target {
         let found = match self {
             Self::Ids(ids) => ids.clone(),
             Self::Leader => view.leader.into_iter().collect(),
+            Self::LongestLog => view.longest_log.into_iter().collect(),
             Self::StaleLeader => some_of(&view.stale_leaders, 1, below)?,
             Self::Follower => some_of(&view.followers, 1, below)?,
             Self::Candidate => some_of(&view.candidates, 1, below)?,
@@ -75,6 +158,7 @@ impl Target {
         match self {
             Self::Ids(ids) => ids.contains(&node),
             Self::Leader => view.leader == Some(node),
+            Self::LongestLog => view.longest_log == Some(node),
             Self::StaleLeader => view.stale_leaders.contains(&node),
             Self::Follower => view.followers.contains(&node),
             Self::Candidate => view.candidates.contains(&node),

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use serde::Serialize;
+
 /// A place in one of the files that make up a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -68,7 +70,7 @@ impl Notes {
 }
 
 /// One thing that keeps a plan from being run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mistake {
     /// The file, as it was named; `--set` for an override.
     pub file: String,
@@ -77,6 +79,7 @@ pub struct Mistake {
     /// The column in characters, from 1.
     pub column: usize,
     /// That line.
+    #[serde(skip)]
     pub source_line: String,
     /// The full key, events by name (`event.depose.for`); empty where the text is no TOML.
     pub key: String,

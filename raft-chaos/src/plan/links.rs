@@ -110,6 +110,11 @@ impl LinkFault {
         self.only.is_empty() || self.only.iter().any(|only| only.meets(kind))
     }
 
+    /// Whether no message gets through, as if the link were cut.
+    pub fn carries_nothing(&self) -> bool {
+        self.only.is_empty() && (self.stall || self.loss.ppm() == 1_000_000)
+    }
+
     /// The longest that a message is held back, where it is, with this `delay`.
     pub fn held_back(&self, delay: Duration) -> Duration {
         (delay + self.jitter).max(HELD_AT_LEAST)

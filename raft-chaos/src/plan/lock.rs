@@ -11,8 +11,8 @@ use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Change, Check, Cluster, Damage, Event, Expect, Kind, Loss, Plan, Range, Reads, Retries, Route,
-    Step, Trigger, Undo, Workload,
+    Action, Budget, Change, Chaos, Check, Cluster, Damage, Event, Expect, Kind, Loss, Plan, Range, Reads,
+    Retries, Route, Step, Trigger, Undo, When, Workload,
 };
 
 impl Plan {
@@ -20,9 +20,7 @@ impl Plan {
     pub fn lock(&self, seed: u64) -> String {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
-        lock.line(
-            "# Off, because this version cannot do it yet: process mode, swarm, [[chaos]] and [budget].",
-        );
+        lock.line("# Off, because this version cannot do it yet: process mode.");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -33,9 +31,20 @@ impl Plan {
         for event in &self.events {
             lock.event(event);
         }
+        for (chaos, kept) in self.chaos.iter().zip(self.kept(seed)) {
+            lock.chaos(chaos, (self.run.swarm || chaos.off.is_some()).then_some(!kept));
+        }
+        lock.budget(&self.budget);
         lock.check(&self.check);
         lock.0
     }
+}
+
+/// An action as a plan writes it, on one line.
+pub(super) fn action_text(action: &Action) -> String {
+    let mut lock = Lock(String::new());
+    lock.action(action);
+    lock.0.trim_end().replace('\n', ", ")
 }
 
 struct Lock(String);
@@ -67,7 +76,7 @@ impl Lock {
         ] {
             self.value(key, quoted(&print_duration(duration)));
         }
-        self.value("swarm", false);
+        self.value("swarm", run.swarm);
         self.line("\n[sim]");
         self.value("tick", quoted(&print_duration(plan.sim.tick)));
         let link = &plan.sim.link;
@@ -143,19 +152,36 @@ impl Lock {
     fn event(&mut self, event: &Event) {
         self.line("\n[[event]]");
         self.value("name", quoted(&event.name));
-        let mut when = Vec::new();
-        for (key, duration) in
-            [("at", event.when.at), ("every", event.when.every), ("after", event.when.after)]
-        {
-            when.extend(duration.map(|duration| format!("{key} = {}", quoted(&print_duration(duration)))));
-        }
-        when.extend(event.when.times.map(|times| format!("times = {times}")));
-        when.extend(event.when.event.as_ref().map(|name| format!("event = {}", quoted(name))));
-        when.extend(event.when.leader_elected.then(|| "leader = \"elected\"".to_owned()));
-        when.extend(event.when.trigger.iter().flat_map(trigger_text));
-        self.value("when", format!("{{ {} }}", when.join(", ")));
+        self.value("when", format!("{{ {} }}", when_text(&event.when).join(", ")));
         self.value("optional", event.optional);
         self.action(&event.action);
+    }
+
+    fn chaos(&mut self, chaos: &Chaos, off: Option<bool>) {
+        self.line("\n[[chaos]]");
+        self.value("every", quoted(&print_duration(chaos.every)));
+        self.value("weight", chaos.weight);
+        if let Some(off) = off {
+            self.value("off", off);
+        }
+        self.action(&chaos.action);
+    }
+
+    fn budget(&mut self, budget: &Budget) {
+        self.line("\n[budget]");
+        let values = [
+            ("down_or_cut", budget.down_or_cut.name().to_owned()),
+            ("disk_loss", budget.disk_loss.name().to_owned()),
+            ("max_clock_error", print_duration(budget.max_clock_error)),
+        ];
+        for ((key, value), written) in values.into_iter().zip(budget.written) {
+            // What is written may be broken by no event.
+            if written {
+                self.value(key, quoted(&value));
+            } else {
+                self.line(&format!("# {key} = {}, for chaos only", quoted(&value)));
+            }
+        }
     }
 
     fn action(&mut self, action: &Action) {
@@ -305,12 +331,30 @@ pub(super) fn range_text((min, max): Range) -> String {
     list([min, max].map(|end| quoted(&print_duration(end))))
 }
 
+/// `when`, key by key, as a plan writes it.
+pub(super) fn when_text(when: &When) -> Vec<String> {
+    let mut text = Vec::new();
+    for (key, duration) in [("at", when.at), ("every", when.every), ("after", when.after)] {
+        text.extend(duration.map(|duration| format!("{key} = {}", quoted(&print_duration(duration)))));
+    }
+    text.extend(when.times.map(|times| format!("times = {times}")));
+    text.extend(when.event.as_ref().map(|name| format!("event = {}", quoted(name))));
+    text.extend(when.leader_elected.then(|| "leader = \"elected\"".to_owned()));
+    for (key, count) in [("term", when.term), ("commit", when.commit)] {
+        text.extend(count.map(|count| format!("{key} = {}", quoted(&count.to_string()))));
+    }
+    let with: Vec<_> = when.with.iter().map(ToString::to_string).collect();
+    text.extend((!with.is_empty()).then(|| format!("with = {}", quoted(&with.join(" and ")))));
+    text.extend(when.trigger.iter().flat_map(trigger_text));
+    text.extend(when.nth.map(|nth| format!("nth = {nth}")));
+    text
+}
+
 fn trigger_text(trigger: &Trigger) -> Vec<String> {
     let (key, word) = trigger.moment.words();
     let mut text = vec![format!("{key} = {}", quoted(word))];
     text.extend(trigger.chunk.map(|chunk| format!("chunk = {chunk}")));
     text.extend(trigger.on.as_ref().map(|on| format!("on = {}", target_text(on))));
-    text.extend(trigger.nth.map(|nth| format!("nth = {nth}")));
     text
 }
 

@@ -3,11 +3,13 @@
 //! [`Plan::read`] takes a `plan.toml` and either gives a plan that can be run or [`PlanErrors`] with every
 //! mistake in it. The language is that of the tool's reference; what it knows and this version cannot do
 //! yet is refused by name and never skipped. [`Plan::lock`] writes the plan down with all its values;
-//! [`Target::resolve`] and [`Split::draw`] say whom an event meets.
+//! [`Target::resolve`] and [`Split::draw`] say whom an event meets, and [`Plan::timeline`] what a seed will bring.
 //!
 //! Running a plan is not here.
 
 mod actions;
+mod budget;
+mod chaos;
 mod check;
 mod clocks;
 mod deeds;
@@ -18,28 +20,36 @@ mod events;
 mod links;
 mod lock;
 mod moments;
+mod schema;
 mod sections;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tree;
 mod values;
 mod walk;
+mod when;
 
 use std::path::Path;
 use std::time::Duration;
 
 use raft_core::{Configuration, Member, NodeId};
 
+pub use budget::{Budget, Health, Quota, Toll};
+pub use chaos::{Arrivals, Chaos};
 pub use check::{Check, Engine, Evidence, Invariant, Limit, Linearizable, Liveness};
 pub use clocks::ClockFault;
 pub use deeds::{Action, Change, Damage, Expect, Loss, Step, Undo};
-pub use draw::{Drawn, View};
+pub use draw::{Drawn, View, draws};
 pub use errors::{Mistake, PlanErrors};
 pub use links::{LinkFault, LinkTarget, Only};
 pub use moments::{Moment, Trigger};
+pub use schema::schema;
 pub use targets::{Shape, Split, Target};
+pub use timeline::{Entry, Timeline};
 pub use values::{Comparison, Count, Seeds, Share, duration};
+pub use when::{Condition, Quantity, When};
 
 use errors::Notes;
 use walk::Section;
@@ -66,6 +76,10 @@ pub struct Plan {
     pub workload: Workload,
     /// What is done to the servers, in file order; names are unique.
     pub events: Vec<Event>,
+    /// What is done to them at random, in file order.
+    pub chaos: Vec<Chaos>,
+    /// What that may not exceed.
+    pub budget: Budget,
     /// What is judged.
     pub check: Check,
 }
@@ -83,6 +97,8 @@ pub struct Run {
     pub settle: Duration,
     /// Wall time for one seed, after which it is inconclusive.
     pub max_wall: Duration,
+    /// Whether each seed switches a random part of `[[chaos]]` off.
+    pub swarm: bool,
 }
 
 /// The simulated world (`[sim]`).
@@ -280,25 +296,6 @@ pub struct Event {
     pub optional: bool,
     /// What it does.
     pub action: Action,
-}
-
-/// When an event fires: when all that is written here holds. Times count from the end of `warmup`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct When {
-    /// From then on.
-    pub at: Option<Duration>,
-    /// At each multiple of it, counted from `at`, the first after one period; without it the event fires once.
-    pub every: Option<Duration>,
-    /// With `every`: at most so often.
-    pub times: Option<u64>,
-    /// Once this event has fired.
-    pub event: Option<String>,
-    /// That long after `event` fired, without one after `warmup`.
-    pub after: Option<Duration>,
-    /// While the highest term has a leader; with `event`, one elected since.
-    pub leader_elected: bool,
-    /// At this moment inside a server.
-    pub trigger: Option<Trigger>,
 }
 
 impl Plan {

@@ -5,12 +5,14 @@ use raft_core::{Event, NodeId};
 use super::Target;
 use super::events::Context;
 use super::targets::target;
-use super::walk::{Item, Section};
+use super::walk::Section;
 
 /// An instant inside a server: something is decided there, and nothing of it has left the server or
 /// reached its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
+    /// A leader of the highest term gives way, or another is elected in a higher one; it is on the one that led.
+    LeaderDeposed,
     /// A vote for another server.
     VoteGranted,
     /// A follower's yes to AppendEntries.
@@ -37,29 +39,35 @@ pub enum Moment {
     LeaveProposed,
     /// It is committed.
     LeaveCommitted,
+    /// A server has written to its log, and the sync begins.
+    SyncBegun,
+    /// A sync has ended, and nothing was said of it.
+    Synced,
 }
 
-/// The key and the word of each moment; those without one are known and not built.
-const MOMENTS: [(&str, &str, Option<Moment>); 15] = [
-    ("vote", "granted", Some(Moment::VoteGranted)),
-    ("append", "accepted", Some(Moment::AppendAccepted)),
-    ("append", "rejected", Some(Moment::AppendRejected)),
-    ("snapshot", "started", Some(Moment::SnapshotStarted)),
-    ("snapshot", "chunk-sent", Some(Moment::ChunkSent)),
-    ("snapshot", "chunk-received", Some(Moment::ChunkReceived)),
-    ("snapshot", "installed", Some(Moment::SnapshotInstalled)),
-    ("membership", "proposed", Some(Moment::MembershipProposed)),
-    ("membership", "committed", Some(Moment::MembershipCommitted)),
-    ("membership", "joint-proposed", Some(Moment::JointProposed)),
-    ("membership", "joint-committed", Some(Moment::JointCommitted)),
-    ("membership", "leave-proposed", Some(Moment::LeaveProposed)),
-    ("membership", "leave-committed", Some(Moment::LeaveCommitted)),
-    ("fsync", "before", None),
-    ("fsync", "after", None),
+/// The key and the word of each moment.
+pub(super) const MOMENTS: [(&str, &str, Moment); 16] = [
+    ("leader", "deposed", Moment::LeaderDeposed),
+    ("vote", "granted", Moment::VoteGranted),
+    ("append", "accepted", Moment::AppendAccepted),
+    ("append", "rejected", Moment::AppendRejected),
+    ("snapshot", "started", Moment::SnapshotStarted),
+    ("snapshot", "chunk-sent", Moment::ChunkSent),
+    ("snapshot", "chunk-received", Moment::ChunkReceived),
+    ("snapshot", "installed", Moment::SnapshotInstalled),
+    ("membership", "proposed", Moment::MembershipProposed),
+    ("membership", "committed", Moment::MembershipCommitted),
+    ("membership", "joint-proposed", Moment::JointProposed),
+    ("membership", "joint-committed", Moment::JointCommitted),
+    ("membership", "leave-proposed", Moment::LeaveProposed),
+    ("membership", "leave-committed", Moment::LeaveCommitted),
+    ("fsync", "before", Moment::SyncBegun),
+    ("fsync", "after", Moment::Synced),
 ];
 
 impl Moment {
-    /// The moment that this event of a server is by itself, if it is one; those of membership take more to tell.
+    /// The moment that this event of a server is by itself, if it is one; those of membership, of leaders and
+    /// of syncs that begin take more to tell.
     pub fn of(node: NodeId, event: &Event) -> Option<Self> {
         match event {
             Event::Voted { candidate, .. } => (*candidate != node).then_some(Self::VoteGranted),
@@ -69,6 +77,7 @@ impl Moment {
             Event::ChunkSent { .. } => Some(Self::ChunkSent),
             Event::ChunkReceived { .. } => Some(Self::ChunkReceived),
             Event::Installed { .. } | Event::SnapshotFills { .. } => Some(Self::SnapshotInstalled),
+            Event::Durable { .. } => Some(Self::Synced),
             Event::Role { .. }
             | Event::PreVoteCounted { .. }
             | Event::VoteCounted { .. }
@@ -83,7 +92,6 @@ impl Moment {
             | Event::TransferEnded { .. }
             | Event::Appended { .. }
             | Event::Truncated { .. }
-            | Event::Durable { .. }
             | Event::Committed { .. }
             | Event::Applying { .. }
             | Event::Restoring { .. }
@@ -103,7 +111,7 @@ impl Moment {
 
     /// As a plan writes it: key and word.
     pub fn words(self) -> (&'static str, &'static str) {
-        let written = MOMENTS.iter().find(|(.., moment)| *moment == Some(self));
+        let written = MOMENTS.iter().find(|(.., moment)| *moment == self);
         written.map_or(("", ""), |(key, word, _)| (key, word))
     }
 }
@@ -117,43 +125,41 @@ pub struct Trigger {
     pub chunk: Option<u64>,
     /// Only on a server that this fits.
     pub on: Option<Target>,
-    /// Only the one of this number, from 1, at which all else holds.
-    pub nth: Option<u64>,
 }
 
-/// The trigger that `when` names; `moments` takes the keys of all that are written.
+/// The trigger that `when` names, where it is not `found` already; `moments` takes the keys of all that are written.
 pub(super) fn trigger(
     table: &mut Section<'_>,
     context: &mut Context,
     moments: &mut Vec<&'static str>,
+    mut found: Option<Moment>,
 ) -> Option<Trigger> {
-    let mut found = None;
     for key in ["vote", "append", "snapshot", "membership", "fsync"] {
-        let words: Vec<_> =
-            MOMENTS.iter().filter(|(of, ..)| *of == key).map(|(_, word, moment)| (*word, *moment)).collect();
+        let words: Vec<_> = MOMENTS
+            .iter()
+            .filter(|(of, ..)| *of == key)
+            .map(|(_, word, moment)| (*word, Some(*moment)))
+            .collect();
         if table.has(key) {
             moments.push(key);
             context.has_node = true;
         }
         found = table.read(key, |item| item.word(&words)).or(found);
     }
-    let is_moment = |item: &Item<'_>| {
+    let on = table.read("on", |item| {
         if moments.iter().all(|key| *key == "every") {
             return item
                 .expected("a moment inside a server beside it, as in vote = \"granted\", or leave it out");
         }
-        Some(())
-    };
-    let number = |item: &Item<'_>| item.integer(1, i64::MAX.unsigned_abs());
-    let on = table.read("on", |item| is_moment(item).and_then(|()| target(item, context)));
-    let nth = table.read("nth", |item| is_moment(item).and_then(|()| number(item)));
+        target(item, context)
+    });
     let is_chunk = matches!(found, Some(Moment::ChunkSent | Moment::ChunkReceived));
     let chunk = table.read("chunk", |item| {
         if !is_chunk {
             return item
                 .expected("snapshot = \"chunk-sent\" or \"chunk-received\" beside it, or leave it out");
         }
-        number(item)
+        item.integer(1, i64::MAX.unsigned_abs())
     });
-    found.map(|moment| Trigger { moment, chunk, on, nth })
+    found.map(|moment| Trigger { moment, chunk, on })
 }

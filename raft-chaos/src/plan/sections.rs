@@ -7,8 +7,8 @@ use raft_core::sessions::Limits;
 use super::values::{self, Seeds, Share};
 use super::walk::{Item, Section};
 use super::{
-    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Retries, Route, Run, Sim, Storage, Workload, check,
-    events,
+    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Retries, Route, Run, Sim, Storage, Workload, budget,
+    chaos, check, events,
 };
 
 const fn secs(secs: u64) -> Duration {
@@ -43,11 +43,24 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     }
     let (cluster, nodes) = cluster(root.section("cluster"));
     let workload = workload(root.section("workload"), nodes);
-    let events = events::events(&mut root, &cluster, run.duration);
-    root.unbuilt("budget", budget);
+    let budget = budget::budget(root.section("budget"));
+    let events = events::events(&mut root, &cluster, &budget, run.duration);
+    let chaos = chaos::chaos(&mut root, &cluster);
     let check = check::check(root.section("check"));
     root.finish();
-    Some(Plan { name: name?, about, tags, run, sim, cluster, workload: workload?, events, check })
+    Some(Plan {
+        name: name?,
+        about,
+        tags,
+        run,
+        sim,
+        cluster,
+        workload: workload?,
+        events,
+        chaos,
+        budget,
+        check,
+    })
 }
 
 fn run(mut table: Section<'_>) -> Run {
@@ -70,9 +83,9 @@ fn run(mut table: Section<'_>) -> Run {
         }
         Some(max_wall)
     });
-    table.only("swarm", Item::boolean, &false);
+    let swarm = table.read("swarm", Item::boolean).unwrap_or(false);
     table.finish();
-    Run { seeds, warmup, duration, settle, max_wall: max_wall.unwrap_or(secs(600)) }
+    Run { seeds, warmup, duration, settle, max_wall: max_wall.unwrap_or(secs(600)), swarm }
 }
 
 fn seeds(item: &Item<'_>) -> Option<Seeds> {
@@ -207,7 +220,7 @@ fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {
 }
 
 /// The words of `workload.kind`, those that are built, and the operations of each.
-const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
+pub(super) const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
     ("register", Some(Kind::Register), &["read", "write", "cas"]),
     ("kv", Some(Kind::Kv), &["read", "write", "cas", "delete", "append"]),
     ("list-append", None, &["read", "append"]),
@@ -306,15 +319,4 @@ fn route(item: &Item<'_>, nodes: u64) -> Option<Route> {
         return item.word(&words);
     }
     item.integer(1, nodes).map(|id| Route::Node(raft_core::NodeId::new(id)))
-}
-
-fn budget(item: &Item<'_>) -> Option<()> {
-    let mut table = item.section()?;
-    for key in ["down_or_cut", "disk_loss"] {
-        let words = [("none", Some(())), ("minority", Some(())), ("any", Some(()))];
-        table.read(key, |item| item.word(&words));
-    }
-    table.read("max_clock_error", Item::duration);
-    table.finish();
-    Some(())
 }

@@ -36,6 +36,8 @@ pub enum Target {
     MinorityThird,
     /// Every server.
     All,
+    /// The running voter with the most up-to-date log.
+    LongestLog,
     /// The server of the event's own trigger.
     EventNode,
     /// What the event of this name acted on.
@@ -72,8 +74,8 @@ pub enum Shape {
     OneWay(Target, Target),
 }
 
-/// The words for servers; those without a value are known and not built.
-const WORDS: [(&str, Option<Target>); 12] = [
+/// The words for servers.
+pub(super) const WORDS: [(&str, Option<Target>); 12] = [
     ("leader", Some(Target::Leader)),
     ("stale-leader", Some(Target::StaleLeader)),
     ("follower", Some(Target::Follower)),
@@ -85,10 +87,10 @@ const WORDS: [(&str, Option<Target>); 12] = [
     ("all", Some(Target::All)),
     ("learner", Some(Target::Learner)),
     ("spare", Some(Target::Spare)),
-    ("longest-log", None),
+    ("longest-log", Some(Target::LongestLog)),
 ];
 
-const SHAPES: [(&str, Option<Shape>); 5] = [
+pub(super) const SHAPES: [(&str, Option<Shape>); 5] = [
     ("majority", Some(Shape::Majority)),
     ("minority-third", Some(Shape::MinorityThird)),
     ("halves", Some(Shape::Halves)),
@@ -226,6 +228,7 @@ impl fmt::Display for Target {
             | Self::Minority
             | Self::Majority
             | Self::MinorityThird
+            | Self::LongestLog
             | Self::All => f.write_str(word_of(&WORDS, self)),
         }
     }

@@ -24,7 +24,7 @@ schema = 1
 name = "all-of-it"
 about = "says \"hello\"\nand goes on"
 tags = ["nightly"]
-run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = false }
+run = { mode = "sim", seeds = "3..=9", warmup = "1s", duration = "1h", settle = "1.5s", max_wall = "90s", swarm = true }
 sim = { tick = "2ms", link = { delay = "0s", jitter = "0.001us", tail = "40ms@0.5%" }, shuffle_hosts = false, recheck = 1 }
 cluster = { voters = 5, learners = 1, spares = 2, storage = "memory", election_timeout = ["90ms", "120ms"], heartbeat = "45ms", snapshot_every = 50, snapshot_trailing = 7, snapshot_chunk = "2KiB", log_cache = "0B", features = { prevote = false, read = "lease", lease_drift = "0.5%" } }
 workload = { kind = "kv", clients = 3, rate = 9, value = "2KiB", keys = { live = 1 }, mix = { append = 3 }, op_timeout = "7s", retries = "session", sessions = 9, route = "leader" }
@@ -139,6 +139,33 @@ do = "crash"
 target = "event.node"
 [[event]]
 do = "heal"
+[[event]]
+when = { term = "<= 9", commit = 100, with = "uncommitted >= 3 and lag == 0", leader = "deposed", nth = 2 }
+do = "pause"
+target = "longest-log"
+[[event]]
+when = { fsync = "before", on = "longest-log" }
+do = "stop"
+target = "event.node"
+[[chaos]]
+every = "2s"
+weight = 4
+do = "partition"
+split = { any = ["majority", "ring"] }
+for = ["200ms", "3s"]
+[[chaos]]
+every = "1h"
+do = "crash"
+target = "one"
+[[chaos]]
+every = "1500us"
+off = true
+do = "wipe"
+target = "minority"
+[budget]
+down_or_cut = "any"
+disk_loss = "any"
+max_clock_error = "3s"
 [check]
 linearizable = { engine = "wgl", timeout = "5s", memory = "1GiB" }
 invariants = ["all", "-conformance"]
@@ -225,16 +252,23 @@ fn the_smallest_plan_has_every_default() {
 #[test]
 fn the_lock_of_a_plan_reads_back_as_that_plan() {
     let in_the_log = "schema = 1\nname = \"p\"\ncluster.features.read = \"log\"\nworkload.route = 3\n";
-    for text in [SMALLEST, EVERYTHING, in_the_log, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"] {
+    let all_down = "schema = 1\nname = \"p\"\nbudget.disk_loss = \"none\"\n[[event]]\ndo = \"crash\"\ntarget = \"all\"\n";
+    for text in
+        [SMALLEST, EVERYTHING, in_the_log, all_down, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"]
+    {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
         for seed in [0, 7, u64::MAX] {
             let lock = plan.lock(seed);
             let again = parse(&lock, &[]).unwrap_or_else(|errors| panic!("{errors}\n{lock}"));
             let mut expected = plan.clone();
             expected.run.seeds = Seeds::These(seed..=seed);
+            if plan.run.swarm {
+                let kept = plan.kept(seed);
+                expected.chaos.iter_mut().zip(kept).for_each(|(chaos, kept)| chaos.off = Some(!kept));
+            }
             assert_eq!(again, expected, "{lock}");
             assert_eq!(again.lock(seed), lock);
-            assert!(lock.contains("[[chaos]] and [budget]."));
+            assert!(lock.contains("Off, because this version cannot do it yet"));
         }
     }
 }
@@ -242,6 +276,17 @@ fn the_lock_of_a_plan_reads_back_as_that_plan() {
 /// Each row: what is set, and what is said of it; the event of the plan is `event-1`.
 #[test]
 fn set_overrides_any_key_and_events_go_by_name() {
+    let chaos = "\n[[chaos]]\nevery = \"1s\"\ndo = \"heal\"\n";
+    let over = [
+        "chaos.1.every=5s",
+        "chaos.1 = { every = \"2s\", do = \"snapshot\", target = \"all\" }",
+        "chaos.1.off=true",
+    ];
+    let plan = parse(&format!("{SMALLEST}{chaos}"), &over).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((plan.chaos[0].every, plan.chaos[0].off), (Duration::from_secs(2), Some(true)));
+    assert_eq!(plan.chaos[0].action, Action::Snapshot { target: Target::All });
+    let told = self::told(&parse(&format!("{SMALLEST}{chaos}"), &["chaos.2.every=5s"]));
+    assert!(told.contains("--set:1:1: chaos.2.every: no chaos has the number \"2\"; they are 1"), "{told}");
     let over =
         ["run.seeds=1..10", "event.event-1.for = 4s", "name=other", "check.limits.terms=3", "tags=[\"a\"]"];
     let plan = parse(SMALLEST, &over).unwrap_or_else(|errors| panic!("{errors}"));
@@ -263,7 +308,7 @@ fn set_overrides_any_key_and_events_go_by_name() {
         ("run..x=1", "--set:1:1: run..x: not a key"),
         ("extends=a.toml", "--set:1:1: extends: cannot be set"),
     ] {
-        let told = told(&parse(SMALLEST, &[assignment]));
+        let told = self::told(&parse(SMALLEST, &[assignment]));
         assert!(told.contains(expected), "{told}");
     }
 }
@@ -283,6 +328,21 @@ fn a_plan_stands_on_the_plans_that_it_extends() {
     assert_eq!(plan.cluster.heartbeat, Duration::from_millis(20));
     let names: Vec<_> = plan.events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(names, ["event-1", "event-2"]);
+
+    let chaos = |every: &str| format!("[[chaos]]\nevery = {every:?}\ndo = \"heal\"\n");
+    write("base.toml", &format!("{SMALLEST}[workload]\nrate = 5\n{}", chaos("1s")));
+    write(
+        "middle.toml",
+        &format!(
+            "extends = \"base.toml\"\nworkload = {{ clients = 2 }}\ntags = [\"b\", \"c\"]\n{}",
+            chaos("2s")
+        ),
+    );
+    write("top.toml", &format!("extends = \"middle.toml\"\ntags = [\"d\"]\n{}", chaos("3s")));
+    let plan = read("top.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let every: Vec<_> = plan.chaos.iter().map(|chaos| chaos.every.as_secs()).collect();
+    assert_eq!((every, plan.tags), (vec![1, 2, 3], vec!["d".to_owned()]));
+    assert_eq!((plan.workload.rate, plan.workload.clients), (5, 2), "tables merge");
 
     write("a.toml", "extends = \"b.toml\"\n");
     write("b.toml", "extends = \"a.toml\"\n");

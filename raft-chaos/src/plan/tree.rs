@@ -200,9 +200,10 @@ fn put_at(place: Place, node: &mut Node) {
     }
 }
 
-/// The node under a full key, made where it is missing; an event is found by its name.
+/// The node under a full key, made where it is missing; an event is found by its name, chaos by its number from 1.
 fn find<'a>(root: &'a mut Node, key: &str, place: Place) -> Result<&'a mut Node, String> {
     let mut node = root;
+    let mut before = "";
     for part in key.split('.') {
         if part.is_empty() {
             return Err("not a key; write its parts with one dot between them".to_owned());
@@ -212,14 +213,15 @@ fn find<'a>(root: &'a mut Node, key: &str, place: Place) -> Result<&'a mut Node,
                 .entry(part.to_owned())
                 .or_insert_with(|| Node { place, value: Value::Table(Table::new()) }),
             Value::List(items) => {
-                let found =
-                    (0..items.len()).find(|position| event_name(&items[*position], *position) == part);
+                let is_chaos = before == "chaos";
+                let name = |items: &[Node], position: usize| {
+                    if is_chaos { (position + 1).to_string() } else { event_name(&items[position], position) }
+                };
+                let found = (0..items.len()).find(|position| name(items, *position) == part);
                 let known = || {
-                    let names = items.iter().enumerate().map(|(position, item)| event_name(item, position));
-                    format!(
-                        "no event has the name {part:?}; they are {}",
-                        names.collect::<Vec<_>>().join(", ")
-                    )
+                    let what = if is_chaos { "no chaos has the number" } else { "no event has the name" };
+                    let names: Vec<_> = (0..items.len()).map(|position| name(items, position)).collect();
+                    format!("{what} {part:?}; they are {}", names.join(", "))
                 };
                 let position = found.ok_or_else(known)?;
                 &mut items[position]
@@ -233,6 +235,7 @@ fn find<'a>(root: &'a mut Node, key: &str, place: Place) -> Result<&'a mut Node,
                 return Err(format!("there is no table to hold {part:?}; shorten the key"));
             }
         };
+        before = part;
     }
     Ok(node)
 }

@@ -1,7 +1,6 @@
 //! How the tree of a plan is read: a [`Section`] hands out its keys and knows which were asked for, so that
 //! what nobody asked for is an unknown key; an [`Item`] is one value, read as what it should be.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use super::Range;
@@ -66,21 +65,6 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<T> {
         self.get(key).and_then(|item| read(&item))
-    }
-
-    /// A key for which only one value is built: any other right one is refused by name.
-    pub(super) fn only<T: PartialEq + Display>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Item<'a>) -> Option<T>,
-        built: &T,
-    ) {
-        if let Some(item) = self.get(key)
-            && let Some(value) = read(&item)
-            && value != *built
-        {
-            item.not_built(&format!("{value} is known but not built yet; this version can do {built}"));
-        }
     }
 
     /// A key that is not built, whatever its value.

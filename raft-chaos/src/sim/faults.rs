@@ -1,20 +1,22 @@
-//! The plan's events: when each fires, what it does to the cluster, when that is undone, and what it is
+//! The plan's events and its chaos: when each fires, what it does to the cluster, when that is undone, and what it is
 //! known to have done.
 
 mod changes;
 mod clocks;
 mod disks;
+mod firing;
+mod health;
 mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use raft_core::{LogIndex, NodeId, Rng, Time};
 use raft_storage::FaultId;
 use turmoil::Sim;
 
 use super::Planted;
-use super::evidence::{Evidence, Firing};
+use super::chaos::{Chaos, Skipped};
+use super::evidence::{self, Evidence};
 use super::links::LinkFaultId;
 use super::machines::{Life, Machines};
 use super::network::Direction;
@@ -22,23 +24,27 @@ use super::schedule::Schedule;
 use super::servers::Server;
 use super::trace::Happening;
 use super::world::World;
-use crate::plan::{Action, Event, Target, Undo, View};
+use crate::plan::{Budget, Plan, Toll};
 pub(super) use changes::next_life;
 use changes::{Request, Wiped};
 use clocks::SetOff;
 use disks::Damaging;
 
-/// All events of a plan, and the faults that are in force.
+/// All events and all chaos of a plan, and the faults that are in force.
 pub(super) struct Faults {
     schedule: Schedule,
+    chaos: Chaos,
+    budget: Budget,
+    seed: u64,
     active: Vec<Active>,
-    firings: Vec<Firing>,
+    firings: Vec<evidence::Firing>,
     damaging: Vec<Damaging>,
     wiped: Vec<Wiped>,
     planted: Option<Planted>,
     heals: Vec<Time>,
     machines: Machines,
     world: World,
+    /// What the firing that goes on draws from.
     rng: Rng,
     /// What had to come of what was asked for, and did not.
     unmet: Vec<String>,
@@ -52,6 +58,7 @@ pub(super) struct Faults {
 struct Active {
     firing: usize,
     kind: Kind,
+    toll: Toll,
     /// When it is undone; none if never.
     until: Option<Time>,
 }
@@ -69,16 +76,13 @@ enum Kind {
 }
 
 impl Faults {
-    pub(super) fn new(
-        plan: &[Event],
-        machines: Machines,
-        world: World,
-        seed: u64,
-        from: Time,
-        duration: Duration,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, machines: Machines, world: World, seed: u64) -> Self {
+        let from = Time::ZERO.after(plan.run.warmup);
         Self {
-            schedule: Schedule::new(plan, world.clone(), from),
+            schedule: Schedule::new(&plan.events, world.clone(), from),
+            chaos: Chaos::new(plan, seed, from),
+            budget: plan.budget,
+            seed,
             active: Vec::new(),
             firings: Vec::new(),
             damaging: Vec::new(),
@@ -90,7 +94,7 @@ impl Faults {
             rng: Rng::new(seed),
             unmet: Vec::new(),
             from,
-            to: from.after(duration),
+            to: from.after(plan.run.duration),
             healed: false,
         }
     }
@@ -132,8 +136,11 @@ impl Faults {
         }
         for place in self.schedule.places() {
             if self.schedule.is_due(place, now) {
-                self.fire(place, now, None, sim);
+                self.fire_event(place, now, None, sim);
             }
+        }
+        for due in self.chaos.due(now) {
+            self.fire_chaos(due, now, sim);
         }
         self.world.arm(self.schedule.awaited());
     }
@@ -143,7 +150,7 @@ impl Faults {
         for came in self.world.moments() {
             for place in self.schedule.places() {
                 if self.schedule.is_met(place, now, &came) {
-                    self.fire(place, now, Some(came.node), sim);
+                    self.fire_event(place, now, Some(came.node), sim);
                 }
             }
         }
@@ -158,13 +165,18 @@ impl Faults {
         self.settle_wiped();
     }
 
-    pub(super) fn firings(&self) -> &[Firing] {
+    pub(super) fn firings(&self) -> &[evidence::Firing] {
         &self.firings
     }
 
     /// When something was healed.
     pub(super) fn heals(&self) -> &[Time] {
         &self.heals
+    }
+
+    /// Chaos that was held back.
+    pub(super) fn skipped(&self) -> Vec<Skipped> {
+        self.chaos.skipped()
     }
 
     /// What had to come of what was asked for, and did not.
@@ -177,79 +189,21 @@ impl Faults {
         self.schedule.unfired()
     }
 
-    /// Does what the event says, if there is somebody to do it to; otherwise it has not fired.
-    fn fire(&mut self, place: usize, now: Time, trigger: Option<NodeId>, sim: &mut Sim<'_>) {
-        let Event { name, action, .. } = self.schedule.event(place).clone();
-        let view = self.schedule.view(trigger);
-        let started = match &action {
-            Action::Partition { split, undo } => {
-                self.partition(&view, split).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Heal => Some((self.heal(now), None)),
-            Action::Link { target, fault, undo } => {
-                self.link(&view, target, fault).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Crash { target, undo, loss, damage } => {
-                self.crash(&view, target, *loss, *damage, sim).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Stop { target, undo, damage } => {
-                self.stop(&view, target, *damage).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Disk { target, fault, undo } => {
-                self.disk(&view, target, *fault).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Clock { target, fault, undo } => {
-                self.clock(&view, target, *fault, now).map(|begun| (begun, Some(*undo)))
-            }
-            Action::IsolateClient { target, undo } => {
-                self.isolate_client(&view, target).map(|begun| (begun, Some(*undo)))
-            }
-            Action::Pause { target, undo } => self.pause(&view, target).map(|begun| (begun, Some(*undo))),
-            Action::Snapshot { target } => {
-                self.snapshot(&view, target).map(|begun| (begun, Some(Undo::Never)))
-            }
-            Action::Wipe { target, restart_after } => {
-                self.wipe(&view, target, sim).map(|begun| (begun, Some(Undo::After(*restart_after))))
-            }
-            Action::Membership { change, target, via, expect } => {
-                let change = (change, target.as_ref(), via);
-                self.membership(&view, &name, change, *expect).map(|begun| (begun, Some(Undo::Never)))
-            }
-            Action::Transfer { to, expect } => {
-                self.transfer(&view, &name, to, *expect).map(|begun| (begun, Some(Undo::Never)))
-            }
-        };
-        let Some((begun, undo)) = started else { return };
-        self.schedule.fired(place, now, begun.acted_on);
-        self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
-        self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
-        if let (Some(kind), Some(undo)) = (begun.kind, undo) {
-            let until = match undo {
-                Undo::After(range) => Some(now.after(self.rng.duration(range)).min(self.to)),
-                Undo::AtEnd => Some(self.to),
-                Undo::Never => None,
-            };
-            self.active.push(Active { firing: self.firings.len() - 1, kind, until });
-        }
-    }
-
-    fn pause(&mut self, view: &View, target: &Target) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    fn pause(&mut self, nodes: Vec<NodeId>) -> Begun {
         let lives = self.machines.running(&nodes);
         let held_before = self.held(&lives);
         if !self.is_idle("pause") {
             lives.iter().for_each(|life| self.world.pause(life.node, true));
         }
-        Some(Begun {
+        Begun {
             does: format!("pauses {}", list(nodes.iter().copied())),
             evidence: Evidence::HeldBack(0),
             kind: Some(Kind::Paused { lives, held_before }),
             acted_on: nodes,
-        })
+        }
     }
 
-    fn snapshot(&mut self, view: &View, target: &Target) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    fn snapshot(&mut self, nodes: Vec<NodeId>) -> Begun {
         let lives = self.machines.running(&nodes);
         let asked = lives.iter().filter_map(|life| Some((life.node, self.world.server(life.node)?)));
         let ask = |(node, server): (NodeId, Server)| {
@@ -259,27 +213,26 @@ impl Faults {
             (node, server.snapshot)
         };
         let snapshots_before = asked.map(ask).collect();
-        Some(Begun {
+        Begun {
             does: format!("has {} take snapshots", list(nodes.iter().copied())),
             evidence: Evidence::SnapshotTaken(Vec::new()),
             kind: Some(Kind::Asked { snapshots_before }),
             acted_on: nodes,
-        })
+        }
     }
 
     /// Keeps clients from reaching servers; whoever is down cannot be reached once it is up.
-    fn isolate_client(&mut self, view: &View, target: &Target) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    fn isolate_client(&mut self, nodes: Vec<NodeId>) -> Begun {
         let met_before = self.turned_away(&nodes);
         if !self.is_idle("isolate-client") {
             nodes.iter().for_each(|&node| self.world.shut(node, true));
         }
-        Some(Begun {
+        Begun {
             does: format!("keeps clients from {}", list(nodes.iter().copied())),
             evidence: Evidence::RequestsMet(0),
             kind: Some(Kind::Shut { nodes: nodes.clone(), met_before }),
             acted_on: nodes,
-        })
+        }
     }
 
     fn turned_away(&self, nodes: &[NodeId]) -> u64 {

@@ -123,21 +123,30 @@ impl Membership {
     /// The lists of servers of which a majority is needed while some server goes by them: of what was committed last,
     /// and of all that may yet be. With each its size, and those of it that are in the life that counts.
     pub(super) fn electorates(&self) -> Vec<(usize, Vec<NodeId>)> {
-        let last = self.last_committed();
-        let later = self.logs.values().flatten().filter(|configured| configured.at.index > last.at.index);
         let mut electorates = Vec::new();
-        for configured in [&last].into_iter().chain(later) {
-            for voters in configured.configuration.electorates() {
-                let counts =
-                    |member: &&Member| member.incarnation.is_none_or(|life| life == self.life(member.id));
-                let alive = voters.iter().filter(counts).map(|member| member.id).collect();
-                let electorate = (voters.len(), alive);
-                if !electorates.contains(&electorate) {
-                    electorates.push(electorate);
-                }
+        for voters in self.needed() {
+            let alive =
+                voters.iter().filter(|member| self.is_alive(member)).map(|member| member.id).collect();
+            let electorate = (voters.len(), alive);
+            if !electorates.contains(&electorate) {
+                electorates.push(electorate);
             }
         }
         electorates
+    }
+
+    /// The same lists, all of each.
+    pub(super) fn needed(&self) -> Vec<Vec<Member>> {
+        let last = self.last_committed();
+        let later = self.logs.values().flatten().filter(|configured| configured.at.index > last.at.index);
+        let all =
+            [&last].into_iter().chain(later).flat_map(|configured| configured.configuration.electorates());
+        all.map(<[Member]>::to_vec).collect()
+    }
+
+    /// Whether a member is in the life that counts.
+    pub(super) fn is_alive(&self, member: &Member) -> bool {
+        member.incarnation.is_none_or(|life| life == self.life(member.id))
     }
 
     // --- what servers are asked for ---

@@ -5,7 +5,7 @@
 //! | `server.rs` | a host: node, transport, store, state machine |
 //! | `workload.rs`, `seen.rs` | the clients, on one host of their own, and what they see |
 //! | `sessions.rs` | what makes a command that is sent again apply once |
-//! | `schedule.rs`, `moments.rs` | when the plan's events fire |
+//! | `schedule.rs`, `moments.rs`, `chaos.rs` | when the plan's events and its chaos fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
 //! | `disk.rs` | what survives a server's crash, and how it is damaged |
 //! | `clock.rs` | a machine's clock, and how far it is off |
@@ -24,6 +24,7 @@
 //! Judging what happened is not here.
 
 mod agreement;
+mod chaos;
 mod clock;
 mod disk;
 mod door;
@@ -58,10 +59,10 @@ use std::time::{Duration, SystemTime};
 use raft_core::{Incarnation, Member, NodeId, Rng, Term, Time};
 
 use crate::mix::mix;
-use crate::plan::{Action, Event, Plan, Reads, Retries};
+use crate::plan::{Action, Plan, Reads, Retries};
+pub use chaos::Skipped;
 use clock::Clock;
 use disk::Disk;
-
 use faults::Faults;
 use machines::Machines;
 #[cfg(feature = "planted-bugs")]
@@ -140,8 +141,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
     let clocks = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
     let machines = Machines::new(disks, clocks, world.clone());
-    let faults = Faults::new(&plan.events, machines, world.clone(), rng.next_u64(), warm, plan.run.duration)
-        .with_bug(planted);
+    let faults = Faults::new(plan, machines, world.clone(), seed).with_bug(planted);
     let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
     Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
@@ -150,9 +150,11 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
 /// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be, unless the plan
 /// says itself how they drift.
 fn clock(plan: &Plan, rng: &mut Rng) -> Clock {
-    let drifts = |event: &Event| matches!(event.action, Action::Clock { fault, .. } if fault.drift_ppm != 0);
+    let drifts = |action: &Action| matches!(action, Action::Clock { fault, .. } if fault.drift_ppm != 0);
+    let events = plan.events.iter().map(|event| &event.action);
+    let mut actions = events.chain(plan.chaos.iter().map(|chaos| &chaos.action));
     let fastest = match plan.cluster.read {
-        Reads::Lease { drift } if !plan.events.iter().any(drifts) => drift.ppm(),
+        Reads::Lease { drift } if !actions.any(drifts) => drift.ppm(),
         Reads::Lease { .. } | Reads::Log | Reads::ReadIndex => 0,
     };
     let between = rng.below(u64::from(fastest) + 1);
@@ -351,6 +353,7 @@ impl Run<'_> {
             violations: self.world.violations().iter().map(violation).collect(),
             ends: self.world.ends(),
             firings: self.faults.firings().iter().map(firing).collect(),
+            skipped: self.faults.skipped(),
             unfired: self.faults.unfired(),
             missed: [self.progress.no_leader, self.progress.no_commit]
                 .into_iter()

@@ -49,9 +49,14 @@ impl Moments {
 
     /// A moment came on a server.
     pub(super) fn come(&mut self, node: NodeId, moment: Moment, chunk: u64) {
+        self.come_by(node, node, moment, chunk);
+    }
+
+    /// A moment came on a server by what happened inside another, which is held.
+    pub(super) fn come_by(&mut self, held: NodeId, node: NodeId, moment: Moment, chunk: u64) {
         if self.armed.contains(&moment) {
             self.came.push(Came { moment, node, chunk });
-            self.held.insert(node);
+            self.held.insert(held);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use raft_core::{LogIndex, NodeId, Time};
 use serde::Serialize;
 
+use super::chaos::Skipped;
 use super::workload::Ended;
 use crate::history::{F, History};
 use crate::linearizable::TookEffect;
@@ -23,6 +24,8 @@ pub struct Ran {
     pub ends: Vec<(NodeId, String)>,
     /// Each firing of an event: its name, its time, its evidence as JSON, and whether it had effect.
     pub firings: Vec<Firing>,
+    /// Chaos that was held back.
+    pub skipped: Vec<Skipped>,
     /// Events that had to fire and did not.
     pub unfired: Vec<String>,
     /// What was missed while progress was owed.

@@ -67,7 +67,11 @@ impl Server {
         let mut rng = Rng::new(self.seed ^ life.wrapping_mul(0x9e37_79b9));
         let incarnation = self.world.membership(|membership| membership.life(self.id));
         let mut sync = Rng::new(rng.next_u64());
-        let delay: SyncDelay = Box::new(move || sync.duration(SYNC));
+        let (world, id) = (self.world.clone(), self.id);
+        let delay: SyncDelay = Box::new(move || {
+            world.syncs(id);
+            sync.duration(SYNC)
+        });
         // What an earlier life was refused says nothing of this one.
         self.disk.faults.take_refused();
         let (time, faults) = (environment.clone(), self.disk.faults.clone());

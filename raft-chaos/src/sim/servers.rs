@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use raft_core::{Incarnation, LogIndex, NodeId, RoleName, Term, Time};
+use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Restored, RoleName, Term, Time};
 use tokio::sync::Notify;
 
 use super::membership::Membership;
-use crate::plan::View;
+use crate::plan::{Quantity, View};
 
 /// One server as the world sees it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Server {
     pub(super) shut_down: u64,
     /// The last entry that its snapshot stands for.
     pub(super) snapshot: LogIndex,
+    /// What its log has.
+    pub(super) log: Log,
     /// The last entry that it knew to be committed, in any of its lives.
     pub(super) commit: LogIndex,
     /// How many faults its disk has now.
@@ -48,6 +50,70 @@ pub(super) struct Server {
     pub(super) take_snapshot: Arc<Notify>,
     /// Tells this life that it is asked for something.
     pub(super) asked: Arc<Notify>,
+}
+
+/// What is known of a server's log, in the life that it is in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Log {
+    pub(super) last: EntryId,
+    /// What is at or before it is in a snapshot only.
+    base: LogIndex,
+    durable: LogIndex,
+    committed: LogIndex,
+    applied: LogIndex,
+}
+
+impl Log {
+    /// A server has found this on its disk.
+    pub(super) fn found(restored: &Restored) -> Self {
+        let (last, base) = (restored.log.last(), restored.log.base().index);
+        Self { last, base, durable: last.index, committed: base, applied: base }
+    }
+
+    pub(super) fn observe(&mut self, event: &Event) {
+        if let Event::Appended { id, .. } = event {
+            self.last = *id;
+        }
+        if let Event::Truncated { last, .. } = event {
+            self.last = *last;
+            self.durable = self.durable.min(last.index);
+        }
+        if let Event::Durable { index, .. } = event {
+            self.durable = *index;
+        }
+        if let Event::Committed { to, .. } = event {
+            self.committed = to.index;
+        }
+        if let Event::Applying { to } = event {
+            self.applied = *to;
+        }
+        if let Event::Restoring { snapshot } = event {
+            self.applied = snapshot.last_included.index;
+        }
+        if let Event::Compacted { base } = event {
+            self.base = base.index;
+        }
+        if let Event::Installed { snapshot, .. } = event {
+            self.last = snapshot.last_included;
+            (self.base, self.committed) = (self.last.index, self.last.index);
+        }
+    }
+}
+
+impl Server {
+    /// How much there is of this about its log, where the leader's ends there.
+    pub(super) const fn count(&self, quantity: Quantity, leaders_last: LogIndex) -> u64 {
+        let Log { last, base, durable, committed, applied } = self.log;
+        let last = last.index.get();
+        match quantity {
+            Quantity::Uncommitted => last.saturating_sub(committed.get()),
+            Quantity::Unapplied => committed.get().saturating_sub(applied.get()),
+            Quantity::Unsynced => last.saturating_sub(durable.get()),
+            Quantity::Lag => leaders_last.get().saturating_sub(last),
+            Quantity::Log => last.saturating_sub(base.get()),
+            Quantity::Snapshot => self.snapshot.get(),
+        }
+    }
 }
 
 /// What a server has to catch up with whose disk was damaged.
@@ -73,6 +139,7 @@ impl Server {
             incarnation: None,
             shut_down: 0,
             snapshot: LogIndex::ZERO,
+            log: Log::default(),
             commit: LogIndex::ZERO,
             disk_faults: 0,
             clock_is_off: false,
@@ -99,10 +166,12 @@ pub(super) fn view(nodes: &BTreeMap<NodeId, Server>, membership: &Membership) ->
     let configuration = configured.unwrap_or_else(|| membership.last_committed()).configuration;
     let (voters, members) = (configuration.voting(), configuration.members());
     let votes = |id: &NodeId| voters.contains(id);
+    let longest = |id: &&NodeId| (nodes.get(id).map(|server| server.log.last), std::cmp::Reverse(**id));
     let running_ids: Vec<_> = running().map(|(&id, _)| id).collect();
     let stale = |id: &NodeId| Some(*id) != leader.map(|(&id, _)| id);
     View {
         nodes: nodes.keys().copied().collect(),
+        longest_log: running_ids.iter().filter(|id| votes(id)).max_by_key(longest).copied(),
         running: running_ids.iter().copied().filter(votes).collect(),
         learners: running_ids.iter().copied().filter(|id| members.contains(id) && !votes(id)).collect(),
         spares: running_ids.iter().copied().filter(|id| !members.contains(id)).collect(),

@@ -4,6 +4,7 @@
 
 mod clients;
 mod disks;
+mod leaders;
 mod links;
 mod members;
 
@@ -24,7 +25,7 @@ use super::agreement::{Agreement, Disagreement};
 use super::membership::Membership;
 use super::moments::{Came, Moments};
 use super::network::Network;
-use super::servers::{self, Server};
+use super::servers::{self, Log, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::violation::Violation;
@@ -53,6 +54,8 @@ struct Inner {
     tally: Tally,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
+    /// The last that was elected leader of a term higher than all before, until it gives way.
+    reigns: Option<(Term, NodeId)>,
     committed: LogIndex,
     last_commit: Time,
     /// Grows with every change of who runs, who is paused, what is cut and who leads.
@@ -74,6 +77,7 @@ impl World {
             tally: Tally::default(),
             violations: Vec::new(),
             ended: Vec::new(),
+            reigns: None,
             committed: LogIndex::ZERO,
             last_commit: Time::ZERO,
             version: 0,
@@ -136,6 +140,7 @@ impl World {
             (server.term, server.role) = (term, RoleName::Follower);
             server.incarnation = Some(incarnation);
             server.snapshot = restored.snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
+            server.log = Log::found(restored);
             let life = server.life;
             inner.trace.push(inner.now, &Happening::Started { node: id, term, last, life });
         }
@@ -209,6 +214,11 @@ impl World {
         self.lock().moments.arm(moments);
     }
 
+    /// A server begins to sync its log.
+    pub(super) fn syncs(&self, id: NodeId) {
+        self.lock().moments.come(id, Moment::SyncBegun, 0);
+    }
+
     /// The moments that came since the last time, in order. Their servers are held.
     pub(super) fn moments(&self) -> Vec<Came> {
         self.lock().moments.take()
@@ -248,6 +258,7 @@ impl World {
         inner.moments.observe(id, event);
         inner.observe_members(id, event);
         inner.observe_disk(id, event);
+        inner.nodes.entry(id).and_modify(|server| server.log.observe(event));
         if let Event::Role { term, to, .. } = event {
             inner.role(id, *term, *to);
         }
@@ -321,24 +332,6 @@ impl World {
         (inner.committed, inner.last_commit)
     }
 
-    /// The leader of each term that had one.
-    pub(super) fn leaders(&self) -> BTreeMap<Term, NodeId> {
-        self.lock().figure3.leaders().clone()
-    }
-
-    /// The highest term of any server.
-    pub(super) fn highest_term(&self) -> Term {
-        self.lock().nodes.values().map(|server| server.term).max().unwrap_or_default()
-    }
-
-    /// The leader of the highest term of any server that runs, if that term has one.
-    pub(super) fn leader_of_highest_term(&self) -> Option<Server> {
-        let inner = self.lock();
-        let running = || inner.nodes.values().filter(|server| server.running);
-        let highest = running().map(|server| server.term).max();
-        running().find(|server| server.role == RoleName::Leader && Some(server.term) == highest).cloned()
-    }
-
     /// A number that changes when who runs, what is cut, or who leads changes.
     pub(super) fn version(&self) -> u64 {
         self.lock().version
@@ -352,16 +345,6 @@ impl World {
 }
 
 impl Inner {
-    fn role(&mut self, id: NodeId, term: Term, role: RoleName) {
-        self.version += 1;
-        let now = self.now;
-        let Some(server) = self.nodes.get_mut(&id) else { return };
-        if role == RoleName::Leader {
-            server.leads_since = now;
-        }
-        (server.term, server.role) = (term, role);
-    }
-
     fn break_property(&mut self, broken: Broken) {
         let Broken { property, nodes, what } = broken;
         self.violate(property.name(), nodes, what);

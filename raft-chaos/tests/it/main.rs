@@ -1,5 +1,6 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
+mod chaos;
 mod clocks;
 mod disks;
 #[cfg(feature = "planted-bugs")]
@@ -7,6 +8,7 @@ mod idle;
 mod inspect;
 mod links;
 mod moments;
+mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;

@@ -54,6 +54,10 @@ fn an_event_fires_at_its_moment_on_the_server_where_it_is() {
         r#"snapshot = "chunk-sent", chunk = 2, event = "away""#,
         r#"snapshot = "chunk-received", chunk = 3, on = "event:away.target", event = "away""#,
         r#"snapshot = "installed""#,
+        r#"fsync = "before", on = "leader", nth = 3"#,
+        r#"fsync = "after", on = "follower""#,
+        r#"append = "accepted", with = "unsynced >= 1 and lag == 0", on = "follower""#,
+        r#"append = "accepted", term = ">= 1", commit = ">= 100""#,
     ] {
         let plan =
             with(&format!("when = {{ {moment} }}\ndo = \"pause\"\ntarget = \"event.node\"\nfor = \"50ms\""));
@@ -64,6 +68,68 @@ fn an_event_fires_at_its_moment_on_the_server_where_it_is() {
         assert_eq!(done.len(), 1, "{moment}: fires once");
         assert!(done[0]["evidence"]["held_back"].as_u64() > Some(0), "{moment}");
         assert!(results[0]["snapshots_installed"].as_u64() >= Some(1), "{moment}");
+    }
+}
+
+/// Each row: states, and the first instant of the run, in milliseconds after the warm-up, at which they can hold.
+#[test]
+fn an_event_fires_once_its_states_hold() {
+    let tool = Tool::new();
+    for (states, earliest) in [
+        (r#"commit = ">= 1000""#, 1_000),
+        (r#"term = 2, at = "1s""#, 4_000),
+        (r#"with = "snapshot >= 700 and log < 60""#, 500),
+        (r#"with = "uncommitted == 0", leader = "elected""#, 0),
+        (r#"leader = "elected", nth = 2"#, 4_000),
+        (r#"every = "300ms", nth = 4"#, 1_200),
+        (r#"every = "1s", leader = "elected", nth = 2, times = 5"#, 2_000),
+    ] {
+        let plan =
+            with(&format!("when = {{ {states} }}\ndo = \"pause\"\ntarget = \"leader\"\nfor = \"50ms\""));
+        let (code, results) =
+            tool.run(&tool.plan(&plan), &["--set", "check.evidence.every_fault_had_effect=false"]);
+        assert_eq!(code, 0, "{states}: {}", results[0]["reasons"]);
+        let faults = results[0]["faults"].as_array().unwrap();
+        let at: Vec<_> = faults.iter().filter(|fault| fault["event"] == "it").collect();
+        assert_eq!(at.len(), 1, "{states}: fires once");
+        let millis = at[0]["time_ns"].as_u64().unwrap() / 1_000_000 - 1_000;
+        assert!(millis >= earliest, "{states}: fired at {millis} ms");
+    }
+}
+
+/// A leader that is cut off and still believes that it leads is deposed when the others elect another: there is the
+/// moment, before the new leader has sent anything.
+#[test]
+fn a_leader_is_deposed_where_it_led() {
+    let tool = Tool::new();
+    let cut = "[[event]]\nname = \"cut\"\nwhen = { at = \"2s\" }\ndo = \"partition\"\nsplit = { isolate = \"leader\" }\nfor = \"1s\"\n";
+    let it = "when = { leader = \"deposed\", event = \"cut\" }\ndo = \"pause\"\ntarget = \"event.node\"\nfor = \"500ms\"\n";
+    let said = tool.call(&["run", &tool.plan(&with(&format!("{it}{cut}")))]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let after =
+        |words: &str| said.out.lines().find_map(|line| Some(line.split_once(words)?.1)).map(str::to_owned);
+    let isolated = after("cut: cuts off ").expect("it is cut off");
+    assert_eq!(after("it: pauses ").as_deref(), isolated.split(' ').next(), "{}", said.out);
+    let place = |words: &str| said.out.lines().position(|line| line.contains(words)).expect("it happens");
+    assert_eq!(place("it: pauses ") - place("cut: cuts off "), 2, "right after the election: {}", said.out);
+}
+
+/// A sync that has only begun leaves nothing that a power cut does not take; one that has ended leaves all.
+#[test]
+fn a_sync_is_met_before_it_makes_anything_durable_and_after() {
+    let tool = Tool::new();
+    for (word, lost) in [("before", true), ("after", false)] {
+        let plan = with(&format!(
+            "when = {{ at = \"2s\", fsync = \"{word}\", on = \"leader\", with = \"unsynced {}\" }}\ndo = \"crash\"\n\
+             target = \"event.node\"\ndisk = {{ lose = \"unsynced\" }}\nrestart_after = \"100ms\"",
+            if lost { ">= 1" } else { "== 0" }
+        ));
+        let (code, results) = tool.run(&tool.plan(&plan), &[]);
+        assert_eq!(code, 0, "{word}: {}", results[0]["reasons"]);
+        let faults = results[0]["faults"].as_array().unwrap();
+        let power_lost =
+            &faults.iter().find(|fault| fault["event"] == "it").unwrap()["evidence"]["power_lost"];
+        assert_eq!(power_lost["bytes"].as_u64() > Some(0), lost, "{word}: {power_lost}");
     }
 }
 

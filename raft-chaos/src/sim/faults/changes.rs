@@ -74,8 +74,7 @@ impl Faults {
     }
 
     /// Kills servers and takes all that they had; those that are down lose it too.
-    pub(super) fn wipe(&mut self, view: &View, target: &Target, sim: &mut Sim<'_>) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn wipe(&mut self, nodes: Vec<NodeId>, sim: &mut Sim<'_>) -> Begun {
         let lives = self.machines.running(&nodes);
         let life = |node: &NodeId| (*node, self.world.membership(|membership| membership.life(*node)));
         let before = nodes.iter().map(life).collect();
@@ -86,12 +85,12 @@ impl Faults {
             }
             self.machines.wipe(node);
         }
-        Some(Begun {
+        Begun {
             does: format!("wipes {}", list(nodes.iter().copied())),
             evidence: Evidence::Wiped(Vec::new()),
             kind: Some(Kind::Down { lives, graceful: false }),
             acted_on: nodes,
-        })
+        }
     }
 
     /// Writes down which of the servers that were wiped were seen in another life.

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use raft_core::{NodeId, Time};
 
-use super::super::clock::{ClockFaultId, Off};
+use super::super::clock::{Clock, ClockFaultId, Off};
 use super::super::evidence::{self, Evidence};
 use super::{Begun, Faults, Kind, list};
-use crate::plan::{ClockFault, Target, View};
-
-/// By how much a clock may be off where progress is owed.
-const CLOCK_ERROR_MAX: Duration = Duration::from_secs(1);
+use crate::plan::ClockFault;
 
 /// A clock that a fault has set off, and how far off it was before.
 pub(super) struct SetOff {
@@ -20,14 +17,7 @@ pub(super) struct SetOff {
 }
 
 impl Faults {
-    pub(super) fn clock(
-        &mut self,
-        view: &View,
-        target: &Target,
-        fault: ClockFault,
-        now: Time,
-    ) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn clock(&mut self, nodes: Vec<NodeId>, fault: ClockFault, now: Time) -> Begun {
         let set_off = |node: NodeId| {
             let clock = self.machines.clock(node)?;
             let before = clock.off(elapsed(now));
@@ -36,12 +26,12 @@ impl Faults {
         };
         let running = self.machines.running(&nodes);
         let clocks: Vec<_> = running.iter().filter_map(|life| set_off(life.node)).collect();
-        Some(Begun {
+        Begun {
             does: format!("does {fault} to the clocks of {}", list(clocks.iter().map(|clock| clock.node))),
             evidence: Evidence::ClocksOff(Default::default()),
             kind: Some(Kind::Off { clocks }),
             acted_on: nodes,
-        })
+        }
     }
 
     /// By how much clocks are off that were not before.
@@ -64,11 +54,20 @@ impl Faults {
         format!("puts the clocks of {} right", list(clocks.into_iter().map(|set| set.node)))
     }
 
+    /// By how much the clock is off that is most, or will be when all that was done to it ends.
+    pub(super) fn clock_error(&self) -> Duration {
+        let off =
+            |clock: &Clock| Duration::from_nanos(clock.off(elapsed(self.world.now())).wall.unsigned_abs());
+        let is = self.machines.clocks().map(|(_, clock)| off(clock)).max();
+        let will_be = self.active.iter().map(|fault| fault.toll.clock_error).sum();
+        is.unwrap_or_default().max(will_be)
+    }
+
     /// Notes whose clock is off by more than is allowed where progress is owed.
     pub(super) fn look_at_clocks(&self, now: Time) {
         for (node, clock) in self.machines.clocks() {
             let off = Duration::from_nanos(clock.off(elapsed(now)).wall.unsigned_abs());
-            self.world.clock_is_off(node, off > CLOCK_ERROR_MAX);
+            self.world.clock_is_off(node, off > self.budget.max_clock_error);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::super::machines::Life;
 use super::super::server::host_name;
 use super::super::trace::Happening;
 use super::{Begun, Faults, Kind, list};
-use crate::plan::{Damage, Loss, Target, View};
+use crate::plan::{Damage, Loss};
 
 /// Damage that is done to each disk as soon as its server is down.
 pub(super) struct Damaging {
@@ -26,13 +26,11 @@ pub(super) struct Damaging {
 impl Faults {
     pub(super) fn crash(
         &mut self,
-        view: &View,
-        target: &Target,
+        nodes: Vec<NodeId>,
         loss: Loss,
         damage: Option<Damage>,
         sim: &mut Sim<'_>,
-    ) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    ) -> Begun {
         let lives = self.machines.running(&nodes);
         let mut bytes = 0;
         let met = if self.is_idle("crash") { &[][..] } else { &lives };
@@ -58,11 +56,10 @@ impl Faults {
         };
         let evidence = self.damage_when_down(damage, &lives).unwrap_or(evidence);
         let kind = Some(Kind::Down { lives, graceful: false });
-        Some(Begun { does, evidence, kind, acted_on: nodes })
+        Begun { does, evidence, kind, acted_on: nodes }
     }
 
-    pub(super) fn stop(&mut self, view: &View, target: &Target, damage: Option<Damage>) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn stop(&mut self, nodes: Vec<NodeId>, damage: Option<Damage>) -> Begun {
         let lives = self.machines.running(&nodes);
         let asked = lives.iter().filter(|_| !self.is_idle("stop"));
         for server in asked.filter_map(|life| self.world.server(life.node)) {
@@ -70,26 +67,25 @@ impl Faults {
         }
         let damaged = self.damage_when_down(damage, &lives);
         let graceful = damaged.is_none();
-        Some(Begun {
+        Begun {
             does: format!("shuts down {}", list(nodes.iter().copied())),
             evidence: damaged.unwrap_or(Evidence::ShutDown(Vec::new())),
             kind: Some(Kind::Down { lives, graceful }),
             acted_on: nodes,
-        })
+        }
     }
 
     /// Makes disks faulty, also those of servers that are down.
-    pub(super) fn disk(&mut self, view: &View, target: &Target, fault: DiskFault) -> Option<Begun> {
-        let nodes = target.resolve(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn disk(&self, nodes: Vec<NodeId>, fault: DiskFault) -> Begun {
         let begin = |&node: &NodeId| Some((node, self.machines.disk(node)?.faults.begin(fault)));
         let disks: Vec<_> = nodes.iter().filter(|_| !self.is_idle("disk")).filter_map(begin).collect();
         nodes.iter().for_each(|&node| self.world.disk_is_faulty(node, true));
-        Some(Begun {
+        Begun {
             does: format!("makes the disks of {} faulty", list(nodes.iter().copied())),
             evidence: Evidence::CallsTouched(BTreeMap::new()),
             kind: Some(Kind::Faulty { disks }),
             acted_on: nodes,
-        })
+        }
     }
 
     /// The calls that these faults have touched, by kind.
@@ -123,6 +119,11 @@ impl Faults {
         let (firing, waiting) = (self.firings.len(), lives.to_vec());
         self.damaging.push(Damaging { firing, damage, waiting, hit: BTreeSet::new() });
         Some(Evidence::BytesDamaged(BTreeMap::new()))
+    }
+
+    /// Those whose disks are damaged as soon as they are down.
+    pub(super) fn to_be_damaged(&self) -> impl Iterator<Item = NodeId> {
+        self.damaging.iter().flat_map(|all| &all.waiting).map(|life| life.node)
     }
 
     /// Damages the disks of those that have gone down since.

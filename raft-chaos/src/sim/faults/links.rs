@@ -2,19 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_core::Time;
+use raft_core::{NodeId, Time};
 
 use super::super::evidence::Evidence;
 use super::super::network::Direction;
 use super::{Active, Begun, Faults, Kind, list};
-use crate::plan::{Drawn, LinkFault, LinkTarget, Split, View};
+use crate::plan::LinkFault;
 
 /// How many directions are told one by one.
 const TOLD_MAX: usize = 12;
 
 impl Faults {
-    pub(super) fn partition(&mut self, view: &View, split: &Split) -> Option<Begun> {
-        let Drawn { target, cut } = split.draw(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn partition(&mut self, target: Vec<NodeId>, cut: BTreeSet<Direction>) -> Begun {
         let met_before = self.world.network(|network| network.met(&cut));
         if !self.is_idle("partition") {
             self.world.cut(cut.iter().copied(), true);
@@ -24,26 +23,30 @@ impl Faults {
         } else {
             format!("cuts off {} ({} directions)", list(target.iter().copied()), cut.len())
         };
-        Some(Begun {
+        Begun {
             does,
             evidence: Evidence::MessagesCut(BTreeMap::new()),
             kind: Some(Kind::Cut { links: cut, met_before }),
             acted_on: target,
-        })
+        }
     }
 
-    pub(super) fn link(&mut self, view: &View, target: &LinkTarget, fault: &LinkFault) -> Option<Begun> {
-        let Drawn { target, cut: links } = target.draw(view, &mut |n| self.rng.below(n))?;
+    pub(super) fn link(
+        &mut self,
+        target: Vec<NodeId>,
+        links: BTreeSet<Direction>,
+        fault: &LinkFault,
+    ) -> Begun {
         let delay = self.rng.duration(fault.delay);
         let does = format!("does {fault} to messages {}", directions(&links));
         let links = if self.is_idle("link") { BTreeSet::new() } else { links };
         let id = self.world.bend(links, fault.clone(), delay);
-        Some(Begun {
+        Begun {
             does,
             evidence: Evidence::MessagesTouched(BTreeMap::new()),
             kind: Some(Kind::Bent { id }),
             acted_on: target,
-        })
+        }
     }
 
     /// Ends every partition and every fault of links, also those that were to last for ever.

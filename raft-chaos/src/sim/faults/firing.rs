@@ -1,0 +1,98 @@
+//! How an event or chaos fires: what is drawn, whom it meets, whether there is room for it, and that it begins.
+
+use raft_core::{NodeId, Time};
+use turmoil::Sim;
+
+use super::super::chaos::Due;
+use super::super::evidence::Firing;
+use super::super::trace::Happening;
+use super::{Active, Begun, Faults};
+use crate::plan::{self, Action, Budget, Drawn, Event, Undo, View, draws};
+
+/// An action that is to begin.
+struct Shot {
+    name: String,
+    action: Action,
+    /// The number of this firing.
+    nth: u64,
+    /// Where its trigger happened.
+    trigger: Option<NodeId>,
+    /// What it may not exceed.
+    budget: Option<Budget>,
+}
+
+impl Faults {
+    /// Does what the event says, if there is somebody to do it to; otherwise it has not fired.
+    pub(super) fn fire_event(&mut self, place: usize, now: Time, trigger: Option<NodeId>, sim: &mut Sim<'_>) {
+        let Event { name, action, .. } = self.schedule.event(place).clone();
+        let nth = self.schedule.count(place) + 1;
+        let shot = Shot { name, action, nth, trigger, budget: None };
+        if let Ok(acted_on) = self.fire(shot, now, sim) {
+            self.schedule.fired(place, now, acted_on);
+        }
+    }
+
+    /// Does it if there is somebody to do it to and the budget admits it.
+    pub(super) fn fire_chaos(&mut self, due: Due, now: Time, sim: &mut Sim<'_>) {
+        let (plan::Chaos { name, action, .. }, nth) = (due.plan, due.nth);
+        let shot = Shot { name: name.clone(), action, nth, trigger: None, budget: Some(self.budget) };
+        if let Err(why) = self.fire(shot, now, sim) {
+            self.chaos.skip(name, why);
+        }
+    }
+
+    /// Gives whom it acted on, or why nothing was done.
+    fn fire(&mut self, shot: Shot, now: Time, sim: &mut Sim<'_>) -> Result<Vec<NodeId>, String> {
+        let Shot { name, action, nth, trigger, budget } = shot;
+        let view = self.schedule.view(trigger);
+        self.rng = draws(self.seed, &name, nth);
+        let action = action.drawn(&mut self.rng);
+        let until = action.undo().and_then(|undo| match undo {
+            Undo::After((length, _)) => Some(now.after(length).min(self.to)),
+            Undo::AtEnd => Some(self.to),
+            Undo::Never => None,
+        });
+        let nobody = || "nobody to do it to".to_owned();
+        let aim = action.aim(&view, &mut |n| self.rng.below(n)).ok_or_else(nobody)?;
+        let toll = action.toll(&aim, until.unwrap_or(self.to).since(now));
+        if let Some(key) = budget.and_then(|budget| budget.exceeded(&self.health(), &toll)) {
+            return Err(format!("budget.{key}"));
+        }
+        let begun = self.begin(&name, &action, aim, &view, now, sim).ok_or_else(nobody)?;
+        self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
+        self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
+        if let Some(kind) = begun.kind {
+            self.active.push(Active { firing: self.firings.len() - 1, kind, toll, until });
+        }
+        Ok(begun.acted_on)
+    }
+
+    fn begin(
+        &mut self,
+        name: &str,
+        action: &Action,
+        aim: Drawn,
+        view: &View,
+        now: Time,
+        sim: &mut Sim<'_>,
+    ) -> Option<Begun> {
+        let Drawn { target: nodes, cut } = aim;
+        Some(match action {
+            Action::Partition { .. } => self.partition(nodes, cut),
+            Action::Heal => self.heal(now),
+            Action::Link { fault, .. } => self.link(nodes, cut, fault),
+            Action::Clock { fault, .. } => self.clock(nodes, *fault, now),
+            Action::IsolateClient { .. } => self.isolate_client(nodes),
+            Action::Crash { loss, damage, .. } => self.crash(nodes, *loss, *damage, sim),
+            Action::Stop { damage, .. } => self.stop(nodes, *damage),
+            Action::Disk { fault, .. } => self.disk(nodes, *fault),
+            Action::Pause { .. } => self.pause(nodes),
+            Action::Snapshot { .. } => self.snapshot(nodes),
+            Action::Wipe { .. } => self.wipe(nodes, sim),
+            Action::Membership { change, target, via, expect } => {
+                return self.membership(view, name, (change, target.as_ref(), via), *expect);
+            }
+            Action::Transfer { to, expect } => return self.transfer(view, name, to, *expect),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Who leads, in which term, and how much of its log.
+
+use std::collections::BTreeMap;
+
+use raft_core::{LogIndex, NodeId, RoleName, Term};
+
+use super::super::servers::Server;
+use super::{Inner, World};
+use crate::plan::{Condition, Moment};
+
+impl World {
+    /// The leader of each term that had one.
+    pub(in super::super) fn leaders(&self) -> BTreeMap<Term, NodeId> {
+        self.lock().figure3.leaders().clone()
+    }
+
+    /// The highest term of any server.
+    pub(in super::super) fn highest_term(&self) -> Term {
+        self.lock().nodes.values().map(|server| server.term).max().unwrap_or_default()
+    }
+
+    /// The leader of the highest term of any server that runs, if that term has one.
+    pub(in super::super) fn leader_of_highest_term(&self) -> Option<Server> {
+        let inner = self.lock();
+        let running = || inner.nodes.values().filter(|server| server.running);
+        let highest = running().map(|server| server.term).max();
+        running().find(|server| server.role == RoleName::Leader && Some(server.term) == highest).cloned()
+    }
+
+    /// Whether all of this holds of the log of a server.
+    pub(in super::super) fn holds(&self, node: NodeId, conditions: &[Condition]) -> bool {
+        let leaders_last =
+            self.leader_of_highest_term().map_or(LogIndex::ZERO, |leader| leader.log.last.index);
+        let server = self.server(node);
+        let holds = |condition: &Condition| {
+            let count = |server: &Server| server.count(condition.quantity, leaders_last);
+            server.as_ref().is_some_and(|server| condition.count.holds(count(server)))
+        };
+        conditions.iter().all(holds)
+    }
+}
+
+impl Inner {
+    pub(super) fn role(&mut self, id: NodeId, term: Term, role: RoleName) {
+        self.version += 1;
+        let now = self.now;
+        let Some(server) = self.nodes.get_mut(&id) else { return };
+        let led = server.role == RoleName::Leader;
+        if role == RoleName::Leader {
+            server.leads_since = now;
+        }
+        (server.term, server.role) = (term, role);
+        match self.reigns {
+            Some((_, reigning)) if role != RoleName::Leader && led && reigning == id => {
+                self.reigns = None;
+                self.moments.come(id, Moment::LeaderDeposed, 0);
+            }
+            Some((before, deposed)) if role == RoleName::Leader && term > before => {
+                self.reigns = Some((term, id));
+                if deposed != id {
+                    self.moments.come_by(id, deposed, Moment::LeaderDeposed, 0);
+                }
+            }
+            None if role == RoleName::Leader => self.reigns = Some((term, id)),
+            Some(_) | None => {}
+        }
+    }
+}
