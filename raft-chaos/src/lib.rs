@@ -13,6 +13,7 @@
 //! | [`seed`] | one seed in its process |
 //! | [`sim`] | the run itself: real nodes in the simulated world |
 //! | [`kv`] | the state machine under test |
+//! | [`lab`] | the tests of MIT's lab on the same nodes, and a harness for one's own |
 //! | [`history`] | what clients saw |
 //! | [`recorder`] | how that is written down as it happens |
 //! | [`linearizable`] | the search for an order that explains it |
@@ -31,6 +32,7 @@ pub mod explain;
 pub mod history;
 pub mod inspect;
 pub mod kv;
+pub mod lab;
 pub mod linearizable;
 pub mod lint;
 mod mix;

@@ -31,16 +31,20 @@ pub fn heading(plan: &Plan, seeds: &[u64]) {
     let kind = match plan.workload.kind {
         Kind::Register => "register",
         Kind::Kv => "kv",
+        Kind::Lab => "lab",
     };
     let seeds = match seeds {
         [seed] => format!("seed {seed}"),
         [first, .., last] if seeds.len() > 20 => format!("{} seeds, {first} to {last}", seeds.len()),
         _ => format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")),
     };
-    say(&format!(
-        "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
-        plan.name, plan.cluster.voters, plan.workload.clients
-    ));
+    match plan.workload.test {
+        Some(test) => say(&format!("plan      {}   the lab's test {}, {seeds}", plan.name, test.original)),
+        None => say(&format!(
+            "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
+            plan.name, plan.cluster.voters, plan.workload.clients
+        )),
+    }
     if !plan.about.is_empty() {
         say(&format!("          {}", plan.about));
     }
@@ -51,15 +55,17 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
     let result = &outcome.result;
     let number = |key: &str| result[key].to_string();
     let ops = &result["ops"];
-    say(&format!(
-        "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
-        ops["ok"],
-        ops["fail"],
-        ops["info"],
-        micros(&result["latency_us"]["p50"]),
-        micros(&result["latency_us"]["p99"]),
-        millis(&result["ok_gap_ms"]),
-    ));
+    if plan.workload.test.is_none() {
+        say(&format!(
+            "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
+            ops["ok"],
+            ops["fail"],
+            ops["info"],
+            micros(&result["latency_us"]["p50"]),
+            micros(&result["latency_us"]["p99"]),
+            millis(&result["ok_gap_ms"]),
+        ));
+    }
     say(&format!(
         "cluster   {} entries committed, {} elections, {} restarts; {} snapshots taken, {} installed",
         number("committed"),

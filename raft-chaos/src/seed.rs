@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::lab;
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
@@ -60,9 +61,15 @@ impl Seed {
             telling: self.telling,
             planted: self.planted,
         };
-        let ran = sim::run(&plan, self.seed, options)?;
+        let (ran, judged) = match plan.workload.test {
+            Some(test) => {
+                let (ran, judgement) = lab::judged(test, self.seed, options)?;
+                (ran, Some(judgement))
+            }
+            None => (sim::run(&plan, self.seed, options)?, None),
+        };
         let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(&scratch.path)? >> 20 };
-        let judgement = judge(&plan, &ran, footprint, &mut || began.elapsed());
+        let judgement = judged.unwrap_or_else(|| judge(&plan, &ran, footprint, &mut || began.elapsed()));
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
         fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;

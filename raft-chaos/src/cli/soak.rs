@@ -166,10 +166,15 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
             stores.iter().map(|store| vec![format!("cluster.storage=\"{}\"", store_name(*store))]).collect()
         }
     };
+    // A test of the lab brings its own store.
+    let is_lab =
+        |path: &PathBuf| Plan::read(path, &args.overrides).is_ok_and(|plan| plan.workload.test.is_some());
+    let (lab, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(is_lab);
+    let on_stores = stores.into_iter().map(|store| (&paths, store));
     let mut entries: Vec<Entry> = Vec::new();
-    for store in &stores {
-        let overrides = [store.clone(), args.overrides.clone()].concat();
-        let (plans, errors) = read(&paths, &overrides);
+    for (paths, store) in on_stores.chain([(&lab, Vec::new())]) {
+        let overrides = [store, args.overrides.clone()].concat();
+        let (plans, errors) = read(paths, &overrides);
         if !errors.is_empty() {
             errors.iter().for_each(|errors| eprintln!("{errors}"));
             return Err(errors.iter().map(crate::plan::PlanErrors::exit_code).min().unwrap_or(USAGE));

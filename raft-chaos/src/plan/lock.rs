@@ -26,6 +26,12 @@ impl Plan {
         lock.value("about", quoted(&self.about));
         lock.value("tags", list(self.tags.iter().map(|tag| quoted(tag))));
         lock.run(self, seed);
+        if let Some(test) = self.workload.test {
+            lock.line("\n[workload]");
+            lock.value("kind", quoted("lab"));
+            lock.value("test", quoted(test.name));
+            return lock.0;
+        }
         lock.cluster(&self.cluster);
         lock.workload(&self.workload);
         for event in &self.events {
@@ -120,6 +126,7 @@ impl Lock {
         let kind = match workload.kind {
             Kind::Register => "register",
             Kind::Kv => "kv",
+            Kind::Lab => "lab",
         };
         self.value("kind", quoted(kind));
         self.value("clients", workload.clients);

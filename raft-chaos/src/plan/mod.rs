@@ -54,6 +54,8 @@ pub use when::{Condition, Quantity, When};
 use errors::Notes;
 use walk::Section;
 
+use crate::lab::Test;
+
 /// The shortest and the longest of a duration that is drawn evenly, both included.
 pub type Range = (Duration, Duration);
 
@@ -207,6 +209,8 @@ impl Storage {
 pub struct Workload {
     /// Which data type.
     pub kind: Kind,
+    /// The test, where that is the kind.
+    pub test: Option<&'static Test>,
     /// How many clients, each with one operation at a time.
     pub clients: u64,
     /// Operations a second, all clients together, whether or not earlier ones have ended.
@@ -244,6 +248,8 @@ pub enum Kind {
     Register,
     /// The same, and values can be deleted and appended to.
     Kv,
+    /// None: a test of the lab, which brings its own servers, faults and checks.
+    Lab,
 }
 
 /// An operation of a client.

@@ -6,11 +6,14 @@ mod forms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::budget::QUOTAS;
 use super::check::{ENGINES, INVARIANTS, LIMITS};
 use super::sections::KINDS;
+use crate::lab::{TESTS, Test};
 use forms::{about, any_of, list, refer, table, text, whole, words};
 
 /// A JSON Schema (2020-12) of plans.
@@ -118,11 +121,12 @@ fn workload() -> Value {
         ("ops_per_key", about("Then a fresh key takes its place.", whole(1, None))),
         ("clients_per_key", about("Clients that touch one key.", whole(1, None))),
     ]);
+    let lab_tests: BTreeSet<String> = TESTS.iter().flat_map(Test::names).collect();
     let mut workload = about(
         "What clients ask.",
         table([
             ("kind", words(KINDS.map(|(word, ..)| word))),
-            ("test", about("With kind = \"lab\": the test.", refer("name"))),
+            ("test", about("With kind = \"lab\": the test.", json!({ "enum": lab_tests }))),
             ("clients", whole(1, Some(1_000))),
             ("rate", about("Operations a second, all clients.", whole(1, Some(1_000_000)))),
             ("value", about("Bytes of a written value.", refer("size"))),

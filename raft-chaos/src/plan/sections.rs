@@ -10,6 +10,7 @@ use super::{
     Cluster, Keys, Kind, Link, Operation, Plan, Reads, Retries, Route, Run, Sim, Storage, Workload, budget,
     chaos, check, events,
 };
+use crate::lab::{TESTS, Test};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -35,7 +36,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     root.unbuilt("process", process);
     let lab = root.section("workload").read("kind", |item| Some(item.raw_text() == Some("lab")));
     if lab == Some(true) {
-        for key in ["cluster", "event", "chaos"] {
+        for key in ["cluster", "event", "chaos", "check"] {
             if let Some(item) = root.get(key) {
                 item.wrong("a test of the lab brings its own; leave it out");
             }
@@ -228,12 +229,19 @@ pub(super) const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
     ("counter", None, &["read", "add"]),
     ("bank", None, &["read", "transfer"]),
     ("queue", None, &["enqueue", "dequeue"]),
-    ("lab", None, &[]),
+    ("lab", Some(Kind::Lab), &[]),
 ];
 
 fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
     let kind_item = table.get("kind");
     let word = kind_item.as_ref().map_or(Some("register"), Item::raw_text);
+    if word == Some("lab") {
+        let others =
+            ["clients", "rate", "value", "keys", "mix", "op_timeout", "retries", "sessions", "route"];
+        for item in others.into_iter().filter_map(|key| table.get(key)).collect::<Vec<_>>() {
+            item.wrong("a test of the lab brings its own; leave it out");
+        }
+    }
     if let Some(item) = &kind_item {
         item.word(&KINDS.map(|(word, kind, _)| (word, kind)));
     }
@@ -257,14 +265,32 @@ fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
     if let (Some(item), Retries::Session { .. }, false) = (route_item, retries, route == Route::Leader) {
         item.wrong("sessions go to whoever leads; write \"leader\"");
     }
-    if word == Some("lab") {
-        table.required("test").and_then(|item| item.parsed(values::name, "the name of a test"));
-    } else if let Some(test) = table.get("test") {
-        test.wrong("only kind = \"lab\" has tests; leave it out");
-    }
+    let test = if word == Some("lab") {
+        table.required("test").and_then(|item| lab_test(&item))
+    } else {
+        if let Some(test) = table.get("test") {
+            test.wrong("only kind = \"lab\" has tests; leave it out");
+        }
+        None
+    };
     table.finish();
     let kind = kind.and_then(|(_, kind, _)| *kind)?;
-    Some(Workload { kind, clients, rate, value, keys: keys_read, mix, op_timeout, retries, route })
+    Some(Workload { kind, test, clients, rate, value, keys: keys_read, mix, op_timeout, retries, route })
+}
+
+/// A test of the lab, by its name.
+fn lab_test(item: &Item<'_>) -> Option<&'static Test> {
+    let name = item.text()?;
+    match Test::named(name)[..] {
+        [test] => Some(test),
+        [] => item.word(&TESTS.iter().map(|test| (test.name, Some(test))).collect::<Vec<_>>()),
+        ref several => {
+            let names =
+                several.iter().map(|test| format!("{:?}", test.name)).collect::<Vec<_>>().join(" or ");
+            item.wrong(&format!("{name:?} is more than one test; write {names}"));
+            None
+        }
+    }
 }
 
 /// How many sessions a cluster may hold at most, and holds unless told otherwise.

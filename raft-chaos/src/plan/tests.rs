@@ -252,10 +252,23 @@ fn the_smallest_plan_has_every_default() {
 #[test]
 fn the_lock_of_a_plan_reads_back_as_that_plan() {
     let in_the_log = "schema = 1\nname = \"p\"\ncluster.features.read = \"log\"\nworkload.route = 3\n";
-    let all_down = "schema = 1\nname = \"p\"\nbudget.disk_loss = \"none\"\n[[event]]\ndo = \"crash\"\ntarget = \"all\"\n";
-    for text in
-        [SMALLEST, EVERYTHING, in_the_log, all_down, "schema = 1\nname = \"p\"\ncheck.linearizable = false\n"]
-    {
+    let all_down = "schema = 1
+name = \"p\"
+budget.disk_loss = \"none\"
+[[event]]
+do = \"crash\"
+target = \"all\"
+";
+    let lab = "schema = 1
+name = \"p\"
+workload.kind = \"lab\"
+workload.test = \"kv-speed\"
+";
+    let unjudged = "schema = 1
+name = \"p\"
+check.linearizable = false
+";
+    for text in [SMALLEST, EVERYTHING, in_the_log, all_down, lab, unjudged] {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
         for seed in [0, 7, u64::MAX] {
             let lock = plan.lock(seed);

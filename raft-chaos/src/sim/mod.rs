@@ -45,7 +45,7 @@ mod server;
 mod servers;
 mod sessions;
 mod tally;
-mod trace;
+pub(crate) mod trace;
 mod violation;
 mod workload;
 mod world;

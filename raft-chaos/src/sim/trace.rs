@@ -2,6 +2,7 @@
 //! request.
 
 use std::fmt::Write as _;
+use std::hash::Hash;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub type Listener = Box<dyn FnMut(f64, &str) + Send>;
 /// Something that happened.
 #[derive(Clone, Debug, Hash, Serialize)]
 #[serde(untagged)]
-pub(super) enum Happening {
+pub(crate) enum Happening {
     /// Inside a server.
     Node {
         node: NodeId,
@@ -99,7 +100,7 @@ pub struct Telling {
 }
 
 /// The record of a run.
-pub(super) struct Trace {
+pub(crate) struct Trace {
     hash: u64,
     /// How many events there were.
     events: u64,
@@ -115,7 +116,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn new(
+    pub(crate) fn new(
         file: Option<Box<dyn Write + Send>>,
         listener: Option<Listener>,
         telling: Telling,
@@ -138,7 +139,7 @@ impl Trace {
     }
 
     /// Names all that has happened so far.
-    pub(super) const fn hash(&self) -> u64 {
+    pub(crate) const fn hash(&self) -> u64 {
         self.hash
     }
 
@@ -147,14 +148,14 @@ impl Trace {
     /// # Errors
     ///
     /// This, or an earlier line, could not be.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.flush()?;
         }
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    pub(super) fn push(&mut self, now: Time, happening: &Happening) {
+    pub(crate) fn push(&mut self, now: Time, happening: &Happening) {
         self.hash = mix(self.hash, (now, happening));
         if let Some(file) = &mut self.file {
             let hash = format!("{:016x}", self.hash);
@@ -178,6 +179,11 @@ impl Trace {
             }
         }
         self.events += 1;
+    }
+
+    /// Something happened that is part of the hash, not of the file.
+    pub(crate) fn hashed(&mut self, what: impl Hash) {
+        self.hash = mix(self.hash, what);
     }
 
     /// A frame is on its way between two servers: part of the hash, not of the file.

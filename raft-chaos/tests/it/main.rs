@@ -6,6 +6,7 @@ mod disks;
 #[cfg(feature = "planted-bugs")]
 mod idle;
 mod inspect;
+mod lab;
 mod links;
 mod moments;
 mod planning;
