@@ -29,7 +29,7 @@ const FOUND: [(&str, &str, u64, &str, &str); 26] = [
     // https://github.com/tikv/tikv/issues/1593
     ("lease-through-transfer", "lease-transfer", 0, "safety", "real time: it took effect at"),
     // https://github.com/tikv/tikv/issues/964
-    ("lease-not-shortened", "lease-drift", 3, "safety", "real time: it took effect at"),
+    ("lease-not-shortened", "lease-drift", 4, "safety", "real time: it took effect at"),
     // https://aphyr.com/posts/330-jepsen-rethinkdb-2-2-3-reconfiguration
     ("any-life-counts", "wiped-and-back", 0, "safety", "AdvanceCommitIndex refused"),
     // https://github.com/databendlabs/openraft/commit/6c0ccaf3
