@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::{
     AppendEntries, AppendEntriesReply, Chunk, ClusterId, Config, ConfigError, Configuration,
     ConfigurationError, Effects, Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input,
-    InstallSnapshot, InstallSnapshotReply, Loaded, LogIndex, LogOutline, Message, NodeId, Payload, Raft,
-    ReadId, RequestVoteReply, Restored, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
+    InstallSnapshot, InstallSnapshotReply, Loaded, LogIndex, LogOutline, Message, Next, NodeId, Payload,
+    Raft, ReadId, RequestVoteReply, Restored, Session, Snapshot, SnapshotId, Stored, Term, Time, Violation,
     WriteToken,
 };
 
@@ -98,6 +99,44 @@ fn a_configuration_that_makes_no_sense_is_refused() {
         let found = Raft::new(config, Restored::default(), Time::ZERO).map(|raft| raft.id());
         assert_eq!(found.map_err(|error| error.to_string()), Err(refused.into()));
     }
+}
+
+/// What the documentation of [`Config::new`] says.
+#[test]
+fn the_usual_values_are_these() {
+    let (kib, mib) = (1 << 10, 1 << 20);
+    let usual = config();
+    assert_eq!((usual.election_timeout, usual.heartbeat), ((150 * MS, 300 * MS), 50 * MS));
+    assert_eq!(usual.disk_patience, Duration::from_secs(1));
+    assert_eq!((usual.append_bytes_max, usual.append_window), (256 * kib, 64));
+    assert_eq!(usual.append_window_bytes, 16 * mib);
+    assert_eq!((usual.uncommitted_bytes_max, usual.cache_bytes_max), (64 * mib, 64 * mib));
+    assert_eq!((usual.snapshot_entries, usual.snapshot_trailing), (100_000, 10_000));
+    assert_eq!(usual.snapshot_chunk_bytes, 256 * kib);
+    assert!(usual.pre_vote && usual.check_quorum && usual.read_lease_ppm.is_none());
+    assert!(!usual.durable_state_machine && !usual.observe);
+}
+
+/// A thousand voters and as many learners are the most, and their entry can be read again.
+#[test]
+fn as_many_members_as_there_may_be_are_understood() {
+    let most =
+        Configuration::of((1..=1_000).map(NodeId::new)).with_learners((2_001..=3_000).map(NodeId::new));
+    assert_eq!(most.check(), Ok(()));
+    assert_eq!(Configuration::from_bytes(&most.to_bytes()), Some(most));
+    let more = Configuration::of((1..=1_001).map(NodeId::new));
+    assert_eq!(Configuration::from_bytes(&more.to_bytes()), None);
+}
+
+/// Whoever is named twice is one member.
+#[test]
+fn a_member_that_is_named_twice_is_one() {
+    let once = Configuration::of([1, 2].map(NodeId::new));
+    assert_eq!(Configuration::of([2, 1, 2].map(NodeId::new)), once);
+    let next = Some(Next { voters: once.voters.clone(), learners: Vec::new(), joint: true });
+    let joint = Configuration { next, ..once };
+    let both = [1, 2].map(NodeId::new);
+    assert_eq!((joint.members(), joint.voting()), (both.to_vec(), both.to_vec()));
 }
 
 /// What is on the edge of what is refused is not.
@@ -297,6 +336,13 @@ fn append(prev_log: EntryId, ids: &[EntryId]) -> Envelope {
     envelope(Message::AppendEntries(AppendEntries { prev_log, entries, leader_commit: LogIndex::ZERO }))
 }
 
+/// An entry that is to say who votes.
+fn configured(bytes: Bytes) -> Envelope {
+    let entries = vec![Entry::new(id(1, 1), Payload::Configuration(bytes))].into();
+    let (prev_log, leader_commit) = (EntryId::ZERO, LogIndex::ZERO);
+    envelope(Message::AppendEntries(AppendEntries { prev_log, entries, leader_commit }))
+}
+
 fn piece(last_included: EntryId, chunk: Chunk) -> Envelope {
     let id = SnapshotId { last_included, made_by: Incarnation(2) };
     let snapshot = Snapshot { id, configured: Configuration::of([ME]).into() };
@@ -330,6 +376,8 @@ fn what_no_server_can_have_said_is_dropped_unread() {
         (append(id(2, 1), &[id(4, 2)]), false),
         (append(id(2, 1), &[id(3, 2), id(2, 3)]), false),
         (append(id(2, 1), &[id(2, 2), id(2, 4)]), false),
+        (configured(Configuration::of([ME]).to_bytes()), true),
+        (configured("x".into()), false),
         (piece(id(3, 9), chunk(0, "x", false)), true),
         (piece(id(4, 9), chunk(0, "x", false)), false),
         (piece(id(3, 0), chunk(0, "x", false)), false),
@@ -349,6 +397,7 @@ fn what_no_server_can_have_said_is_dropped_unread() {
         raft.step(Time::ZERO, Input::Receive(comes));
         let Effects { write, events, .. } = raft.take_effects();
         let dropped = events == [Event::StrangerDropped { from }];
+        assert_eq!(raft.counts().strangers_dropped, u64::from(dropped), "{said}");
         assert_eq!((dropped, write.is_some()), (!could, could), "{said}");
         assert_eq!(raft.fingerprint() == before, dropped, "{said}");
     }

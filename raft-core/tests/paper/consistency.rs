@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntriesReply, Config, EntryId, Input, LogIndex, Message, Raft, RequestVoteReply, RoleName, Time,
-    Violation,
+    AppendEntriesReply, Config, EntryId, Input, LogIndex, Message, NodeId, Raft, RequestVoteReply, RoleName,
+    Term, Time, Violation,
 };
 
 use crate::bench::{Bench, append, config, heartbeat, id, piece, pre_vote, vote};
@@ -119,6 +119,29 @@ pub(crate) fn whoever_contradicts_what_is_committed_is_not_followed() {
         assert_eq!(bench.violation, violation, "{prev_log} {entries:?}");
         assert_eq!(bench.log(), if contradicts.is_some() { [1, 1] } else { [1, 2] }, "{prev_log}");
     }
+}
+
+/// The same of each entry that is committed: of the last one, and of those before it.
+#[test]
+pub(crate) fn an_entry_before_the_last_committed_one_is_contradicted_by_nobody_either() {
+    for (prev_log, index) in [(EntryId::ZERO, 1), (id(1, 1), 2), (id(1, 2), 3)] {
+        let mut bench = Bench::new(config(3));
+        bench.hear(2, 1, append(EntryId::ZERO, &[1, 1, 1], 3));
+        bench.hear(3, 2, append(prev_log, &[2], 0));
+        let (leader, index) = (NodeId::new(3), LogIndex::new(index));
+        assert_eq!(bench.violation, Some(Violation::CommittedEntryContradicted { leader, index }));
+        assert_eq!(bench.log(), [1, 1, 1]);
+    }
+}
+
+/// Figure 3, Election Safety: "at most one leader can be elected in a given term". A follower that hears of two stops.
+#[test]
+pub(crate) fn whoever_hears_two_leaders_of_one_term_follows_neither() {
+    let mut bench = Bench::new(config(3));
+    bench.hear(2, 4, heartbeat());
+    bench.hear(3, 4, heartbeat());
+    let (known, other) = (NodeId::new(2), NodeId::new(3));
+    assert_eq!(bench.violation, Some(Violation::TwoLeaders { term: Term::new(4), known, other }));
 }
 
 /// §5.3: "Once a follower learns that a log entry is committed, it applies the entry to its local state machine (in log

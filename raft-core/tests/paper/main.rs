@@ -15,3 +15,4 @@ mod replication;
 mod sessions;
 mod snapshots;
 mod thesis;
+mod watched;

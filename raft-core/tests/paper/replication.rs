@@ -252,8 +252,9 @@ pub(crate) fn a_rejection_that_was_overtaken_moves_nothing() {
         assert_eq!(bench.last_append(2).prev_log, id(1, 1));
         bench.accepts(2, 4);
         bench.said.clear();
+        let before = bench.raft.followers();
         bench.refuses(2, refused, hint);
-        assert_eq!(bench.take_said(), [], "{refused} {hint}");
+        assert_eq!((bench.take_said(), bench.raft.followers()), (vec![], before), "{refused} {hint}");
         bench.propose("x");
         assert_eq!(bench.last_append(2).prev_log, id(7, 4), "{refused} {hint}");
     }

@@ -128,6 +128,18 @@ pub(crate) fn within_the_minimum_timeout_of_hearing_from_a_leader_no_vote_is_hea
     }
 }
 
+/// Thesis 4.2.3: the time counts from the last that was heard, not from the first.
+#[test]
+pub(crate) fn each_heartbeat_keeps_votes_away_anew() {
+    let mut bench = Bench::with_log(config(3), &[], 4);
+    for _ in 0..9 {
+        bench.hear(2, 4, heartbeat());
+        bench.wait(SHORTEST - NS);
+        bench.hear(3, 6, vote(id(9, 9)));
+        assert_eq!(bench.is(), (RoleName::Follower, 4));
+    }
+}
+
 /// Thesis 4.2.3: a leader is true to itself, and a leader of an earlier term binds nobody.
 #[test]
 pub(crate) fn a_leader_hears_no_vote_and_a_new_term_frees_its_followers() {
@@ -175,6 +187,7 @@ pub(crate) fn a_leader_steps_down_if_an_election_timeout_elapses_without_a_major
     assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::Follower, 1), None));
     let term = raft_core::Term::new(1);
     assert!(bench.events.contains(&Event::SteppedDown { term, reason: StepDownReason::NoMajority }));
+    assert_eq!(bench.raft.counts().gave_way_no_majority, 1);
 }
 
 /// Thesis 6.2: any answer counts, if it is one to this leader of this term.
@@ -310,6 +323,35 @@ pub(crate) fn a_leader_gives_way_when_its_oldest_write_has_taken_too_long() {
     assert_eq!((bench.is(), bench.raft.deadline()), ((RoleName::Leader, 1), oldest.after(patience)));
     bench.wait(NS);
     assert_eq!((bench.is(), bench.raft.leader()), ((RoleName::Follower, 1), None));
+}
+
+/// The same where a majority was heard just now: their answers say nothing of this disk.
+#[test]
+pub(crate) fn a_majority_keeps_no_leader_whose_disk_hangs() {
+    let patience = Duration::from_millis(80);
+    let mut bench = Bench::in_role(Config { disk_patience: patience, ..config(3) }, RoleName::Leader, 1);
+    bench.wait(50 * MS);
+    (2..=3).for_each(|follower| bench.acknowledge(follower));
+    bench.hangs = true;
+    assert_eq!(bench.raft.oldest_write(), None);
+    bench.propose("x");
+    assert_eq!(bench.raft.oldest_write(), Some(bench.now));
+    bench.wait(patience - NS);
+    assert_eq!(bench.is(), (RoleName::Leader, 1));
+    bench.wait(NS);
+    assert_eq!(bench.is(), (RoleName::Follower, 1));
+    assert_eq!(bench.raft.counts().gave_way_disk_hangs, 1);
+}
+
+/// A disk that takes its time, but no longer than it may, keeps nobody from standing for election.
+#[test]
+pub(crate) fn a_write_that_is_under_way_keeps_nobody_from_elections() {
+    let mut bench = Bench::new(config(3));
+    bench.hangs = true;
+    bench.hear(2, 4, heartbeat());
+    bench.time_out();
+    assert!(bench.now < bench.raft.oldest_write().unwrap().after(bench.raft.config().disk_patience));
+    assert_eq!(bench.is(), (RoleName::PreCandidate, 4));
 }
 
 /// A server whose disk hangs, or failed, asks for nothing; nor does it grant what it could not give. With its
