@@ -86,6 +86,28 @@ impl Message {
         }
     }
 
+    /// Whether it answers a question that the other server has asked. That a server is told that it was removed is news.
+    pub const fn is_reply(&self) -> bool {
+        match self {
+            Self::PreVoteReply(_)
+            | Self::RequestVoteReply(_)
+            | Self::AppendEntriesReply(_)
+            | Self::InstallSnapshotReply(_)
+            | Self::ConfirmReply(_)
+            | Self::ReadIndexReply(_)
+            | Self::FetchEntriesReply(_) => true,
+            Self::PreVote(_)
+            | Self::RequestVote(_)
+            | Self::TimeoutNow
+            | Self::AppendEntries(_)
+            | Self::InstallSnapshot(_)
+            | Self::Confirm(_)
+            | Self::ReadIndex
+            | Self::NotMember(_)
+            | Self::FetchEntries(_) => false,
+        }
+    }
+
     /// Whether a server wants to be elected, or asks whether it would be, without having been told to by the leader.
     pub(crate) const fn disturbs_leader(&self) -> bool {
         matches!(self, Self::PreVote(_) | Self::RequestVote(RequestVote { told_by_leader: false, .. }))

@@ -193,14 +193,7 @@ impl Raft {
             Message::ReadIndex => self.handle_read_index(from, session),
             Message::FetchEntries(args) => self.handle_fetch_entries(from, session, args),
             // A reply of the past answers a question that nobody asks any more.
-            Message::PreVoteReply(_)
-            | Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::ConfirmReply(_)
-            | Message::ReadIndexReply(_)
-            | Message::FetchEntriesReply(_)
-                if term < self.current_term && !planted!(self, ReplyOfOldTerm) => {}
+            message if term < self.current_term && message.is_reply() && !planted!(self, ReplyOfOldTerm) => {}
             Message::PreVoteReply(reply) => self.handle_pre_vote_reply(sender, session, &reply),
             Message::RequestVoteReply(reply) => self.handle_request_vote_reply(sender, session, &reply),
             Message::AppendEntriesReply(reply) => self.handle_append_entries_reply(sender, session, &reply),

@@ -10,7 +10,7 @@ use raft_core::{Config, Envelope, Event, Incarnation, Input, NodeId, PlantedBug,
 use stateright::{Model, Property};
 
 use crate::history::{History, Judges, log_matching};
-use crate::server::{Disk, Outcome, Server, is_reply};
+use crate::server::{Disk, Outcome, Server};
 
 /// How far a model goes.
 #[derive(Clone, Copy, Debug)]
@@ -253,7 +253,7 @@ impl Cluster {
     /// A message without the number of its conversation: only whether that goes on matters.
     fn key_of(&self, sent: &Sent, name: &dyn Fn(NodeId) -> NodeId) -> (NodeId, NodeId, bool, u64) {
         let Envelope { from, to, session, message, .. } = &*sent.envelope;
-        let (asker, other) = if is_reply(message) { (to, from) } else { (from, to) };
+        let (asker, other) = if message.is_reply() { (to, from) } else { (from, to) };
         let goes_on = self.servers[self.place(*asker)].is_current(*other, *session);
         (name(*from), name(*to), goes_on, sent.content)
     }

@@ -4,7 +4,7 @@ use raft_core::{Envelope, Input, NodeId};
 use stateright::{Model, Property};
 
 use crate::cluster::{Cluster, Scope, Sent, properties};
-use crate::server::{Disk, is_reply};
+use crate::server::Disk;
 
 /// A server has at most one call to another on its way, the last one; one that is never carried out is lost. So is
 /// what it has asked in another role, term or life, and what others have when one takes the initiative: when it
@@ -50,7 +50,7 @@ impl Coarse {
             cluster.network.retain(|call| call.envelope.from != id);
         }
         let (replies, calls): (Vec<_>, Vec<_>) =
-            said.into_iter().partition(|envelope| is_reply(&envelope.message));
+            said.into_iter().partition(|envelope| envelope.message.is_reply());
         for call in calls {
             cluster.network.retain(|earlier| link(earlier) != (call.from, call.to));
             cluster.network.push(Sent::new(call));

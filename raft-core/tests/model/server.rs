@@ -6,8 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use raft_core::{
-    Batch, Configured, Effects, Envelope, Event, HardState, Input, LogIndex, Message, NodeId, Payload, Raft,
-    Restored, RoleName, Session, Stored, Time, Write,
+    Batch, Configured, Effects, Envelope, Event, HardState, Input, LogIndex, NodeId, Payload, Raft, Restored,
+    RoleName, Session, Stored, Time, Write,
 };
 
 /// What a server said and what happened in it.
@@ -80,7 +80,7 @@ impl Server {
         loop {
             let before = (disk == Disk::Later).then(|| Arc::new(self.raft.clone()));
             let Effects { write, send, apply, load, events, .. } = self.raft.take_effects();
-            let begins = |said: &&Envelope| !is_reply(&said.message) && said.message.kind() != "not-member";
+            let begins = |said: &&Envelope| !said.message.is_reply() && said.message.kind() != "not-member";
             self.sessions.extend(send.iter().filter(begins).map(|said| (said.to, said.session)));
             outcome.said.extend(send);
             outcome.events.extend(events);
@@ -165,27 +165,5 @@ impl Server {
     pub(crate) fn entry(&self, index: LogIndex) -> Option<&raft_core::Entry> {
         let place = usize::try_from(index.get()).ok()?.checked_sub(1)?;
         self.written.entries().get(place)
-    }
-}
-
-/// Whether a message is the second half of a call.
-pub(crate) const fn is_reply(message: &Message) -> bool {
-    match message {
-        Message::PreVoteReply(_)
-        | Message::RequestVoteReply(_)
-        | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_)
-        | Message::ConfirmReply(_)
-        | Message::ReadIndexReply(_)
-        | Message::FetchEntriesReply(_) => true,
-        Message::PreVote(_)
-        | Message::RequestVote(_)
-        | Message::TimeoutNow
-        | Message::AppendEntries(_)
-        | Message::InstallSnapshot(_)
-        | Message::Confirm(_)
-        | Message::ReadIndex
-        | Message::NotMember(_)
-        | Message::FetchEntries(_) => false,
     }
 }
