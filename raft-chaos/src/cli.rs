@@ -5,7 +5,7 @@ mod replay;
 mod soak;
 
 use std::panic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::determinism;
 use crate::inspect;
-use crate::plan::{Plan, PlanErrors, Seeds};
+use crate::plan::{Plan, Seeds};
 use crate::recover;
 use crate::report;
 use crate::runner::{self, Runner};
@@ -222,42 +222,51 @@ fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
     let mut overrides = selection.overrides.clone();
     overrides.extend(selection.seed.map(|seed| format!("run.seeds={seed}")));
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
-    let (plans, errors) = read(&selection.plans, &overrides);
-    if !errors.is_empty() {
-        errors.iter().for_each(|errors| eprintln!("{errors}"));
-        // A plan that is wrong comes before one that cannot be done here.
-        return Err(errors.iter().map(PlanErrors::exit_code).min().unwrap_or(USAGE));
-    }
-    if selection.jobs == Some(0) {
+    let plans = read(&selection.plans, &overrides)?;
+    let runner = runner(
+        &selection.out,
+        selection.jobs,
+        #[cfg(feature = "planted-bugs")]
+        selection.plant.as_ref(),
+    )?;
+    let commands = selection.plans.iter().map(|path| command(path, &selection.overrides));
+    Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner: Runner { json, ..runner } })
+}
+
+/// How a person would write a run of this plan, without the seed.
+fn command(plan: &Path, overrides: &[String]) -> String {
+    let mut command = format!("raft-chaos run {}", quoted(&plan.display().to_string()));
+    overrides.iter().for_each(|assignment| command.push_str(&format!(" --set {}", quoted(assignment))));
+    command
+}
+
+/// What runs seeds, from now on in such a way that an interrupt ends it in order.
+fn runner(
+    out: &Path,
+    jobs: Option<usize>,
+    #[cfg(feature = "planted-bugs")] plant: Option<&String>,
+) -> Result<Runner, u8> {
+    if jobs == Some(0) {
         eprintln!("--jobs: 0 seeds at a time would never end; write 1 or more");
         return Err(USAGE);
     }
     #[cfg(feature = "planted-bugs")]
-    if selection.plant.as_deref().is_some_and(|name| planted(name).is_none()) {
+    if plant.is_some_and(|name| planted(name).is_none()) {
         eprintln!("--plant: there is no such bug");
         return Err(USAGE);
     }
     catch_interrupts();
-    let runner = Runner {
+    Ok(Runner {
         program: std::env::current_exe().map_err(|error| cannot(&error))?,
-        out: selection.out.clone(),
-        jobs: selection.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
-        json,
+        out: out.to_owned(),
+        jobs: jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        json: false,
         memory_max_mb: None,
         #[cfg(feature = "planted-bugs")]
-        planted: selection.plant.clone(),
+        planted: plant.cloned(),
         #[cfg(not(feature = "planted-bugs"))]
         planted: None,
-    };
-    let command = |path: &PathBuf| {
-        let mut command = format!("raft-chaos run {}", quoted(&path.display().to_string()));
-        for assignment in &selection.overrides {
-            command.push_str(&format!(" --set {}", quoted(assignment)));
-        }
-        command
-    };
-    let commands = selection.plans.iter().map(command);
-    Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner })
+    })
 }
 
 /// An interrupt ends this process in order. The processes of the seeds hear of it by themselves.
@@ -278,8 +287,7 @@ fn run(args: &RunArgs) -> Result<u8, u8> {
             Err(error) => drop(cannot(&error)),
         }
     }
-    let worst = if runner::interrupted() { worst.min(Verdict::Interrupted) } else { worst };
-    Ok(worst.exit_code())
+    Ok(ended(worst))
 }
 
 fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
@@ -291,8 +299,12 @@ fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
             worst = Verdict::Divergence;
         }
     }
-    let worst = if runner::interrupted() { worst.min(Verdict::Interrupted) } else { worst };
-    Ok(worst.exit_code())
+    Ok(ended(worst))
+}
+
+/// The exit code, where this is the worst of what came of it, unless it was interrupted.
+fn ended(worst: Verdict) -> u8 {
+    if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
 }
 
 fn inspect(args: &InspectArgs) -> u8 {
@@ -324,15 +336,24 @@ fn recover(args: &RecoverArgs) -> u8 {
     code
 }
 
-fn read(paths: &[PathBuf], overrides: &[String]) -> (Vec<Plan>, Vec<PlanErrors>) {
-    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+/// Reads all these plans.
+///
+/// # Errors
+///
+/// The exit code, where one is wrong; all that is wrong has been said.
+fn read(paths: &[PathBuf], overrides: &[String]) -> Result<Vec<Plan>, u8> {
+    let (mut plans, mut codes) = (Vec::new(), Vec::new());
     for path in paths {
         match Plan::read(path, overrides) {
             Ok(plan) => plans.push(plan),
-            Err(error) => errors.push(error),
+            Err(errors) => {
+                eprintln!("{errors}");
+                codes.push(errors.exit_code());
+            }
         }
     }
-    (plans, errors)
+    // A plan that is wrong comes before one that cannot be done here.
+    codes.into_iter().min().map_or(Ok(plans), Err)
 }
 
 /// The seeds of a plan; random ones are drawn here, and printed by whoever runs them.

@@ -35,6 +35,7 @@ pub mod kv;
 pub mod lab;
 pub mod linearizable;
 pub mod lint;
+mod memory;
 mod mix;
 pub mod outcome;
 pub mod plan;

@@ -159,11 +159,11 @@ pub fn soaked(summary: &Summary, folder: &Path) {
         "soaked    {} seeds, {} failed; {:.2} virtual h in {:.2} h of processes; {} elections, {} restarts, {} entries committed",
         all.seeds(),
         summary.failed(),
-        all.virtual_s / 3600.0,
-        all.wall_s / 3600.0,
-        all.elections,
-        all.restarts,
-        all.committed
+        all.counts.virtual_s / 3600.0,
+        all.counts.wall_s / 3600.0,
+        all.counts.elections,
+        all.counts.restarts,
+        all.counts.committed
     ));
     say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));
 }

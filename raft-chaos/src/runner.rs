@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use crate::memory::held_mb;
 use crate::outcome::{Outcome, lacking};
 use crate::plan::Plan;
 use crate::report;
@@ -358,9 +359,10 @@ fn wait(mut child: Child, limit: Duration, memory_max_mb: Option<u64>) -> io::Re
         if let Some(status) = child.try_wait()? {
             return Ok(Ended::Code(status.code().unwrap_or(-1)));
         }
-        let too_large = memory_max_mb.zip(held_mb(child.id())).filter(|(max, held)| held > max);
+        let too_large = memory_max_mb
+            .and_then(|max| held_mb(&child.id().to_string(), "VmRSS").filter(|held| *held > max));
         let over = match too_large {
-            Some((_, mb)) => Some(Ended::TooLarge { mb }),
+            Some(mb) => Some(Ended::TooLarge { mb }),
             None => (began.elapsed() > limit).then_some(Ended::TooLong),
         };
         if let Some(over) = over {
@@ -370,13 +372,6 @@ fn wait(mut child: Child, limit: Duration, memory_max_mb: Option<u64>) -> io::Re
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// How much memory a process holds, in MB; none where the system does not say.
-fn held_mb(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().split(' ').next()?.parse::<u64>().ok().map(|kb| kb >> 10)
 }
 
 /// So many of the seeds, evenly spread.

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::lab;
+use crate::memory::held_mb;
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
@@ -68,7 +69,10 @@ impl Seed {
             }
             None => (sim::run(&plan, self.seed, options)?, None),
         };
-        let footprint = Footprint { rss_mb: rss_mb(), disk_mb: size_of(&scratch.path)? >> 20 };
+        let footprint = Footprint {
+            rss_mb: held_mb("self", "VmHWM").unwrap_or(0),
+            disk_mb: size_of(&scratch.path)? >> 20,
+        };
         let judgement = judged.unwrap_or_else(|| judge(&plan, &ran, footprint, &mut || began.elapsed()));
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
@@ -164,13 +168,6 @@ fn record_panics(folder: PathBuf, records: Vec<Record>) {
         drop(fs::write(folder.join("panic.txt"), reason));
         std::process::exit(verdict.exit_code().into());
     }));
-}
-
-/// The most memory that this process has held; 0 where the system does not say.
-fn rss_mb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) >> 10
 }
 
 fn size_of(folder: &Path) -> io::Result<u64> {

@@ -1,20 +1,21 @@
 //! `raft-chaos soak` and `raft-chaos merge`.
 
+use std::fs;
 use std::io::{self, IsTerminal, stderr};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{USAGE, cannot, catch_interrupts, quoted, read};
-use crate::plan::Plan;
+use super::{USAGE, cannot, command, ended, read, runner};
+use crate::plan::{Plan, Storage};
 use crate::report;
-use crate::runner::{Runner, interrupted};
+use crate::runner::Runner;
 use crate::soak::{Entry, Limits, Shard, Soak, Summary, merge};
-use crate::verdict::Verdict;
+
+/// The stores that a plan may name.
+const STORES: [&str; 2] = [Storage::Memory.name(), Storage::Rocksdb.name()];
 
 #[derive(Debug, Args)]
 pub(super) struct SoakArgs {
@@ -28,8 +29,8 @@ pub(super) struct SoakArgs {
     #[arg(long = "weight", value_name = "PLAN=N", value_parser = weight)]
     weights: Vec<(String, u64)>,
     /// Run each plan on each of these stores [default: the store of the plan].
-    #[arg(long, value_delimiter = ',', value_name = "STORE")]
-    stores: Vec<Store>,
+    #[arg(long, value_delimiter = ',', value_name = "STORE", value_parser = STORES)]
+    stores: Vec<String>,
     /// Override a key of every plan, as in --set cluster.voters=5.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -49,8 +50,8 @@ pub(super) struct SoakArgs {
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
     shard: Shard,
     /// How many seeds run at a time [default: one for each core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    jobs: Option<u64>,
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// End a seed whose process holds more than this many MB.
     #[arg(long, value_name = "MB", default_value_t = 2_048)]
     max_memory: u64,
@@ -74,14 +75,6 @@ pub(super) struct MergeArgs {
     /// The folder of the new one.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Store {
-    /// In memory.
-    Memory,
-    /// On a disk.
-    Rocksdb,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,19 +104,14 @@ fn shard(text: &str) -> Result<Shard, String> {
 /// The exit code of everything that is in the ledger.
 pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
     let entries = entries(args)?;
-    catch_interrupts();
+    let runner = runner(
+        &args.out,
+        args.jobs,
+        #[cfg(feature = "planted-bugs")]
+        args.plant.as_ref(),
+    )?;
     let soak = Soak {
-        runner: Runner {
-            program: env::current_exe().map_err(|error| cannot(&error))?,
-            out: args.out.clone(),
-            jobs: jobs(args.jobs),
-            json: false,
-            memory_max_mb: Some(args.max_memory),
-            #[cfg(feature = "planted-bugs")]
-            planted: args.plant.clone(),
-            #[cfg(not(feature = "planted-bugs"))]
-            planted: None,
-        },
+        runner: Runner { memory_max_mb: Some(args.max_memory), ..runner },
         limits: Limits { seeds: args.seeds, time: args.max_time, until_failure: args.until_failure },
         first_seed: args.first_seed,
         shard: args.shard,
@@ -143,13 +131,7 @@ pub(super) fn merged(args: &MergeArgs) -> Result<u8, u8> {
 
 fn said(summary: &Summary, folder: &Path) -> u8 {
     report::soaked(summary, folder);
-    let worst = if interrupted() { summary.worst().min(Verdict::Interrupted) } else { summary.worst() };
-    worst.exit_code()
-}
-
-fn jobs(given: Option<u64>) -> usize {
-    let given = given.and_then(|jobs| usize::try_from(jobs).ok());
-    given.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    ended(summary.worst())
 }
 
 fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
@@ -162,9 +144,7 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     }
     let stores: Vec<Vec<String>> = match args.stores.as_slice() {
         [] => vec![Vec::new()],
-        stores => {
-            stores.iter().map(|store| vec![format!("cluster.storage=\"{}\"", store_name(*store))]).collect()
-        }
+        stores => stores.iter().map(|store| vec![format!("cluster.storage=\"{store}\"")]).collect(),
     };
     // A test of the lab brings its own store.
     let is_lab =
@@ -174,12 +154,7 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     let mut entries: Vec<Entry> = Vec::new();
     for (paths, store) in on_stores.chain([(&lab, Vec::new())]) {
         let overrides = [store, args.overrides.clone()].concat();
-        let (plans, errors) = read(paths, &overrides);
-        if !errors.is_empty() {
-            errors.iter().for_each(|errors| eprintln!("{errors}"));
-            return Err(errors.iter().map(crate::plan::PlanErrors::exit_code).min().unwrap_or(USAGE));
-        }
-        for (path, plan) in paths.iter().zip(plans) {
+        for (path, plan) in paths.iter().zip(read(paths, &overrides)?) {
             if !args.tags.is_empty() && !plan.tags.iter().any(|tag| args.tags.contains(tag)) {
                 continue;
             }
@@ -223,21 +198,8 @@ fn plans_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(plans)
 }
 
-fn store_name(store: Store) -> &'static str {
-    match store {
-        Store::Memory => "memory",
-        Store::Rocksdb => "rocksdb",
-    }
-}
-
 fn weight_of(args: &SoakArgs, plan: &Plan) -> u64 {
     args.weights.iter().find(|(name, _)| *name == plan.name).map_or(1, |(_, weight)| *weight)
-}
-
-fn command(path: &Path, overrides: &[String]) -> String {
-    let mut command = format!("raft-chaos run {}", quoted(&path.display().to_string()));
-    overrides.iter().for_each(|assignment| command.push_str(&format!(" --set {}", quoted(assignment))));
-    command
 }
 
 /// How it goes, on standard error.
@@ -283,7 +245,7 @@ impl Display {
                     "soak: {} seeds, {} failed, {:.2} virtual h, {:.0} s",
                     all.seeds(),
                     summary.failed(),
-                    all.virtual_s / 3600.0,
+                    all.counts.virtual_s / 3600.0,
                     began.elapsed().as_secs_f64()
                 );
             }

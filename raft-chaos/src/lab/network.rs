@@ -309,24 +309,7 @@ pub(super) fn node(server: usize) -> NodeId {
     NodeId::new(server as u64 + 1)
 }
 
-/// Whether a message answers another one: then it is the reply of a call, else the request of one.
+/// Whether a message is the reply of a call, and not the request of one. Who was removed is told when it asks for votes.
 const fn is_reply(message: &Message) -> bool {
-    match message {
-        Message::PreVoteReply(_)
-        | Message::RequestVoteReply(_)
-        | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_)
-        | Message::ConfirmReply(_)
-        | Message::ReadIndexReply(_)
-        | Message::NotMember(_)
-        | Message::FetchEntriesReply(_) => true,
-        Message::PreVote(_)
-        | Message::RequestVote(_)
-        | Message::TimeoutNow
-        | Message::AppendEntries(_)
-        | Message::InstallSnapshot(_)
-        | Message::Confirm(_)
-        | Message::ReadIndex
-        | Message::FetchEntries(_) => false,
-    }
+    message.is_reply() || matches!(message, Message::NotMember(_))
 }

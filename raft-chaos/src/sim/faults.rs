@@ -118,12 +118,15 @@ impl Faults {
             return;
         }
         self.meet_moments(now, sim);
+        let clocks_are_off = self.active.iter().any(|fault| matches!(fault.kind, Kind::Off { .. }));
         let (due, rest) = std::mem::take(&mut self.active)
             .into_iter()
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
         self.active = rest;
         self.undo(now, due);
-        self.look_at_clocks(now);
+        if clocks_are_off {
+            self.look_at_clocks(now);
+        }
         if now >= self.to {
             self.machines.restart_after(self.gave_out());
         }

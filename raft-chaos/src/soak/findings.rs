@@ -27,7 +27,7 @@ impl Findings {
             return None;
         };
         known.count += 1;
-        if line.wall_s < known.fastest.wall_s {
+        if line.counts.wall_s < known.fastest.counts.wall_s {
             Some(std::mem::replace(&mut known.fastest, line.clone()))
         } else {
             Some(line.clone())
@@ -42,13 +42,14 @@ impl Findings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Counts;
     use super::*;
 
     #[test]
     fn the_fastest_of_a_kind_is_kept_and_all_are_counted() {
         let line = |seed, wall_s, signature: &str| Line {
             seed,
-            wall_s,
+            counts: Counts { wall_s, ..Counts::default() },
             signature: Some(signature.to_owned()),
             ..Line::default()
         };

@@ -33,6 +33,14 @@ pub struct Line {
     pub command: String,
     /// Names everything that happened.
     pub event_hash: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What happened in a run, or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
     /// Operations that were ok.
     pub ops_ok: u64,
     /// Terms in which a leader was elected.
@@ -43,10 +51,23 @@ pub struct Line {
     pub committed: u64,
     /// How much time went by in the simulation, in seconds.
     pub virtual_s: f64,
-    /// How much on the clock.
+    /// How much on the clock, of all processes together, in seconds.
     pub wall_s: f64,
-    /// The most memory that its process held, in MB.
+    /// The most memory that a process held, in MB.
     pub rss_mb: u64,
+}
+
+impl Counts {
+    /// Counts another run, or many others, too.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.ops_ok += other.ops_ok;
+        self.elections += other.elections;
+        self.restarts += other.restarts;
+        self.committed += other.committed;
+        self.virtual_s += other.virtual_s;
+        self.wall_s += other.wall_s;
+        self.rss_mb = self.rss_mb.max(other.rss_mb);
+    }
 }
 
 impl Default for Line {
@@ -60,13 +81,7 @@ impl Default for Line {
             reason: None,
             command: String::new(),
             event_hash: String::new(),
-            ops_ok: 0,
-            elections: 0,
-            restarts: 0,
-            committed: 0,
-            virtual_s: 0.0,
-            wall_s: 0.0,
-            rss_mb: 0,
+            counts: Counts::default(),
         }
     }
 }
@@ -88,13 +103,15 @@ impl Line {
             reason,
             command: outcome.command.clone(),
             event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
-            ops_ok: whole(&result["ops"]["ok"]),
-            elections: whole(&result["elections"]),
-            restarts: whole(&result["restarts"]),
-            committed: whole(&result["committed"]),
-            virtual_s: seconds(&result["virtual_s"]),
-            wall_s: seconds(&result["wall_s"]),
-            rss_mb: whole(&result["rss_mb"]),
+            counts: Counts {
+                ops_ok: whole(&result["ops"]["ok"]),
+                elections: whole(&result["elections"]),
+                restarts: whole(&result["restarts"]),
+                committed: whole(&result["committed"]),
+                virtual_s: seconds(&result["virtual_s"]),
+                wall_s: seconds(&result["wall_s"]),
+                rss_mb: whole(&result["rss_mb"]),
+            },
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{fs, io};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::findings::{Finding, Findings};
+use super::ledger::Counts;
 use super::{EntryName, Line};
 use crate::verdict::Verdict;
 
@@ -21,20 +22,8 @@ pub struct Summary {
 pub struct Sums {
     /// How many ended with each verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// Operations that were ok.
-    pub ops_ok: u64,
-    /// Terms in which a leader was elected.
-    pub elections: u64,
-    /// Servers that were started again.
-    pub restarts: u64,
-    /// Entries that were committed.
-    pub committed: u64,
-    /// Time in the simulation, in seconds.
-    pub virtual_s: f64,
-    /// Time on the clock, in seconds, of all processes together.
-    pub wall_s: f64,
-    /// The most memory that a process held, in MB.
-    pub rss_mb: u64,
+    /// What happened.
+    pub counts: Counts,
 }
 
 impl Sums {
@@ -51,13 +40,7 @@ impl Sums {
         for (verdict, count) in &other.verdicts {
             *self.verdicts.entry(*verdict).or_default() += count;
         }
-        self.ops_ok += other.ops_ok;
-        self.elections += other.elections;
-        self.restarts += other.restarts;
-        self.committed += other.committed;
-        self.virtual_s += other.virtual_s;
-        self.wall_s += other.wall_s;
-        self.rss_mb = self.rss_mb.max(other.rss_mb);
+        self.counts.add(&other.counts);
     }
 
     fn row(&self) -> String {
@@ -68,13 +51,13 @@ impl Sums {
             self.seeds(),
             self.passed(),
             others.collect::<Vec<_>>().join(", "),
-            self.virtual_s / 3600.0,
-            self.wall_s / 3600.0,
-            self.elections,
-            self.restarts,
-            self.committed,
-            self.ops_ok,
-            self.rss_mb
+            self.counts.virtual_s / 3600.0,
+            self.counts.wall_s / 3600.0,
+            self.counts.elections,
+            self.counts.restarts,
+            self.counts.committed,
+            self.counts.ops_ok,
+            self.counts.rss_mb
         )
     }
 }
@@ -83,16 +66,10 @@ impl Summary {
     /// Adds a seed.
     pub(super) fn add(&mut self, line: &Line) {
         let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
-        self.rows.entry(name).or_default().add(&Sums {
-            verdicts: BTreeMap::from([(line.verdict, 1)]),
-            ops_ok: line.ops_ok,
-            elections: line.elections,
-            restarts: line.restarts,
-            committed: line.committed,
-            virtual_s: line.virtual_s,
-            wall_s: line.wall_s,
-            rss_mb: line.rss_mb,
-        });
+        self.rows
+            .entry(name)
+            .or_default()
+            .add(&Sums { verdicts: BTreeMap::from([(line.verdict, 1)]), counts: line.counts });
     }
 
     /// Of all plans together.

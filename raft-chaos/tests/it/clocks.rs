@@ -1,23 +1,6 @@
 //! Clocks that are off, and clients that are kept from nodes: what a run says of them.
 
-use crate::tool::Tool;
-
-/// Everything short, for tests of one thing.
-const SHORT: &str = r#"
-schema = 1
-name = "clocks"
-[run]
-seeds = 3
-warmup = "1s"
-duration = "3s"
-settle = "4s"
-[cluster]
-storage = "memory"
-[workload]
-op_timeout = "300ms"
-[check.liveness]
-commit_within = "2s"
-"#;
+use crate::tool::{Tool, short};
 
 /// Nobody else is asked to lead while clients cannot reach the leader, and nobody commits what it is not asked for: that
 /// is no miss.
@@ -26,8 +9,7 @@ fn clients_that_cannot_reach_a_leader_wait_and_nothing_is_missed() {
     let tool = Tool::new();
     let event = "[[event]]\nwhen = { at = \"100ms\" }\ndo = \"isolate-client\"\ntarget = \"leader\"\n";
     // Followers answer reads.
-    let (code, results) =
-        tool.run(&tool.plan(&format!("{SHORT}{event}")), &["--set", "workload.mix={ write = 1 }"]);
+    let (code, results) = tool.run(&tool.plan(&short(event)), &["--set", "workload.mix={ write = 1 }"]);
     assert_eq!(code, 0, "{}", results[0]["reasons"]);
     assert_eq!(results[0]["elections"], 0);
     let gap = results[0]["ok_gap_ms"].as_u64().unwrap();
@@ -47,7 +29,7 @@ fn clocks_are_off_by_what_the_plan_says() {
         let event = format!(
             "[[event]]\nwhen = {{ at = \"500ms\" }}\ndo = \"clock\"\ntarget = 2\nclock = {clock}\nfor = \"1s\"\n"
         );
-        let (code, results) = tool.run(&tool.plan(&format!("{SHORT}{event}")), &[]);
+        let (code, results) = tool.run(&tool.plan(&short(&event)), &[]);
         assert_eq!(code, 0, "{clock}: {}", results[0]["reasons"]);
         let off = &results[0]["faults"][0]["evidence"]["clocks_off"]["2"];
         assert_eq!(off, &serde_json::json!({ "wall_us": wall_us, "monotonic_us": monotonic_us }), "{clock}");

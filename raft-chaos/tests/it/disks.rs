@@ -27,13 +27,8 @@ name = "it"
 when = { at = "500ms" }
 "#;
 
-/// Runs it on a store, twice: each time it goes the same way.
 fn run(tool: &Tool, event: &str, storage: &str) -> (i32, Value) {
-    let plan = tool.plan(&format!("{SHORT}{event}"));
-    let set = format!("cluster.storage={storage}");
-    let more = ["--set", &set, "--set", "sim.recheck=1.0"];
-    let (code, mut results) = tool.run(&plan, &more);
-    (code, results.remove(0))
+    tool.run_on(storage, &format!("{SHORT}{event}"))
 }
 
 fn done<'a>(result: &'a Value, key: &str) -> &'a Value {

@@ -28,11 +28,7 @@ for = "2s"
 "#;
 
 fn run(event: &str, storage: &str) -> (i32, Value) {
-    let tool = Tool::new();
-    let set = format!("cluster.storage={storage}");
-    let (code, mut results) =
-        tool.run(&tool.plan(&format!("{SHORT}{event}")), &["--set", &set, "--set", "sim.recheck=1.0"]);
-    (code, results.remove(0))
+    Tool::new().run_on(storage, &format!("{SHORT}{event}"))
 }
 
 /// Each row: on which links, what is done there, and what is known to have touched messages.

@@ -4,29 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::tool::{Tool, shipped};
+use crate::tool::{SHORT, Tool, shipped, short};
 use serde_json::Value;
-
-/// Everything short, for tests of one thing.
-const SHORT: &str = r#"
-schema = 1
-name = "short"
-[run]
-seeds = 3
-warmup = "1s"
-duration = "3s"
-settle = "4s"
-[cluster]
-storage = "memory"
-[workload]
-op_timeout = "300ms"
-[check.liveness]
-commit_within = "2s"
-"#;
-
-fn short(more: &str) -> String {
-    format!("{SHORT}{more}")
-}
 
 /// The evidence of the only firing of each of these events.
 fn evidence(result: &Value) -> Vec<(String, Value)> {

@@ -52,6 +52,34 @@ impl Tool {
         let results = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (said.code, results)
     }
+
+    /// Runs a plan of one seed on a store, twice: each time it goes the same way.
+    pub(crate) fn run_on(&self, storage: &str, text: &str) -> (i32, Value) {
+        let set = format!("cluster.storage={storage}");
+        let (code, mut results) = self.run(&self.plan(text), &["--set", &set, "--set", "sim.recheck=1.0"]);
+        (code, results.remove(0))
+    }
+}
+
+/// A plan of which everything is short, for tests of one thing.
+pub(crate) const SHORT: &str = r#"
+schema = 1
+name = "short"
+[run]
+seeds = 3
+warmup = "1s"
+duration = "3s"
+settle = "4s"
+[cluster]
+storage = "memory"
+[workload]
+op_timeout = "300ms"
+[check.liveness]
+commit_within = "2s"
+"#;
+
+pub(crate) fn short(more: &str) -> String {
+    format!("{SHORT}{more}")
 }
 
 /// A plan that ships.
