@@ -12,7 +12,9 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::check;
 use crate::determinism;
+use crate::export;
 use crate::inspect;
 use crate::plan::{Plan, Seeds};
 use crate::recover;
@@ -23,6 +25,7 @@ use crate::seed::Seed;
 use crate::sim::IDLE;
 use crate::sim::{Planted, Telling};
 use crate::verdict::Verdict;
+use crate::verify;
 use plans::PlanCommand;
 use raft_core::{ClusterId, GroupId, NodeId, Rng};
 
@@ -46,6 +49,14 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 enum Command {
     /// Run plans over their seeds.
     Run(RunArgs),
+    /// Judge a recorded history again, offline.
+    #[command(after_help = check::EXIT_CODES)]
+    Check(check::CheckArgs),
+    /// Ask judges that others have written about a recorded history.
+    #[command(after_help = verify::EXIT_CODES)]
+    Verify(verify::VerifyArgs),
+    /// Write a run down as other tools read it.
+    Export(export::ExportArgs),
     /// Run a seed again, told in detail, and hold it against an earlier run of it.
     Replay(replay::ReplayArgs),
     /// Run seeds of many plans until told to stop; a ledger on disk goes on from any interruption.
@@ -149,8 +160,9 @@ struct RecoverArgs {
     format: Format,
 }
 
+/// What standard output is for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub enum Format {
     /// For people.
     Human,
     /// One object a line.
@@ -200,6 +212,9 @@ fn parsed() -> ExitCode {
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
         Command::Plan(command) => plans::plans(&command).into(),
+        Command::Check(args) => check::main(&args).into(),
+        Command::Verify(args) => verify::main(&args).into(),
+        Command::Export(args) => export::main(&args).into(),
         Command::Inspect(args) => inspect(&args).into(),
         Command::Recover(args) => recover(&args).into(),
         Command::Seed(args) => seed(args).into(),

@@ -4,6 +4,7 @@
 //! `invoke` and, if its end was seen, one of `ok`, `fail` (certainly not done) and `info` (nobody knows). A
 //! process with an `info` is dead, and its client goes on under a fresh id. Judging a history is not here.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead, Write};
@@ -25,53 +26,121 @@ pub enum Type {
     Info,
 }
 
-/// An operation of a key-value store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum F {
-    /// What is the value?
-    Read,
-    /// This is the value.
-    Write,
-    /// If the value is the first, then make it the second.
-    Cas,
-    /// There is no value.
-    Delete,
-    /// Put this behind the value.
-    Append,
+/// The name of an operation: `read`, `write`, `append`, ...
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct F(Cow<'static, str>);
+
+impl F {
+    /// What is there?
+    pub const READ: Self = Self(Cow::Borrowed("read"));
+
+    /// The operation of this name.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for F {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Cas => "cas",
-            Self::Delete => "delete",
-            Self::Append => "append",
-        })
+        f.write_str(&self.0)
     }
 }
 
-/// What an operation carries.
+/// What an operation carries; what that means is said by the data type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Nothing: a read that has not ended, or found nothing; a delete.
     Null,
-    /// What was read, is written or is appended.
+    /// A whole number.
+    Whole(i64),
+    /// Text.
     Text(String),
-    /// What a compare-and-set expects, null for no value, and what it makes of it.
-    Swap(Option<String>, String),
+    /// One after the other: what was read of a list; what a compare-and-set expects, and what it makes of it.
+    List(Vec<Self>),
+    /// By name: the accounts of a bank.
+    Map(BTreeMap<String, Self>),
 }
 
+impl Value {
+    /// Text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// What a compare-and-set expects, and what it makes of it.
+    pub fn swap(from: Self, to: Self) -> Self {
+        Self::List(vec![from, to])
+    }
+
+    /// The number, if it is one.
+    pub fn whole(&self) -> Option<i64> {
+        if let Self::Whole(number) = self { Some(*number) } else { None }
+    }
+
+    /// The items, if it is a list; of nothing there are none.
+    pub fn items(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(items) => Some(items),
+            Self::Null => Some(&[]),
+            Self::Whole(_) | Self::Text(_) | Self::Map(_) => None,
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Whole(number)
+    }
+}
+
+/// For people: `null`, `7`, `c1-2`, `[1 2]`, `{0: 10, 1: 10}`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
+            Self::Whole(number) => write!(f, "{number}"),
             Self::Text(text) => f.write_str(text),
-            Self::Swap(from, to) => write!(f, "{} to {to}", from.as_deref().unwrap_or("null")),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(" "))
+            }
+            Self::Map(entries) => {
+                let entries: Vec<_> =
+                    entries.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                write!(f, "{{{}}}", entries.join(", "))
+            }
         }
+    }
+}
+
+/// What is answered when an operation is done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reply {
+    /// What was read or taken out; null where nothing is asked for.
+    pub value: Value,
+    /// Whether something that is done on a condition (a compare-and-set, a transfer) was done; none for all others.
+    pub swapped: Option<bool>,
+}
+
+impl Reply {
+    /// It is done.
+    pub const DONE: Self = Self { value: Value::Null, swapped: None };
+
+    /// This is what was asked for.
+    pub const fn value(value: Value) -> Self {
+        Self { value, swapped: None }
+    }
+
+    /// Whether the condition held.
+    pub const fn swapped(swapped: bool) -> Self {
+        Self { value: Value::Null, swapped: Some(swapped) }
     }
 }
 
@@ -89,9 +158,9 @@ pub struct Event {
     pub f: F,
     /// On which key.
     pub key: String,
-    /// A read's value is null until it is ok.
+    /// What it asks with; of an `ok` that was asked with nothing: what was answered.
     pub value: Value,
-    /// A compare-and-set that is ok: whether the value was the expected one.
+    /// Something done on a condition that is ok: whether it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swapped: Option<bool>,
     /// Nanoseconds of the run's clock, strictly increasing.
@@ -163,30 +232,19 @@ impl History {
     /// where an end has no beginning; and what `lines` refuses.
     pub fn read_from(lines: impl BufRead) -> io::Result<Self> {
         let mut history = Self::default();
-        let mut open = BTreeMap::new();
+        let mut processes = Processes::default();
         for (position, line) in lines.lines().enumerate() {
             let line = line?;
             if line.trim().is_empty() {
                 continue;
             }
-            let wrong = |what: &str| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("history: line {}: {what}", position + 1))
-            };
+            let wrong = |what: &str| wrong(position + 1, what);
             let event: Event = serde_json::from_str(&line)
                 .map_err(|error| wrong(&format!("{error}; write one event a line")))?;
             if u64::try_from(history.events.len()) != Ok(event.index) {
                 return Err(wrong("index is not the position; number the events from 0"));
             }
-            if event.kind == Type::Invoke {
-                if open.insert(event.process, Some((event.f, event.key.clone()))).is_some() {
-                    return Err(wrong("the process has not ended its last operation; give it a fresh id"));
-                }
-            } else if open.remove(&event.process) != Some(Some((event.f, event.key.clone()))) {
-                return Err(wrong("the process has not begun this operation; write its invoke first"));
-            } else if event.kind == Type::Info {
-                // The process is dead: it neither begins nor ends anything any more.
-                open.insert(event.process, None);
-            }
+            processes.take(&event).map_err(wrong)?;
             history.events.push(event);
         }
         Ok(history)
@@ -196,7 +254,7 @@ impl History {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for event in &self.events {
-            for tally in [&mut counts.all, counts.by_f.entry(event.f).or_default()] {
+            for tally in [&mut counts.all, counts.by_f.entry(event.f.clone()).or_default()] {
                 match event.kind {
                     Type::Invoke => tally.info += 1,
                     Type::Ok => (tally.info, tally.ok) = (tally.info - 1, tally.ok + 1),
@@ -209,6 +267,36 @@ impl History {
     }
 }
 
+/// What is wrong with this line of a history.
+pub(crate) fn wrong(line: usize, what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("history: line {line}: {what}"))
+}
+
+/// What each process is in the middle of: it has one operation at a time, and none after an `info`.
+#[derive(Default)]
+pub(crate) struct Processes(BTreeMap<u64, Option<(F, String)>>);
+
+impl Processes {
+    /// Takes the next event, or says what is wrong with it.
+    pub(crate) fn take(&mut self, event: &Event) -> Result<(), &'static str> {
+        let operation = Some((event.f.clone(), event.key.clone()));
+        if event.kind == Type::Invoke {
+            return match self.0.insert(event.process, operation) {
+                Some(_) => Err("the process has not ended its last operation; give it a fresh id"),
+                None => Ok(()),
+            };
+        }
+        if self.0.remove(&event.process) != Some(operation) {
+            return Err("the process has not begun this operation; write its invoke first");
+        }
+        if event.kind == Type::Info {
+            // The process is dead: it neither begins nor ends anything any more.
+            self.0.insert(event.process, None);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,16 +304,15 @@ mod tests {
 
     fn recorded() -> History {
         let mut recorder = Recorder::new(2);
-        let text = |text: &str| Value::Text(text.to_owned());
-        let write = recorder.invoke(5, 0, F::Write, "x", text("1")).expect("client 0");
-        let read = recorder.invoke(5, 1, F::Read, "x", Value::Null).expect("client 1");
+        let write = recorder.invoke(5, 0, F::new("write"), "x", Value::text("1")).expect("client 0");
+        let read = recorder.invoke(5, 1, F::READ, "x", Value::Null).expect("client 1");
         recorder.complete(7, write, Outcome::Info, None, None);
-        let done = Outcome::Ok { read: Some("1".to_owned()), swapped: None };
+        let done = Outcome::Ok(Reply::value(Value::text("1")));
         recorder.complete(8, read, done, Some(NodeId::new(2)), Some(LogIndex::new(4)));
-        let swap = Value::Swap(None, "2".to_owned());
-        let cas = recorder.invoke(9, 0, F::Cas, "x", swap).expect("client 0");
-        recorder.complete(9, cas, Outcome::Ok { read: None, swapped: Some(false) }, None, None);
-        let lost = recorder.invoke(11, 0, F::Delete, "y", Value::Null).expect("client 0");
+        let swap = Value::swap(Value::Null, Value::text("2"));
+        let cas = recorder.invoke(9, 0, F::new("cas"), "x", swap).expect("client 0");
+        recorder.complete(9, cas, Outcome::Ok(Reply::swapped(false)), None, None);
+        let lost = recorder.invoke(11, 0, F::new("delete"), "y", Value::Null).expect("client 0");
         assert_eq!(lost.process(), 2);
         recorder.into_history()
     }
@@ -259,9 +346,33 @@ mod tests {
     fn an_operation_without_an_end_counts_as_info() {
         let counts = recorded().counts();
         assert_eq!(counts.all, Tally { ok: 2, fail: 0, info: 2 });
-        assert_eq!(counts.by_f[&F::Delete], Tally { ok: 0, fail: 0, info: 1 });
+        assert_eq!(counts.by_f[&F::new("delete")], Tally { ok: 0, fail: 0, info: 1 });
         let json = serde_json::to_string(&counts).expect("numbers");
-        assert!(json.starts_with(r#"{"ok":2,"fail":0,"info":2,"by_f":{"read":{"ok":1"#), "{json}");
+        assert!(json.starts_with(r#"{"ok":2,"fail":0,"info":2,"by_f":{"cas":{"ok":1"#), "{json}");
+    }
+
+    /// Each row: a value as it stands in a line, and as people read it.
+    #[test]
+    fn a_value_reads_back_as_what_it_is() {
+        for (json, shown) in [
+            ("null", "null"),
+            ("-7", "-7"),
+            (r#""7""#, "7"),
+            (r#"[null,"2"]"#, "[null 2]"),
+            ("[1,[2]]", "[1 [2]]"),
+            (r#"{"0":10,"1":-10}"#, "{0: 10, 1: -10}"),
+        ] {
+            let value: Value = serde_json::from_str(json).expect("a value");
+            assert_eq!(
+                (serde_json::to_string(&value).expect("JSON"), value.to_string()),
+                (json.into(), shown.into())
+            );
+            assert_eq!(
+                crate::data::decode::<Value>(&crate::data::encode(&value)).expect("in the log"),
+                value
+            );
+        }
+        assert!(serde_json::from_str::<Value>("1.5").is_err());
     }
 
     /// Each row: lines that are no history, and what is said of them.

@@ -12,33 +12,47 @@
 //! | [`outcome`] | what became of a seed |
 //! | [`seed`] | one seed in its process |
 //! | [`sim`] | the run itself: real nodes in the simulated world |
-//! | [`kv`] | the state machine under test |
+//! | [`data`] | the state machine under test, and what clients ask of it |
 //! | [`lab`] | the tests of MIT's lab on the same nodes, and a harness for one's own |
 //! | [`history`] | what clients saw |
+//! | [`edn`] | the same as Jepsen writes it |
+//! | [`recorded`] | the same from a file |
 //! | [`recorder`] | how that is written down as it happens |
 //! | [`linearizable`] | the search for an order that explains it |
+//! | [`anomalies`] | what else lists betray |
+//! | [`judging`] | who judges a history, and in which order |
+//! | [`outside`] | judges that others have written |
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
 //! | [`determinism`] | the same seed twice, event by event |
 //! | [`replay`] | a seed once more, in detail |
 //! | [`soak`] | seeds without end, and what they add up to |
+//! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
+//! | [`export`] | a run as other tools read it |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 
+pub mod anomalies;
+pub mod check;
 pub mod cli;
+pub mod data;
 pub mod determinism;
+pub mod edn;
 pub mod explain;
+pub mod export;
 pub mod history;
 pub mod inspect;
-pub mod kv;
+pub mod judging;
 pub mod lab;
 pub mod linearizable;
 pub mod lint;
 mod memory;
 mod mix;
 pub mod outcome;
+pub mod outside;
 pub mod plan;
+pub mod recorded;
 pub mod recorder;
 pub mod recover;
 pub mod replay;
@@ -50,3 +64,4 @@ pub mod seed;
 pub mod sim;
 pub mod soak;
 pub mod verdict;
+pub mod verify;

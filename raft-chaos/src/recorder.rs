@@ -2,7 +2,7 @@
 
 use raft_core::{LogIndex, NodeId};
 
-use crate::history::{Event, F, History, Type, Value};
+use crate::history::{Event, F, History, Reply, Type, Value};
 
 /// An operation that has begun. Each ends at most once.
 #[derive(Debug)]
@@ -26,13 +26,8 @@ impl Started {
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done. A read has its value here, a compare-and-set whether it swapped.
-    Ok {
-        /// What was read; none for absent, and for all that are no reads.
-        read: Option<String>,
-        /// Whether a compare-and-set found what it expected; none for all others.
-        swapped: Option<bool>,
-    },
+    /// Done, with this answer.
+    Ok(Reply),
     /// Certainly not done.
     Fail,
     /// Nobody knows.
@@ -84,9 +79,9 @@ impl Recorder {
     ) {
         let mut event = self.history.events[started.invoked].clone();
         event.kind = match outcome {
-            Outcome::Ok { read, swapped } => {
-                if event.f == F::Read {
-                    event.value = read.map_or(Value::Null, Value::Text);
+            Outcome::Ok(Reply { value, swapped }) => {
+                if event.value == Value::Null {
+                    event.value = value;
                 }
                 event.swapped = swapped;
                 Type::Ok

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::determinism::Divergence;
 use crate::outcome::Outcome;
-use crate::plan::{Kind, Plan, Storage};
+use crate::plan::{Plan, Storage};
 use crate::soak::Summary;
 use crate::verdict::Verdict;
 
@@ -28,11 +28,7 @@ pub fn heading(plan: &Plan, seeds: &[u64]) {
         Storage::Memory => "memory",
         Storage::Rocksdb => "RocksDB",
     };
-    let kind = match plan.workload.kind {
-        Kind::Register => "register",
-        Kind::Kv => "kv",
-        Kind::Lab => "lab",
-    };
+    let kind = plan.workload.kind.name();
     let seeds = match seeds {
         [seed] => format!("seed {seed}"),
         [first, .., last] if seeds.len() > 20 => format!("{} seeds, {first} to {last}", seeds.len()),
@@ -101,7 +97,17 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
 
 /// What broke, where, how to see it again, and where it is written.
 pub fn verdict(outcome: &Outcome) {
-    let (name, colour) = match outcome.verdict {
+    let seed = format!(" (seed {})", outcome.seed);
+    say(&(named(outcome.verdict) + &seed + &reasons(&outcome.reasons, "all that was asked for held")));
+    say(&format!("repeat    {}", outcome.command));
+    if let Some(folder) = &outcome.folder {
+        say(&format!("results   {}", folder.display()));
+    }
+}
+
+/// A verdict by its name, at the beginning of a line.
+pub(crate) fn named(verdict: Verdict) -> String {
+    let (name, colour) = match verdict {
         Verdict::Pass => ("PASS", "32"),
         Verdict::Inconclusive => ("INCONCLUSIVE", "33"),
         Verdict::Interrupted => ("INTERRUPTED", "33"),
@@ -113,18 +119,19 @@ pub fn verdict(outcome: &Outcome) {
     };
     let coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let name = if coloured { format!("\x1b[1;{colour}m{name}\x1b[0m") } else { name.to_owned() };
-    let first = outcome.reasons.first().map_or("all that was asked for held", String::as_str);
-    say(&format!("verdict   {name} (seed {}): {first}", outcome.seed));
-    for reason in outcome.reasons.iter().skip(1).take(4) {
-        say(&format!("          and {reason}"));
+    format!("verdict   {name}")
+}
+
+/// Why, behind a verdict; `none` says what that is where there are no reasons.
+pub(crate) fn reasons(reasons: &[String], none: &str) -> String {
+    let mut said = format!(": {}", reasons.first().map_or(none, String::as_str));
+    for reason in reasons.iter().skip(1).take(4) {
+        said += &format!("\n          and {reason}");
     }
-    if let more @ 1.. = outcome.reasons.len().saturating_sub(5) {
-        say(&format!("          and {more} more, in result.json"));
+    if let more @ 1.. = reasons.len().saturating_sub(5) {
+        said += &format!("\n          and {more} more, in result.json");
     }
-    say(&format!("repeat    {}", outcome.command));
-    if let Some(folder) = &outcome.folder {
-        say(&format!("results   {}", folder.display()));
-    }
+    said
 }
 
 /// The sum over many seeds.

@@ -86,7 +86,8 @@ impl RunResult {
         footprint: Footprint,
         wall_s: f64,
     ) -> Self {
-        let by_f = ran.operations.latencies_us.iter().map(|(&f, sorted)| (f, Latency::of(sorted))).collect();
+        let by_f =
+            ran.operations.latencies_us.iter().map(|(f, sorted)| (f.clone(), Latency::of(sorted))).collect();
         Self {
             schema: SCHEMA,
             plan: plan.name.clone(),

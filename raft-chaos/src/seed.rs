@@ -69,6 +69,13 @@ impl Seed {
             }
             None => (sim::run(&plan, self.seed, options)?, None),
         };
+        if self.record {
+            let mut witness = BufWriter::new(File::create(self.folder.join("witness.jsonl"))?);
+            for took_effect in &ran.witness {
+                writeln!(witness, "{}", serde_json::to_string(took_effect)?)?;
+            }
+            witness.flush()?;
+        }
         let footprint = Footprint {
             rss_mb: held_mb("self", "VmHWM").unwrap_or(0),
             disk_mb: size_of(&scratch.path)? >> 20,

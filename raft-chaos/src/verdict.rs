@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::linearizable::{self, Limits};
-use crate::plan::{Check, Count, Engine, Limit, Linearizable, Plan};
+use crate::data::{self, DataType};
+use crate::judging;
+use crate::plan::{Check, Count, Limit, Plan};
 use crate::sim::{Operations, Ran, Recovery};
 
 /// The verdict on one run, from the worst to the best.
@@ -96,12 +97,27 @@ pub fn judge(
     footprint: Footprint,
     elapsed: &mut dyn FnMut() -> Duration,
 ) -> Judgement {
+    judge_as(plan, &*data::of(&plan.workload), ran, footprint, elapsed)
+}
+
+/// Judges a run on a data type of one's own, see [`run_as`](crate::sim::run_as).
+pub fn judge_as(
+    plan: &Plan,
+    data: &dyn DataType,
+    ran: &Ran,
+    footprint: Footprint,
+    elapsed: &mut dyn FnMut() -> Duration,
+) -> Judgement {
     let mut found = Found::default();
     found.safety(&plan.check, ran);
     let began = elapsed();
     let (engine, verdict) = match &plan.check.linearizable {
         None => ("off", "off"),
-        Some(how) => (how.engine.name(), found.linearizable(how, ran, elapsed)),
+        Some(how) => {
+            let judged = judging::judge(data, &ran.history, Some(&ran.witness), how, elapsed);
+            found.reasons.extend(judged.findings);
+            (how.engine.name(), judged.word)
+        }
     };
     let checker = Checker { engine, verdict, seconds: (elapsed() - began).as_secs_f64() };
     if ran.cut_short {
@@ -141,47 +157,6 @@ impl Found {
         }
         for (node, why) in &ran.ends {
             self.add(Verdict::Crash, format!("{node} ended by itself: {why}"));
-        }
-    }
-
-    /// The witness first: it is a proof if it passes. If it fails, that is a violation of its own, and the
-    /// search says whether clients could see it.
-    fn linearizable(
-        &mut self,
-        how: &Linearizable,
-        ran: &Ran,
-        elapsed: &mut dyn FnMut() -> Duration,
-    ) -> &'static str {
-        if how.engine != Engine::Wgl {
-            let word = match linearizable::witness(&ran.history, &ran.witness) {
-                linearizable::Verdict::Linearizable => return "linearizable",
-                linearizable::Verdict::NotLinearizable(example) => {
-                    let why = "witness-order: the order of the log does not explain what clients saw";
-                    self.add(Verdict::Safety, format!("{why}: {example}"));
-                    "not-linearizable"
-                }
-                linearizable::Verdict::Unknown { why } => {
-                    self.add(Verdict::Inconclusive, format!("witness: {why}"));
-                    "unknown"
-                }
-            };
-            if how.engine == Engine::Witness {
-                return word;
-            }
-        }
-        let until = elapsed() + how.timeout;
-        let cache_bytes = usize::try_from(how.memory).unwrap_or(usize::MAX);
-        let mut limits = Limits { steps: u64::MAX, cache_bytes, expired: &mut || elapsed() > until };
-        match linearizable::search(&ran.history, &mut limits) {
-            linearizable::Verdict::Linearizable => "linearizable",
-            linearizable::Verdict::NotLinearizable(example) => {
-                self.add(Verdict::Safety, format!("not linearizable: {example}"));
-                "not-linearizable"
-            }
-            linearizable::Verdict::Unknown { why } => {
-                self.add(Verdict::Inconclusive, format!("linearizability: {why}"));
-                "unknown"
-            }
         }
     }
 

@@ -7,10 +7,14 @@
 //! * [`search`] looks for any order (Wing and Gong, Lowe), within limits, and can answer "unknown".
 //!
 //! An operation without a known end (`info`) may take effect at any time after its beginning, or never; a
-//! `fail` never does. There is no clock in here, and no file.
+//! `fail` never does. What a correct object does is said by a [`Model`], and how that stands in a history by its [`Spec`]. There
+//! is no clock in here, and no file.
 
+mod explain;
+mod key_value;
 mod model;
 mod operation;
+mod spec;
 #[cfg(test)]
 mod tests;
 mod wgl;
@@ -18,12 +22,15 @@ mod witness;
 
 use std::fmt;
 
-pub use model::{Input, KeyValue, Model, Output};
+pub use key_value::{Input, KeyValue, Output};
+pub use model::Model;
 pub use operation::{Operation, operations};
+pub use spec::{Spec, Traces};
 pub use wgl::{Interval, Limits, Outcome, wgl};
 pub use witness::{TookEffect, witness};
 
 use crate::history::History;
+use explain::explain;
 
 /// What a judge says of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,34 +57,70 @@ pub struct CounterExample {
     pub explanation: String,
 }
 
+/// How many operations of a counter-example are printed.
+const SHOWN: usize = 8;
+
 /// Prints the explanation, then each operation on a line.
 impl fmt::Display for CounterExample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "key {}: {}", self.key, self.explanation)?;
-        for operation in &self.operations {
+        for operation in self.operations.iter().take(SHOWN) {
             write!(f, "\n    {operation}")?;
         }
-        Ok(())
+        match self.operations.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n    and {more} more"),
+        }
+    }
+}
+
+/// Both judges, of whatever data type.
+pub trait Judge {
+    /// See [`witness`].
+    fn witness(&self, history: &History, took_effect: &[TookEffect]) -> Verdict;
+
+    /// See [`search`].
+    fn search(&self, history: &History, limits: &mut Limits<'_>) -> Verdict;
+}
+
+impl<S: Spec> Judge for S
+where
+    S::Input: Clone,
+    S::Output: Clone,
+{
+    fn witness(&self, history: &History, took_effect: &[TookEffect]) -> Verdict {
+        witness(self, history, took_effect)
+    }
+
+    fn search(&self, history: &History, limits: &mut Limits<'_>) -> Verdict {
+        search(self, history, limits)
     }
 }
 
 /// Looks for an order of each key's operations. A key without one decides; else one that is unknown does.
-pub fn search(history: &History, limits: &mut Limits<'_>) -> Verdict {
+pub fn search<S: Spec>(spec: &S, history: &History, limits: &mut Limits<'_>) -> Verdict
+where
+    S::Input: Clone,
+    S::Output: Clone,
+{
     let by_key = match operation::by_key(history) {
         Ok(by_key) => by_key,
         Err(why) => return Verdict::Unknown { why },
     };
     let mut verdict = Verdict::Linearizable;
     for (key, mut operations) in by_key {
-        // What certainly was not done, and reads that nobody saw, say nothing.
-        operations.retain(|operation| {
-            !operation.failed && (operation.ended.is_some() || operation.input != Input::Read)
-        });
-        let intervals: Vec<_> = operations.iter().map(Operation::interval).collect();
-        match wgl(&KeyValue, &intervals, limits) {
+        // What certainly was not done says nothing.
+        operations.retain(|operation| !operation.failed);
+        let intervals: Result<Vec<_>, _> =
+            operations.iter().map(|operation| operation.interval(spec)).collect();
+        let intervals = match intervals {
+            Ok(intervals) => intervals,
+            Err(why) => return Verdict::Unknown { why },
+        };
+        match wgl(spec, &explain::said(spec, &intervals), limits) {
             Outcome::Linearizable { .. } => {}
-            Outcome::Stuck { order, blocked } => {
-                return Verdict::NotLinearizable(stuck(key, &operations, &order, blocked));
+            Outcome::Stuck { .. } => {
+                return Verdict::NotLinearizable(explain(spec, key, &operations, &intervals, limits));
             }
             Outcome::Unknown { why } if verdict == Verdict::Linearizable => {
                 verdict = Verdict::Unknown { why: format!("key {key}: {why}") };
@@ -86,31 +129,4 @@ pub fn search(history: &History, limits: &mut Limits<'_>) -> Verdict {
         }
     }
     verdict
-}
-
-/// The explanation of a search that failed: as far as it got, and the operation at which all orders end.
-fn stuck(key: String, operations: &[Operation], order: &[usize], blocked: usize) -> CounterExample {
-    let mut value = KeyValue.init();
-    for position in order {
-        let operation = &operations[*position];
-        value = KeyValue.step(&value, &operation.input, operation.output.as_ref()).unwrap_or(value);
-    }
-    let ended = operations[blocked].ended;
-    let beside = |position: &usize| {
-        let other = &operations[*position];
-        *position != blocked && !order.contains(position) && ended.is_none_or(|end| other.invoked < end)
-    };
-    let mut involved = vec![blocked];
-    involved.extend(order.iter().rev().take(3).rev());
-    involved.extend((0..operations.len()).filter(beside));
-    CounterExample {
-        key,
-        explanation: format!(
-            "no order explains it: the longest puts {} operations one after the other, the value is then {}, and \
-             the first operation below fits neither there nor before",
-            order.len(),
-            value.as_deref().unwrap_or("null"),
-        ),
-        operations: involved.into_iter().map(|position| operations[position].clone()).collect(),
-    }
 }

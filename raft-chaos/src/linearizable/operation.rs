@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::model::{Input, Output};
+use super::spec::Spec;
 use super::wgl::Interval;
-use crate::history::{Event, F, History, Type, Value};
+use crate::history::{Event, F, History, Reply, Type, Value};
 
 /// An operation from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,40 +18,45 @@ pub struct Operation {
     pub failed: bool,
     /// Who asked.
     pub process: u64,
-    /// The operation, for people.
-    pub f: F,
-    /// What it carried, for people: what was read, where it was.
-    pub value: Value,
     /// On which key.
     pub key: String,
     /// What was asked.
-    pub input: Input,
+    pub f: F,
+    /// And with what.
+    pub asked: Value,
     /// What was answered, if it was done and seen.
-    pub output: Option<Output>,
+    pub reply: Option<Reply>,
 }
 
 impl Operation {
-    /// What the search needs of it.
-    pub fn interval(&self) -> Interval<Input, Output> {
-        Interval {
-            input: self.input.clone(),
-            output: self.output.clone(),
-            start: self.invoked,
-            end: self.ended,
-        }
+    /// What the model of `spec` needs of it.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the model has no such operation, or a value does not fit it.
+    pub fn interval<S: Spec>(&self, spec: &S) -> Result<Interval<S::Input, S::Output>, String> {
+        let unfit = |index| format!("history: event {index} has a value that does not fit a {}", self.f);
+        let input = spec.input(&self.f, &self.asked).ok_or_else(|| unfit(self.invoked))?;
+        let answered = |reply| spec.output(&input, reply).ok_or_else(|| unfit(self.ended.unwrap_or(0)));
+        let output = self.reply.as_ref().map(answered).transpose()?;
+        Ok(Interval { input, output, start: self.invoked, end: self.ended })
     }
 }
 
-/// Prints `process 3 cas 1 to 2, events 17 to 20: ok, swapped`.
+/// Prints `process 3 cas [1 2], events 17 to 20: ok, done`.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} {} {}, events {} to ", self.process, self.f, self.value, self.invoked)?;
-        match (self.ended, &self.output) {
+        let Self { process, f: name, invoked, .. } = self;
+        let answered = self.reply.as_ref().filter(|_| self.asked == Value::Null);
+        let value = answered.map_or(&self.asked, |reply| &reply.value);
+        write!(f, "process {process} {name} {value}, events {invoked} to ")?;
+        let swapped = self.reply.as_ref().and_then(|reply| reply.swapped);
+        match (self.ended, swapped) {
             (None, _) => write!(f, "?: info"),
             (Some(ended), _) if self.failed => write!(f, "{ended}: fail"),
-            (Some(ended), Some(Output::Swapped(true))) => write!(f, "{ended}: ok, swapped"),
-            (Some(ended), Some(Output::Swapped(false))) => write!(f, "{ended}: ok, not swapped"),
-            (Some(ended), Some(Output::Value(_) | Output::Done) | None) => write!(f, "{ended}: ok"),
+            (Some(ended), Some(true)) => write!(f, "{ended}: ok, done"),
+            (Some(ended), Some(false)) => write!(f, "{ended}: ok, not done"),
+            (Some(ended), None) => write!(f, "{ended}: ok"),
         }
     }
 }
@@ -60,14 +65,14 @@ impl fmt::Display for Operation {
 ///
 /// # Errors
 ///
-/// A sentence, where an event has no beginning or a value that does not fit its operation.
+/// A sentence, where an event has no beginning.
 pub fn operations(history: &History) -> Result<Vec<Operation>, String> {
     let mut operations: Vec<Operation> = Vec::new();
     let mut open = BTreeMap::new();
     for event in &history.events {
         if event.kind == Type::Invoke {
             open.insert(event.process, operations.len());
-            operations.push(begun(event)?);
+            operations.push(begun(event));
             continue;
         }
         let Some(operation) = open.remove(&event.process).and_then(|position| operations.get_mut(position))
@@ -79,8 +84,7 @@ pub fn operations(history: &History) -> Result<Vec<Operation>, String> {
             Type::Fail => (operation.ended, operation.failed) = (Some(event.index), true),
             Type::Ok => {
                 operation.ended = Some(event.index);
-                operation.value = event.value.clone();
-                operation.output = Some(answer(event)?);
+                operation.reply = Some(Reply { value: event.value.clone(), swapped: event.swapped });
             }
         }
     }
@@ -96,42 +100,15 @@ pub(super) fn by_key(history: &History) -> Result<BTreeMap<String, Vec<Operation
     Ok(by_key)
 }
 
-fn begun(event: &Event) -> Result<Operation, String> {
-    let input = match (event.f, &event.value) {
-        (F::Read, _) => Input::Read,
-        (F::Delete, _) => Input::Write(None),
-        (F::Write, Value::Text(value)) => Input::Write(Some(value.as_str().into())),
-        (F::Append, Value::Text(value)) => Input::Append(value.as_str().into()),
-        (F::Cas, Value::Swap(from, to)) => Input::Cas(from.as_deref().map(Into::into), to.as_str().into()),
-        (F::Write | F::Append, Value::Null | Value::Swap(..)) | (F::Cas, Value::Null | Value::Text(_)) => {
-            return Err(format!(
-                "history: event {} has a value that does not fit a {}",
-                event.index, event.f
-            ));
-        }
-    };
-    Ok(Operation {
+fn begun(event: &Event) -> Operation {
+    Operation {
         invoked: event.index,
         ended: None,
         failed: false,
         process: event.process,
-        f: event.f,
-        value: event.value.clone(),
         key: event.key.clone(),
-        input,
-        output: None,
-    })
-}
-
-fn answer(event: &Event) -> Result<Output, String> {
-    match (event.f, &event.value) {
-        (F::Read, Value::Null) => Ok(Output::Value(None)),
-        (F::Read, Value::Text(value)) => Ok(Output::Value(Some(value.as_str().into()))),
-        (F::Read, Value::Swap(..)) => {
-            Err(format!("history: event {} has a value that does not fit a read", event.index))
-        }
-        // Jepsen's `ok` of a compare-and-set says that it swapped.
-        (F::Cas, _) => Ok(Output::Swapped(event.swapped.unwrap_or(true))),
-        (F::Write | F::Delete | F::Append, _) => Ok(Output::Done),
+        f: event.f.clone(),
+        asked: event.value.clone(),
+        reply: None,
     }
 }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use raft_core::LogIndex;
+use serde::{Deserialize, Serialize};
 
-use super::model::{Input, KeyValue, Model};
+use super::model::Model;
 use super::operation::{Operation, operations};
+use super::spec::Spec;
+use super::wgl::Interval;
 use super::{CounterExample, Verdict};
 use crate::history::History;
 
 /// An operation that took effect, and where. They are ordered as they took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TookEffect {
     /// Where in the log; of a read beside the log, the last command that it saw.
     pub index: LogIndex,
@@ -25,16 +28,29 @@ pub struct TookEffect {
 ///
 /// `took_effect` has every operation that did, in any order. All that is answered `ok` must be in it, once; what is answered `fail` must not; an `info` may.
 /// If the verdict is [`Verdict::Linearizable`], the history is; if not, this order does not explain it.
-pub fn witness(history: &History, took_effect: &[TookEffect]) -> Verdict {
+pub fn witness<S: Spec>(spec: &S, history: &History, took_effect: &[TookEffect]) -> Verdict {
     let operations = match operations(history) {
         Ok(operations) => operations,
         Err(why) => return Verdict::Unknown { why },
     };
-    match order(&operations, took_effect).and_then(|order| real_time(&order).and_then(|()| model(&order))) {
+    let intervals: Result<Vec<_>, _> = operations.iter().map(|operation| operation.interval(spec)).collect();
+    let intervals = match intervals {
+        Ok(intervals) => intervals,
+        Err(why) => return Verdict::Unknown { why },
+    };
+    let asked: Asked<'_, S> = operations.iter().zip(&intervals).collect();
+    let order = order(spec, &asked, took_effect);
+    match order.and_then(|order| real_time::<S>(&order).and_then(|()| model(spec, &order))) {
         Ok(()) => Verdict::Linearizable,
         Err(counter_example) => Verdict::NotLinearizable(*counter_example),
     }
 }
+
+/// Operations, each with what the model needs of it.
+type Asked<'a, S> = Vec<(&'a Operation, &'a IntervalOf<S>)>;
+type IntervalOf<S> = Interval<<S as Model>::Input, <S as Model>::Output>;
+/// The same in the order of the log, with their places.
+type Order<'a, S> = Vec<(LogIndex, &'a Operation, &'a IntervalOf<S>)>;
 
 fn refuse<T>(operations: &[&Operation], explanation: String) -> Result<T, Box<CounterExample>> {
     let key = operations.first().map_or(String::new(), |operation| operation.key.clone());
@@ -43,47 +59,49 @@ fn refuse<T>(operations: &[&Operation], explanation: String) -> Result<T, Box<Co
 }
 
 /// The operations in the order of the log: each at most once, every `ok`, no `fail`.
-fn order<'a>(
-    operations: &'a [Operation],
+fn order<'a, S: Spec>(
+    spec: &S,
+    asked: &Asked<'a, S>,
     took_effect: &[TookEffect],
-) -> Result<Vec<(LogIndex, &'a Operation)>, Box<CounterExample>> {
+) -> Result<Order<'a, S>, Box<CounterExample>> {
     let mut took_effect = took_effect.to_vec();
     took_effect.sort_unstable();
-    let mut missing: BTreeMap<u64, &Operation> =
-        operations.iter().map(|operation| (operation.invoked, operation)).collect();
+    // Operations are in the order in which they began.
+    let find = |invoked: u64| {
+        let place = asked.binary_search_by_key(&invoked, |(operation, _)| operation.invoked);
+        place.ok().map(|place| (place, asked[place]))
+    };
+    let mut missing = vec![true; asked.len()];
     let mut order = Vec::with_capacity(took_effect.len());
     for TookEffect { index: log_index, beside, operation: invoked } in took_effect {
-        let Some(operation) = missing.remove(&invoked) else {
-            return match operations.iter().find(|operation| operation.invoked == invoked) {
-                Some(operation) => {
-                    refuse(&[operation], format!("it took effect again, at {log_index} of the log"))
-                }
-                None => {
-                    refuse(&[], format!("what took effect at {log_index} of the log was asked by nobody"))
-                }
-            };
+        let Some((place, (operation, interval))) = find(invoked) else {
+            return refuse(&[], format!("what took effect at {log_index} of the log was asked by nobody"));
         };
-        if operation.failed {
-            return refuse(&[operation], format!("it failed, and yet took effect at {log_index} of the log"));
-        }
-        if beside && operation.input != Input::Read {
-            return refuse(
-                &[operation],
-                format!("it is no read, and yet was answered beside the log, at {log_index}"),
-            );
-        }
-        order.push((log_index, operation));
+        let said = if !std::mem::take(&mut missing[place]) {
+            format!("it took effect again, at {log_index} of the log")
+        } else if operation.failed {
+            format!("it failed, and yet took effect at {log_index} of the log")
+        } else if beside && !spec.is_read(&interval.input) {
+            format!("it is no read, and yet was answered beside the log, at {log_index}")
+        } else {
+            order.push((log_index, operation, interval));
+            continue;
+        };
+        return refuse(&[operation], said);
     }
-    match missing.values().find(|operation| operation.ended.is_some() && !operation.failed) {
-        Some(operation) => refuse(&[operation], "it was answered, and yet nowhere took effect".to_owned()),
+    let answered = |operation: &Operation| operation.ended.is_some() && !operation.failed;
+    match asked.iter().zip(missing).find(|((operation, _), missing)| *missing && answered(operation)) {
+        Some(((operation, _), _)) => {
+            refuse(&[operation], "it was answered, and yet nowhere took effect".to_owned())
+        }
         None => Ok(order),
     }
 }
 
 /// No operation stands behind one that began after it had ended.
-fn real_time(order: &[(LogIndex, &Operation)]) -> Result<(), Box<CounterExample>> {
+fn real_time<S: Spec>(order: &Order<'_, S>) -> Result<(), Box<CounterExample>> {
     let mut latest: Option<(LogIndex, &Operation)> = None;
-    for (log_index, operation) in order {
+    for (log_index, operation, _) in order {
         if let Some((before, later)) = latest
             && operation.ended.is_some_and(|ended| ended < later.invoked)
         {
@@ -102,19 +120,19 @@ fn real_time(order: &[(LogIndex, &Operation)]) -> Result<(), Box<CounterExample>
 }
 
 /// Each answer is what the model answers there.
-fn model(order: &[(LogIndex, &Operation)]) -> Result<(), Box<CounterExample>> {
+fn model<S: Spec>(spec: &S, order: &Order<'_, S>) -> Result<(), Box<CounterExample>> {
     let mut states = BTreeMap::new();
-    for (log_index, operation) in order {
-        let (state, writer) = states.entry(operation.key.as_str()).or_insert_with(|| (KeyValue.init(), None));
-        let Some(next) = KeyValue.step(state, &operation.input, operation.output.as_ref()) else {
-            let value = state.as_deref().unwrap_or("null");
+    for (log_index, operation, Interval { input, output, .. }) in order {
+        let (state, writer) = states.entry(operation.key.as_str()).or_insert_with(|| (spec.init(), None));
+        let Some(next) = spec.step(state, input, output.as_ref()) else {
+            let answer = spec.answer(state, input);
             let explanation = format!(
-                "model: at {log_index} of the log the value is {value}, and it was answered otherwise"
+                "model: at {log_index} of the log the answer is {answer}, and it was answered otherwise"
             );
             let involved: Vec<&Operation> = [Some(*operation), *writer].into_iter().flatten().collect();
             return refuse(&involved, explanation);
         };
-        if operation.input != Input::Read && next != *state {
+        if !spec.is_read(input) && next != *state {
             *writer = Some(*operation);
         }
         *state = next;
@@ -124,6 +142,7 @@ fn model(order: &[(LogIndex, &Operation)]) -> Result<(), Box<CounterExample>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::KeyValue;
     use super::super::tests::history;
     use super::*;
 
@@ -146,7 +165,7 @@ mod tests {
                 "0 write 1, 0 ok, 1 read, 1 ok null",
                 &[0],
                 &[(1, 2)],
-                Some("model: at 1 of the log the value is 1"),
+                Some("model: at 1 of the log the answer is 1"),
             ),
             ("0 write 1, 1 read, 1 ok null, 0 ok", &[0], &[(0, 1)], None),
             // The read began before the write that it saw.
@@ -172,7 +191,7 @@ mod tests {
             let log = (1..).zip(log).map(|(index, &operation)| in_the_log(index, operation));
             let reads = reads.iter().map(|&(index, operation)| beside(index, operation));
             let took_effect: Vec<_> = reads.chain(log).collect();
-            let found = match witness(&history(script), &took_effect) {
+            let found = match witness(&KeyValue, &history(script), &took_effect) {
                 Verdict::Linearizable => None,
                 Verdict::NotLinearizable(counter_example) => Some(counter_example.explanation),
                 Verdict::Unknown { why } => panic!("{why}"),
@@ -193,7 +212,7 @@ mod tests {
         for (script, order, expected) in [
             ("0 write 1, 0 ok, 1 read, 1 ok 1", &[0, 2][..], None),
             ("0 write 1, 1 read, 1 ok null, 0 ok", &[1, 0], None),
-            ("0 write 1, 1 read, 1 ok null, 0 ok", &[0, 1], Some("model: at 2 of the log the value is 1")),
+            ("0 write 1, 1 read, 1 ok null, 0 ok", &[0, 1], Some("model: at 2 of the log the answer is 1")),
             ("0 write 1, 0 ok, 0 write 2, 0 ok", &[2, 0], Some("real time: it took effect at 2 of the log")),
             ("0 write 1, 0 ok", &[], Some("it was answered, and yet nowhere took effect")),
             ("0 write 1, 0 ok", &[0, 0], Some("it took effect again, at 2")),
@@ -203,13 +222,13 @@ mod tests {
             // A write without an answer takes effect late, or never.
             ("0 write 1, 0 info, 1 read, 1 ok null, 1 read, 1 ok 1", &[2, 0, 4], None),
             ("0 write 1, 0 info, 1 read, 1 ok null", &[2], None),
-            ("0 write 1, 0 info, 1 read, 1 ok 1", &[2], Some("model: at 1 of the log the value is null")),
+            ("0 write 1, 0 info, 1 read, 1 ok 1", &[2], Some("model: at 1 of the log the answer is null")),
             ("0 cas null 1, 1 cas null 2, 0 ok true, 1 ok false", &[0, 1], None),
             ("0 cas null 1, 1 cas null 2, 0 ok true, 1 ok true", &[0, 1], Some("model: at 2")),
         ] {
             let applied: Vec<_> =
                 (1..).zip(order).map(|(index, &operation)| in_the_log(index, operation)).collect();
-            let found = match witness(&history(script), &applied) {
+            let found = match witness(&KeyValue, &history(script), &applied) {
                 Verdict::Linearizable => None,
                 Verdict::NotLinearizable(counter_example) => Some(counter_example.explanation),
                 Verdict::Unknown { why } => panic!("{why}"),

@@ -108,6 +108,11 @@ impl Engine {
     pub fn name(self) -> &'static str {
         ENGINES.iter().find(|(_, engine)| *engine == Some(self)).map_or("", |(name, _)| *name)
     }
+
+    /// The engine of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        ENGINES.iter().find(|(known, _)| *known == name).and_then(|(_, engine)| *engine)
+    }
 }
 
 impl Limit {

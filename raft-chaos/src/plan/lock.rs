@@ -11,8 +11,8 @@ use super::sections::OPERATIONS;
 use super::targets::{Split, Target};
 use super::values::{Count, print_duration};
 use super::{
-    Action, Budget, Change, Chaos, Check, Cluster, Damage, Event, Expect, Kind, Loss, Plan, Range, Reads,
-    Retries, Route, Step, Trigger, Undo, When, Workload,
+    Action, Budget, Change, Chaos, Check, Cluster, Damage, Event, Expect, Loss, Plan, Range, Reads, Retries,
+    Route, Step, Trigger, Undo, When, Workload,
 };
 
 impl Plan {
@@ -123,12 +123,7 @@ impl Lock {
 
     fn workload(&mut self, workload: &Workload) {
         self.line("\n[workload]");
-        let kind = match workload.kind {
-            Kind::Register => "register",
-            Kind::Kv => "kv",
-            Kind::Lab => "lab",
-        };
-        self.value("kind", quoted(kind));
+        self.value("kind", quoted(workload.kind.name()));
         self.value("clients", workload.clients);
         self.value("rate", workload.rate);
         self.value("value", quoted(&format!("{}B", workload.value)));

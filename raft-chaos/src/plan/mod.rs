@@ -48,6 +48,7 @@ pub use moments::{Moment, Trigger};
 pub use schema::schema;
 pub use targets::{Shape, Split, Target};
 pub use timeline::{Entry, Timeline};
+pub(crate) use values::size as parse_size;
 pub use values::{Comparison, Count, Seeds, Share, duration};
 pub use when::{Condition, Quantity, When};
 
@@ -248,8 +249,39 @@ pub enum Kind {
     Register,
     /// The same, and values can be deleted and appended to.
     Kv,
+    /// Lists that are appended to and read as a whole.
+    ListAppend,
+    /// Sets that are added to and read as a whole.
+    Set,
+    /// Counters that are added to and read.
+    Counter,
+    /// Accounts between which money is moved, and that are read all at once.
+    Bank,
+    /// Queues, first in, first out.
+    Queue,
     /// None: a test of the lab, which brings its own servers, faults and checks.
     Lab,
+}
+
+impl Kind {
+    /// Its name in a plan.
+    pub fn name(self) -> &'static str {
+        sections::KINDS.iter().find(|(_, kind, _)| *kind == Some(self)).map_or("", |(name, ..)| *name)
+    }
+
+    /// The kind of this name, if it is one of a data type.
+    pub fn named(name: &str) -> Option<Self> {
+        sections::KINDS
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .and_then(|(_, kind, _)| *kind)
+            .filter(|kind| *kind != Self::Lab)
+    }
+
+    /// All names of data types.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        sections::KINDS.iter().map(|(name, ..)| *name).filter(|name| Self::named(name).is_some())
+    }
 }
 
 /// An operation of a client.
@@ -265,6 +297,14 @@ pub enum Operation {
     Delete,
     /// Put this behind the value.
     Append,
+    /// Put this into the set, or add it to the counter.
+    Add,
+    /// Move money from one account to another.
+    Transfer,
+    /// Put this into the queue.
+    Enqueue,
+    /// Take the first out of the queue.
+    Dequeue,
 }
 
 /// How keys are dealt to clients.

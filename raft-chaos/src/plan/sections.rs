@@ -224,11 +224,11 @@ fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {
 pub(super) const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
     ("register", Some(Kind::Register), &["read", "write", "cas"]),
     ("kv", Some(Kind::Kv), &["read", "write", "cas", "delete", "append"]),
-    ("list-append", None, &["read", "append"]),
-    ("set", None, &["read", "add"]),
-    ("counter", None, &["read", "add"]),
-    ("bank", None, &["read", "transfer"]),
-    ("queue", None, &["enqueue", "dequeue"]),
+    ("list-append", Some(Kind::ListAppend), &["read", "append"]),
+    ("set", Some(Kind::Set), &["read", "add"]),
+    ("counter", Some(Kind::Counter), &["read", "add"]),
+    ("bank", Some(Kind::Bank), &["read", "transfer"]),
+    ("queue", Some(Kind::Queue), &["enqueue", "dequeue"]),
     ("lab", Some(Kind::Lab), &[]),
 ];
 
@@ -309,12 +309,16 @@ fn retries(table: &mut Section<'_>) -> Retries {
 }
 
 /// Every operation that is built, by its word.
-pub(super) const OPERATIONS: [(&str, Operation); 5] = [
+pub(super) const OPERATIONS: [(&str, Operation); 9] = [
     ("read", Operation::Read),
     ("write", Operation::Write),
     ("cas", Operation::Cas),
     ("delete", Operation::Delete),
     ("append", Operation::Append),
+    ("add", Operation::Add),
+    ("transfer", Operation::Transfer),
+    ("enqueue", Operation::Enqueue),
+    ("dequeue", Operation::Dequeue),
 ];
 
 /// The weights, in the order of the kind; where nothing is written all weigh the same.

@@ -71,7 +71,7 @@ pub(super) fn signed_duration(text: &str) -> Result<(Sign, Duration), String> {
 }
 
 /// SIZE, in bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     with_unit(text, &SIZES)
         .ok_or_else(|| format!("{text:?} is no size; write a number and B, KiB, MiB or GiB, as in \"64B\""))
 }

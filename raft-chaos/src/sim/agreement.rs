@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use raft_core::{LogIndex, NodeId};
 
-use crate::kv::Answer;
+use crate::data::Answer;
 use crate::linearizable::TookEffect;
 use crate::mix::mix;
 
@@ -117,9 +117,10 @@ fn differ(first: NodeId, node: NodeId, index: LogIndex) -> Disagreement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::{Reply, Value};
 
     fn answer(index: u64, value: &str) -> Answer {
-        Answer { index: LogIndex::new(index), value: Some(value.to_owned()), swapped: None }
+        Answer { index: LogIndex::new(index), reply: Reply::value(Value::text(value)) }
     }
 
     /// Each row: what a second server does after a first one applied operation 7 at entry 3 and was in

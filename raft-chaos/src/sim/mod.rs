@@ -53,11 +53,13 @@ mod world;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use raft_core::{Incarnation, Member, NodeId, Rng, Term, Time};
 
+use crate::data::{self, DataType};
 use crate::mix::mix;
 use crate::plan::{Action, Plan, Reads, Retries};
 pub use chaos::Skipped;
@@ -106,6 +108,16 @@ pub struct Options {
 ///
 /// `events` or `history` could not be written.
 pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
+    run_as(plan, seed, options, data::of(&plan.workload).into())
+}
+
+/// Runs a plan with one seed, on a data type of one's own: it takes the place of the plan's `workload.kind` and `workload.mix`, and
+/// all else is as the plan says.
+///
+/// # Errors
+///
+/// `events` or `history` could not be written.
+pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>) -> io::Result<Ran> {
     let Options { scratch, events, history, listener, telling, planted } = options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
@@ -133,11 +145,12 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
             clock: clock.clone(),
             first: first.clone(),
             sessions: plan.workload.retries != Retries::None,
+            data: Arc::clone(&data),
             planted,
         };
         sim.host(host_name(id), move || server.clone().live());
     }
-    let clients = Clients::new(plan, world.clone());
+    let clients = Clients::new(plan, data, world.clone());
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
     let clocks = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
     let machines = Machines::new(disks, clocks, world.clone());

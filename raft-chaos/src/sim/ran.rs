@@ -123,7 +123,7 @@ impl Operations {
         let (mut last_ok, mut gap) = (warm, Duration::ZERO);
         for operation in ended.iter().filter(|operation| operation.ok) {
             let latency = operation.ended.since(operation.began).as_micros();
-            let latencies = operations.latencies_us.entry(operation.f).or_default();
+            let latencies = operations.latencies_us.entry(operation.f.clone()).or_default();
             latencies.push(u64::try_from(latency).unwrap_or(u64::MAX));
             gap = gap.max(operation.ended.since(last_ok));
             last_ok = last_ok.max(operation.ended);

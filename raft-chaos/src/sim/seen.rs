@@ -2,7 +2,7 @@
 
 use raft_core::LogIndex;
 
-use crate::kv::Answer;
+use crate::data::Answer;
 use crate::recorder;
 
 /// What a client saw of an operation.
@@ -30,9 +30,7 @@ impl Seen {
 
     pub(super) fn outcome(self) -> (recorder::Outcome, Option<LogIndex>) {
         match self {
-            Self::Ok(Answer { index, value, swapped }) => {
-                (recorder::Outcome::Ok { read: value, swapped }, Some(index))
-            }
+            Self::Ok(Answer { index, reply }) => (recorder::Outcome::Ok(reply), Some(index)),
             Self::NotApplied => (recorder::Outcome::Fail, None),
             Self::Unknown => (recorder::Outcome::Info, None),
         }

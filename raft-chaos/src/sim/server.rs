@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ use super::environment::{SimEnvironment, SimLinks};
 use super::membership::Ask;
 use super::sessions::Watched;
 use super::world::World;
-use crate::kv::{self, Map};
+use crate::data::{self, Answer, Command, DataType};
 use crate::plan::{Cluster, Reads};
 
 /// The port that every server listens on.
@@ -56,6 +57,8 @@ pub(super) struct Server {
     pub(super) first: Configuration,
     /// Whether clients have sessions.
     pub(super) sessions: bool,
+    /// What the state machine keeps.
+    pub(super) data: Arc<dyn DataType>,
     pub(super) planted: Option<Planted>,
 }
 
@@ -126,9 +129,16 @@ impl Server {
             Inlet { messages, requests },
         );
         let (id, world) = (self.id, self.world.clone());
-        let machine = Machine { id, map: Map::default(), world: world.clone(), planted: self.planted };
+        let machine = Machine {
+            id,
+            machine: self.data.machine(),
+            applied: LogIndex::ZERO,
+            world: world.clone(),
+            planted: self.planted,
+        };
         if self.sessions {
-            let machine = Sessions::new(machine).expect("a map in memory has nothing applied at first");
+            let machine =
+                Sessions::new(machine).expect("a state machine in memory has nothing applied at first");
             let machine = Watched { id, machine: machine.with_bug(self.bug()), world };
             let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
             self.serve(node.run(), handle, clients).await
@@ -240,10 +250,12 @@ async fn answer(handle: &Handle, ask: Ask) -> Result<(), String> {
     }
 }
 
-/// The map, and the world that hears what was applied.
+/// The state machine, and the world that hears what was applied.
 struct Machine {
     id: NodeId,
-    map: Map,
+    machine: Box<dyn data::Machine>,
+    /// The last command that was.
+    applied: LogIndex,
     world: World,
     planted: Option<Planted>,
 }
@@ -258,29 +270,33 @@ impl StateMachine for Machine {
             Some(Planted::Leak | Planted::Idle(_)) => {}
             Some(Planted::Raft(_)) | None => {}
         }
-        let command: kv::Command = kv::decode(&command).expect("an intact entry holds what a client encoded");
+        let command: Command = data::decode(&command).expect("an intact entry holds what a client encoded");
         let operation = command.operation;
-        let answer = self.map.apply(index, command);
-        self.world.applied(self.id, operation, &answer, self.map.state());
-        kv::encode(&answer)
+        self.applied = index;
+        let answer = Answer { index, reply: self.machine.apply(command) };
+        self.world.applied(self.id, operation, &answer, self.machine.state());
+        data::encode(&answer)
     }
 
     async fn query(&mut self, query: Bytes) -> Bytes {
-        let query: kv::Command = kv::decode(&query).expect("a query is what a client encoded");
-        let answer = self.map.read(&query.key);
+        let query: Command = data::decode(&query).expect("a query is what a client encoded");
+        let answer = Answer { index: self.applied, reply: self.machine.read(&query) };
         self.world.answered(query.operation, answer.index);
-        kv::encode(&answer)
+        data::encode(&answer)
     }
 
     async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
-        Ok(Box::pin(io::Cursor::new(self.map.snapshot())))
+        let snapshot = data::encode(&(self.applied, self.machine.snapshot()));
+        Ok(Box::pin(io::Cursor::new(snapshot)))
     }
 
     async fn restore(&mut self, mut snapshot: SnapshotReader) -> io::Result<()> {
         let mut bytes = Vec::new();
         snapshot.read_to_end(&mut bytes).await?;
-        self.map = Map::restore(&bytes).map_err(io::Error::other)?;
-        self.world.restored(self.id, self.map.applied(), self.map.state());
+        let (applied, snapshot): (LogIndex, Bytes) = data::decode(&bytes).map_err(io::Error::other)?;
+        self.machine.restore(&snapshot)?;
+        self.applied = applied;
+        self.world.restored(self.id, self.applied, self.machine.state());
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::environment::SimEnvironment;
 use super::seen::Seen;
 use super::server::{PORT, host_name};
 use super::world::World;
-use crate::kv;
+use crate::data;
 use crate::mix::mix;
 
 type Way = Servers<TurmoilNet, SimEnvironment>;
@@ -61,7 +61,7 @@ impl InSessions {
             match session.command(command.clone(), deadline).await {
                 Ok(result) => {
                     self.session = Some(session);
-                    return kv::decode(&result).map_or(Seen::Unknown, Seen::Ok);
+                    return data::decode(&result).map_or(Seen::Unknown, Seen::Ok);
                 }
                 Err(CommandError::SessionExpired { maybe_applied: false }) => {}
                 Err(CommandError::NotApplied | CommandError::TooManyUnderWay) => {

@@ -18,9 +18,9 @@ use super::server::{PORT, host_name};
 use super::sessions::InSessions;
 use super::trace::Happening;
 use super::world::World;
+use crate::data::{self, Answer, Ask as Asked, Command, DataType, Draw};
 use crate::history::{F, History, Value};
-use crate::kv::{self, Action, Answer, Command};
-use crate::plan::{Operation, Plan, Reads, Retries, Route, Workload};
+use crate::plan::{Plan, Reads, Retries, Route, Workload};
 use crate::recorder::{Recorder, Started};
 
 /// How long a client waits for one server to take its connection.
@@ -33,6 +33,7 @@ const REST: Duration = Duration::from_millis(20);
 pub(super) struct Clients {
     state: Arc<Mutex<State>>,
     plan: Arc<Workload>,
+    data: Arc<dyn DataType>,
     reads: Reads,
     servers: Arc<Vec<NodeId>>,
     world: World,
@@ -51,7 +52,7 @@ struct State {
 }
 
 /// One operation that ended, for latencies and ratios.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ended {
     pub(super) began: Time,
     pub(super) ended: Time,
@@ -67,7 +68,7 @@ struct Key {
 }
 
 impl Clients {
-    pub(super) fn new(plan: &Plan, world: World) -> Self {
+    pub(super) fn new(plan: &Plan, data: Arc<dyn DataType>, world: World) -> Self {
         let Plan { workload: plan, cluster, .. } = plan;
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
@@ -76,6 +77,7 @@ impl Clients {
         Self {
             state: Arc::new(Mutex::new(state)),
             plan: Arc::new(plan.clone()),
+            data,
             reads: cluster.read,
             servers: Arc::new(cluster.nodes()),
             world,
@@ -97,7 +99,7 @@ impl Clients {
                 connection: None,
                 sessions: self.sessions(&environment),
                 next: 0,
-                written: 0,
+                drawn: 0,
                 last_seen: None,
             };
             clients.spawn(client.run());
@@ -190,9 +192,10 @@ struct OneClient {
     sessions: Option<InSessions>,
     /// Whom to ask next, as a place among the servers.
     next: usize,
-    written: u64,
-    /// The last key and value that this client knows of, which a compare-and-set expects.
-    last_seen: Option<(String, Option<String>)>,
+    /// How many operations it has drawn.
+    drawn: u64,
+    /// The last key that this client has heard of, and what it knows of it.
+    last_seen: Option<(String, Value)>,
 }
 
 impl OneClient {
@@ -217,22 +220,24 @@ impl OneClient {
         let began = self.environment.now();
         let deadline = began.after(plan.op_timeout);
         let key = self.key(plan);
-        let (f, action) = self.action(plan, &key);
-        let started = self.begin(began, f, &key, &action);
+        let asked = self.draw(plan, &key);
+        let started = self.begin(began, &key, &asked);
         let weight = usize::try_from(plan.value).unwrap_or(0);
-        let ballast = Bytes::from(vec![0; weight.saturating_sub(text_of(&action))]);
+        let ballast = Bytes::from(vec![0; weight.saturating_sub(weight_of(&asked.value))]);
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
-        let command = kv::encode(&Command { operation, key: key.clone(), action: action.clone(), ballast });
-        let ask = if f == F::Read && self.shared.reads != Reads::Log { Ask::Read } else { Ask::Apply };
+        let Asked { f, value } = asked.clone();
+        let command = data::encode(&Command { operation, key: key.clone(), f, value, ballast });
+        let is_beside = self.shared.data.is_read(&asked.f) && self.shared.reads != Reads::Log;
+        let ask = if is_beside { Ask::Read } else { Ask::Apply };
         let (outcome, node) = match (&mut self.sessions, ask) {
             (Some(sessions), Ask::Apply) => (sessions.ask(command, deadline).await, None),
             // A read that nobody answered has changed nothing.
             (Some(_), Ask::Read) | (None, _) => self.ask(ask, command, deadline).await,
         };
         if let Some(answer) = outcome.answer() {
-            self.last_seen = Some((key, known_after(&action, answer)));
+            self.last_seen = Some((key, self.shared.data.learned(&asked, &answer.reply)));
         }
-        self.end(began, f, started, outcome, node);
+        self.end(began, asked.f, started, outcome, node);
     }
 
     /// Asks until an answer is certain or time is up. A server that says "certainly not applied" may be
@@ -251,7 +256,7 @@ impl OneClient {
             };
             match outcome {
                 Ok(Outcome::Committed(answer) | Outcome::Answered(answer)) => {
-                    match kv::decode::<Answer>(&answer) {
+                    match data::decode::<Answer>(&answer) {
                         Ok(answer) => return (Seen::Ok(answer), node),
                         Err(_) => return (Seen::Unknown, node),
                     }
@@ -316,35 +321,21 @@ impl OneClient {
         self.shared.with(|state| state.key(place, keys.ops_per_key))
     }
 
-    fn action(&mut self, plan: &Workload, key: &str) -> (F, Action) {
-        let total = plan.mix.iter().map(|(_, weight)| weight).sum();
-        let mut drawn = self.rng.below(total);
-        let chosen = plan.mix.iter().find(|(_, weight)| {
-            let here = drawn < *weight;
-            drawn = drawn.saturating_sub(*weight);
-            here
-        });
-        let operation = chosen.map_or(Operation::Read, |(operation, _)| *operation);
-        self.written += 1;
-        let value = format!("c{}-{}", self.number, self.written);
-        match operation {
-            Operation::Read => (F::Read, Action::Read),
-            Operation::Write => (F::Write, Action::Write(value)),
-            Operation::Cas => {
-                let known = self.last_seen.as_ref().filter(|(of, _)| of == key);
-                (F::Cas, Action::Cas(known.and_then(|(_, value)| value.clone()), value))
-            }
-            Operation::Delete => (F::Delete, Action::Delete),
-            Operation::Append => (F::Append, Action::Append(format!("{value};"))),
-        }
+    fn draw(&mut self, plan: &Workload, key: &str) -> Asked {
+        self.drawn += 1;
+        let known =
+            self.last_seen.as_ref().filter(|(of, _)| of == key).map_or(&Value::Null, |(_, value)| value);
+        self.shared.data.draw(&mut Draw {
+            rng: &mut self.rng,
+            client: self.number,
+            clients: plan.clients,
+            nth: self.drawn,
+            known,
+        })
     }
 
-    fn begin(&self, now: Time, f: F, key: &str, action: &Action) -> Started {
-        let value = match action.clone() {
-            Action::Read | Action::Delete => Value::Null,
-            Action::Write(value) | Action::Append(value) => Value::Text(value),
-            Action::Cas(from, to) => Value::Swap(from, to),
-        };
+    fn begin(&self, now: Time, key: &str, asked: &Asked) -> Started {
+        let Asked { f, value } = asked.clone();
         let client = usize::try_from(self.number).unwrap_or(usize::MAX);
         let started = self.shared.with(|state| {
             state.waiting += 1;
@@ -377,19 +368,14 @@ impl OneClient {
     }
 }
 
-/// What the value is after the operation, as far as its client knows.
-fn known_after(action: &Action, answer: &Answer) -> Option<String> {
-    match action {
-        Action::Read => answer.value.clone(),
-        Action::Write(value) => Some(value.clone()),
-        Action::Cas(_, value) if answer.swapped == Some(true) => Some(value.clone()),
-        Action::Cas(..) | Action::Delete | Action::Append(_) => None,
-    }
-}
-
-fn text_of(action: &Action) -> usize {
-    match action {
-        Action::Read | Action::Delete => 0,
-        Action::Write(value) | Action::Append(value) | Action::Cas(_, value) => value.len(),
+/// About how many bytes of text a written value has by itself.
+fn weight_of(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::Whole(_) => size_of::<i64>(),
+        Value::Text(text) => text.len(),
+        // Of a compare-and-set, what it writes.
+        Value::List(items) => items.last().map_or(0, weight_of),
+        Value::Map(parts) => parts.values().map(weight_of).sum(),
     }
 }

@@ -29,7 +29,7 @@ use super::servers::{self, Log, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::violation::Violation;
-use crate::kv::Answer;
+use crate::data::Answer;
 use crate::linearizable::TookEffect;
 use crate::plan::{Link, Moment, View};
 

@@ -6,6 +6,7 @@ mod disks;
 #[cfg(feature = "planted-bugs")]
 mod idle;
 mod inspect;
+mod judges;
 mod lab;
 mod links;
 mod moments;
@@ -18,3 +19,4 @@ mod replay;
 mod run;
 mod soak;
 mod tool;
+mod workloads;

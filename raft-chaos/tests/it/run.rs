@@ -355,7 +355,6 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
         (&["run", &misspelt][..], 64, ":4:1"),
         (&["run", &misspelt], 64, "duration"),
         (&["run", &good, "--set", "run.mode=process"], 69, "not built yet"),
-        (&["run", &good, "--set", "workload.kind=bank"], 69, "bank"),
         (&["run", &good, "--seeds", "5..1"], 64, "seeds"),
         (&["run", &good, "--jobs", "0"], 64, "--jobs"),
         (&["run", "nowhere.toml"], 64, "nowhere.toml"),

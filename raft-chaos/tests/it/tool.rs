@@ -35,8 +35,14 @@ impl Tool {
     }
 
     pub(crate) fn call(&self, arguments: &[&str]) -> Said {
+        self.call_with(arguments, &[])
+    }
+
+    /// With variables of the environment.
+    pub(crate) fn call_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_raft-chaos"))
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(self.folder.path())
             .output()
             .unwrap();

@@ -1,0 +1,89 @@
+//! A history before its judges: who is asked, in which order, and what their answers mean together.
+
+use std::time::Duration;
+
+use crate::data::DataType;
+use crate::history::History;
+use crate::linearizable::{self, Limits, TookEffect};
+use crate::plan::{Engine, Linearizable};
+use crate::verdict::Verdict;
+
+/// What the judges said.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// `linearizable`, `not-linearizable` or `unknown`.
+    pub word: &'static str,
+    /// Everything that was found, each with what it makes of a run.
+    pub findings: Vec<(Verdict, String)>,
+}
+
+/// Has a history judged as `how` says. The witness first: it is a proof if it passes. If it fails, that is a violation of its own,
+/// and the search says whether clients could see it. Then the type's second judge, where it has one, who must agree.
+///
+/// Without a witness the search alone is asked. `elapsed` tells the time since any fixed moment; it bounds the search.
+pub fn judge(
+    data: &dyn DataType,
+    history: &History,
+    witness: Option<&[TookEffect]>,
+    how: &Linearizable,
+    elapsed: &mut dyn FnMut() -> Duration,
+) -> Judged {
+    let mut judged = first(data, history, witness, how, elapsed);
+    let anomalies = data.anomalies(history);
+    if judged.word == "linearizable" && !anomalies.is_empty() {
+        let disagree =
+            "the judges disagree: one has an order that explains everything, and the other what follows";
+        judged.findings.push((Verdict::Bug, disagree.to_owned()));
+    }
+    let anomalies = anomalies.into_iter().map(|anomaly| (Verdict::Safety, format!("anomaly {anomaly}")));
+    judged.findings.extend(anomalies);
+    judged
+}
+
+fn first(
+    data: &dyn DataType,
+    history: &History,
+    witness: Option<&[TookEffect]>,
+    how: &Linearizable,
+    elapsed: &mut dyn FnMut() -> Duration,
+) -> Judged {
+    let judge = data.judge();
+    let mut findings = Vec::new();
+    let witness = witness.filter(|_| how.engine != Engine::Wgl);
+    if witness.is_none() && how.engine == Engine::Witness {
+        let why = "witness: there is none; it lies as witness.jsonl beside the history of a recorded run";
+        return Judged { word: "unknown", findings: vec![(Verdict::Inconclusive, why.to_owned())] };
+    }
+    if let Some(witness) = witness {
+        let word = match judge.witness(history, witness) {
+            linearizable::Verdict::Linearizable => return Judged { word: "linearizable", findings },
+            linearizable::Verdict::NotLinearizable(example) => {
+                let why = "witness-order: the order of the log does not explain what clients saw";
+                findings.push((Verdict::Safety, format!("{why}: {example}")));
+                "not-linearizable"
+            }
+            linearizable::Verdict::Unknown { why } => {
+                findings.push((Verdict::Inconclusive, format!("witness: {why}")));
+                "unknown"
+            }
+        };
+        if how.engine == Engine::Witness {
+            return Judged { word, findings };
+        }
+    }
+    let until = elapsed() + how.timeout;
+    let cache_bytes = usize::try_from(how.memory).unwrap_or(usize::MAX);
+    let mut limits = Limits { steps: u64::MAX, cache_bytes, expired: &mut || elapsed() > until };
+    let word = match judge.search(history, &mut limits) {
+        linearizable::Verdict::Linearizable => "linearizable",
+        linearizable::Verdict::NotLinearizable(example) => {
+            findings.push((Verdict::Safety, format!("not linearizable: {example}")));
+            "not-linearizable"
+        }
+        linearizable::Verdict::Unknown { why } => {
+            findings.push((Verdict::Inconclusive, format!("linearizability: {why}")));
+            "unknown"
+        }
+    };
+    Judged { word, findings }
+}
