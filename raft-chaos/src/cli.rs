@@ -2,6 +2,7 @@
 
 mod plans;
 mod replay;
+mod selftest;
 mod soak;
 
 use std::panic;
@@ -65,6 +66,9 @@ enum Command {
     Merge(soak::MergeArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
     Determinism(DeterminismArgs),
+    /// Plant bugs in the nodes, and see how soon each is found.
+    #[command(after_help = selftest::EXIT_CODES)]
+    Selftest(selftest::SelftestArgs),
     /// Look at plans, and begin one.
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -211,6 +215,7 @@ fn parsed() -> ExitCode {
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
+        Command::Selftest(args) => either(selftest::selftest(&args)).into(),
         Command::Plan(command) => plans::plans(&command).into(),
         Command::Check(args) => check::main(&args).into(),
         Command::Verify(args) => verify::main(&args).into(),
@@ -397,10 +402,27 @@ fn seed(args: SeedArgs) -> u8 {
     }
 }
 
+/// The bug of a store.
+#[cfg(feature = "planted-bugs")]
+const FAILED_SYNC_IGNORED: &str = "failed-sync-ignored";
+
+/// The names of all bugs that nodes can have in this build.
+fn bugs() -> Vec<&'static str> {
+    #[cfg(feature = "planted-bugs")]
+    return raft_core::PlantedBug::ALL.iter().map(|(name, _)| *name).chain([FAILED_SYNC_IGNORED]).collect();
+    #[cfg(not(feature = "planted-bugs"))]
+    Vec::new()
+}
+
 #[cfg(feature = "planted-bugs")]
 fn planted(name: &str) -> Option<Planted> {
     let bugs = raft_core::PlantedBug::ALL.map(|(name, bug)| (name, Planted::Raft(bug)));
-    let mut all = bugs.into_iter().chain([("panic", Planted::Panic), ("leak", Planted::Leak)]);
+    let others = [
+        (FAILED_SYNC_IGNORED, Planted::FailedSyncIgnored),
+        ("panic", Planted::Panic),
+        ("leak", Planted::Leak),
+    ];
+    let mut all = bugs.into_iter().chain(others);
     let idle =
         || IDLE.iter().find(|idle| name.strip_prefix("idle-") == Some(idle)).map(|idle| Planted::Idle(idle));
     all.find(|(known, _)| *known == name).map(|(_, bug)| bug).or_else(idle)

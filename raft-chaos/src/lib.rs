@@ -26,6 +26,7 @@
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
 //! | [`determinism`] | the same seed twice, event by event |
+//! | [`selftest`] | how soon planted bugs are found |
 //! | [`replay`] | a seed once more, in detail |
 //! | [`soak`] | seeds without end, and what they add up to |
 //! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
@@ -61,6 +62,7 @@ pub mod result;
 pub mod runner;
 pub mod scaffold;
 pub mod seed;
+pub mod selftest;
 pub mod sim;
 pub mod soak;
 pub mod verdict;

@@ -35,6 +35,9 @@ pub enum PlantedBug {
     /// A vote is answered before it is on disk.
     #[cfg(feature = "planted-bugs")]
     VoteBeforePersisted,
+    /// A server that goes back to follow in the same term forgets its vote (§5.2 left out).
+    #[cfg(feature = "planted-bugs")]
+    VoteForgottenInTerm,
     /// Entries of earlier terms are committed by counting replicas (§5.4.2 left out; Figure 8).
     #[cfg(feature = "planted-bugs")]
     CommitByCounting,
@@ -247,9 +250,10 @@ pub(crate) fn without_base_term(log: &LogOutline) -> LogOutline {
 #[cfg(feature = "planted-bugs")]
 impl PlantedBug {
     /// Every bug, with the name that commands use for it.
-    pub const ALL: [(&'static str, Self); 65] = [
+    pub const ALL: [(&'static str, Self); 66] = [
         ("vote-without-log-check", Self::VoteWithoutLogCheck),
         ("vote-before-persisted", Self::VoteBeforePersisted),
+        ("vote-forgotten-in-term", Self::VoteForgottenInTerm),
         ("commit-by-counting", Self::CommitByCounting),
         ("fixed-timeout", Self::FixedTimeout),
         ("timer-not-reset-by-snapshot", Self::TimerNotResetBySnapshot),

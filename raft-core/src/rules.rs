@@ -273,7 +273,8 @@ impl Raft {
     /// The only place where role and term change. With a new term the vote is free again.
     pub(crate) fn change_role(&mut self, term: Term, role: Role) {
         let (from_term, from, transferring) = (self.current_term, self.role(), self.transferring());
-        if term > self.current_term {
+        let forgets = planted!(self, VoteForgottenInTerm) && matches!(role, Role::Follower { .. });
+        if term > self.current_term || forgets {
             self.current_term = term;
             (self.voted_for, self.voted_incarnation) = (None, None);
             self.disk.drop_held_before(term);

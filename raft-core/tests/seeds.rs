@@ -163,7 +163,10 @@ fn planted_bugs_are_found() {
             PlantedBug::VoteWithoutLogCheck | PlantedBug::CommitByCounting => {
                 &["leader-completeness", "state-machine", "self-check"]
             }
-            PlantedBug::VoteBeforePersisted | PlantedBug::ReplyOfOldTerm | PlantedBug::VoteCountedTwice => &[
+            PlantedBug::VoteForgottenInTerm => &["one-vote", "election-safety"],
+            PlantedBug::VoteBeforePersisted
+            | PlantedBug::ReplyOfOldTerm
+            | PlantedBug::VoteCountedTwice => &[
                 "election-safety",
                 "log-matching",
                 "leader-completeness",
@@ -261,6 +264,7 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         PlantedBug::VoteBeforePersisted => &["HandleRequestVoteResponse", "UpdateTerm"],
         PlantedBug::VoteCountedTwice => &["HandlePreVoteResponse", "HandleRequestVoteResponse"],
         PlantedBug::VoteAskedBeforePersisted => &["HandleRequestVoteRequest", "UpdateTerm"],
+        PlantedBug::VoteForgottenInTerm => &["Persist", "HandleRequestVoteRequest"],
         PlantedBug::LeaderTwice => &["BecomeLeader"],
         PlantedBug::CommitByCounting | PlantedBug::RefusalCounts => &["AdvanceCommitIndex"],
         PlantedBug::AppendTruncates

@@ -17,7 +17,7 @@ use crate::batch;
 use crate::error::StorageError;
 use crate::opened::Opened;
 use crate::simulated_faults::DiskFaults;
-use crate::simulated_sync::{SimulatedSync, SyncDelay};
+use crate::simulated_sync::{SimulatedSync, SyncDelay, Synced};
 
 /// What survives the server: a handle on one disk. Clones are handles on the same disk.
 #[derive(Clone, Debug, Default)]
@@ -231,11 +231,14 @@ impl LogStore for MemoryStore {
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
-        let count = self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
+        let Synced { covers, durable } =
+            self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
         let mut halves = self.disk.lock();
         halves.check_life(self.life)?;
-        halves.sync(count);
-        Ok(Done::Persisted(count))
+        if durable {
+            halves.sync(covers);
+        }
+        Ok(Done::Persisted(covers))
     }
 }
 

@@ -33,6 +33,8 @@ pub enum SyncFault {
     Error,
     /// It does not end while the fault lasts.
     Hang,
+    /// It says that it was done, and was not: what it should have covered goes with the power.
+    Lie,
 }
 
 /// What becomes of a write. Either way it may have got to the disk, and no sync covers it.
@@ -137,12 +139,19 @@ impl DiskFaults {
     /// A sync that begins.
     pub(crate) fn sync(&self) -> Sync {
         let met = self.lock().meet(|fault| fault.sync, |touched| &mut touched.syncs);
-        let mut sync = Sync { faults: self.clone(), longer: Duration::ZERO, hangs: Vec::new(), fails: false };
+        let mut sync = Sync {
+            faults: self.clone(),
+            longer: Duration::ZERO,
+            hangs: Vec::new(),
+            fails: false,
+            lies: false,
+        };
         for (id, fault) in met {
             match fault {
                 SyncFault::Slow(longer) => sync.longer = sync.longer.saturating_add(longer),
                 SyncFault::Error => sync.fails = true,
                 SyncFault::Hang => sync.hangs.push(id),
+                SyncFault::Lie => sync.lies = true,
             }
         }
         sync
@@ -236,14 +245,19 @@ pub(crate) struct Sync {
     pub(crate) longer: Duration,
     hangs: Vec<FaultId>,
     fails: bool,
+    lies: bool,
 }
 
 impl Sync {
-    /// To be awaited when its time is over.
-    pub(crate) async fn end(self) -> Result<(), StorageError> {
+    /// To be awaited when its time is over. Whether what it covers is durable now, as it says.
+    pub(crate) async fn end(self) -> Result<bool, StorageError> {
         for id in self.hangs {
             self.faults.ended(id).await;
         }
-        if self.fails { Err(self.faults.refuse("syncing the write-ahead log", BROKEN)) } else { Ok(()) }
+        if self.fails {
+            Err(self.faults.refuse("syncing the write-ahead log", BROKEN))
+        } else {
+            Ok(!self.lies)
+        }
     }
 }

@@ -17,7 +17,15 @@ use crate::simulated_faults::DiskFaults;
 /// Draws how long the next simulated sync takes. Give it a seeded generator.
 pub type SyncDelay = Box<dyn FnMut() -> Duration + Send>;
 
-type Sync = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
+type Sync = Pin<Box<dyn Future<Output = Result<bool, StorageError>> + Send>>;
+
+/// What a sync that has ended says.
+pub(crate) struct Synced {
+    /// How many writes it covers, the oldest first.
+    pub(crate) covers: usize,
+    /// Whether they are durable.
+    pub(crate) durable: bool,
+}
 
 pub(crate) struct SimulatedSync {
     start: Box<dyn FnMut() -> Sync + Send>,
@@ -57,20 +65,19 @@ impl SimulatedSync {
         self.in_flight.is_none()
     }
 
-    /// Waits for the sync in flight and says how many writes it covers; with none in flight, waits
-    /// for ever. Cancel safe: the sync goes on, and the next call tells of it. After one that failed there is none.
-    pub(crate) async fn synced(&mut self) -> Result<usize, StorageError> {
+    /// Waits for the sync in flight and says what it covers; with none in flight, waits for ever. Cancel safe: the sync goes on, and the next call tells of it. After one that failed there is none.
+    pub(crate) async fn synced(&mut self) -> Result<Synced, StorageError> {
         let Some(InFlight { sync, covers }) = &mut self.in_flight else {
             return pending().await;
         };
         let ended = sync.await;
         let covers = *covers;
         self.in_flight = None;
-        ended?;
+        let durable = ended?;
         if self.waiting > 0 {
             self.start_next();
         }
-        Ok(covers)
+        Ok(Synced { covers, durable })
     }
 
     fn start_next(&mut self) {

@@ -17,7 +17,7 @@ use crate::error::StorageError;
 use crate::metrics::StorageMeter;
 use crate::rocks_log::{RocksLog, Staged};
 use crate::simulated_faults::DiskFaults;
-use crate::simulated_sync::{SimulatedSync, SyncDelay};
+use crate::simulated_sync::{SimulatedSync, SyncDelay, Synced};
 use crate::wal;
 
 /// What a simulated power cut does to a server's write-ahead log. A handle: it goes on telling of its store.
@@ -130,11 +130,12 @@ impl SimulatedWriter {
         if let Some(error) = self.poison.clone().filter(|_| self.sync.is_idle()) {
             return Err(error);
         }
-        let count = self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
-        if let Some(length) = self.lengths.drain(..count).next_back() {
+        let Synced { covers, durable } =
+            self.sync.synced().await.inspect_err(|error| self.poison = Some(error.clone()))?;
+        if let Some(length) = self.lengths.drain(..covers).next_back().filter(|_| durable) {
             self.synced.synced.store(length, Ordering::Relaxed);
         }
-        Ok(Done::Persisted(count))
+        Ok(Done::Persisted(covers))
     }
 
     fn write_now(&mut self, batch: &Batch) -> Result<u64, StorageError> {

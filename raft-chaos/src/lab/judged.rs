@@ -22,7 +22,7 @@ pub(crate) fn judged(test: &Test, seed: u64, options: Options) -> io::Result<(Ra
     let bug = match planted {
         Some(Planted::Raft(bug)) => Some(bug),
         #[cfg(feature = "planted-bugs")]
-        Some(Planted::Panic | Planted::Leak | Planted::Idle(_)) => {
+        Some(Planted::Panic | Planted::FailedSyncIgnored | Planted::Leak | Planted::Idle(_)) => {
             return Err(io::Error::other(
                 "servers of the lab have bugs of the protocol only; plant one of those",
             ));

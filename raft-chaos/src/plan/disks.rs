@@ -117,6 +117,7 @@ pub(super) fn faults_text(fault: &DiskFault) -> String {
         SyncFault::Slow(longer) => format!("slow:{}", print_duration(longer)),
         SyncFault::Error => "error".to_owned(),
         SyncFault::Hang => "hang".to_owned(),
+        SyncFault::Lie => "lie".to_owned(),
     });
     let sync = sync.map(|sync| format!("fsync = {sync:?}"));
     let write = WRITES.iter().find(|(_, known)| Some(*known) == *write);

@@ -1,6 +1,9 @@
 //! Bugs that tests plant: in every server, or in the tester itself.
 
 use raft_core::PlantedBug;
+use raft_storage::DiskFault;
+#[cfg(feature = "planted-bugs")]
+use raft_storage::SyncFault;
 
 /// A bug that tests plant. A build without the feature `planted-bugs` can hold none.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +13,9 @@ pub enum Planted {
     /// The state machine panics at its hundredth entry.
     #[cfg(feature = "planted-bugs")]
     Panic,
+    /// A store takes a sync that failed for one that was done.
+    #[cfg(feature = "planted-bugs")]
+    FailedSyncIgnored,
     /// How long messages take is drawn from something that is another in each process.
     #[cfg(feature = "planted-bugs")]
     Leak,
@@ -44,10 +50,23 @@ impl Planted {
             #[cfg(feature = "planted-bugs")]
             Self::Idle(idle) => Some(idle),
             #[cfg(feature = "planted-bugs")]
-            Self::Panic | Self::Leak => None,
+            Self::Panic | Self::FailedSyncIgnored | Self::Leak => None,
             Self::Raft(_) => None,
         };
         idle == Some(action)
+    }
+}
+
+/// What a disk's fault comes to for a store that ignores failed syncs.
+pub(super) fn ignored(planted: Option<Planted>, fault: DiskFault) -> DiskFault {
+    match planted {
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::FailedSyncIgnored) if fault.sync == Some(SyncFault::Error) => {
+            DiskFault { sync: Some(SyncFault::Lie), ..fault }
+        }
+        #[cfg(feature = "planted-bugs")]
+        Some(Planted::Panic | Planted::FailedSyncIgnored | Planted::Leak | Planted::Idle(_)) => fault,
+        Some(Planted::Raft(_)) | None => fault,
     }
 }
 
@@ -57,7 +76,7 @@ pub(super) fn leaked(planted: Option<Planted>) -> u64 {
         #[cfg(feature = "planted-bugs")]
         Some(Planted::Leak) => std::process::id().into(),
         #[cfg(feature = "planted-bugs")]
-        Some(Planted::Panic | Planted::Idle(_)) => 0,
+        Some(Planted::Panic | Planted::FailedSyncIgnored | Planted::Idle(_)) => 0,
         Some(Planted::Raft(_)) | None => 0,
     }
 }

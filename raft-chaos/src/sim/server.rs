@@ -188,7 +188,7 @@ impl Server {
         match self.planted {
             Some(Planted::Raft(bug)) => Some(bug),
             #[cfg(feature = "planted-bugs")]
-            Some(Planted::Panic | Planted::Leak | Planted::Idle(_)) => None,
+            Some(Planted::Panic | Planted::FailedSyncIgnored | Planted::Leak | Planted::Idle(_)) => None,
             None => None,
         }
     }
@@ -267,7 +267,7 @@ impl StateMachine for Machine {
             #[cfg(feature = "planted-bugs")]
             Some(Planted::Panic) => assert!(index.get() < 100, "the planted panic"),
             #[cfg(feature = "planted-bugs")]
-            Some(Planted::Leak | Planted::Idle(_)) => {}
+            Some(Planted::FailedSyncIgnored | Planted::Leak | Planted::Idle(_)) => {}
             Some(Planted::Raft(_)) | None => {}
         }
         let command: Command = data::decode(&command).expect("an intact entry holds what a client encoded");

@@ -17,6 +17,8 @@ mod planted;
 mod recover;
 mod replay;
 mod run;
+#[cfg(feature = "planted-bugs")]
+mod selftest;
 mod soak;
 mod tool;
 mod workloads;

@@ -13,6 +13,7 @@ use crate::{
 const BROKEN: &[(PlantedBug, fn())] = &[
     (PlantedBug::VoteWithoutLogCheck, paper::the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date),
     (PlantedBug::VoteBeforePersisted, consistency::nothing_is_answered_before_it_is_on_stable_storage),
+    (PlantedBug::VoteForgottenInTerm, paper::one_vote_a_term_first_come_first_served),
     (PlantedBug::CommitByCounting, replication::only_entries_of_the_current_term_are_committed_by_counting),
     (PlantedBug::FixedTimeout, paper::election_timeouts_are_drawn_afresh_from_the_whole_interval),
     (PlantedBug::ReplyOfOldTerm, paper::a_vote_of_a_stale_term_or_another_conversation_does_not_count),

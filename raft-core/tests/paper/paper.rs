@@ -156,7 +156,8 @@ pub(crate) fn election_timeouts_are_drawn_afresh_from_the_whole_interval() {
 }
 
 /// §5.2: "Each server will vote for at most one candidate in a given term, on a first-come-first-served
-/// basis." Each row: who asked before, who asks now, and whether that one gets the vote.
+/// basis." Each row: who asked before, who asks now, and whether that one gets the vote; the same if the first has won since,
+/// and of a candidate that follows the winner.
 #[test]
 pub(crate) fn one_vote_a_term_first_come_first_served() {
     for (first, second, granted) in [(2, 2, true), (2, 3, false), (3, 2, false), (3, 3, true)] {
@@ -166,7 +167,17 @@ pub(crate) fn one_vote_a_term_first_come_first_served() {
         bench.hear(second, 1, vote(EntryId::ZERO));
         let expected = Message::RequestVoteReply(RequestVoteReply { vote_granted: granted, suspect: false });
         assert_eq!(bench.said[0].message, expected, "{first} then {second}");
+        bench.hear(first, 1, heartbeat());
+        bench.said.clear();
+        bench.hear(second, 1, vote(EntryId::ZERO));
+        assert_eq!(bench.said[0].message, expected, "{first} wins, then {second}");
     }
+    let mut bench = Bench::in_role(plain(3), RoleName::Candidate, 4);
+    bench.hear(2, 5, heartbeat());
+    bench.said.clear();
+    bench.hear(3, 5, vote(EntryId::ZERO));
+    let refused = Message::RequestVoteReply(RequestVoteReply { vote_granted: false, suspect: false });
+    assert_eq!((bench.is(), &bench.said[0].message), ((RoleName::Follower, 5), &refused));
 }
 
 /// §5.2: "A candidate wins an election if it receives votes from a majority of the servers in the full

@@ -9,6 +9,7 @@ use turmoil::Sim;
 use super::super::disk::Damaged;
 use super::super::evidence::Evidence;
 use super::super::machines::Life;
+use super::super::planted;
 use super::super::server::host_name;
 use super::super::trace::Happening;
 use super::{Begun, Faults, Kind, list};
@@ -77,6 +78,7 @@ impl Faults {
 
     /// Makes disks faulty, also those of servers that are down.
     pub(super) fn disk(&self, nodes: Vec<NodeId>, fault: DiskFault) -> Begun {
+        let fault = planted::ignored(self.planted, fault);
         let begin = |&node: &NodeId| Some((node, self.machines.disk(node)?.faults.begin(fault)));
         let disks: Vec<_> = nodes.iter().filter(|_| !self.is_idle("disk")).filter_map(begin).collect();
         nodes.iter().for_each(|&node| self.world.disk_is_faulty(node, true));
