@@ -189,6 +189,8 @@ struct SeedArgs {
     trace: bool,
     #[arg(long)]
     until: Option<u64>,
+    #[arg(long)]
+    schedule: Option<PathBuf>,
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     plant: Option<String>,
@@ -394,9 +396,9 @@ fn seed(args: SeedArgs) -> u8 {
     let planted = args.plant.as_deref().and_then(planted);
     #[cfg(not(feature = "planted-bugs"))]
     let planted: Option<Planted> = None;
-    let SeedArgs { lock, seed, folder, record, story, trace, until, .. } = args;
+    let SeedArgs { lock, seed, folder, record, story, trace, until, schedule, .. } = args;
     let telling = Telling { everything: trace, until };
-    match (Seed { lock, seed, folder, record, story, telling, planted }).run() {
+    match (Seed { lock, seed, folder, record, schedule, story, telling, planted }).run() {
         Ok(verdict) => verdict.exit_code(),
         Err(error) => cannot(&error),
     }

@@ -1,36 +1,92 @@
 //! `raft-chaos replay`: a seed once more, told in as much detail as one wants, and held against an earlier run of it.
 
+use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::determinism::parting;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::runner::{How, Job, Runner};
 use crate::sim::Telling;
+use crate::verdict::Verdict;
 
-/// Runs the seed, recorded and told. If `earlier` is the folder of a run of the same seed, the two must be one, as far as
-/// this one goes.
-///
-/// # Errors
-///
-/// A file or a process could not be made, or the earlier run has no record.
-pub fn replay(
-    runner: &Runner,
-    plan: &Plan,
-    seed: u64,
-    telling: Telling,
-    command: &str,
-    earlier: Option<&Path>,
-) -> io::Result<Outcome> {
-    let folder = runner.new_folder(&plan.name)?;
-    let job = Job { runner, plan, folder: &folder, command };
-    let mut outcome = job.child(seed, &folder, How { story: true, telling, ..How::recorded() })?;
-    if let Some(earlier) = earlier
-        && let Err(parting) = parting(earlier, &folder, telling.until)?
-    {
-        outcome.went_two_ways(&format!("it is not the run in {}: {parting}", earlier.display()));
-        outcome.write()?;
+/// A seed that is to be run again, recorded and told.
+#[derive(Clone, Copy)]
+pub(crate) struct Again<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) plan: &'a Plan,
+    pub(crate) seed: u64,
+    pub(crate) telling: Telling,
+    /// How a person would write a run of the plan, without the seed.
+    pub(crate) command: &'a str,
+}
+
+impl Again<'_> {
+    /// Runs it. If `earlier` is the folder of a run of the same seed, the two must be one, as far as this one goes.
+    ///
+    /// # Errors
+    ///
+    /// A file or a process could not be made, or the earlier run has no record.
+    pub(crate) fn replay(self, earlier: Option<&Path>) -> io::Result<Outcome> {
+        let folder = self.runner.new_folder(&self.plan.name)?;
+        let mut outcome = self.run(&folder, None)?;
+        if let Some(earlier) = earlier
+            && let Err(parting) = parting(earlier, &folder, self.telling.until)?
+        {
+            outcome.went_two_ways(&format!("it is not the run in {}: {parting}", earlier.display()));
+            outcome.write()?;
+        }
+        Ok(outcome)
     }
-    Ok(outcome)
+
+    /// Runs it with what has fired in the run of that folder, and nothing else. What had an effect there must have one again,
+    /// or nothing is proved.
+    ///
+    /// # Errors
+    ///
+    /// A file or a process could not be made, or the earlier run has no schedule or no result.
+    pub(crate) fn on_schedule(self, earlier: &Path) -> io::Result<Outcome> {
+        let named = |name: &str| {
+            let path = earlier.join(name);
+            fs::canonicalize(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        };
+        let schedule = named("schedule.jsonl")?;
+        let then: Value = serde_json::from_slice(&fs::read(named("result.json")?)?)?;
+        let folder = self.runner.new_folder(&self.plan.name)?;
+        let mut outcome = self.run(&folder, Some(&schedule))?;
+        if outcome.verdict != Verdict::Interrupted {
+            for lost in lost(&then["faults"], &outcome.result["faults"]) {
+                outcome.lacks(lost);
+            }
+        }
+        outcome.write()?;
+        Ok(outcome)
+    }
+
+    fn run(self, folder: &Path, schedule: Option<&Path>) -> io::Result<Outcome> {
+        let Self { runner, plan, seed, telling, command } = self;
+        let job = Job { runner, plan, folder, command };
+        job.child(seed, folder, How { story: true, telling, schedule, ..How::recorded() })
+    }
+}
+
+/// Which firings had an effect then and have none now, a sentence each.
+fn lost(then: &Value, now: &Value) -> Vec<String> {
+    let of = |faults: &Value| {
+        let had_effect = |fault: &&Value| fault["had_effect"] == true;
+        let faults = faults.as_array().into_iter().flatten().filter(had_effect);
+        faults.map(|fault| (fault["event"].clone(), fault["time_ns"].as_u64())).collect::<Vec<_>>()
+    };
+    let now = of(now);
+    let lost = of(then).into_iter().filter(|fired| !now.contains(fired));
+    let sentence = |(event, time_ns): (Value, Option<u64>)| {
+        let (event, at) = (event.as_str().unwrap_or_default(), Duration::from_nanos(time_ns.unwrap_or(0)));
+        format!("schedule: {event} had an effect at {at:?} in the earlier run, and none in this one")
+    };
+    lost.map(sentence).collect()
 }

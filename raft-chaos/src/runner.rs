@@ -113,16 +113,18 @@ impl Runner {
 
 /// How the process of a seed is started.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct How {
+pub(crate) struct How<'a> {
     /// Whether the history and the events are written.
     pub(crate) record: bool,
     /// Whether the story is told on standard output.
     pub(crate) story: bool,
     /// What else is told, and how long the run goes.
     pub(crate) telling: Telling,
+    /// The `schedule.jsonl` of another run, of which everything fires once more, and nothing else does.
+    pub(crate) schedule: Option<&'a Path>,
 }
 
-impl How {
+impl How<'_> {
     /// Recorded, and told to nobody.
     pub(crate) fn recorded() -> Self {
         Self { record: true, ..Self::default() }
@@ -232,8 +234,8 @@ impl Job<'_> {
     }
 
     /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
-    pub(crate) fn child(&self, seed: u64, folder: &Path, how: How) -> io::Result<Outcome> {
-        let How { record, story, telling } = how;
+    pub(crate) fn child(&self, seed: u64, folder: &Path, how: How<'_>) -> io::Result<Outcome> {
+        let How { record, story, telling, schedule } = how;
         let lock = folder.join("plan.lock.toml");
         fs::write(&lock, self.plan.lock(seed))?;
         let mut command = Command::new(&self.runner.program);
@@ -252,6 +254,9 @@ impl Job<'_> {
         }
         if let Some(until) = telling.until {
             command.arg("--until").arg(until.to_string());
+        }
+        if let Some(schedule) = schedule {
+            command.arg("--schedule").arg(schedule);
         }
         if let Some(planted) = &self.runner.planted {
             command.arg("--plant").arg(planted);

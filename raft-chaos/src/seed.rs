@@ -15,7 +15,7 @@ use crate::memory::held_mb;
 use crate::plan::Plan;
 use crate::report;
 use crate::result::RunResult;
-use crate::sim::{self, Options, Planted, Telling};
+use crate::sim::{self, Fired, Options, Planted, Telling};
 use crate::verdict::{Footprint, Verdict, judge};
 
 /// What this process has to do.
@@ -29,6 +29,8 @@ pub struct Seed {
     pub folder: PathBuf,
     /// Whether `history.jsonl` and `events.jsonl` are written.
     pub record: bool,
+    /// What fires instead of the plan's events and chaos: the `schedule.jsonl` of another run.
+    pub schedule: Option<PathBuf>,
     /// Whether the story is told on standard output.
     pub story: bool,
     /// What is told of it, and how long the run goes.
@@ -50,14 +52,17 @@ impl Seed {
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
-        let (events, history) = (file("events.jsonl")?, file("history.jsonl")?);
-        let records = [&events, &history].into_iter().flatten().cloned().collect();
+        let [events, history, schedule] =
+            [file("events.jsonl")?, file("history.jsonl")?, file("schedule.jsonl")?];
+        let records = [&events, &history, &schedule].into_iter().flatten().cloned().collect();
         record_panics(self.folder.clone(), records);
         let boxed = |record| Box::new(record) as Box<dyn Write + Send>;
         let options = Options {
             scratch: scratch.path.clone(),
             events: events.map(boxed),
             history: history.map(boxed),
+            schedule: schedule.map(boxed),
+            script: self.schedule.as_deref().map(read_schedule).transpose()?,
             listener: self.story.then(|| Box::new(report::story) as sim::Listener),
             telling: self.telling,
             planted: self.planted,
@@ -89,6 +94,14 @@ impl Seed {
         }
         Ok(result.verdict)
     }
+}
+
+fn read_schedule(path: &Path) -> io::Result<Vec<Fired>> {
+    let read = |(position, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|error| io::Error::other(format!("{}: line {}: {error}", path.display(), position + 1)))
+    };
+    fs::read_to_string(path)?.lines().enumerate().map(read).collect()
 }
 
 /// Where the nodes have their directories. Those of a recorded run that does not pass stay in its folder.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Prepared, Selection, USAGE, cannot, prepare, seeds};
-use crate::replay::replay;
+use crate::replay::Again;
 use crate::report;
 use crate::sim::Telling;
 
@@ -23,6 +23,10 @@ pub(super) struct ReplayArgs {
     /// End after this event, by its number; say what every node is then.
     #[arg(long, value_name = "EVENT")]
     until: Option<u64>,
+    /// Fire what has fired in the run, when and at whom it did, whatever nodes do now: for code that has changed since. What
+    /// had an effect then must have one again.
+    #[arg(long, conflicts_with = "until")]
+    schedule: bool,
     /// Tell every event with its number, not only the story.
     #[arg(long)]
     trace: bool,
@@ -42,6 +46,10 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
         return Err(USAGE);
     }
     let plan = earlier.map_or_else(|| args.what.clone(), |run| run.join("plan.lock.toml"));
+    if args.schedule && earlier.is_none() {
+        eprintln!("{}: --schedule needs the folder of a run, with its schedule.jsonl", args.what.display());
+        return Err(USAGE);
+    }
     let Prepared { plans, runner } = prepare(&selection(args, plan), false)?;
     let (plan, command) = &plans[0];
     let seeds = seeds(&plan.run.seeds);
@@ -51,7 +59,12 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
     };
     let telling = Telling { everything: args.trace, until: args.until };
     report::heading(plan, &[seed]);
-    let outcome = replay(&runner, plan, seed, telling, command, earlier).map_err(|error| cannot(&error))?;
+    let job = Again { runner: &runner, plan, seed, telling, command };
+    let outcome = match earlier {
+        Some(run) if args.schedule => job.on_schedule(run),
+        Some(_) | None => job.replay(earlier),
+    };
+    let outcome = outcome.map_err(|error| cannot(&error))?;
     report::one(plan, &outcome);
     Ok(outcome.verdict.exit_code())
 }

@@ -18,7 +18,8 @@ use crate::verdict::{Checker, Judgement, Verdict};
 ///
 /// What happened could not be written down; or the servers were to panic on purpose, which those of the lab do not.
 pub(crate) fn judged(test: &Test, seed: u64, options: Options) -> io::Result<(Ran, Judgement)> {
-    let Options { events, listener, telling, planted, scratch: _, history: _ } = options;
+    let Options { events, listener, telling, planted, scratch: _, history: _, schedule: _, script: _ } =
+        options;
     let bug = match planted {
         Some(Planted::Raft(bug)) => Some(bug),
         #[cfg(feature = "planted-bugs")]

@@ -7,7 +7,7 @@ use std::iter::Peekable;
 use raft_core::Time;
 use serde::Serialize;
 
-use crate::plan::{self, Arrivals, Plan};
+use crate::plan::{self, Action, Arrivals, Plan};
 
 /// All chaos of a plan that is on with this seed.
 pub(super) struct Chaos {
@@ -64,6 +64,12 @@ impl Chaos {
         }
         due.sort_by_key(|due| Reverse(due.plan.weight));
         due
+    }
+
+    /// What the chaos of this name does.
+    pub(super) fn action(&self, name: &str) -> Option<Action> {
+        let named = self.tables.iter().find(|table| table.plan.name == name);
+        named.map(|table| table.plan.action.clone())
     }
 
     pub(super) fn skip(&mut self, event: String, why: String) {

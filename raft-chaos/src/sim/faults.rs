@@ -21,6 +21,7 @@ use super::links::LinkFaultId;
 use super::machines::{Life, Machines};
 use super::network::Direction;
 use super::schedule::Schedule;
+use super::script::{Fired, Script};
 use super::servers::Server;
 use super::trace::Happening;
 use super::world::World;
@@ -34,6 +35,10 @@ use disks::Damaging;
 pub(super) struct Faults {
     schedule: Schedule,
     chaos: Chaos,
+    /// What fires instead of events and chaos.
+    script: Option<Script>,
+    /// All that has fired.
+    fired: Vec<Fired>,
     budget: Budget,
     seed: u64,
     active: Vec<Active>,
@@ -81,6 +86,8 @@ impl Faults {
         Self {
             schedule: Schedule::new(&plan.events, world.clone(), from),
             chaos: Chaos::new(plan, seed, from),
+            script: None,
+            fired: Vec::new(),
             budget: plan.budget,
             seed,
             active: Vec::new(),
@@ -102,6 +109,11 @@ impl Faults {
     /// The same, of a tester with this bug.
     pub(super) fn with_bug(self, planted: Option<Planted>) -> Self {
         Self { planted, ..self }
+    }
+
+    /// The same, where what has fired in another run fires, and nothing else.
+    pub(super) fn with_script(self, script: Option<Vec<Fired>>) -> Self {
+        Self { script: script.map(Script::new), ..self }
     }
 
     /// Whether this tester does not do what it says that it does.
@@ -137,27 +149,39 @@ impl Faults {
             self.world.arm(BTreeSet::new());
             return;
         }
-        for place in self.schedule.places() {
-            if self.schedule.is_due(place, now) {
-                self.fire_event(place, now, None, sim);
+        if self.script.is_some() {
+            self.follow_script(now, false, sim);
+        } else {
+            for place in self.schedule.places() {
+                if self.schedule.is_due(place, now) {
+                    self.fire_event(place, now, None, sim);
+                }
             }
-        }
-        for due in self.chaos.due(now) {
-            self.fire_chaos(due, now, sim);
+            for due in self.chaos.due(now) {
+                self.fire_chaos(due, now, sim);
+            }
         }
         self.world.arm(self.schedule.awaited());
     }
 
     /// Fires what waits for the moments that came, each in file order. Whoever was held there goes on then.
     fn meet_moments(&mut self, now: Time, sim: &mut Sim<'_>) {
+        self.follow_script(now, true, sim);
         for came in self.world.moments() {
-            for place in self.schedule.places() {
+            let places = if self.script.is_none() { self.schedule.places() } else { 0..0 };
+            for place in places {
                 if self.schedule.is_met(place, now, &came) {
                     self.fire_event(place, now, Some(came.node), sim);
                 }
             }
         }
         self.world.release();
+    }
+
+    /// Fires what the script has due, if there is one.
+    fn follow_script(&mut self, now: Time, over_moments: bool, sim: &mut Sim<'_>) {
+        let due = self.script.as_mut().map(|script| script.due(now, over_moments)).unwrap_or_default();
+        due.iter().for_each(|fired| self.fire_again(fired, now, sim));
     }
 
     /// Settles the evidence of what lasts for ever.
@@ -170,6 +194,11 @@ impl Faults {
 
     pub(super) fn firings(&self) -> &[evidence::Firing] {
         &self.firings
+    }
+
+    /// All that has fired, in order.
+    pub(super) fn fired(&self) -> &[Fired] {
+        &self.fired
     }
 
     /// When something was healed.

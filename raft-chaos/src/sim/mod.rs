@@ -40,6 +40,7 @@ mod planted;
 mod progress;
 mod ran;
 mod schedule;
+mod script;
 mod seen;
 mod server;
 mod servers;
@@ -72,6 +73,7 @@ pub use planted::IDLE;
 pub use planted::Planted;
 use progress::Progress;
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
+pub use script::Fired;
 use server::{CLIENTS, Server, host_name};
 use tally::Tally;
 use trace::{Happening, Trace};
@@ -94,6 +96,10 @@ pub struct Options {
     pub events: Option<Box<dyn Write + Send>>,
     /// Where `history.jsonl` goes.
     pub history: Option<Box<dyn Write + Send>>,
+    /// Where `schedule.jsonl` goes.
+    pub schedule: Option<Box<dyn Write + Send>>,
+    /// What has fired in another run of the plan, and fires instead of its events and chaos.
+    pub script: Option<Vec<Fired>>,
     /// Who hears the story as it unfolds.
     pub listener: Option<Listener>,
     /// What is told, and how long the run goes.
@@ -106,7 +112,7 @@ pub struct Options {
 ///
 /// # Errors
 ///
-/// `events` or `history` could not be written.
+/// `events`, `history` or `schedule` could not be written.
 pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
     run_as(plan, seed, options, data::of(&plan.workload).into())
 }
@@ -116,9 +122,9 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
 ///
 /// # Errors
 ///
-/// `events` or `history` could not be written.
+/// `events`, `history` or `schedule` could not be written.
 pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>) -> io::Result<Ran> {
-    let Options { scratch, events, history, listener, telling, planted } = options;
+    let Options { scratch, events, history, schedule, script, listener, telling, planted } = options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
@@ -154,10 +160,11 @@ pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>)
     sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
     let clocks = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
     let machines = Machines::new(disks, clocks, world.clone());
-    let faults = Faults::new(plan, machines, world.clone(), seed).with_bug(planted);
+    let faults = Faults::new(plan, machines, world.clone(), seed).with_bug(planted).with_script(script);
     let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
-    Run { plan, sim, world, clients, faults, progress, recoveries, file: history, written: 0 }.play()
+    let files = Files { history, events_written: 0, schedule, firings_written: 0 };
+    Run { plan, sim, world, clients, faults, progress, recoveries, files }.play()
 }
 
 /// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be, unless the plan
@@ -200,9 +207,15 @@ struct Run<'a> {
     faults: Faults,
     progress: Progress,
     recoveries: Vec<Recovery>,
-    /// Where the history goes as it happens, and how much of it is there.
-    file: Option<Box<dyn Write + Send>>,
-    written: usize,
+    files: Files,
+}
+
+/// Where the history and the schedule go as they happen, and how much of them is there.
+struct Files {
+    history: Option<Box<dyn Write + Send>>,
+    events_written: usize,
+    schedule: Option<Box<dyn Write + Send>>,
+    firings_written: usize,
 }
 
 /// What there was at the end of the warm-up.
@@ -306,8 +319,16 @@ impl Run<'_> {
 
     /// Writes down what the last tick brought.
     fn write_down(&mut self) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            self.written = self.clients.write_history(self.written, file)?;
+        let files = &mut self.files;
+        if let Some(file) = &mut files.history {
+            files.events_written = self.clients.write_history(files.events_written, file)?;
+            file.flush()?;
+        }
+        if let Some(file) = &mut files.schedule {
+            for fired in &self.faults.fired()[files.firings_written..] {
+                writeln!(file, "{}", serde_json::to_string(fired)?)?;
+            }
+            files.firings_written = self.faults.fired().len();
             file.flush()?;
         }
         self.world.trace(Trace::flush)

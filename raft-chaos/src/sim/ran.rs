@@ -87,7 +87,6 @@ pub struct Firing {
     /// What the fault is known to have done.
     pub evidence: serde_json::Value,
     /// Whether that is anything.
-    #[serde(skip)]
     pub had_effect: bool,
 }
 

@@ -51,6 +51,11 @@ impl Schedule {
         0..self.events.len()
     }
 
+    /// Where the event of this name is.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.events.iter().position(|event| event.plan.name == name)
+    }
+
     pub(super) fn event(&self, place: usize) -> &Event {
         &self.events[place].plan
     }

@@ -46,3 +46,61 @@ fn a_run_is_replayed_in_detail_up_to_an_event_and_held_against_its_record() {
         assert!(said.err.contains(what), "{arguments:?}: {}", said.err);
     }
 }
+
+/// The folder of the last run of this plan under this one.
+#[cfg(feature = "planted-bugs")]
+fn newest_run(tool: &Tool, out: &str, plan: &str) -> String {
+    let runs = fs::read_dir(tool.path(out).join(plan)).unwrap();
+    let mut runs: Vec<_> = runs.map(|run| run.unwrap()).collect();
+    runs.sort_by_key(|run| run.metadata().unwrap().modified().unwrap());
+    runs.last().unwrap().path().display().to_string()
+}
+
+/// On the same code the recorded schedule gives the same run, chaos and triggers included.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_recorded_schedule_gives_the_same_run_on_the_same_code() {
+    let tool = Tool::new();
+    for (plan, seed) in [("nightly", "3"), ("lagging-follower", "1")] {
+        let path = shipped(&format!("{plan}.toml"));
+        let set = ["--seed", seed, "--set", "cluster.storage=memory", "--format", "json"];
+        let said = tool.call(&[&["run", &path, "--out", "first"], &set[..]].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let first: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert!(first["faults"].as_array().unwrap().len() > 2, "{first}");
+        let run = newest_run(&tool, "first", plan);
+        let said = tool.call(&["replay", &run, "--schedule", "--out", "second"]);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let second = fs::read(format!("{}/result.json", newest_run(&tool, "second", plan))).unwrap();
+        let second: serde_json::Value = serde_json::from_slice(&second).unwrap();
+        assert_eq!(first["event_hash"], second["event_hash"], "{plan}");
+    }
+}
+
+/// Once a bug is fixed its run passes, with the faults that showed it; a fault that lands no more proves nothing.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn the_run_of_a_bug_that_was_fixed_passes_with_its_faults_still_landing() {
+    let tool = Tool::new();
+    let plan = shipped("crash-loop.toml");
+    let set = ["--seed", "2", "--set", "cluster.storage=memory"];
+    let bug = ["--plant", "vote-without-log-check", "--out", "first"];
+    let said = tool.call(&[&["run", &plan], &set[..], &bug].concat());
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let run = newest_run(&tool, "first", "crash-loop");
+    assert_eq!(tool.call(&["replay", &run, "--schedule", "--plant", "vote-without-log-check"]).code, 1);
+    let said = tool.call(&["replay", &run, "--schedule"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let said = tool.call(&["replay", &run, "--schedule", "--plant", "idle-crash"]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    let idle =
+        fs::read_to_string(format!("{}/result.json", newest_run(&tool, "raft-chaos-out", "crash-loop")))
+            .unwrap();
+    assert!(
+        idle.contains("schedule: power had an effect at 2.69s in the earlier run, and none in this one"),
+        "{idle}"
+    );
+    let said = tool.call(&["replay", &plan, "--schedule"]);
+    assert_eq!(said.code, 64, "{}{}", said.out, said.err);
+    assert!(said.err.contains("schedule.jsonl"), "{}", said.err);
+}

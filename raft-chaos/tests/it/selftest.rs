@@ -35,11 +35,11 @@ fn a_score_that_is_too_low_ends_with_5() {
     let short =
         ["--set", "cluster.storage=memory", "--set", "run.duration=4s", "--set", "event.depose.when.at=1s"];
     let hunt = |more: &[&str]| tool.call(&[&["selftest", &plan, "--seeds", "1"], &short[..], more].concat());
-    let said = hunt(&["--mutants", "ack-before-sync"]);
+    let said = hunt(&["--mutants", "fixed-timeout"]);
     assert_eq!(said.code, 5, "{}{}", said.out, said.err);
-    assert!(said.out.contains("| ack-before-sync | **not found** |"), "{}", said.out);
+    assert!(said.out.contains("| fixed-timeout | **not found** |"), "{}", said.out);
     assert!(said.out.contains("0 of 0 bugs found (0 %)"), "{}", said.out);
-    assert_eq!(hunt(&["--mutants", "ack-before-sync", "--min-score", "0%"]).code, 0);
+    assert_eq!(hunt(&["--mutants", "fixed-timeout", "--min-score", "0%"]).code, 0);
     let said = hunt(&["--mutants", "ack-before-sink"]);
     assert_eq!(said.code, 64);
     assert!(said.err.contains("did you mean ack-before-sync?"), "{}", said.err);

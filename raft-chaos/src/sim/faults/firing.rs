@@ -5,6 +5,7 @@ use turmoil::Sim;
 
 use super::super::chaos::Due;
 use super::super::evidence::Firing;
+use super::super::script::Fired;
 use super::super::trace::Happening;
 use super::{Active, Begun, Faults};
 use crate::plan::{self, Action, Budget, Drawn, Event, Undo, View, draws};
@@ -19,6 +20,8 @@ struct Shot {
     trigger: Option<NodeId>,
     /// What it may not exceed.
     budget: Option<Budget>,
+    /// Whom it has to meet, whoever that is now.
+    aim: Option<Drawn>,
 }
 
 impl Faults {
@@ -26,7 +29,7 @@ impl Faults {
     pub(super) fn fire_event(&mut self, place: usize, now: Time, trigger: Option<NodeId>, sim: &mut Sim<'_>) {
         let Event { name, action, .. } = self.schedule.event(place).clone();
         let nth = self.schedule.count(place) + 1;
-        let shot = Shot { name, action, nth, trigger, budget: None };
+        let shot = Shot { name, action, nth, trigger, budget: None, aim: None };
         if let Ok(acted_on) = self.fire(shot, now, sim) {
             self.schedule.fired(place, now, acted_on);
         }
@@ -35,15 +38,28 @@ impl Faults {
     /// Does it if there is somebody to do it to and the budget admits it.
     pub(super) fn fire_chaos(&mut self, due: Due, now: Time, sim: &mut Sim<'_>) {
         let (plan::Chaos { name, action, .. }, nth) = (due.plan, due.nth);
-        let shot = Shot { name: name.clone(), action, nth, trigger: None, budget: Some(self.budget) };
+        let budget = Some(self.budget);
+        let shot = Shot { name: name.clone(), action, nth, trigger: None, budget, aim: None };
         if let Err(why) = self.fire(shot, now, sim) {
             self.chaos.skip(name, why);
         }
     }
 
+    /// Fires what has fired in another run of the plan.
+    pub(super) fn fire_again(&mut self, fired: &Fired, now: Time, sim: &mut Sim<'_>) {
+        let place = self.schedule.place(&fired.event);
+        let event = place.map(|place| self.schedule.event(place).action.clone());
+        let Some(action) = event.or_else(|| self.chaos.action(&fired.event)) else { return };
+        let Fired { event: name, nth, trigger, .. } = fired.clone();
+        let shot = Shot { name, action, nth, trigger, budget: None, aim: Some(fired.aim()) };
+        if let (Ok(acted_on), Some(place)) = (self.fire(shot, now, sim), place) {
+            self.schedule.fired(place, now, acted_on);
+        }
+    }
+
     /// Gives whom it acted on, or why nothing was done.
     fn fire(&mut self, shot: Shot, now: Time, sim: &mut Sim<'_>) -> Result<Vec<NodeId>, String> {
-        let Shot { name, action, nth, trigger, budget } = shot;
+        let Shot { name, action, nth, trigger, budget, aim } = shot;
         let view = self.schedule.view(trigger);
         self.rng = draws(self.seed, &name, nth);
         let action = action.drawn(&mut self.rng);
@@ -53,12 +69,22 @@ impl Faults {
             Undo::Never => None,
         });
         let nobody = || "nobody to do it to".to_owned();
-        let aim = action.aim(&view, &mut |n| self.rng.below(n)).ok_or_else(nobody)?;
+        // What is drawn after this is the same whoever is met.
+        let found = action.aim(&view, &mut |n| self.rng.below(n));
+        let aim = aim.or(found).ok_or_else(nobody)?;
         let toll = action.toll(&aim, until.unwrap_or(self.to).since(now));
         if let Some(key) = budget.and_then(|budget| budget.exceeded(&self.health(), &toll)) {
             return Err(format!("budget.{key}"));
         }
-        let begun = self.begin(&name, &action, aim, &view, now, sim).ok_or_else(nobody)?;
+        let begun = self.begin(&name, &action, aim.clone(), &view, now, sim).ok_or_else(nobody)?;
+        self.fired.push(Fired {
+            event: name.clone(),
+            nth,
+            time_ns: now.as_nanos(),
+            trigger,
+            target: aim.target,
+            cut: aim.cut.into_iter().collect(),
+        });
         self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
         self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
         if let Some(kind) = begun.kind {
