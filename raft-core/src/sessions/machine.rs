@@ -143,6 +143,7 @@ impl<M: StateMachine> StateMachine for Sessions<M> {
         };
         let answer = match admitted {
             Admitted::Answer(answer) => answer,
+            Admitted::Plain { command } => Answer::Applied(self.machine.apply(index, command).await),
             Admitted::Apply { command, place } => {
                 let result = self.machine.apply(index, command).await;
                 self.table.record(place, result)

@@ -9,6 +9,7 @@
 //! | 3 | keep alive | session, first unanswered |
 //! | 4 | unregister | session |
 //! | 5 | limit | sessions, window, result bytes |
+//! | 6 | plain | the command |
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ const COMMAND: u8 = 2;
 const KEEP_ALIVE: u8 = 3;
 const UNREGISTER: u8 = 4;
 const LIMIT: u8 = 5;
+const PLAIN: u8 = 6;
 
 /// A session: the index of the entry that registered it, which is of no other (thesis 6.3, Figure 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +80,11 @@ pub enum Request {
     },
     /// From now on these are the limits of the table. An operator's act: it may expire sessions.
     Limit(Limits),
+    /// Apply this command, in no session: each time that it is in the log, as without sessions.
+    Plain {
+        /// For the state machine.
+        command: Bytes,
+    },
 }
 
 impl Request {
@@ -106,6 +113,10 @@ impl Request {
             Self::Limit(limits) => {
                 out.put_u8(LIMIT);
                 limits.write(&mut out);
+            }
+            Self::Plain { command } => {
+                out.put_u8(PLAIN);
+                out.extend_from_slice(command);
             }
         }
         out.freeze()
@@ -136,6 +147,7 @@ impl Request {
                 let limits = Limits::read(&mut reader)?;
                 reader.end(Self::Limit(limits))
             }
+            PLAIN => Some(Self::Plain { command: reader.rest() }),
             _ => None,
         }
     }

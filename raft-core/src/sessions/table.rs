@@ -82,6 +82,11 @@ pub enum Admitted {
         /// Where its result belongs.
         place: Place,
     },
+    /// The command is of no session: it is to be applied, and nothing is recorded.
+    Plain {
+        /// For the state machine.
+        command: Bytes,
+    },
     /// Nothing is to be applied.
     Answer(Answer),
 }
@@ -176,6 +181,7 @@ impl Table {
                 self.expire();
                 Answer::Limited
             }
+            Request::Plain { command } => return Admitted::Plain { command },
         };
         Admitted::Answer(answer)
     }

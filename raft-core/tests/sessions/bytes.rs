@@ -30,7 +30,7 @@ fn table() -> Table {
     ];
     for (index, request) in (1..).zip(log) {
         match table.admit(LogIndex::new(index), request) {
-            Admitted::Answer(_) => {}
+            Admitted::Answer(_) | Admitted::Plain { .. } => {}
             Admitted::Apply { command, place } => drop(table.record(place, command)),
         }
     }
@@ -85,6 +85,7 @@ fn the_bytes_of_requests_are_these() {
             Request::Limit(Limits::new(1, 2, 3).unwrap()),
             "0105010000000000000002000000000000000300000000000000",
         ),
+        (Request::Plain { command: "ab".into() }, "01066162"),
     ] {
         assert_eq!(hex(&request.encode()), bytes, "{request:?}");
         assert_eq!(Request::decode(request.encode()), Some(request));
@@ -181,7 +182,7 @@ fn what_is_no_request_and_no_answer_is_refused() {
         }
         assert_eq!(Request::decode([bytes, &b"x"[..]].concat().into()), None);
     }
-    for bytes in [&b""[..], b"\x00\x01", b"\x02\x01", b"\x01\x00", b"\x01\x06", b"\x01\x02short"] {
+    for bytes in [&b""[..], b"\x00\x01", b"\x02\x01", b"\x01\x00", b"\x01\x07", b"\x01\x02short"] {
         assert_eq!(Request::decode(Bytes::from_static(bytes)), None, "{bytes:?}");
     }
     for bytes in [&b""[..], b"\x00\x02", b"\x01", b"\x01\x00", b"\x01\x0b", b"\x01\x04x", b"\x01\x01short"] {

@@ -22,6 +22,7 @@ impl Echo {
         self.index += 1;
         let answer = match self.table.admit(LogIndex::new(self.index), request) {
             Admitted::Answer(answer) => answer,
+            Admitted::Plain { command } => panic!("{command:?} is of no session"),
             Admitted::Apply { command, place } => self.table.record(place, command),
         };
         let limits = self.table.limits();

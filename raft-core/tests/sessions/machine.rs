@@ -72,6 +72,19 @@ async fn a_command_is_applied_at_its_index_and_a_query_goes_past_the_table() {
     assert_eq!(machine.query("how many: ".into()).await, "how many: \x01");
 }
 
+/// Sent twice it is applied twice, and the table knows nothing of it.
+#[tokio::test]
+async fn a_plain_command_is_applied_each_time() {
+    let mut machine = machine();
+    let plain = Request::Plain { command: "x".into() }.encode();
+    for index in 1..3 {
+        let answer = apply(&mut machine, index, plain.clone()).await;
+        assert_eq!(answer, Answer::Applied(index.to_string().into()));
+    }
+    assert_eq!(machine.machine().count, 2);
+    assert!(machine.table().is_empty());
+}
+
 /// Commands from a time without sessions, say.
 #[tokio::test]
 async fn what_is_no_request_is_answered_and_not_applied() {

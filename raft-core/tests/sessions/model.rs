@@ -74,6 +74,7 @@ impl Slow {
                 self.limits = limits;
                 Answer::Limited
             }
+            Request::Plain { .. } => Answer::Applied(result.clone()),
         };
         self.expire();
         answer
@@ -132,6 +133,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => keep_alive,
         1 => session().prop_map(|session| Request::Unregister { session }),
         1 => limit,
+        3 => Just(Request::Plain { command: "x".into() }),
     ];
     prop_oneof![30 => (request, 0_usize..200).prop_map(|(request, len)| Step::Ask(request, len)), 1 => Just(Step::Restore)]
 }
@@ -150,6 +152,10 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         let on_the_wire = Request::decode(request.encode()).unwrap();
         let answer = match table.admit(LogIndex::new(index), on_the_wire) {
             Admitted::Answer(answer) => answer,
+            Admitted::Plain { command } => {
+                prop_assert_eq!(Request::Plain { command }, request);
+                Answer::Applied(result)
+            }
             Admitted::Apply { place, .. } => {
                 let Request::Command { session, sequence, .. } = request else { panic!("{request:?}") };
                 prop_assert!(!applied.contains(&(session, sequence)), "{session}, {sequence}");
