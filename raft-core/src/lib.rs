@@ -1,4 +1,7 @@
-//! Figure 2 of the Raft paper as a pure state machine, and a node on tokio that drives it.
+//! Figure 2 of the Raft paper as a pure state machine, a node on tokio that drives it, and a server made of both.
+//!
+//! Whoever wants a state machine replicated begins with the module `server` (feature `tokio`, on by default), and with
+//! `raft-net/examples/kv.rs`: a key-value store of three processes. Whoever wants the protocol alone reads on.
 //!
 //! | Figure 2 | here |
 //! | --- | --- |
@@ -163,6 +166,8 @@ mod repair;
 mod request_vote;
 mod rng;
 mod rules;
+#[cfg(feature = "tokio")]
+pub mod server;
 pub mod sessions;
 mod snapshot;
 mod snapshotting;

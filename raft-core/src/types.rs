@@ -109,6 +109,22 @@ pub struct GroupId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Incarnation(pub u64);
 
+#[cfg(feature = "tokio")]
+impl Incarnation {
+    /// One that nobody else has: the operating system draws it. Not for simulations.
+    pub fn random() -> Self {
+        Self(random())
+    }
+}
+
+/// A number that the operating system draws, by way of the keys of a hash map.
+#[cfg(feature = "tokio")]
+pub(crate) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+
+    RandomState::new().hash_one(())
+}
+
 /// One conversation between a leader or candidate and a peer. A reply names the session that it
 /// answers, and one of another session does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

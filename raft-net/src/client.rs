@@ -155,7 +155,12 @@ impl<N: Net, E: Environment> Client<N, E> {
         self.ask(Ask::Read, query, deadline).await
     }
 
-    async fn ask(&mut self, ask: Ask, command: Bytes, deadline: Time) -> Result<Outcome, NetError> {
+    pub(crate) async fn ask(
+        &mut self,
+        ask: Ask,
+        command: Bytes,
+        deadline: Time,
+    ) -> Result<Outcome, NetError> {
         if command.len() > COMMAND_BYTES_MAX {
             return Err(NetError::CommandTooLong { bytes: command.len() });
         }

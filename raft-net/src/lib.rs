@@ -1,5 +1,8 @@
 //! Messages between Raft servers, and clients' requests, over TCP and over turmoil by the same code.
 //!
+//! [`Tcp`] is what a [`Server`](raft_core::server::Server) and its clients are given: `raft-net/examples/kv.rs` is a replicated
+//! key-value store on it, in under 80 lines. It is made of what follows, which can be had by itself.
+//!
 //! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
 //! perhaps lost. It dials every peer, and once more when there is a snapshot to send, so that its pieces
 //! never delay heartbeats; and it listens, on one port, for peers and for clients; [`Client`] is a client's
@@ -62,6 +65,7 @@ mod outgoing;
 mod serve;
 mod servers;
 mod tcp;
+mod tcp_network;
 mod transport;
 #[cfg(feature = "turmoil")]
 mod turmoil;
@@ -78,6 +82,7 @@ pub use net::Net;
 pub use serve::serve;
 pub use servers::Servers;
 pub use tcp::TcpNet;
+pub use tcp_network::Tcp;
 pub use transport::{Inlet, Peers, PeersConfig};
 #[cfg(feature = "turmoil")]
 pub use turmoil::TurmoilNet;

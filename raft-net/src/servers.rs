@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::node::Environment;
+use raft_core::server::Route;
 use raft_core::sessions::{Proposed, Proposer};
 use raft_core::{ClusterId, NodeId, Time};
 
-use crate::client::{Client, Outcome};
+use crate::client::{Ask, Client, Outcome};
 use crate::net::Net;
 
 /// How long a server may take to accept a connection, unless [`Servers::connect_within`] says otherwise.
@@ -133,6 +134,22 @@ impl<N: Net, E: Environment> Servers<N, E> {
 impl<N: Net, E: Environment> Proposer for Servers<N, E> {
     /// Goes to the leader by the servers' hints, and past those that cannot be reached, each of them once.
     async fn propose(&self, request: Bytes, deadline: Time) -> Proposed {
+        self.ask(Ask::Apply, request, deadline).await
+    }
+}
+
+impl<N: Net, E: Environment> Route for Servers<N, E> {
+    /// Goes to the server that was asked last, and on from it as a command does.
+    async fn read(&self, query: Bytes, deadline: Time) -> Option<Bytes> {
+        match self.ask(Ask::Read, query, deadline).await {
+            Proposed::Answered(reply) => Some(reply),
+            Proposed::NotApplied | Proposed::Unknown => None,
+        }
+    }
+}
+
+impl<N: Net, E: Environment> Servers<N, E> {
+    async fn ask(&self, ask: Ask, request: Bytes, deadline: Time) -> Proposed {
         for _ in 0..self.addresses.len() {
             let Some((server, idle)) = self.next() else { break };
             let client = match idle {
@@ -143,10 +160,14 @@ impl<N: Net, E: Environment> Proposer for Servers<N, E> {
                 self.turn_from(server, None);
                 continue;
             };
-            match client.request(request.clone(), deadline).await {
-                Ok(Outcome::Committed(answer)) => {
+            match client.ask(ask, request.clone(), deadline).await {
+                Ok(Outcome::Committed(answer)) if ask == Ask::Apply => {
                     self.keep(client);
                     return Proposed::Answered(answer);
+                }
+                Ok(Outcome::Answered(reply)) if ask == Ask::Read => {
+                    self.keep(client);
+                    return Proposed::Answered(reply);
                 }
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
                     self.turn_from(server, leader_hint);
@@ -154,8 +175,8 @@ impl<N: Net, E: Environment> Proposer for Servers<N, E> {
                         return Proposed::NotApplied;
                     }
                 }
-                // A query's answer is none to a command.
-                Ok(Outcome::Unknown { .. } | Outcome::Answered(_)) => {
+                // The answer to a query is none to a command, nor the other way round.
+                Ok(Outcome::Unknown { .. } | Outcome::Answered(_) | Outcome::Committed(_)) => {
                     self.turn_from(server, None);
                     return Proposed::Unknown;
                 }

@@ -166,10 +166,16 @@ impl Peers {
         config: PeersConfig,
         inlet: Inlet,
     ) -> Self {
-        let counters = Arc::new(Counters::default());
-        let config = Arc::new(config);
-        let context =
-            Context { net, environment, links, config: Arc::clone(&config), counters: Arc::clone(&counters) };
+        let (config, counters) = (Arc::new(config), Arc::default());
+        Self::of(Context { net, environment, links, config, counters }, listener, inlet)
+    }
+
+    pub(crate) fn of<N: Net, E: Environment, L: Links>(
+        context: Context<N, E, L>,
+        listener: N::Listener,
+        inlet: Inlet,
+    ) -> Self {
+        let (config, counters) = (Arc::clone(&context.config), Arc::clone(&context.counters));
         let mut tasks = JoinSet::new();
         let mut queues = BTreeMap::new();
         for (&peer, address) in config.peers.iter().filter(|(peer, _)| **peer != config.id) {

@@ -8,6 +8,8 @@
 //! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
+//! An [`Opened`] store is what a [`Server`](raft_core::server::Server) is given as its log; `raft-net/examples/kv.rs` is one whole.
+//!
 //! All of them are [`LogStore`](raft_core::node::LogStore)s: a batch is given to `write` and a request to
 //! `load`, which return at once, and `done` says what is durable and what was read.
 //!

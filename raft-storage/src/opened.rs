@@ -1,5 +1,7 @@
 //! What opening a store gives.
 
+use raft_core::node::LogStore;
+use raft_core::server::Log;
 use raft_core::{Incarnation, Restored};
 
 /// A store, and what it found when it was opened.
@@ -15,4 +17,12 @@ pub struct Opened<S> {
     /// How many bytes of a torn end were cut off the write-ahead log: a write that a power cut
     /// interrupted, and that nobody was told of.
     pub torn_bytes: u64,
+}
+
+impl<S: LogStore> Log for Opened<S> {
+    type Store = S;
+
+    fn into_parts(self) -> (S, Restored, Incarnation) {
+        (self.store, self.restored, self.incarnation)
+    }
 }

@@ -1,11 +1,15 @@
-//! The task that the state machine lives in: a slow one delays no heartbeat.
+//! The task that the state machine lives in: a slow one delays no heartbeat. In production it has a thread of its
+//! own, so that one that never waits delays none either.
 
 use std::io;
+use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::queries::Query;
 use super::{Outcome, SnapshotReader, StateMachine};
@@ -45,27 +49,53 @@ pub(super) enum News {
 }
 
 /// The next bytes of a snapshot that is being taken.
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Bytes { snapshot: SnapshotId, data: Bytes, done: bool },
     Failed { snapshot: SnapshotId, reason: String },
 }
 
 /// The door to the task. The core hands out one piece of work at a time and the node one batch of queries, so
 /// the queue has room for both.
-pub(super) struct Applier {
+pub(crate) struct Applier {
     work: mpsc::Sender<Work>,
-    news: mpsc::Receiver<News>,
-    task: JoinHandle<()>,
+    news: Receiver<News>,
+    /// None where a thread has it, which ends when nobody is left to give it work.
+    task: Option<AbortHandle>,
 }
 
+/// The node's ends of the queues to and from the task.
+type Ends = (mpsc::Sender<Work>, Receiver<News>);
+
 impl Applier {
-    /// With it comes where the snapshots that are taken come out.
-    pub(super) fn start<M: StateMachine>(machine: M, chunk_bytes: usize) -> (Self, mpsc::Receiver<Piece>) {
+    /// On the runtime of the node. With it comes where the snapshots that are taken come out.
+    pub(super) fn start<M: StateMachine>(machine: M, chunk_bytes: usize) -> (Self, Receiver<Piece>) {
+        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes);
+        let task = tokio::spawn(task.run(inbox)).abort_handle();
+        (Self { work, news, task: Some(task) }, pieces)
+    }
+
+    /// On a thread of its own; `gone` is dropped when the state machine is.
+    pub(crate) fn start_apart<M: StateMachine>(
+        machine: M,
+        chunk_bytes: usize,
+        gone: oneshot::Sender<()>,
+    ) -> io::Result<(Self, Receiver<Piece>)> {
+        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes);
+        let runtime = Handle::current();
+        let apply = move || {
+            let _gone = gone;
+            runtime.block_on(task.run(inbox));
+        };
+        thread::Builder::new().name("raft-state-machine".into()).spawn(apply)?;
+        Ok((Self { work, news, task: None }, pieces))
+    }
+
+    fn task<M>(machine: M, chunk_bytes: usize) -> (Ends, Task<M>, Receiver<Work>, Receiver<Piece>) {
         let (work, inbox) = mpsc::channel(2);
         let (sender, news) = mpsc::channel(1);
         let (pieces_sender, pieces) = mpsc::channel(1);
         let task = Task { machine, news: sender, pieces: pieces_sender, chunk_bytes, pumps: JoinSet::new() };
-        (Self { work, news, task: tokio::spawn(task.run(inbox)) }, pieces)
+        ((work, news), task, inbox, pieces)
     }
 
     /// Hands over work. If the task is gone, [`Applier::news`] says so.
@@ -86,7 +116,9 @@ impl Applier {
 
 impl Drop for Applier {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 

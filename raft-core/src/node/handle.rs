@@ -1,6 +1,7 @@
 //! The way to ask a node, and its answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -13,12 +14,42 @@ use crate::input::{ProposeError, TransferError};
 use crate::state::Raft;
 use crate::types::{EntryId, LogIndex, NodeId, Term};
 
+/// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
+const REQUESTS_MAX: usize = 1024;
+
 /// Asks a node. Cheap to clone; any number may ask at once.
 #[derive(Clone, Debug)]
 #[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     turned_away: TurnedAway,
+    /// What comes in has to be of it; none where anything may.
+    known: Option<Known>,
+}
+
+/// What a state machine knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// Whether these bytes are a command.
+    pub(crate) command: fn(&Bytes) -> bool,
+    /// Whether these bytes are a query.
+    pub(crate) query: fn(&Bytes) -> bool,
+}
+
+/// Where a node takes in what its handles ask.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) turned_away: TurnedAway,
+}
+
+impl Door {
+    pub(crate) fn new() -> (Handle, Self) {
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let turned_away = TurnedAway::default();
+        let handle = Handle { requests: sender, turned_away: turned_away.clone(), known: None };
+        (handle, Self { requests, turned_away })
+    }
 }
 
 /// What became of a command. There are three answers and no fourth.
@@ -54,6 +85,8 @@ pub enum Refusal {
     },
     /// Too much is waiting at this server. Try later.
     Overloaded,
+    /// The state machine knows no such command, or no such query.
+    Malformed,
     /// The node has stopped.
     Stopped,
 }
@@ -77,6 +110,9 @@ impl fmt::Display for Refusal {
             }
             Self::Transferring { to } => write!(f, "handing over leadership: ask {to}, or later"),
             Self::Overloaded => write!(f, "overloaded: try later"),
+            Self::Malformed => {
+                write!(f, "the state machine knows no such command or query: correct the client")
+            }
             Self::Stopped => write!(f, "stopped: try another server"),
         }
     }
@@ -94,6 +130,8 @@ pub enum NotTransferred {
         /// Which.
         leader: NodeId,
     },
+    /// No other server votes, or this one does not lead and knows of none.
+    Nobody,
     /// Too much is waiting at this server, and nothing was begun.
     Overloaded,
     /// The node has stopped. Leadership may still go there, if it was begun.
@@ -104,6 +142,7 @@ impl fmt::Display for NotTransferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => why.fmt(f),
+            Self::Nobody => write!(f, "there is no other voter that this server could hand over to"),
             Self::Elsewhere { leader } => write!(f, "leadership was not handed over: {leader} leads"),
             Self::Overloaded => write!(f, "overloaded: try later"),
             Self::Stopped => write!(f, "stopped: try another server"),
@@ -154,20 +193,46 @@ impl Status {
 
 #[derive(Debug)]
 pub(super) enum Request {
-    Propose { command: Bytes, reply: oneshot::Sender<Outcome> },
-    Read(Query),
-    Status { reply: oneshot::Sender<Status> },
-    Metrics { reply: oneshot::Sender<Box<Metrics>> },
-    Membership { reply: oneshot::Sender<Membership> },
-    Change { change: Change, reply: oneshot::Sender<Result<EntryId, NotChanged>> },
+    Propose {
+        command: Bytes,
+        reply: oneshot::Sender<Outcome>,
+    },
+    /// The answer may be older than the question by so much.
+    Read {
+        query: Query,
+        max_lag: Duration,
+    },
+    /// To be told as soon as no command and no query waits to be answered.
+    Idle {
+        reply: oneshot::Sender<()>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    Metrics {
+        reply: oneshot::Sender<Box<Metrics>>,
+    },
+    Membership {
+        reply: oneshot::Sender<Membership>,
+    },
+    Change {
+        change: Change,
+        reply: oneshot::Sender<Result<EntryId, NotChanged>>,
+    },
     Snapshot,
-    Transfer { to: NodeId, reply: oneshot::Sender<Result<(), NotTransferred>> },
-    Shutdown { done: oneshot::Sender<()> },
+    Transfer {
+        to: NodeId,
+        reply: oneshot::Sender<Result<(), NotTransferred>>,
+    },
+    Shutdown {
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl Handle {
-    pub(super) const fn new(requests: mpsc::Sender<Request>, turned_away: TurnedAway) -> Self {
-        Self { requests, turned_away }
+    /// The same, for bytes that the state machine knows: all else is [`Refusal::Malformed`].
+    pub(crate) fn for_what_is_known(self, known: Known) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     /// Asks, unless too many wait at the door or nobody is there any more.
@@ -187,6 +252,9 @@ impl Handle {
     /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future,
     /// and then the outcome is [`Outcome::Unknown`] to it.
     pub async fn propose(&self, command: Bytes) -> Outcome {
+        if self.known.is_some_and(|known| !(known.command)(&command)) {
+            return Outcome::NotApplied(Refusal::Malformed);
+        }
         let (reply, outcome) = oneshot::channel();
         match self.ask(Request::Propose { command, reply }, Refusal::Overloaded, Refusal::Stopped) {
             Ok(()) => outcome.await.unwrap_or(Outcome::Unknown),
@@ -208,8 +276,23 @@ impl Handle {
     ///
     /// The query was not answered. It may be asked again, here or elsewhere.
     pub async fn read(&self, query: Bytes) -> Result<Bytes, Refusal> {
+        self.read_stale(query, Duration::ZERO).await
+    }
+
+    /// The same, but that the answer may lack what was committed in the last `max_lag` before this was called, on this
+    /// server's clock. It is given at once if a read that came in so lately was confirmed here; otherwise, as
+    /// where the lag is 0, this one has to be.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read): a server that is cut off for longer than `max_lag` answers nothing.
+    pub async fn read_stale(&self, query: Bytes, max_lag: Duration) -> Result<Bytes, Refusal> {
+        if self.known.is_some_and(|known| !(known.query)(&query)) {
+            return Err(Refusal::Malformed);
+        }
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Read(Query { query, reply }), Refusal::Overloaded, Refusal::Stopped)?;
+        let request = Request::Read { query: Query { query, reply }, max_lag };
+        self.ask(request, Refusal::Overloaded, Refusal::Stopped)?;
         answer.await.unwrap_or(Err(Refusal::Stopped))
     }
 
@@ -247,6 +330,15 @@ impl Handle {
         let request = Request::Transfer { to, reply };
         self.ask(request, NotTransferred::Overloaded, NotTransferred::Stopped)?;
         transferred.await.unwrap_or(Err(NotTransferred::Stopped))
+    }
+
+    /// Waits until no command and no query that came in here waits to be answered, or the node has stopped.
+    pub(crate) async fn idle(&self) {
+        let (reply, idle) = oneshot::channel();
+        if self.requests.send(Request::Idle { reply }).await.is_ok() {
+            // An error means that the node has stopped.
+            drop(idle.await);
+        }
     }
 
     /// Makes durable what was begun, closes the store and ends the node. Returns when that is done, or

@@ -89,8 +89,8 @@ impl RequestCounts {
             Refusal::NotLeader { .. } => self.not_leader += 1,
             Refusal::Transferring { .. } => self.transferring += 1,
             Refusal::Overloaded => self.overloaded += 1,
-            // Nobody is left to count.
-            Refusal::Stopped => {}
+            // Nobody is left to count, or it never got so far.
+            Refusal::Stopped | Refusal::Malformed => {}
         }
         refusal
     }
@@ -114,8 +114,8 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Of a state machine that has applied this.
-    pub(super) fn new(applied: LogIndex) -> Self {
-        Self { handed: applied, applied, ..Self::default() }
+    pub(super) fn new(applied: LogIndex, turned_away: TurnedAway) -> Self {
+        Self { handed: applied, applied, turned_away, ..Self::default() }
     }
 
     pub(super) fn wrote(&mut self, batch: &Batch) {

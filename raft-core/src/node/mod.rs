@@ -12,31 +12,32 @@
 
 mod applier;
 mod environment;
+mod error;
 mod handle;
 mod membership;
 mod metrics;
 mod ports;
 mod proposed;
 mod queries;
+mod waiters;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error;
-use std::fmt;
-use std::io;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::effects::{Effects, Violation, WriteToken};
-use crate::entry::Entry;
 use crate::input::Input;
 use crate::message::Envelope;
-use crate::snapshot::{Chunk, Load, Loaded, SnapshotId};
+use crate::snapshot::{Chunk, Load, Loaded};
 use crate::state::Raft;
-use crate::types::{EntryId, NodeId};
+use crate::types::{EntryId, LogIndex, NodeId};
 
-use applier::{Applier, Committed, News, Piece, Work};
+pub(crate) use applier::Applier;
+use applier::{News, Piece, Work};
 pub use environment::{SystemEnvironment, TokioEnvironment};
+pub use error::NodeError;
 use handle::Request;
+pub(crate) use handle::{Door, Known};
 pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
 pub use membership::{Membership, NotChanged};
 use metrics::Meter;
@@ -45,8 +46,6 @@ pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine
 use proposed::Proposed;
 use queries::Queries;
 
-/// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
-const REQUESTS_MAX: usize = 1024;
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
 /// With so many writes on their way to the disk, no more of a snapshot is taken in.
@@ -76,6 +75,10 @@ pub struct Node<S: LogStore, T, E> {
     queries: Queries,
     /// Who waits for leadership to go where.
     transfers: Vec<(NodeId, oneshot::Sender<Result<(), NotTransferred>>)>,
+    /// Who waits for nobody to wait.
+    idle: Vec<oneshot::Sender<()>>,
+    /// Whoever watches what the node is.
+    watched: Option<watch::Sender<Status>>,
     meter: Meter,
 }
 
@@ -85,58 +88,43 @@ enum Reading {
     StateMachine(oneshot::Sender<Option<Chunk>>),
 }
 
-/// Why a node stopped by itself.
-#[derive(Debug)]
-pub enum NodeError<E> {
-    /// The store can no longer be used. What was not acknowledged may or may not be there.
-    Store(E),
-    /// The server contradicts what is committed or elected.
-    Violation(Violation),
-    /// The state machine panicked.
-    StateMachine,
-    /// The state machine could not become what a snapshot says (§7).
-    Restore(io::Error),
-}
-
-impl<E: fmt::Display> fmt::Display for NodeError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => write!(f, "log store: {error}"),
-            Self::Violation(violation) => write!(f, "raft: {violation}"),
-            Self::StateMachine => write!(f, "state machine: it panicked while applying"),
-            Self::Restore(error) => write!(f, "state machine: restoring a snapshot: {error}"),
-        }
-    }
-}
-
-impl<E: Error> Error for NodeError<E> {}
-
 impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// A node, and the handle through which it is asked. Messages for it come in through `inbox`.
     ///
     /// Must be called inside a tokio runtime: the task that applies starts here, and ends with the node.
     pub fn new<M: StateMachine>(
-        mut raft: Raft,
+        raft: Raft,
         store: S,
         transport: T,
         machine: M,
         environment: E,
         inbox: mpsc::Receiver<Envelope>,
     ) -> (Self, Handle) {
-        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let meter = Meter::new(machine.durable_applied());
-        raft.has_applied(meter.applied);
-        let (applier, pieces) = Applier::start(machine, raft.config().snapshot_chunk_bytes);
-        let (writing, reading, proposed, waiting, queries, transfers) = Default::default();
-        let turned_away = meter.turned_away.clone();
-        let node = Self {
+        let (handle, door) = Door::new();
+        let applied = machine.durable_applied();
+        let applier = Applier::start(machine, raft.config().snapshot_chunk_bytes);
+        (Self::behind(door, raft, (store, transport, environment), inbox, (applier, applied)), handle)
+    }
+
+    /// The node behind a door whose handle is known already, with a state machine that has `applied` so much.
+    pub(crate) fn behind(
+        door: Door,
+        mut raft: Raft,
+        (store, transport, environment): (S, T, E),
+        inbox: mpsc::Receiver<Envelope>,
+        ((applier, pieces), applied): ((Applier, mpsc::Receiver<Piece>), LogIndex),
+    ) -> Self {
+        let meter = Meter::new(applied, door.turned_away);
+        raft.has_applied(applied);
+        let (writing, reading, proposed, waiting, queries, transfers, idle) = Default::default();
+        Self {
             raft,
             spent: Effects::default(),
             store,
             transport,
             environment,
             inbox,
-            requests,
+            requests: door.requests,
             applier,
             pieces,
             writing,
@@ -145,9 +133,17 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             waiting,
             queries,
             transfers,
+            idle,
+            watched: None,
             meter,
-        };
-        (node, Handle::new(sender, turned_away))
+        }
+    }
+
+    /// From now on whoever watches hears what the node is, each time that it has changed.
+    pub(crate) fn watch(&mut self) -> watch::Receiver<Status> {
+        let (sender, watcher) = watch::channel(Status::of(&self.raft));
+        self.watched = Some(sender);
+        watcher
     }
 
     /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
@@ -191,6 +187,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             // Time has passed since, if the node was held there.
             self.step(Input::Tick);
             self.carry_out().await?;
+            self.tell_of_idleness();
+            self.show();
             if !shutdown.is_empty() {
                 return self.shut_down(shutdown).await;
             }
@@ -259,9 +257,12 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.propose();
         }
         match request {
-            Request::Propose { command, reply } => self.proposed.push(command, reply),
-            Request::Read(query) => {
-                if let Some(id) = self.queries.wait(query, &mut self.meter.requests) {
+            Request::Propose { command, reply } => {
+                self.proposed.take(command, reply, self.waiting.len(), &mut self.meter.requests);
+            }
+            Request::Read { query, max_lag } => {
+                let now = self.environment.now();
+                if let Some(id) = self.queries.wait(query, (now, max_lag), &mut self.meter.requests) {
                     self.step(Input::Read(id));
                 }
             }
@@ -274,6 +275,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                     Err(refused) => drop(reply.send(Err(NotTransferred::Refused(refused)))),
                 }
             }
+            Request::Idle { reply } => self.idle.push(reply),
             Request::Status { reply } => drop(reply.send(Status::of(&self.raft))),
             Request::Metrics { reply } => drop(reply.send(Box::new(self.metrics()))),
             Request::Membership { reply } => drop(reply.send(Membership::of(&self.raft))),
@@ -281,6 +283,14 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             Request::Shutdown { done } => return Some(done),
         }
         None
+    }
+
+    /// Shows what the node is to whoever watches.
+    fn show(&self) {
+        if let Some(watched) = &self.watched {
+            let status = Status::of(&self.raft);
+            watched.send_if_modified(|shown| std::mem::replace(shown, status) != status);
+        }
     }
 
     fn propose(&mut self) {
@@ -337,58 +347,6 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
         self.spent = Effects { send, events, ..Effects::default() };
         Ok(())
-    }
-
-    /// A transfer is over when none is under way and a leader is known.
-    fn tell_of_transfers(&mut self) {
-        if self.raft.transferring().is_none()
-            && let Some(leader) = self.raft.leader()
-        {
-            for (to, asker) in self.transfers.drain(..) {
-                let gone_there =
-                    if leader == to { Ok(()) } else { Err(NotTransferred::Elsewhere { leader }) };
-                let _gone_away = asker.send(gone_there);
-            }
-        }
-    }
-
-    fn with_waiters(&mut self, entries: &[Entry]) -> Vec<Committed> {
-        entries.iter().cloned().map(|entry| self.with_waiter(entry)).collect()
-    }
-
-    /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after it, from an
-    /// earlier term, is gone; one from the same may still be in the log, and shows when it is its turn.
-    fn forget_waiters(&mut self, snapshot: SnapshotId) {
-        let EntryId { term, index } = snapshot.last_included;
-        let later = self.waiting.split_off(&EntryId::new(term, index.next()));
-        let leader = self.raft.leader();
-        for (id, waiter) in std::mem::replace(&mut self.waiting, later) {
-            let outcome = if id.index <= snapshot.last_included.index {
-                Outcome::Unknown
-            } else {
-                Outcome::NotApplied(self.meter.requests.refused(Refusal::NotLeader { leader }))
-            };
-            drop(waiter.send(outcome));
-        }
-    }
-
-    /// A committed entry and who waits for it. Whoever waits for an entry of an earlier term, at any
-    /// index, waits in vain: terms never go down along the log, so it can be neither before nor after.
-    fn with_waiter(&mut self, entry: Entry) -> Committed {
-        let mut reply = None;
-        while let Some(first) = self.waiting.first_entry()
-            && *first.key() <= entry.id
-        {
-            let (id, waiter) = first.remove_entry();
-            if id == entry.id {
-                reply = Some(waiter);
-            } else {
-                let leader = self.raft.leader();
-                let refusal = self.meter.requests.refused(Refusal::NotLeader { leader });
-                drop(waiter.send(Outcome::NotApplied(refusal)));
-            }
-        }
-        Committed { entry, reply }
     }
 
     /// Everything that was given to the store becomes durable before the node is gone.

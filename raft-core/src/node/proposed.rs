@@ -10,6 +10,10 @@ use super::metrics::RequestCounts;
 use crate::state::Raft;
 use crate::types::EntryId;
 
+/// How many commands may wait in a node to be committed and applied, of whoever still waits for them or not; the next one is
+/// told [`Refusal::Overloaded`].
+const COMMANDS_MAX: usize = 64 * 1024;
+
 /// Commands that came in one after the other, and who asked for each.
 #[derive(Default)]
 pub(super) struct Proposed {
@@ -18,9 +22,21 @@ pub(super) struct Proposed {
 }
 
 impl Proposed {
-    pub(super) fn push(&mut self, command: Bytes, asker: oneshot::Sender<Outcome>) {
-        self.commands.push(command);
-        self.askers.push(asker);
+    /// Takes one in, unless too many wait already.
+    pub(super) fn take(
+        &mut self,
+        command: Bytes,
+        asker: oneshot::Sender<Outcome>,
+        waiting: usize,
+        requests: &mut RequestCounts,
+    ) {
+        if waiting + self.commands.len() < COMMANDS_MAX {
+            self.commands.push(command);
+            self.askers.push(asker);
+        } else {
+            // An asker who has gone away need not be told, here and below.
+            drop(asker.send(Outcome::NotApplied(requests.refused(Refusal::Overloaded))));
+        }
     }
 
     /// Appends them. Whoever asked for one then waits for its entry, or is told now that it was refused.
@@ -45,7 +61,6 @@ impl Proposed {
             let refused = if refusal == Refusal::Overloaded { commands.len().min(1) } else { commands.len() };
             commands.drain(..refused);
             for asker in askers.by_ref().take(refused) {
-                // An asker who has gone away need not be told.
                 drop(asker.send(Outcome::NotApplied(requests.refused(refusal))));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,12 @@ pub enum Proposed {
     NotApplied,
     /// It may have been applied, or may yet be.
     Unknown,
+}
+
+impl<P: Proposer> Proposer for Arc<P> {
+    fn propose(&self, request: Bytes, deadline: Time) -> impl Future<Output = Proposed> + Send {
+        P::propose(self, request, deadline)
+    }
 }
 
 impl Proposer for Handle {

@@ -3,6 +3,7 @@
 
 mod damage;
 mod leases;
+mod load;
 mod metrics;
 mod reads;
 mod sessions;

@@ -55,6 +55,35 @@ async fn a_leader_that_is_cut_off_answers_nothing() {
     assert_eq!((cluster.read(new).await, answer), (Ok(2), Bytes::from("2")));
 }
 
+/// One read is confirmed; for as long as the lag allows, others are answered from what that proved, even by a server
+/// that hears nobody.
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_is_as_old_as_was_allowed_and_no_older() {
+    let cluster = cluster(3);
+    let (leader, _) = cluster.propose("a").await;
+    let place = (leader + 1) % 3;
+    let second = Duration::from_secs(1);
+    let read = |max_lag| cluster.handles[place].read_stale(Bytes::new(), max_lag);
+    assert_eq!(read(second).await, Ok("1".into()), "the first one is confirmed");
+    let asked = tokio::time::Instant::now();
+
+    cluster.cut_off.store(Cluster::id(place).get(), Ordering::Relaxed);
+    assert_eq!(cluster.propose("b").await, (leader, Bytes::from("2")));
+    assert_eq!(read(second).await, Ok("1".into()), "it lacks what was committed since");
+    assert_eq!(read(Duration::ZERO).await, Err(Refusal::NotLeader { leader: None }));
+    tokio::time::sleep_until(asked + second + Duration::from_millis(1)).await;
+    assert_eq!(read(second).await, Err(Refusal::NotLeader { leader: None }));
+    assert_eq!(read(second * 60).await, Ok("1".into()));
+
+    cluster.cut_off.store(0, Ordering::Relaxed);
+    cluster.propose("c").await;
+    while read(Duration::ZERO).await != Ok("3".into()) {
+        // The clock is paused: this is when time passes.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(read(second).await, Ok("3".into()));
+}
+
 /// Nothing has happened, and others who wait are answered.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_is_given_up_harms_nobody() {

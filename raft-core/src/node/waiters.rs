@@ -1,0 +1,71 @@
+//! Who waits for what becomes of commands and of leadership, and is told.
+
+use super::applier::Committed;
+use super::{Environment, LogStore, Node, NotTransferred, Outcome, Refusal, Transport};
+use crate::entry::Entry;
+use crate::snapshot::SnapshotId;
+use crate::types::EntryId;
+
+impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
+    /// A transfer is over when none is under way and a leader is known.
+    pub(super) fn tell_of_transfers(&mut self) {
+        if self.raft.transferring().is_none()
+            && let Some(leader) = self.raft.leader()
+        {
+            for (to, asker) in self.transfers.drain(..) {
+                let gone_there =
+                    if leader == to { Ok(()) } else { Err(NotTransferred::Elsewhere { leader }) };
+                let _gone_away = asker.send(gone_there);
+            }
+        }
+    }
+
+    pub(super) fn with_waiters(&mut self, entries: &[Entry]) -> Vec<Committed> {
+        entries.iter().cloned().map(|entry| self.with_waiter(entry)).collect()
+    }
+
+    /// What became of a command that lies before a snapshot, nobody here can tell. One that would lie after it, from an
+    /// earlier term, is gone; one from the same may still be in the log, and shows when it is its turn.
+    pub(super) fn forget_waiters(&mut self, snapshot: SnapshotId) {
+        let EntryId { term, index } = snapshot.last_included;
+        let later = self.waiting.split_off(&EntryId::new(term, index.next()));
+        let leader = self.raft.leader();
+        for (id, waiter) in std::mem::replace(&mut self.waiting, later) {
+            let outcome = if id.index <= snapshot.last_included.index {
+                Outcome::Unknown
+            } else {
+                Outcome::NotApplied(self.meter.requests.refused(Refusal::NotLeader { leader }))
+            };
+            drop(waiter.send(outcome));
+        }
+    }
+
+    /// A committed entry and who waits for it. Whoever waits for an entry of an earlier term, at any
+    /// index, waits in vain: terms never go down along the log, so it can be neither before nor after.
+    fn with_waiter(&mut self, entry: Entry) -> Committed {
+        let mut reply = None;
+        while let Some(first) = self.waiting.first_entry()
+            && *first.key() <= entry.id
+        {
+            let (id, waiter) = first.remove_entry();
+            if id == entry.id {
+                reply = Some(waiter);
+            } else {
+                let leader = self.raft.leader();
+                let refusal = self.meter.requests.refused(Refusal::NotLeader { leader });
+                drop(waiter.send(Outcome::NotApplied(refusal)));
+            }
+        }
+        Committed { entry, reply }
+    }
+
+    /// Whoever waits for nothing to wait is told, once nobody waits for a command or a query.
+    pub(super) fn tell_of_idleness(&mut self) {
+        let applying = self.meter.handed > self.meter.applied;
+        if !self.idle.is_empty() && self.waiting.is_empty() && !applying && self.queries.are_answered() {
+            for asker in self.idle.drain(..) {
+                let _gone_away = asker.send(());
+            }
+        }
+    }
+}

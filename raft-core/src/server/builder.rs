@@ -1,0 +1,181 @@
+//! How a server is put together and started.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::Server;
+use super::machine::{Hosted, Machine, known};
+use super::running::{Running, ServerError, Task};
+use crate::config::{Config, ConfigError};
+use crate::message::Envelope;
+use crate::node::{
+    Applier, Door, Environment, Handle, LogStore, Node, StateMachine, SystemEnvironment, Transport,
+};
+use crate::sessions::Sessions;
+use crate::state::{Raft, Restored};
+use crate::types::{ClusterId, Incarnation, NodeId, random};
+
+/// Messages of other servers that may wait for the node; more are dropped, and sent again.
+const INBOX_MAX: usize = 1024;
+
+/// A log store that was opened, and what it found. `raft-storage`'s `Opened` is one.
+pub trait Log: Send {
+    /// The store.
+    type Store: LogStore;
+
+    /// The store, what it had stored, and this life of its directory.
+    fn into_parts(self) -> (Self::Store, Restored, Incarnation);
+}
+
+/// A way to the other servers, and for them and for clients to this one. `raft-net`'s `Tcp` is one.
+pub trait Network: Send {
+    /// What carries messages.
+    type Transport: Transport;
+
+    /// Begins to listen and to carry messages.
+    ///
+    /// # Errors
+    ///
+    /// There is no listening here.
+    fn join(self, server: Joining) -> impl Future<Output = io::Result<Joined<Self::Transport>>> + Send;
+}
+
+/// A server that is about to be reached.
+#[derive(Debug)]
+pub struct Joining {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The server.
+    pub id: NodeId,
+    /// This life of its data directory.
+    pub incarnation: Incarnation,
+    /// A seed of this life alone.
+    pub seed: u64,
+    /// The clock that all waiting is on.
+    pub environment: SystemEnvironment,
+    /// Where the messages of other servers go. What does not fit is to be dropped.
+    pub messages: mpsc::Sender<Envelope>,
+    /// Answers clients.
+    pub handle: Handle,
+}
+
+/// A server that can be reached.
+#[derive(Debug)]
+pub struct Joined<T> {
+    /// Carries messages. When it is dropped, the server can be reached no more.
+    pub transport: T,
+    /// Answers clients, and ends once the transport has been dropped and the address is free.
+    pub serving: JoinHandle<()>,
+}
+
+/// What a server is made of: [`log`](Self::log), [`network`](Self::network) and [`machine`](Self::machine), in any order,
+/// then [`start`](Builder::start).
+#[derive(Debug)]
+#[must_use = "nothing runs before it is started"]
+pub struct Builder<L = (), N = (), M = ()> {
+    config: Config,
+    log: L,
+    network: N,
+    machine: M,
+}
+
+impl Builder {
+    pub(super) const fn new(config: Config) -> Self {
+        Self { config, log: (), network: (), machine: () }
+    }
+}
+
+impl<L, N, M> Builder<L, N, M> {
+    /// Where hard state and log become durable.
+    pub fn log<L2: Log>(self, log: L2) -> Builder<L2, N, M> {
+        Builder { config: self.config, log, network: self.network, machine: self.machine }
+    }
+
+    /// The way to the other servers.
+    pub fn network<N2: Network>(self, network: N2) -> Builder<L, N2, M> {
+        Builder { config: self.config, log: self.log, network, machine: self.machine }
+    }
+
+    /// What is replicated, as it is before anything was applied. It is restored from the last snapshot and the log.
+    pub fn machine<M2: Machine>(self, machine: M2) -> Builder<L, N, M2> {
+        Builder { config: self.config, log: self.log, network: self.network, machine }
+    }
+}
+
+impl<L: Log, N: Network, M: Machine> Builder<L, N, M> {
+    /// Starts the server on this tokio runtime. The incarnation of the configuration is the log's, and its seed is
+    /// drawn.
+    ///
+    /// # Errors
+    ///
+    /// The configuration or what is on the disk makes no sense, or the network refused.
+    pub async fn start(self) -> Result<Server<M>, StartError> {
+        let Self { mut config, log, network, machine } = self;
+        let (store, restored, incarnation) = log.into_parts();
+        config.incarnation = incarnation;
+        config.seed = random();
+        config.durable_state_machine = false;
+        let environment = SystemEnvironment::new();
+        let (cluster, id, patience) = (config.cluster, config.id, config.election_timeout.1 * 2);
+        let raft = Raft::new(config, restored, environment.now()).map_err(StartError::Config)?;
+        let machine = Sessions::new(Hosted(machine)).map_err(io::Error::other)?;
+        let applied = machine.durable_applied();
+
+        let (handle, door) = Door::new();
+        let (messages, inbox) = mpsc::channel(INBOX_MAX);
+        let clients = handle.clone().for_what_is_known(known::<M>());
+        let joining =
+            Joining { cluster, id, incarnation, seed: random(), environment, messages, handle: clients };
+        let Joined { transport, serving } = network.join(joining).await?;
+        let (gone, machine_gone) = oneshot::channel();
+        let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone)?;
+        let ports = (store, transport, environment);
+        let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
+
+        let status = node.watch();
+        let (ended_sender, ended) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            let how = node.run().await.map_err(|error| ServerError(Arc::new(error)));
+            // Both end by themselves once the node has let go of them; neither says more than that.
+            drop(machine_gone.await);
+            drop(serving.await);
+            ended_sender.send_replace(Some(how));
+        });
+        let task = Task(task.abort_handle());
+        let running = Arc::new(Running { handle, environment, patience, status, ended, _task: task });
+        Ok(Server { running, machine: PhantomData })
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration makes no sense, or does not go with what is on the disk.
+    Config(ConfigError),
+    /// The operating system refused.
+    Io(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "starting a server: {error}"),
+        }
+    }
+}
+
+impl Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

@@ -1,0 +1,76 @@
+//! Ten times more than a node can take.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use async_trait::async_trait;
+use raft_core::LogIndex;
+use raft_core::node::SnapshotReader;
+
+use super::*;
+
+/// What a node takes before it refuses.
+const COMMANDS_MAX: u64 = 64 * 1024;
+/// What its door holds.
+const REQUESTS_MAX: u64 = 1024;
+
+/// A state machine that comes to no end.
+struct Stuck;
+
+#[async_trait]
+impl StateMachine for Stuck {
+    async fn apply(&mut self, _: LogIndex, _: Bytes) -> Bytes {
+        pending().await
+    }
+
+    async fn query(&mut self, _: Bytes) -> Bytes {
+        pending().await
+    }
+
+    async fn snapshot(&mut self) -> std::io::Result<SnapshotReader> {
+        pending().await
+    }
+
+    async fn restore(&mut self, _: SnapshotReader) -> std::io::Result<()> {
+        pending().await
+    }
+}
+
+/// Begins to propose, and gives it up.
+async fn propose_and_go(handle: &Handle) {
+    let mut ask = pin!(handle.propose("four".into()));
+    poll_fn(|context| {
+        drop(ask.as_mut().poll(context));
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Clients lose patience with a state machine that is stuck, and others come: what the node keeps of all of them is bounded,
+/// and it still says what it is.
+#[tokio::test(start_paused = true)]
+async fn ten_times_too_many_commands_are_refused_and_none_is_kept() {
+    const CACHE: usize = 64 * 1024;
+    let cluster =
+        cluster_with(1, || Stuck, |config| config.cache_bytes_max = CACHE, |_| TokioEnvironment::new());
+    let handle = &cluster.handles[0];
+    while handle.status().await.unwrap().role != RoleName::Leader {
+        // The clock is paused: this is when time passes.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut most = 0;
+    for _ in 0..10 * COMMANDS_MAX / REQUESTS_MAX {
+        for _ in 0..2 * REQUESTS_MAX {
+            propose_and_go(handle).await;
+        }
+        let metrics = handle.metrics().await.unwrap();
+        most = most.max(metrics.waiting.commands as u64);
+        assert!(metrics.footprint.cached_bytes <= CACHE, "{:?}", metrics.footprint);
+    }
+    let requests = handle.metrics().await.unwrap().requests;
+    // One batch of commands is with the state machine.
+    assert!((COMMANDS_MAX - REQUESTS_MAX..=COMMANDS_MAX).contains(&most), "{most}");
+    assert!(requests.commands <= COMMANDS_MAX + REQUESTS_MAX, "{requests:?}");
+    assert_eq!(requests.commands + requests.overloaded, 20 * COMMANDS_MAX, "each is taken or refused");
+}

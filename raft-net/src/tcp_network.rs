@@ -1,0 +1,123 @@
+//! TCP, as a server and a client are given it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use raft_core::node::SystemEnvironment;
+use raft_core::server::{Client, Joined, Joining, Machine, Network};
+use raft_core::{ClusterId, NodeId};
+use tokio::sync::mpsc;
+
+use crate::counters::Counters;
+use crate::link::Whole;
+use crate::net::Net;
+use crate::serve::serve;
+use crate::servers::Servers;
+use crate::tcp::TcpNet;
+use crate::transport::{Context, Inlet, Peers, PeersConfig};
+
+/// Requests of clients that may wait for the node; the next one is answered "not applied" at once.
+const REQUESTS_MAX: usize = 1024;
+
+/// The servers of a cluster, at these addresses: the [`Network`] of each of them, and the way to them of a client.
+///
+/// ```no_run
+/// # use std::collections::BTreeMap;
+/// # use raft_core::{ClusterId, NodeId};
+/// # use raft_core::server::Machine;
+/// # use raft_net::Tcp;
+/// # async fn ask<M: Machine<Command = u64>>() {
+/// let addresses = BTreeMap::from([(NodeId::new(1), "10.0.0.1:7000".to_owned())]);
+/// let client = Tcp::new(addresses).client::<M>(ClusterId(1));
+/// let answer = client.propose(7).await;
+/// # }
+/// ```
+pub struct Tcp<N: Net = TcpNet> {
+    net: N,
+    addresses: BTreeMap<NodeId, String>,
+    door: Option<Door<N>>,
+    counters: Arc<Counters>,
+    configure: Box<dyn FnOnce(&mut PeersConfig) + Send>,
+}
+
+/// Where a server listens, if not where the others reach it.
+enum Door<N: Net> {
+    At(String),
+    Open(N::Listener),
+}
+
+impl Tcp {
+    /// Servers at these addresses, as `"host:port"`. A server listens where the others reach it, unless it is told
+    /// [`otherwise`](Self::listen).
+    pub fn new(addresses: BTreeMap<NodeId, String>) -> Self {
+        Self { net: TcpNet, addresses, door: None, counters: Arc::default(), configure: Box::new(|_| {}) }
+    }
+}
+
+impl<N: Net> Tcp<N> {
+    /// The same, for a server that listens there: behind a translation of addresses, say.
+    #[must_use]
+    pub fn listen(self, address: impl Into<String>) -> Self {
+        Self { door: Some(Door::At(address.into())), ..self }
+    }
+
+    /// The same, for a server whose listener is there already.
+    #[must_use]
+    pub fn listener(self, listener: N::Listener) -> Self {
+        Self { door: Some(Door::Open(listener)), ..self }
+    }
+
+    /// The same, for a server that is other than [usual](PeersConfig::new) in what `configure` changes.
+    #[must_use]
+    pub fn configure(self, configure: impl FnOnce(&mut PeersConfig) + Send + 'static) -> Self {
+        Self { configure: Box::new(configure), ..self }
+    }
+
+    /// What will become of a server's messages and connections.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// A client of these servers.
+    pub fn client<M: Machine>(self, cluster: ClusterId) -> Client<M, Servers<N, SystemEnvironment>> {
+        let environment = SystemEnvironment::new();
+        Client::new(Servers::new(self.net, environment, cluster, self.addresses), environment)
+    }
+}
+
+impl<N: Net> Network for Tcp<N> {
+    type Transport = Peers;
+
+    async fn join(self, server: Joining) -> io::Result<Joined<Peers>> {
+        let Self { net, addresses, door, counters, configure } = self;
+        let Joining { cluster, id, incarnation, seed, environment, messages, handle } = server;
+        let listener = match door {
+            Some(Door::Open(listener)) => listener,
+            Some(Door::At(address)) => net.listen(&address).await.map_err(at(&address))?,
+            None => {
+                let unknown = || io::Error::other(format!("{id} is not among the addresses; add its own"));
+                let address = addresses.get(&id).ok_or_else(unknown)?;
+                net.listen(address).await.map_err(at(address))?
+            }
+        };
+        let mut config = PeersConfig { cluster, incarnation, seed, ..PeersConfig::new(id, addresses) };
+        configure(&mut config);
+        let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
+        let context = Context { net, environment, links: Whole, config: Arc::new(config), counters };
+        let transport = Peers::of(context, listener, Inlet { messages, requests });
+        Ok(Joined { transport, serving: tokio::spawn(serve(handle, waiting)) })
+    }
+}
+
+/// Says where there is no listening.
+fn at(address: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("listening at {address}: {error}"))
+}
+
+impl<N: Net> fmt::Debug for Tcp<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tcp").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}

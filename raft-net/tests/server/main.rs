@@ -1,0 +1,151 @@
+//! Servers as their users have them, over TCP and on RocksDB.
+
+mod cancel;
+mod world;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft_core::node::{Environment, Refusal, SystemEnvironment};
+use raft_core::server::{Failed, Why};
+use raft_core::sessions::Request;
+use raft_core::{ClusterId, LogIndex};
+use raft_net::{Client, Outcome, TcpNet};
+
+use world::{Cluster, Command, Mood, for_a_while};
+
+/// The usual longest election timeout.
+const ELECTION: Duration = Duration::from_millis(300);
+
+/// All that a server can be asked, then a shutdown that hands over, and a start where it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_asked_handed_over_stopped_and_started_again() {
+    let mut cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let first = leader.status().id;
+    assert_eq!(leader.propose(Command::Push(7)).await, Ok(1));
+    for server in cluster.servers.values() {
+        assert_eq!(server.read(()).await, Ok(vec![7]));
+        assert_eq!(server.read_stale((), Duration::from_secs(60)).await, Ok(vec![7]));
+    }
+    let refused = cluster.other_than(first).propose(Command::Push(8)).await;
+    let not_leader = Why::Refused(Refusal::NotLeader { leader: Some(first) });
+    assert_eq!(refused, Err(Failed::NotApplied(not_leader)));
+
+    let session = leader.session().await.unwrap();
+    assert_eq!(session.propose(Command::Push(8)).await, Ok(2));
+    session.end().await.unwrap();
+    let client = cluster.client();
+    assert_eq!(client.propose(Command::Push(9)).await, Ok(3));
+    assert_eq!(client.session().await.unwrap().propose(Command::Push(10)).await, Ok(4));
+    assert_eq!(client.read(()).await, Ok(vec![7, 8, 9, 10]));
+
+    let membership = leader.membership().await.unwrap();
+    assert_eq!(membership.configured.configuration.voters.len(), 3);
+    leader.transfer(None).await.unwrap();
+    let leader = cluster.leader_that(|status| status.id != first).await;
+    let mut watch = leader.watch();
+    leader.snapshot().await;
+    watch.wait_for(|status| status.snapshot_index > LogIndex::ZERO).await.unwrap();
+    assert_eq!(leader.propose(Command::Push(11)).await, Ok(5));
+
+    let second = leader.status();
+    cluster.servers[&second.id].shutdown().await.unwrap();
+    let third = cluster.leader_that(|status| status.current_term > second.current_term).await;
+    assert_ne!(third.status().id, second.id);
+    assert_eq!(cluster.servers[&second.id].metrics().await, None);
+    let stopped = cluster.servers[&second.id].propose(Command::Push(12)).await;
+    assert_eq!(stopped, Err(Failed::NotApplied(Why::Refused(Refusal::Stopped))));
+    // Directory and address are free at once.
+    cluster.serve(second.id, None).await;
+    let again = &cluster.servers[&second.id];
+    let mut watch = again.watch();
+    watch.wait_for(|status| status.leader.is_some()).await.unwrap();
+    assert_eq!(again.read(()).await, Ok(vec![7, 8, 9, 10, 11]));
+}
+
+/// Nothing that a client sends over the network gets into the log unless the state machine knows it.
+#[tokio::test]
+async fn what_is_no_command_is_refused_at_the_door() {
+    let cluster = Cluster::start(1, |_| {}).await;
+    let leader = cluster.leader().await;
+    let last = leader.status().last_log;
+    let clock = SystemEnvironment::new();
+    let deadline = clock.now().after(Duration::from_secs(60));
+    let address = &cluster.addresses[&leader.status().id];
+    let mut client = Client::connect(&TcpNet, clock, ClusterId(1), address, deadline).await.unwrap();
+    let reason = Refusal::Malformed.to_string();
+    let refused = Outcome::NotApplied { reason, leader_hint: None };
+    for bytes in [Bytes::new(), "x".into(), Request::Plain { command: "x".into() }.encode()] {
+        assert_eq!(client.request(bytes.clone(), deadline).await.unwrap(), refused);
+        assert_eq!(client.read(bytes, deadline).await.unwrap(), refused);
+    }
+    assert_eq!(leader.status().last_log, last);
+    assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+}
+
+/// The one of the leader does not return, on a runtime of one thread. It leads on, the others apply and answer, and what
+/// waits shows.
+#[tokio::test]
+async fn a_state_machine_that_is_stuck_delays_no_heartbeat() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+    let before = leader.status();
+    cluster.gates[&before.id].set(Mood::Stuck);
+    let stuck = tokio::spawn({
+        let leader = leader.clone();
+        async move { leader.propose(Command::Touch).await }
+    });
+    let mut watch = leader.watch();
+    watch.wait_for(|status| status.commit_index > before.commit_index).await.unwrap();
+    let sent = leader.metrics().await.unwrap().messages_sent;
+    for_a_while(4 * ELECTION).await;
+
+    let metrics = leader.metrics().await.unwrap();
+    assert_eq!((metrics.status.current_term, metrics.status.role), (before.current_term, before.role));
+    assert!(metrics.messages_sent > sent + 2 * 12, "{} heartbeats", metrics.messages_sent - sent);
+    assert!(metrics.waiting.applying, "{:?}", metrics.waiting);
+    assert_eq!(metrics.applied_index, before.commit_index);
+    assert_eq!(cluster.other_than(before.id).read(()).await, Ok(vec![1]));
+    cluster.gates[&before.id].set(Mood::Fine);
+    assert_eq!(stuck.await.unwrap(), Ok(1));
+    assert_eq!(leader.read(()).await, Ok(vec![1]));
+}
+
+#[tokio::test]
+async fn a_state_machine_that_panics_ends_its_server_and_the_others_go_on() {
+    let mut cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    let old = leader.status();
+    cluster.gates[&old.id].set(Mood::Panics);
+    assert_eq!(leader.propose(Command::Touch).await, Err(Failed::Unknown(Why::NoAnswer)));
+    let error = leader.ended().await.unwrap_err();
+    assert_eq!(error.to_string(), "state machine: it panicked while applying");
+    assert_eq!(leader.shutdown().await.unwrap_err().to_string(), error.to_string());
+
+    let new = cluster.leader_that(|status| status.current_term > old.current_term).await;
+    assert_eq!(new.propose(Command::Push(1)).await, Ok(1));
+    cluster.servers.remove(&old.id);
+    // With another mood it applies what killed it, and all that came after.
+    cluster.serve(old.id, None).await;
+    let mut watch = cluster.servers[&old.id].watch();
+    watch.wait_for(|status| status.leader.is_some()).await.unwrap();
+    assert_eq!(cluster.servers[&old.id].read(()).await, Ok(vec![1]));
+}
+
+/// The last clone is dropped, and another server opens the same directory and listens at the same address, once the task
+/// is gone.
+#[tokio::test]
+async fn a_server_that_is_dropped_ends() {
+    let mut cluster = Cluster::start(1, |_| {}).await;
+    let server = cluster.leader().await;
+    let id = server.status().id;
+    assert_eq!(server.propose(Command::Push(1)).await, Ok(1));
+    let (mut watch, clone) = (server.watch(), server.clone());
+    cluster.servers.clear();
+    assert_eq!(clone.read(()).await, Ok(vec![1]));
+    drop(clone);
+    while watch.changed().await.is_ok() {}
+    assert_eq!(watch.borrow().id, id);
+}

@@ -1,0 +1,177 @@
+//! Servers of one process, over TCP and on RocksDB, and a state machine that does as a test wants.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use raft_core::node::{SnapshotReader, Status};
+use raft_core::server::{Client, Machine, Server, snapshot_of, state_of};
+use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, RoleName};
+use raft_net::{Counters, Net, Servers, Tcp, TcpNet};
+use raft_storage::RocksStore;
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// What a state machine does with [`Command::Touch`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Fine,
+    /// It does not return.
+    Stuck,
+    Panics,
+}
+
+/// The mood of one server's state machine.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<Mood>, Condvar)>);
+
+impl Gate {
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.0.0.lock().unwrap() = mood;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let (mood, changed) = &*self.0;
+        let mood = changed.wait_while(mood.lock().unwrap(), |mood| *mood == Mood::Stuck).unwrap();
+        let panics = *mood == Mood::Panics;
+        drop(mood);
+        assert!(!panics, "this state machine was told to panic");
+    }
+}
+
+/// A list of numbers.
+pub(crate) struct List {
+    items: Vec<u64>,
+    gate: Gate,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Command {
+    Push(u64),
+    Touch,
+}
+
+impl Machine for List {
+    type Command = Command;
+    /// How many there are.
+    type Answer = usize;
+    type Query = ();
+    type Reply = Vec<u64>;
+
+    fn apply(&mut self, _: LogIndex, command: Command) -> usize {
+        match command {
+            Command::Push(number) => self.items.push(number),
+            Command::Touch => self.gate.pass(),
+        }
+        self.items.len()
+    }
+
+    fn query(&self, (): ()) -> Vec<u64> {
+        self.items.clone()
+    }
+
+    fn snapshot(&self) -> io::Result<SnapshotReader> {
+        snapshot_of(&self.items)
+    }
+
+    async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
+        self.items = state_of(snapshot).await?;
+        Ok(())
+    }
+}
+
+/// A client of such servers.
+pub(crate) type ListClient = Client<List, Servers<TcpNet, raft_core::node::SystemEnvironment>>;
+
+pub(crate) struct Cluster {
+    folder: TempDir,
+    configure: fn(&mut Config),
+    pub(crate) addresses: BTreeMap<NodeId, String>,
+    pub(crate) servers: BTreeMap<NodeId, Server<List>>,
+    pub(crate) gates: BTreeMap<NodeId, Gate>,
+    pub(crate) counters: BTreeMap<NodeId, Arc<Counters>>,
+}
+
+impl Cluster {
+    pub(crate) async fn start(size: u64, configure: fn(&mut Config)) -> Self {
+        let (mut addresses, mut listeners) = (BTreeMap::new(), BTreeMap::new());
+        for id in (1..=size).map(NodeId::new) {
+            let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+            addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+            listeners.insert(id, listener);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (servers, gates, counters) = Default::default();
+        let mut cluster = Self { folder, configure, addresses, servers, gates, counters };
+        for (id, listener) in listeners {
+            cluster.serve(id, Some(listener)).await;
+        }
+        cluster
+    }
+
+    /// Starts a server; without a listener it listens where it did before.
+    pub(crate) async fn serve(&mut self, id: NodeId, listener: Option<TcpListener>) {
+        let directory = self.folder.path().join(id.to_string());
+        let log = RocksStore::open(directory, GroupId(0), Incarnation::random()).unwrap();
+        let mut config = Config::new(id, self.addresses.keys().copied().collect());
+        (self.configure)(&mut config);
+        let gate = Gate::default();
+        let tcp = Tcp::new(self.addresses.clone());
+        let tcp = match listener {
+            Some(listener) => tcp.listener(listener),
+            None => tcp,
+        };
+        self.counters.insert(id, tcp.counters());
+        let machine = List { items: Vec::new(), gate: gate.clone() };
+        let server = Server::builder(config).log(log).network(tcp).machine(machine).start().await.unwrap();
+        self.servers.insert(id, server);
+        self.gates.insert(id, gate);
+    }
+
+    pub(crate) fn client(&self) -> ListClient {
+        Tcp::new(self.addresses.clone()).client(ClusterId(1))
+    }
+
+    /// Whoever leads, once somebody does.
+    pub(crate) async fn leader(&self) -> &Server<List> {
+        self.leader_that(|_| true).await
+    }
+
+    /// Whoever leads, once somebody does and the status is such.
+    pub(crate) async fn leader_that(&self, such: impl Fn(&Status) -> bool) -> &Server<List> {
+        let mut watches: Vec<_> = self.servers.values().map(|server| (server, server.watch())).collect();
+        loop {
+            for (server, watch) in &mut watches {
+                let status = *watch.borrow_and_update();
+                if status.role == RoleName::Leader && such(&status) {
+                    return server;
+                }
+            }
+            // Those that have ended change no more.
+            watches.retain(|(_, watch)| watch.has_changed().is_ok());
+            let mut changes: Vec<_> =
+                watches.iter_mut().map(|(_, watch)| Box::pin(watch.changed())).collect();
+            poll_fn(|context| {
+                let mut changed = changes.iter_mut().map(|change| change.as_mut().poll(context));
+                if changed.any(|change| change.is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+
+    /// Somebody who does not lead.
+    pub(crate) fn other_than(&self, id: NodeId) -> &Server<List> {
+        self.servers.values().find(|server| server.status().id != id).unwrap()
+    }
+}
+
+/// Does not return before that much time has passed: for things that must not happen meanwhile.
+pub(crate) async fn for_a_while(time: Duration) {
+    tokio::time::sleep(time).await;
+}
