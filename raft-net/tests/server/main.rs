@@ -1,6 +1,9 @@
 //! Servers as their users have them, over TCP and on RocksDB.
 
 mod cancel;
+#[path = "../../examples/counters.rs"]
+#[expect(unreachable_pub, reason = "it is a program of its own")]
+mod counters;
 mod world;
 
 use std::time::Duration;
@@ -16,6 +19,12 @@ use world::{Cluster, Command, Mood, for_a_while};
 
 /// The usual longest election timeout.
 const ELECTION: Duration = Duration::from_millis(300);
+
+/// The example adds all up, whoever leads.
+#[test]
+fn counters_count_each_addition_once() {
+    counters::main().unwrap();
+}
 
 /// All that a server can be asked, then a shutdown that hands over, and a start where it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
