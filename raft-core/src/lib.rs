@@ -1,7 +1,8 @@
 //! Figure 2 of the Raft paper as a pure state machine, a node on tokio that drives it, and a server made of both.
 //!
 //! Whoever wants a state machine replicated begins with the module `server` (feature `tokio`, on by default), and with
-//! `raft-net/examples/kv.rs`: a key-value store of three processes. Whoever wants the protocol alone reads on.
+//! `raft-net/examples/kv.rs`: a key-value store of three processes. Whoever wants the protocol alone reads on, and finds a program
+//! in `raft-core/examples/sans_io.rs`.
 //!
 //! | Figure 2 | here |
 //! | --- | --- |

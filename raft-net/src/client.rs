@@ -115,12 +115,17 @@ impl<N: Net, E: Environment> Client<N, E> {
         deadline: Time,
     ) -> Result<Self, NetError> {
         let stream = within(&environment, deadline, "connection", net.connect(address)).await?;
+        let identity = net.identity(&stream);
         let mut reader = FrameReader::new(stream);
         let hello = Hello { protocol: PROTOCOL_VERSION, cluster, party: Party::Client, to: None };
         let left = deadline.since(environment.now());
         write_frame(&environment, reader.stream_mut(), &Frame::Hello(hello), left).await?;
         match within(&environment, deadline, "handshake", reader.next()).await? {
             Some(Frame::Hello(Hello { party: Party::Node { id: node, .. }, .. })) => {
+                if let Some(reason) = identity.refusal(cluster, Some(node)) {
+                    tracing::warn!(reason, "a server is refused");
+                    return Err(NetError::Refused { reason });
+                }
                 Ok(Self { reader, environment, node, last_id: 0, broken: false })
             }
             Some(Frame::HelloRefused { reason }) => Err(NetError::Refused { reason }),

@@ -44,7 +44,8 @@ pub struct Counters {
     pub connections_turned_away: Count,
     /// Connections dropped because of what came in: torn, damaged, of another version, out of place.
     pub connections_refused: Count,
-    /// Handshakes that this server or its peer refused, with a reason.
+    /// Handshakes that this server or its peer refused, and requests of clients that have not the role for them, each
+    /// with a reason.
     pub handshakes_refused: Count,
     last_refusal: Mutex<Option<String>>,
 }
@@ -57,12 +58,19 @@ impl Counters {
 
     /// Notes why a connection ended.
     pub(crate) fn ended(&self, result: Result<(), NetError>) {
-        if result.is_err_and(|error| error.is_about_bytes()) {
-            self.connections_refused.add(1);
+        match result {
+            Err(error @ NetError::Insecure { .. }) => self.refused(&error.to_string()),
+            Err(error) if error.is_about_bytes() => {
+                tracing::warn!(reason = %error, "a connection is dropped");
+                self.connections_refused.add(1);
+            }
+            Ok(()) | Err(_) => {}
         }
     }
 
+    /// Notes why one end did not want the other, for those who count and for those who read.
     pub(crate) fn refused(&self, reason: &str) {
+        tracing::warn!(reason, "a connection is refused");
         self.handshakes_refused.add(1);
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }

@@ -5,6 +5,7 @@ use std::{fmt, io};
 use raft_core::LogIndex;
 
 use crate::frame::{COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_VERSION};
+use crate::identity::Insecure;
 
 /// Why a connection, a frame or a request came to nothing. Whoever meets one drops the connection;
 /// none of them says anything about messages that were sent before.
@@ -68,6 +69,11 @@ pub enum NetError {
         /// Its kind.
         frame: &'static str,
     },
+    /// One end has not proved who it is, or not to the other's satisfaction.
+    Insecure {
+        /// Why, in words.
+        reason: String,
+    },
     /// One side does not want the other.
     Refused {
         /// Why, in words.
@@ -92,6 +98,7 @@ impl NetError {
             | Self::Closed
             | Self::Deadline { .. }
             | Self::CommandTooLong { .. }
+            | Self::Insecure { .. }
             | Self::Refused { .. } => false,
         }
     }
@@ -134,6 +141,7 @@ impl fmt::Display for NetError {
                 )
             }
             Self::Unexpected { frame } => write!(f, "frame: {frame} does not belong here"),
+            Self::Insecure { reason } => write!(f, "TLS: {reason}"),
             Self::Refused { reason } => write!(f, "handshake: refused: {reason}"),
         }
     }
@@ -147,6 +155,9 @@ impl std::error::Error for NetError {
 
 impl From<io::Error> for NetError {
     fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Insecure>()) {
+            Some(Insecure(reason)) => Self::Insecure { reason: reason.clone() },
+            None => Self::Io(error),
+        }
     }
 }

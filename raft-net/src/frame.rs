@@ -226,6 +226,11 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
         &mut self.stream
     }
 
+    /// The connection.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// The next frame; nothing once the other side has closed the connection between two frames.
     ///
     /// Cancel safe. Memory grows with what has come, not with what a frame claims to be.
@@ -243,7 +248,14 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 let bytes = self.buffer.len();
-                return if bytes == 0 { Ok(None) } else { Err(NetError::Torn { bytes }) };
+                return match self.buffer[..] {
+                    [] => Ok(None),
+                    // What TLS says to who does not speak it, before it hangs up: an alert.
+                    [0x15, 3, _, _, 2, _, _] => Err(NetError::Insecure {
+                        reason: "the other end speaks it, and this one does not".to_owned(),
+                    }),
+                    _ => Err(NetError::Torn { bytes }),
+                };
             }
         }
     }

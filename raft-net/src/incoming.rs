@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use raft_core::node::{Environment, Point};
 use raft_core::{Envelope, Incarnation, NodeId, Time};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::client::{Outcome, Request, Responder, Response};
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Party};
+use crate::identity::Identity;
 use crate::link::Links;
 use crate::net::Net;
 use crate::outbox::{Outbox, within, write_frame};
@@ -44,7 +46,12 @@ pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
 /// Serves one connection to its end; the other side dials again.
 async fn serve<N: Net, E: Environment, L: Links>(context: Context<N, E, L>, stream: N::Stream, inlet: Inlet) {
     let counters = Arc::clone(&context.counters);
-    counters.ended(Incoming { reader: FrameReader::new(stream), context, inlet }.serve().await);
+    let mut incoming = Incoming { reader: FrameReader::new(stream), context, inlet };
+    let ended = incoming.serve().await;
+    if matches!(ended, Err(NetError::Insecure { .. })) {
+        incoming.linger().await;
+    }
+    counters.ended(ended);
 }
 
 struct Incoming<N: Net, E, L> {
@@ -54,15 +61,17 @@ struct Incoming<N: Net, E, L> {
 }
 
 impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
-    async fn serve(mut self) -> Result<(), NetError> {
-        let Context { environment, config, .. } = self.context.clone();
+    async fn serve(&mut self) -> Result<(), NetError> {
+        let Context { net, environment, config, .. } = self.context.clone();
         let deadline = self.context.deadline(config.connect_timeout);
         let hello = match within(&environment, deadline, "handshake", self.reader.next()).await? {
             Some(Frame::Hello(hello)) => hello,
+            Some(Frame::HelloRefused { reason }) => return Err(self.context.refused(reason)),
             Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
             None => return Ok(()),
         };
-        let refusal = config.refusal(&hello);
+        let identity = net.identity(self.reader.stream());
+        let refusal = config.refusal(&hello).or_else(|| identity.refusal(config.cluster, hello.party.id()));
         let answer = match &refusal {
             Some(reason) => {
                 self.context.counters.refused(reason);
@@ -73,7 +82,7 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
         match hello.party {
             Party::Client => {
                 write_frame(&environment, self.reader.stream_mut(), &answer, config.write_timeout).await?;
-                if refusal.is_none() { self.serve_client().await } else { Ok(()) }
+                if refusal.is_none() { self.serve_client(&identity).await } else { Ok(()) }
             }
             Party::Node { id, incarnation } => {
                 let Context { links, counters, .. } = self.context.clone();
@@ -83,6 +92,19 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
                 if refusal.is_none() { self.serve_node(id, incarnation, outbox).await } else { Ok(()) }
             }
         }
+    }
+
+    /// Who was refused has to hear why, and would not if its connection were cut while it still speaks.
+    async fn linger(&mut self) {
+        let Context { environment, config, .. } = self.context.clone();
+        let deadline = self.context.deadline(config.connect_timeout);
+        let stream = self.reader.stream_mut();
+        let unread = async {
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await
+        };
+        // It has said enough by then, whatever it was.
+        drop(within(&environment, deadline, "end", unread).await);
     }
 
     /// Takes in messages and answers pings, until the peer has been silent for too long.
@@ -155,7 +177,7 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
     }
 
     /// Answers a client's requests, one after the other.
-    async fn serve_client(&mut self) -> Result<(), NetError> {
+    async fn serve_client(&mut self, identity: &Identity) -> Result<(), NetError> {
         let Context { environment, config, .. } = self.context.clone();
         loop {
             let deadline = self.context.deadline(config.client_idle);
@@ -166,6 +188,13 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
             };
             environment.point(Point::Received).await;
             let id = request.id;
+            if let Some(reason) = identity.may_not(request.ask) {
+                self.context.counters.refused(&reason);
+                let outcome = Outcome::NotApplied { reason, leader_hint: None };
+                let response = Frame::Response(Response { id, outcome });
+                write_frame(&environment, self.reader.stream_mut(), &response, config.write_timeout).await?;
+                continue;
+            }
             let outcome = tokio::select! {
                 biased;
                 outcome = ask(&self.inlet, request) => outcome,

@@ -1,7 +1,7 @@
 //! Messages between Raft servers, and clients' requests, over TCP and over turmoil by the same code.
 //!
 //! [`Tcp`] is what a [`Server`](raft_core::server::Server) and its clients are given: `raft-net/examples/kv.rs` is a replicated
-//! key-value store on it, in under 80 lines. It is made of what follows, which can be had by itself.
+//! key-value store on it, in under 80 lines, and `raft-net/examples/counters.rs` has clients with sessions. It is made of what follows, which can be had by itself.
 //!
 //! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
 //! perhaps lost. It dials every peer, and once more when there is a snapshot to send, so that its pieces
@@ -20,9 +20,10 @@
 //! | repeated | never by this crate, but where a test harness says so | the protocol bears it |
 //! | changed | on the way, by hardware | the frame's checksum, and each entry's and each piece of a snapshot's own from its maker: the connection is dropped and counted |
 //! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
-//! | claimed | to come from another server than the one that shook hands | the connection is dropped; who may shake hands at all is not checked here |
+//! | claimed | to come from another server than the one that shook hands | the connection is dropped |
+//! | read, or made by somebody else | where there is no TLS | with `Tls` (feature `tls`) each end proves who it is by a certificate: see [`Identity`] |
 //!
-//! Not here: encryption and identities that can be proved, peers that come and go.
+//! Not here: peers that come and go.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ mod counters;
 mod error;
 mod frame;
 mod header;
+mod identity;
 mod incoming;
 mod link;
 mod messages;
@@ -66,6 +68,10 @@ mod serve;
 mod servers;
 mod tcp;
 mod tcp_network;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_net;
 mod transport;
 #[cfg(feature = "turmoil")]
 mod turmoil;
@@ -77,12 +83,17 @@ pub use frame::{
     COMMAND_BYTES_MAX, FRAME_BYTES_MAX, FRAME_VERSION, Frame, FrameReader, Hello, PREFIX_BYTES,
     PROTOCOL_VERSION, Party,
 };
+pub use identity::{Identity, Role};
 pub use link::{Bent, Fate, Links, Whole};
 pub use net::Net;
 pub use serve::serve;
 pub use servers::Servers;
 pub use tcp::TcpNet;
 pub use tcp_network::Tcp;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
+#[cfg(feature = "tls")]
+pub use tls_net::{Secured, TlsNet};
 pub use transport::{Inlet, Peers, PeersConfig};
 #[cfg(feature = "turmoil")]
 pub use turmoil::TurmoilNet;

@@ -5,6 +5,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::identity::Identity;
+
 /// A network of byte streams. An address is `"host:port"`; which hosts there are is the network's own affair.
 pub trait Net: Clone + Send + Sync + 'static {
     /// One end of a connection.
@@ -39,4 +41,15 @@ pub trait Net: Clone + Send + Sync + 'static {
     ///
     /// There is no such address, or nobody listens there.
     fn connect(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Who is at the other end, as far as this network proves it, once something has been read from there, or
+    /// [`connect`](Self::connect) has returned.
+    fn identity(&self, _stream: &Self::Stream) -> Identity {
+        Identity::Unproved
+    }
+
+    /// Who this end is to others, as far as this network proves it.
+    fn own_identity(&self) -> Identity {
+        Identity::Unproved
+    }
 }

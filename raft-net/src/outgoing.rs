@@ -97,10 +97,17 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         let deadline = self.context.deadline(config.connect_timeout);
         let stream = within(environment, deadline, "connection", net.connect(&self.address)).await?;
 
+        let refusal = net.identity(&stream).refusal(config.cluster, Some(self.peer));
         let mut reader = FrameReader::new(stream);
         let mut outbox = Outbox::new(links.clone(), counters.clone(), config.id, self.peer);
-        outbox.push(&Frame::Hello(config.hello(Some(self.peer))), environment.now());
         let deadline = self.context.deadline(config.connect_timeout);
+        if let Some(reason) = refusal {
+            outbox.push(&Frame::HelloRefused { reason: reason.clone() }, environment.now());
+            let told = outbox.drain(environment, reader.stream_mut(), config.write_timeout);
+            within(environment, deadline, "handshake", told).await?;
+            return Err(self.context.refused(reason));
+        }
+        outbox.push(&Frame::Hello(config.hello(Some(self.peer))), environment.now());
         let answer = within(environment, deadline, "handshake", async {
             outbox.drain(environment, reader.stream_mut(), config.write_timeout).await?;
             reader.next().await

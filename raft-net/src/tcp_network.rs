@@ -56,6 +56,16 @@ impl Tcp {
     }
 }
 
+#[cfg(feature = "tls")]
+impl Tcp {
+    /// The same with mutual TLS. Everything else is said after this.
+    #[must_use]
+    pub fn tls(self, tls: crate::Tls) -> Tcp<crate::TlsNet> {
+        let Self { addresses, counters, configure, .. } = self;
+        Tcp { net: crate::TlsNet::new(tls), addresses, door: None, counters, configure }
+    }
+}
+
 impl<N: Net> Tcp<N> {
     /// The same, for a server that listens there: behind a translation of addresses, say.
     #[must_use]
@@ -93,6 +103,9 @@ impl<N: Net> Network for Tcp<N> {
     async fn join(self, server: Joining) -> io::Result<Joined<Peers>> {
         let Self { net, addresses, door, counters, configure } = self;
         let Joining { cluster, id, incarnation, seed, environment, messages, handle } = server;
+        if let Some(reason) = net.own_identity().refusal(cluster, Some(id)) {
+            return Err(io::Error::other(reason));
+        }
         let listener = match door {
             Some(Door::Open(listener)) => listener,
             Some(Door::At(address)) => net.listen(&address).await.map_err(at(&address))?,
