@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
 use crate::determinism;
+use crate::doctor;
 use crate::export;
 use crate::inspect;
 use crate::plan::{Plan, Seeds};
@@ -69,6 +70,9 @@ enum Command {
     /// Plant bugs in the nodes, and see how soon each is found.
     #[command(after_help = selftest::EXIT_CODES)]
     Selftest(selftest::SelftestArgs),
+    /// Say what this machine allows, and what to do where it does not.
+    #[command(after_help = "Exit codes: 0 all will work, if some of it poorly; 69 something will not.")]
+    Doctor(DoctorArgs),
     /// Look at plans, and begin one.
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -127,6 +131,16 @@ struct DeterminismArgs {
     /// How often each seed runs.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=1000))]
     times: u64,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// Where results and nodes' directories are to go.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -218,6 +232,7 @@ fn parsed() -> ExitCode {
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
         Command::Selftest(args) => either(selftest::selftest(&args)).into(),
+        Command::Doctor(args) => either(doctor(&args)).into(),
         Command::Plan(command) => plans::plans(&command).into(),
         Command::Check(args) => check::main(&args).into(),
         Command::Verify(args) => verify::main(&args).into(),
@@ -327,6 +342,25 @@ fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
 /// The exit code, where this is the worst of what came of it, unless it was interrupted.
 fn ended(worst: Verdict) -> u8 {
     if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
+}
+
+fn doctor(args: &DoctorArgs) -> Result<u8, u8> {
+    let runner = runner(
+        &args.out,
+        None,
+        #[cfg(feature = "planted-bugs")]
+        None,
+    )?;
+    let findings = doctor::examine(&runner, &args.out);
+    let is_bad = findings.iter().any(|finding| finding.health == doctor::Health::Bad);
+    let code = if is_bad { UNAVAILABLE } else { 0 };
+    report::say(&match args.format {
+        Format::Human => doctor::words(&findings),
+        Format::Json => {
+            serde_json::json!({ "schema": 1, "exit_code": code, "findings": findings }).to_string()
+        }
+    });
+    Ok(code)
 }
 
 fn inspect(args: &InspectArgs) -> u8 {

@@ -31,6 +31,7 @@
 //! | [`soak`] | seeds without end, and what they add up to |
 //! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
 //! | [`export`] | a run as other tools read it |
+//! | [`doctor`] | what this machine allows |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 
@@ -39,6 +40,7 @@ pub mod check;
 pub mod cli;
 pub mod data;
 pub mod determinism;
+pub mod doctor;
 pub mod edn;
 pub mod explain;
 pub mod export;

@@ -3,6 +3,7 @@
 mod chaos;
 mod clocks;
 mod disks;
+mod doctor;
 #[cfg(feature = "planted-bugs")]
 mod idle;
 mod inspect;
