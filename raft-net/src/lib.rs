@@ -23,7 +23,7 @@
 //! | claimed | to come from another server than the one that shook hands | the connection is dropped |
 //! | read, or made by somebody else | where there is no TLS | with `Tls` (feature `tls`) each end proves who it is by a certificate: see [`Identity`] |
 //!
-//! Not here: peers that come and go.
+//! Servers that move, come and go are made known by [`Addresses`].
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -50,6 +50,7 @@
 // A library prints nothing: whoever wants to know asks.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod addresses;
 mod aside;
 mod client;
 mod counters;
@@ -76,6 +77,7 @@ mod transport;
 #[cfg(feature = "turmoil")]
 mod turmoil;
 
+pub use addresses::Addresses;
 pub use client::{Ask, Client, Outcome, Request, Responder, Response};
 pub use counters::{Count, Counters};
 pub use error::NetError;

@@ -28,7 +28,6 @@ pub(crate) enum Lifetime {
 pub(crate) struct Outgoing<N, E, L> {
     context: Context<N, E, L>,
     peer: NodeId,
-    address: String,
     lifetime: Lifetime,
     queue: mpsc::Receiver<Envelope>,
     /// What a connection on demand is dialled for.
@@ -40,12 +39,11 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
     pub(crate) fn new(
         context: Context<N, E, L>,
         peer: NodeId,
-        address: String,
         lifetime: Lifetime,
         queue: mpsc::Receiver<Envelope>,
     ) -> Self {
         let jitter = Jitter(context.config.seed ^ peer.get().rotate_left(32));
-        Self { context, peer, address, lifetime, queue, first: None, jitter }
+        Self { context, peer, lifetime, queue, first: None, jitter }
     }
 
     /// Dials, carries messages as long as the connection lives, waits, and dials again.
@@ -74,7 +72,7 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
     /// Waits until there is a reason to dial; false if there never will be one.
     async fn is_needed(&mut self) -> bool {
         match self.lifetime {
-            Lifetime::Kept => !self.queue.is_closed(),
+            Lifetime::Kept => !self.queue.is_closed() && self.context.addresses.know(self.peer),
             Lifetime::OnDemand => {
                 self.first = self.queue.recv().await;
                 self.first.is_some()
@@ -92,10 +90,11 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
 
     /// Connects and shakes hands.
     async fn dial(&self) -> Result<(FrameReader<N::Stream>, Outbox<L>), NetError> {
-        let Context { net, environment, links, config, counters } = &self.context;
+        let Context { net, environment, links, config, counters, addresses } = &self.context;
+        let address = addresses.get(self.peer).ok_or(NetError::Closed)?;
         counters.dials.add(1);
         let deadline = self.context.deadline(config.connect_timeout);
-        let stream = within(environment, deadline, "connection", net.connect(&self.address)).await?;
+        let stream = within(environment, deadline, "connection", net.connect(&address)).await?;
 
         let refusal = net.identity(&stream).refusal(config.cluster, Some(self.peer));
         let mut reader = FrameReader::new(stream);
@@ -117,7 +116,7 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
                 (Some(reason), _) => Err(self.context.refused(reason)),
                 (None, Party::Node { id, .. }) if id == self.peer => Ok((reader, outbox)),
                 (None, Party::Node { .. } | Party::Client) => {
-                    let reason = format!("{} is not at {}; correct its address", self.peer, self.address);
+                    let reason = format!("{} is not at {}; correct its address", self.peer, address);
                     Err(self.context.refused(reason))
                 }
             },

@@ -10,6 +10,7 @@ use raft_core::server::{Client, Joined, Joining, Machine, Network};
 use raft_core::{ClusterId, NodeId};
 use tokio::sync::mpsc;
 
+use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::link::Whole;
 use crate::net::Net;
@@ -36,7 +37,7 @@ const REQUESTS_MAX: usize = 1024;
 /// ```
 pub struct Tcp<N: Net = TcpNet> {
     net: N,
-    addresses: BTreeMap<NodeId, String>,
+    addresses: Addresses,
     door: Option<Door<N>>,
     counters: Arc<Counters>,
     configure: Box<dyn FnOnce(&mut PeersConfig) + Send>,
@@ -52,6 +53,7 @@ impl Tcp {
     /// Servers at these addresses, as `"host:port"`. A server listens where the others reach it, unless it is told
     /// [`otherwise`](Self::listen).
     pub fn new(addresses: BTreeMap<NodeId, String>) -> Self {
+        let addresses = Addresses::new(addresses);
         Self { net: TcpNet, addresses, door: None, counters: Arc::default(), configure: Box::new(|_| {}) }
     }
 }
@@ -85,6 +87,11 @@ impl<N: Net> Tcp<N> {
         Self { configure: Box::new(configure), ..self }
     }
 
+    /// Where a server will look for the others, to be changed while it runs.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.clone()
+    }
+
     /// What will become of a server's messages and connections.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
@@ -93,7 +100,7 @@ impl<N: Net> Tcp<N> {
     /// A client of these servers.
     pub fn client<M: Machine>(self, cluster: ClusterId) -> Client<M, Servers<N, SystemEnvironment>> {
         let environment = SystemEnvironment::new();
-        Client::new(Servers::new(self.net, environment, cluster, self.addresses), environment)
+        Client::new(Servers::new(self.net, environment, cluster, self.addresses.to_map()), environment)
     }
 }
 
@@ -111,14 +118,16 @@ impl<N: Net> Network for Tcp<N> {
             Some(Door::At(address)) => net.listen(&address).await.map_err(at(&address))?,
             None => {
                 let unknown = || io::Error::other(format!("{id} is not among the addresses; add its own"));
-                let address = addresses.get(&id).ok_or_else(unknown)?;
-                net.listen(address).await.map_err(at(address))?
+                let address = addresses.get(id).ok_or_else(unknown)?;
+                net.listen(&address).await.map_err(at(&address))?
             }
         };
-        let mut config = PeersConfig { cluster, incarnation, seed, ..PeersConfig::new(id, addresses) };
+        let mut config =
+            PeersConfig { cluster, incarnation, seed, ..PeersConfig::new(id, addresses.to_map()) };
         configure(&mut config);
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
-        let context = Context { net, environment, links: Whole, config: Arc::new(config), counters };
+        let context =
+            Context { net, environment, links: Whole, config: Arc::new(config), counters, addresses };
         let transport = Peers::of(context, listener, Inlet { messages, requests });
         Ok(Joined { transport, serving: tokio::spawn(serve(handle, waiting)) })
     }

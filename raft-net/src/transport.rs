@@ -2,6 +2,7 @@
 //! peers and the clients send. The connections themselves are in `outgoing.rs` and `incoming.rs`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 
+use crate::addresses::Addresses;
 use crate::client::{Request, Responder};
 use crate::counters::Counters;
 use crate::frame::{Hello, PROTOCOL_VERSION, Party};
@@ -31,7 +33,7 @@ pub struct PeersConfig {
     pub id: NodeId,
     /// This life of its data directory.
     pub incarnation: Incarnation,
-    /// Where the others listen, as `"host:port"`. This server itself may be among them.
+    /// Where the others listen at first, as `"host:port"`. This server itself may be among them.
     pub peers: BTreeMap<NodeId, String>,
     /// The seed of the jitter of redialling. Servers of one cluster take different ones.
     pub seed: u64,
@@ -122,6 +124,7 @@ pub(crate) struct Context<N, E, L> {
     pub(crate) links: L,
     pub(crate) config: Arc<PeersConfig>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) addresses: Addresses,
 }
 
 impl<N, E: Environment, L> Context<N, E, L> {
@@ -140,12 +143,16 @@ impl<N, E: Environment, L> Context<N, E, L> {
 /// The way to the other servers, over one connection to each, and a second one while snapshots are sent:
 /// these never delay heartbeats. When this is dropped, all connections and the listener go with it; that
 /// they are gone shows when the channels of the [`Inlet`] close.
-#[derive(Debug)]
 pub struct Peers {
     queues: BTreeMap<NodeId, Queues>,
+    connect: Box<Connect>,
     counters: Arc<Counters>,
+    addresses: Addresses,
     tasks: JoinSet<()>,
 }
+
+/// Begins to connect to a peer.
+type Connect = dyn Fn(NodeId, &mut JoinSet<()>) -> Queues + Send;
 
 /// What waits for one peer.
 #[derive(Debug)]
@@ -166,8 +173,9 @@ impl Peers {
         config: PeersConfig,
         inlet: Inlet,
     ) -> Self {
+        let addresses = Addresses::new(config.peers.clone());
         let (config, counters) = (Arc::new(config), Arc::default());
-        Self::of(Context { net, environment, links, config, counters }, listener, inlet)
+        Self::of(Context { net, environment, links, config, counters, addresses }, listener, inlet)
     }
 
     pub(crate) fn of<N: Net, E: Environment, L: Links>(
@@ -175,26 +183,33 @@ impl Peers {
         listener: N::Listener,
         inlet: Inlet,
     ) -> Self {
-        let (config, counters) = (Arc::clone(&context.config), Arc::clone(&context.counters));
-        let mut tasks = JoinSet::new();
-        let mut queues = BTreeMap::new();
-        for (&peer, address) in config.peers.iter().filter(|(peer, _)| **peer != config.id) {
+        let (counters, addresses) = (Arc::clone(&context.counters), context.addresses.clone());
+        let (id, mut tasks) = (context.config.id, JoinSet::new());
+        let dialling = context.clone();
+        let connect: Box<Connect> = Box::new(move |peer, tasks| {
             let mut connect = |lifetime, messages_max| {
                 let (queue, waiting) = mpsc::channel(messages_max);
-                tasks.spawn(Outgoing::new(context.clone(), peer, address.clone(), lifetime, waiting).run());
+                tasks.spawn(Outgoing::new(dialling.clone(), peer, lifetime, waiting).run());
                 queue
             };
-            let messages = connect(Lifetime::Kept, config.queue_messages_max.max(1));
+            let messages = connect(Lifetime::Kept, dialling.config.queue_messages_max.max(1));
             let snapshots = connect(Lifetime::OnDemand, SNAPSHOT_PIECES_MAX);
-            queues.insert(peer, Queues { messages, snapshots });
-        }
+            Queues { messages, snapshots }
+        });
+        let others = addresses.to_map().into_keys().filter(|peer| *peer != id);
+        let queues = others.map(|peer| (peer, connect(peer, &mut tasks))).collect();
         tasks.spawn(incoming::listen(context, (listener, inlet)));
-        Self { queues, counters, tasks }
+        Self { queues, connect, counters, addresses, tasks }
     }
 
     /// What became of messages so far; grows on.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Where the others listen, to be changed while this runs.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses.clone()
     }
 
     /// Ends all connections. When this returns the listener is closed, and its address is free.
@@ -203,18 +218,33 @@ impl Peers {
     }
 }
 
+impl fmt::Debug for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peers").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
 impl Transport for Peers {
     fn send(&mut self, envelope: Envelope) {
-        let Some(Queues { messages, snapshots }) = self.queues.get(&envelope.to) else {
-            self.counters.dropped_unreachable.add(1);
+        let to = envelope.to;
+        let Self { queues, connect, counters, addresses, tasks } = self;
+        if !queues.contains_key(&to) && addresses.know(to) {
+            queues.insert(to, connect(to, tasks));
+        }
+        let Some(Queues { messages, snapshots }) = queues.get(&to) else {
+            counters.dropped_unreachable.add(1);
             return;
         };
         let queue =
             if matches!(envelope.message, Message::InstallSnapshot(_)) { snapshots } else { messages };
         match queue.try_send(envelope) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.counters.dropped_queue_full.add(1),
-            Err(TrySendError::Closed(_)) => self.counters.dropped_unreachable.add(1),
+            Err(TrySendError::Full(_)) => counters.dropped_queue_full.add(1),
+            Err(TrySendError::Closed(_)) => {
+                // It is not known any more. Should it be again, it is dialled again.
+                queues.remove(&to);
+                counters.dropped_unreachable.add(1);
+            }
         }
     }
 }

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::node::{Environment, Refusal, SystemEnvironment};
-use raft_core::server::{Failed, Why};
+use raft_core::server::{Failed, Server, Why};
 use raft_core::sessions::Request;
-use raft_core::{ClusterId, LogIndex};
+use raft_core::{ClusterId, LogIndex, NodeId};
 use raft_net::{Client, Outcome, TcpNet};
 
-use world::{Cluster, Command, Mood, for_a_while};
+use world::{Cluster, Command, List, Mood, for_a_while};
 
 /// The usual longest election timeout.
 const ELECTION: Duration = Duration::from_millis(300);
@@ -68,9 +68,54 @@ async fn a_server_is_asked_handed_over_stopped_and_started_again() {
     // Directory and address are free at once.
     cluster.serve(second.id, None).await;
     let again = &cluster.servers[&second.id];
-    let mut watch = again.watch();
-    watch.wait_for(|status| status.leader.is_some()).await.unwrap();
+    hears_a_leader(again).await;
     assert_eq!(again.read(()).await, Ok(vec![7, 8, 9, 10, 11]));
+}
+
+/// A fourth server joins, one moves to another address, and one leaves, while the others run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_come_move_and_go() {
+    let mut cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().await.clone();
+    assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+    let newcomer = NodeId::new(4);
+    cluster.serve_elsewhere(newcomer).await;
+    change(&leader, [1, 2, 3, 4].map(NodeId::new).into()).await;
+    assert_eq!(cluster.servers[&newcomer].read(()).await, Ok(vec![1]));
+
+    let mover = cluster.other_than(leader.status().id).status().id;
+    cluster.servers[&mover].shutdown().await.unwrap();
+    cluster.serve_elsewhere(mover).await;
+    assert_eq!(leader.propose(Command::Push(2)).await, Ok(2));
+    hears_a_leader(&cluster.servers[&mover]).await;
+    assert_eq!(cluster.servers[&mover].read(()).await, Ok(vec![1, 2]));
+
+    let stay = cluster.addresses.keys().copied().filter(|id| *id != mover).collect();
+    change(&leader, stay).await;
+    cluster.known.values().for_each(|known| known.remove(mover));
+    cluster.servers[&mover].shutdown().await.unwrap();
+    assert_eq!(leader.propose(Command::Push(3)).await, Ok(3));
+}
+
+/// Waits until these vote, and the change is committed.
+async fn change(leader: &Server<List>, voters: Vec<NodeId>) {
+    let learners: [NodeId; 0] = [];
+    let at = leader.membership().await.unwrap().configured.at;
+    leader.change_membership(at, voters.clone(), learners).await.unwrap();
+    let mut watch = leader.watch();
+    loop {
+        let membership = leader.membership().await.unwrap();
+        let configuration = &membership.configured.configuration;
+        if membership.committed && configuration.next.is_none() && configuration.voters.len() == voters.len()
+        {
+            return;
+        }
+        watch.changed().await.unwrap();
+    }
+}
+
+async fn hears_a_leader(server: &Server<List>) {
+    server.watch().wait_for(|status| status.leader.is_some()).await.unwrap();
 }
 
 /// Nothing that a client sends over the network gets into the log unless the state machine knows it.
@@ -138,8 +183,7 @@ async fn a_state_machine_that_panics_ends_its_server_and_the_others_go_on() {
     cluster.servers.remove(&old.id);
     // With another mood it applies what killed it, and all that came after.
     cluster.serve(old.id, None).await;
-    let mut watch = cluster.servers[&old.id].watch();
-    watch.wait_for(|status| status.leader.is_some()).await.unwrap();
+    hears_a_leader(&cluster.servers[&old.id]).await;
     assert_eq!(cluster.servers[&old.id].read(()).await, Ok(vec![1]));
 }
 

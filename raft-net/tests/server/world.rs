@@ -10,7 +10,7 @@ use std::time::Duration;
 use raft_core::node::{SnapshotReader, Status};
 use raft_core::server::{Client, Machine, Server, snapshot_of, state_of};
 use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, RoleName};
-use raft_net::{Counters, Net, Servers, Tcp, TcpNet};
+use raft_net::{Addresses, Net, Servers, Tcp, TcpNet};
 use raft_storage::RocksStore;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -86,6 +86,9 @@ impl Machine for List {
     }
 }
 
+/// The last of those that a cluster begins with.
+const FIRST: NodeId = NodeId::new(3);
+
 /// A client of such servers.
 pub(crate) type ListClient = Client<List, Servers<TcpNet, raft_core::node::SystemEnvironment>>;
 
@@ -95,7 +98,8 @@ pub(crate) struct Cluster {
     pub(crate) addresses: BTreeMap<NodeId, String>,
     pub(crate) servers: BTreeMap<NodeId, Server<List>>,
     pub(crate) gates: BTreeMap<NodeId, Gate>,
-    pub(crate) counters: BTreeMap<NodeId, Arc<Counters>>,
+    /// What each knows of where the others are.
+    pub(crate) known: BTreeMap<NodeId, Addresses>,
 }
 
 impl Cluster {
@@ -107,8 +111,8 @@ impl Cluster {
             listeners.insert(id, listener);
         }
         let folder = tempfile::tempdir().unwrap();
-        let (servers, gates, counters) = Default::default();
-        let mut cluster = Self { folder, configure, addresses, servers, gates, counters };
+        let (servers, gates, known) = Default::default();
+        let mut cluster = Self { folder, configure, addresses, servers, gates, known };
         for (id, listener) in listeners {
             cluster.serve(id, Some(listener)).await;
         }
@@ -120,6 +124,10 @@ impl Cluster {
         let directory = self.folder.path().join(id.to_string());
         let log = RocksStore::open(directory, GroupId(0), Incarnation::random()).unwrap();
         let mut config = Config::new(id, self.addresses.keys().copied().collect());
+        if id > FIRST {
+            // It joins later.
+            config.bootstrap = None;
+        }
         (self.configure)(&mut config);
         let gate = Gate::default();
         let tcp = Tcp::new(self.addresses.clone());
@@ -127,7 +135,7 @@ impl Cluster {
             Some(listener) => tcp.listener(listener),
             None => tcp,
         };
-        self.counters.insert(id, tcp.counters());
+        self.known.insert(id, tcp.addresses());
         let machine = List { items: Vec::new(), gate: gate.clone() };
         let server = Server::builder(config).log(log).network(tcp).machine(machine).start().await.unwrap();
         self.servers.insert(id, server);
@@ -136,6 +144,16 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> ListClient {
         Tcp::new(self.addresses.clone()).client(ClusterId(1))
+    }
+
+    /// Starts a server at an address that is new, and has the others know it.
+    pub(crate) async fn serve_elsewhere(&mut self, id: NodeId) {
+        let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+        self.addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+        self.serve(id, Some(listener)).await;
+        for known in self.known.values() {
+            known.set(id, &self.addresses[&id]);
+        }
     }
 
     /// Whoever leads, once somebody does.
