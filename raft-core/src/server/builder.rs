@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Server;
 use super::machine::{Hosted, Machine, known};
 use super::running::{Running, ServerError, Task};
+use super::telling::{tell, tell_end};
 use crate::config::{Config, ConfigError};
 use crate::message::Envelope;
 use crate::node::{
@@ -140,12 +141,14 @@ impl<L: Log, N: Network, M: Machine> Builder<L, N, M> {
         let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
 
         let status = node.watch();
+        tokio::spawn(tell(status.clone()));
         let (ended_sender, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let how = node.run().await.map_err(|error| ServerError(Arc::new(error)));
             // Both end by themselves once the node has let go of them; neither says more than that.
             drop(machine_gone.await);
             drop(serving.await);
+            tell_end(id, &how);
             ended_sender.send_replace(Some(how));
         });
         let task = Task(task.abort_handle());

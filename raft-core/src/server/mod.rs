@@ -6,6 +6,7 @@
 //! | `builder.rs` | how it becomes a server: [`Builder`], with a [`Log`] and a [`Network`] |
 //! | `mod.rs` | what one has then: [`Server`]; `running.rs` is what is behind it |
 //! | `client.rs`, `session.rs` | how others ask: [`Client`], [`Session`] |
+//! | `telling.rs` | what an operator has to know of it, to `tracing` |
 //! | `coded.rs`, `answers.rs` | values as bytes, and what becomes of commands: [`Coded`], [`Failed`] |
 //!
 //! It is made of [`node`](crate::node), where each part can be had by itself and driven by a simulation, and of
@@ -18,6 +19,7 @@ mod coded;
 mod machine;
 mod running;
 mod session;
+mod telling;
 
 use std::fmt;
 use std::marker::PhantomData;
