@@ -96,7 +96,7 @@ fn check(args: &CheckArgs) -> io::Result<(String, u8)> {
         }
     };
     let seconds = began.elapsed().as_secs_f64();
-    let Judged { word, mut findings } = judged;
+    let Judged { word, mut findings, .. } = judged;
     findings.sort_by_key(|(verdict, _)| *verdict);
     let verdict = findings.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
     let reasons: Vec<_> = findings.into_iter().map(|(_, reason)| reason).collect();
@@ -125,11 +125,11 @@ fn check(args: &CheckArgs) -> io::Result<(String, u8)> {
 
 fn by_anomalies(history: &crate::history::History) -> Judged {
     match anomalies::find(history) {
-        Ok(found) if found.is_empty() => Judged { word: "no-anomalies", findings: Vec::new() },
+        Ok(found) if found.is_empty() => Judged::of("no-anomalies", Vec::new()),
         Ok(found) => {
             let finding = |anomaly: &anomalies::Anomaly| (Verdict::Safety, format!("anomaly {anomaly}"));
-            Judged { word: "anomalies", findings: found.iter().map(finding).collect() }
+            Judged::of("anomalies", found.iter().map(finding).collect())
         }
-        Err(why) => Judged { word: "unknown", findings: vec![(Verdict::Inconclusive, why)] },
+        Err(why) => Judged::of("unknown", vec![(Verdict::Inconclusive, why)]),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod picture;
 mod plans;
 mod replay;
 mod selftest;
@@ -59,6 +60,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Write a run down as other tools read it.
     Export(export::ExportArgs),
+    /// Draw a recorded run as one page, report.html in its folder, that needs nothing but a browser.
+    Report(picture::ReportArgs),
     /// Run a seed again, told in detail, and hold it against an earlier run of it.
     Replay(replay::ReplayArgs),
     /// Run seeds of many plans until told to stop; a ledger on disk goes on from any interruption.
@@ -119,6 +122,9 @@ struct Selection {
 struct RunArgs {
     #[command(flatten)]
     selection: Selection,
+    /// Write report.html for a run that passes too.
+    #[arg(long)]
+    report: bool,
     /// What standard output is for.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -227,6 +233,7 @@ fn parsed() -> ExitCode {
     };
     match cli.command {
         Command::Run(args) => either(run(&args)).into(),
+        Command::Report(args) => either(picture::drawn(&args)).into(),
         Command::Replay(args) => either(replay::replayed(&args)).into(),
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
@@ -298,6 +305,7 @@ fn runner(
         out: out.to_owned(),
         jobs: jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
         json: false,
+        report: false,
         memory_max_mb: None,
         #[cfg(feature = "planted-bugs")]
         planted: plant.cloned(),
@@ -315,6 +323,7 @@ fn catch_interrupts() {
 
 fn run(args: &RunArgs) -> Result<u8, u8> {
     let Prepared { plans, runner } = prepare(&args.selection, matches!(args.format, Format::Json))?;
+    let runner = Runner { report: args.report, ..runner };
     let mut worst = Verdict::Pass;
     for (plan, command) in &plans {
         match runner.run(plan, &seeds(&plan.run.seeds), command) {

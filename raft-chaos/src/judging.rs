@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::data::DataType;
 use crate::history::History;
-use crate::linearizable::{self, Limits, TookEffect};
+use crate::linearizable::{self, CounterExample, Limits, TookEffect};
 use crate::plan::{Engine, Linearizable};
 use crate::verdict::Verdict;
 
@@ -15,6 +15,15 @@ pub struct Judged {
     pub word: &'static str,
     /// Everything that was found, each with what it makes of a run.
     pub findings: Vec<(Verdict, String)>,
+    /// The operations that do not fit, of each judge that found some, in the order of the findings.
+    pub examples: Vec<CounterExample>,
+}
+
+impl Judged {
+    /// What was found without operations that show it.
+    pub const fn of(word: &'static str, findings: Vec<(Verdict, String)>) -> Self {
+        Self { word, findings, examples: Vec::new() }
+    }
 }
 
 /// Has a history judged as `how` says. The witness first: it is a proof if it passes. If it fails, that is a violation of its own,
@@ -48,18 +57,19 @@ fn first(
     elapsed: &mut dyn FnMut() -> Duration,
 ) -> Judged {
     let judge = data.judge();
-    let mut findings = Vec::new();
+    let (mut findings, mut examples) = (Vec::new(), Vec::new());
     let witness = witness.filter(|_| how.engine != Engine::Wgl);
     if witness.is_none() && how.engine == Engine::Witness {
         let why = "witness: there is none; it lies as witness.jsonl beside the history of a recorded run";
-        return Judged { word: "unknown", findings: vec![(Verdict::Inconclusive, why.to_owned())] };
+        return Judged::of("unknown", vec![(Verdict::Inconclusive, why.to_owned())]);
     }
     if let Some(witness) = witness {
         let word = match judge.witness(history, witness) {
-            linearizable::Verdict::Linearizable => return Judged { word: "linearizable", findings },
+            linearizable::Verdict::Linearizable => return Judged::of("linearizable", findings),
             linearizable::Verdict::NotLinearizable(example) => {
                 let why = "witness-order: the order of the log does not explain what clients saw";
                 findings.push((Verdict::Safety, format!("{why}: {example}")));
+                examples.push(example);
                 "not-linearizable"
             }
             linearizable::Verdict::Unknown { why } => {
@@ -68,7 +78,7 @@ fn first(
             }
         };
         if how.engine == Engine::Witness {
-            return Judged { word, findings };
+            return Judged { word, findings, examples };
         }
     }
     let until = elapsed() + how.timeout;
@@ -78,6 +88,7 @@ fn first(
         linearizable::Verdict::Linearizable => "linearizable",
         linearizable::Verdict::NotLinearizable(example) => {
             findings.push((Verdict::Safety, format!("not linearizable: {example}")));
+            examples.push(example);
             "not-linearizable"
         }
         linearizable::Verdict::Unknown { why } => {
@@ -85,5 +96,5 @@ fn first(
             "unknown"
         }
     };
-    Judged { word, findings }
+    Judged { word, findings, examples }
 }

@@ -25,6 +25,7 @@
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
+//! | [`picture`] | what is drawn |
 //! | [`determinism`] | the same seed twice, event by event |
 //! | [`selftest`] | how soon planted bugs are found |
 //! | [`replay`] | a seed once more, in detail |
@@ -54,6 +55,7 @@ mod memory;
 mod mix;
 pub mod outcome;
 pub mod outside;
+pub mod picture;
 pub mod plan;
 pub mod recorded;
 pub mod recorder;

@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 
+use crate::picture::{self, Drawn};
 use crate::plan::{Count, Plan};
 use crate::verdict::Verdict;
 
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub command: String,
     /// Where its files are; none of a seed that passed among many.
     pub folder: Option<PathBuf>,
+    /// What was drawn of it.
+    pub drawn: Option<Drawn>,
 }
 
 impl Outcome {
@@ -31,7 +34,7 @@ impl Outcome {
         let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).collect();
         let verdict = Verdict::ALL.into_iter().find(|verdict| json!(verdict) == result["verdict"]);
         let verdict = verdict.unwrap_or(Verdict::Bug);
-        Self { seed, verdict, reasons, result, command, folder: Some(folder.to_owned()) }
+        Self { seed, verdict, reasons, result, command, folder: Some(folder.to_owned()), drawn: None }
     }
 
     /// Two runs of one seed must be one. The worse verdict stays, with its reasons first; that they differ
@@ -79,6 +82,15 @@ impl Outcome {
 
     fn hash(&self) -> &str {
         self.result["event_hash"].as_str().unwrap_or(NO_HASH)
+    }
+
+    /// Draws the run, where it has left anything to draw. A run without a picture is still a run.
+    pub(crate) fn draw(&mut self) {
+        let Some(folder) = &self.folder else { return };
+        match picture::draw(folder, None) {
+            Ok(drawn) => self.drawn = Some(drawn),
+            Err(error) => eprintln!("raft-chaos: no report: {error}"),
+        }
     }
 
     /// Writes `result.json`, where the outcome has a folder.

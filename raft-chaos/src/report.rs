@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::determinism::Divergence;
 use crate::outcome::Outcome;
+use crate::picture::Drawn;
 use crate::plan::{Plan, Storage};
 use crate::soak::Summary;
 use crate::verdict::Verdict;
@@ -103,6 +104,16 @@ pub fn verdict(outcome: &Outcome) {
     if let Some(folder) = &outcome.folder {
         say(&format!("results   {}", folder.display()));
     }
+    outcome.drawn.iter().for_each(drawn);
+}
+
+/// What broke, as far as the reasons have not said it, and where all of it can be seen.
+pub(crate) fn drawn(drawn: &Drawn) {
+    let trouble = drawn.trouble.to_string();
+    for (place, line) in trouble.lines().enumerate() {
+        say(&format!("{}{line}", if place == 0 { "explained " } else { "          " }));
+    }
+    say(&format!("report    {}", drawn.path.display()));
 }
 
 /// A verdict by its name, at the beginning of a line.

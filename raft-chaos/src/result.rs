@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::history::{Counts, F};
+use crate::linearizable::CounterExample;
 use crate::plan::Plan;
-use crate::sim::{Firing, Ran, Recovery, Skipped};
+use crate::sim::{Firing, Ran, Recovery, Skipped, Violation};
 use crate::verdict::{Checker, Footprint, Judgement, Verdict, quantile};
 
 /// The number of this form of `result.json`.
@@ -24,6 +25,8 @@ pub struct RunResult {
     pub exit_code: u8,
     pub reasons: Vec<String>,
     pub ops: Counts,
+    pub violations: Vec<Violation>,
+    pub counter_examples: Vec<CounterExample>,
     pub faults: Vec<Firing>,
     pub elections: u64,
     pub terms: u64,
@@ -97,6 +100,8 @@ impl RunResult {
             exit_code: judgement.verdict.exit_code(),
             reasons: judgement.reasons,
             ops: ran.history.counts(),
+            violations: ran.violations.clone(),
+            counter_examples: judgement.examples,
             faults: ran.firings.clone(),
             elections: ran.elections,
             terms: ran.terms,

@@ -49,6 +49,8 @@ pub struct Runner {
     pub jobs: usize,
     /// Whether results are printed as JSON and nothing else is.
     pub json: bool,
+    /// Whether a recorded run that passes has a report too.
+    pub report: bool,
     /// How much memory a seed's process may hold, in MB, before it is ended.
     pub memory_max_mb: Option<u64>,
     /// The name of the bug that every node has on purpose.
@@ -156,6 +158,9 @@ impl Job<'_> {
                 .for_each(|what| outcome.lacks(what));
         }
         outcome.write()?;
+        if self.runner.report || outcome.verdict != Verdict::Pass {
+            outcome.draw();
+        }
         Ok(outcome)
     }
 
@@ -201,6 +206,7 @@ impl Job<'_> {
             let mut recorded = self.child(seed, &folder, How::recorded())?;
             recorded.must_equal(&outcome);
             recorded.write()?;
+            recorded.draw();
             return Ok(recorded);
         }
         if recheck {
@@ -310,7 +316,7 @@ impl Job<'_> {
     /// The result of a seed whose process could not judge itself.
     fn without_end(&self, seed: u64, verdict: Verdict, reason: String) -> io::Result<Value> {
         let checker = Checker { engine: "off", seconds: 0.0, verdict: "off" };
-        let judgement = Judgement { verdict, reasons: vec![reason], checker };
+        let judgement = Judgement::of(verdict, vec![reason], checker);
         let nothing = Footprint { rss_mb: 0, disk_mb: 0 };
         Ok(serde_json::to_value(RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, 0.0))?)
     }

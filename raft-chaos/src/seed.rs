@@ -27,7 +27,7 @@ pub struct Seed {
     pub seed: u64,
     /// Where `result.json` goes, and the other files if `record` is set.
     pub folder: PathBuf,
-    /// Whether `history.jsonl` and `events.jsonl` are written.
+    /// Whether `history.jsonl`, `events.jsonl` and `messages.jsonl` are written.
     pub record: bool,
     /// What fires instead of the plan's events and chaos: the `schedule.jsonl` of another run.
     pub schedule: Option<PathBuf>,
@@ -52,14 +52,15 @@ impl Seed {
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
-        let [events, history, schedule] =
-            [file("events.jsonl")?, file("history.jsonl")?, file("schedule.jsonl")?];
-        let records = [&events, &history, &schedule].into_iter().flatten().cloned().collect();
+        let (events, messages) = (file("events.jsonl")?, file("messages.jsonl")?);
+        let (history, schedule) = (file("history.jsonl")?, file("schedule.jsonl")?);
+        let records = [&events, &messages, &history, &schedule].into_iter().flatten().cloned().collect();
         record_panics(self.folder.clone(), records);
         let boxed = |record| Box::new(record) as Box<dyn Write + Send>;
         let options = Options {
             scratch: scratch.path.clone(),
             events: events.map(boxed),
+            messages: messages.map(boxed),
             history: history.map(boxed),
             schedule: schedule.map(boxed),
             script: self.schedule.as_deref().map(read_schedule).transpose()?,

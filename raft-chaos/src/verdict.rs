@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{self, DataType};
 use crate::judging;
+use crate::linearizable::CounterExample;
 use crate::plan::{Check, Count, Limit, Plan};
 use crate::sim::{Operations, Ran, Recovery};
 
@@ -79,6 +80,15 @@ pub struct Judgement {
     pub reasons: Vec<String>,
     /// How the history was judged.
     pub checker: Checker,
+    /// The operations that do not fit, where a judge found some.
+    pub examples: Vec<CounterExample>,
+}
+
+impl Judgement {
+    /// What was found without operations that show it.
+    pub const fn of(verdict: Verdict, reasons: Vec<String>, checker: Checker) -> Self {
+        Self { verdict, reasons, checker, examples: Vec::new() }
+    }
 }
 
 /// The numbers that a run cannot know of itself.
@@ -111,12 +121,12 @@ pub fn judge_as(
     let mut found = Found::default();
     found.safety(&plan.check, ran);
     let began = elapsed();
-    let (engine, verdict) = match &plan.check.linearizable {
-        None => ("off", "off"),
+    let (engine, verdict, examples) = match &plan.check.linearizable {
+        None => ("off", "off", Vec::new()),
         Some(how) => {
             let judged = judging::judge(data, &ran.history, Some(&ran.witness), how, elapsed);
             found.reasons.extend(judged.findings);
-            (how.engine.name(), judged.word)
+            (how.engine.name(), judged.word, judged.examples)
         }
     };
     let checker = Checker { engine, verdict, seconds: (elapsed() - began).as_secs_f64() };
@@ -133,7 +143,7 @@ pub fn judge_as(
     found.reasons.sort_by_key(|(verdict, _)| *verdict);
     let verdict = found.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
     let reasons = found.reasons.into_iter().map(|(_, reason)| reason).collect();
-    Judgement { verdict, reasons, checker }
+    Judgement { verdict, reasons, checker, examples }
 }
 
 #[derive(Default)]

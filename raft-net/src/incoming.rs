@@ -161,7 +161,9 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
     async fn take_in(&mut self, envelope: Envelope) -> Result<(), NetError> {
         let Context { environment, links, config, counters, .. } = &self.context;
         environment.point(Point::Received).await;
-        if links.is_cut(envelope.from, config.id) {
+        let is_lost = links.is_cut(envelope.from, config.id);
+        links.receives(&envelope, is_lost);
+        if is_lost {
             counters.dropped_by_link.add(1);
             return Ok(());
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use raft_core::NodeId;
+use raft_core::{Envelope, NodeId};
 
 /// What happens to a frame on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,12 @@ pub trait Links: Clone + Send + Sync + 'static {
     fn holds(&self, _from: NodeId, _to: NodeId, _kind: &'static str) -> bool {
         false
     }
+
+    /// Hears of a message whose fate is asked next, for those who draw diagrams.
+    fn sends(&self, _envelope: &Envelope) {}
+
+    /// Hears of a message that has come in, and whether it is lost, as [`is_cut`](Self::is_cut) has it.
+    fn receives(&self, _envelope: &Envelope, _lost: bool) {}
 }
 
 /// Links without faults: production. Costs nothing.

@@ -73,6 +73,9 @@ impl<L: Links> Outbox<L> {
             self.counters.dropped_too_long.add(1);
             return;
         }
+        if let Frame::Message(envelope) = frame {
+            self.links.sends(envelope);
+        }
         let label = Label { kind: frame.kind(), is_message: matches!(frame, Frame::Message(_)) };
         self.place(start, label, now);
     }

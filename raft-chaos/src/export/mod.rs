@@ -6,6 +6,7 @@
 //! | `elle-json` (`json`) | elle-cli: transactions of lists and registers |
 //! | `porcupine` | Porcupine: an operation a line, with its interval |
 //! | `shiviz` | ShiViz: the events of the nodes, with vector clocks |
+//! | `perfetto` | Perfetto: faults, roles, messages and operations on one time axis |
 
 mod elle;
 mod porcupine;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::edn;
+use crate::picture;
 use crate::recorded::Recorded;
 use crate::report;
 
@@ -33,7 +35,7 @@ const UNAVAILABLE: u8 = 69;
 /// The command line of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The folder of a recorded run; for all but shiviz also a history by its file.
+    /// The folder of a recorded run; for all but shiviz and perfetto also a history by its file.
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The format.
@@ -58,6 +60,8 @@ enum Format {
     Porcupine,
     /// ShiViz's events with vector clocks.
     Shiviz,
+    /// Perfetto's trace events.
+    Perfetto,
 }
 
 /// Does what the command line says; the exit code.
@@ -84,6 +88,9 @@ fn export(args: &ExportArgs) -> io::Result<Result<String, String>> {
         let events = fs::read_to_string(&path).map_err(named)?;
         return vector_clocks(&events).map(Ok).map_err(named);
     }
+    if matches!(args.to, Format::Perfetto) {
+        return picture::perfetto(&args.run).map(Ok);
+    }
     let Recorded { mut history, .. } = Recorded::read(&args.run)?;
     if let Some(key) = key {
         history.events.retain(|event| event.key == key);
@@ -94,7 +101,7 @@ fn export(args: &ExportArgs) -> io::Result<Result<String, String>> {
     Ok(match args.to {
         Format::Edn => Ok(edn::write(&history, key)),
         Format::ElleJson => elle_json(&history),
-        Format::Porcupine | Format::Shiviz => porcupine_operations(&history),
+        Format::Porcupine | Format::Shiviz | Format::Perfetto => porcupine_operations(&history),
     })
 }
 

@@ -18,8 +18,8 @@ use crate::verdict::{Checker, Judgement, Verdict};
 ///
 /// What happened could not be written down; or the servers were to panic on purpose, which those of the lab do not.
 pub(crate) fn judged(test: &Test, seed: u64, options: Options) -> io::Result<(Ran, Judgement)> {
-    let Options { events, listener, telling, planted, scratch: _, history: _, schedule: _, script: _ } =
-        options;
+    // A test of the lab brings its own disks, clients, links and faults.
+    let Options { events, listener, telling, planted, .. } = options;
     let bug = match planted {
         Some(Planted::Raft(bug)) => Some(bug),
         #[cfg(feature = "planted-bugs")]
@@ -40,7 +40,7 @@ pub(crate) fn judged(test: &Test, seed: u64, options: Options) -> io::Result<(Ra
     failures.sort_by_key(self::verdict);
     let reasons = failures.iter().map(|failure| format!("lab {}: {failure}", test.name)).collect();
     let checker = Checker { engine: "lab", seconds: 0.0, verdict: said(verdict) };
-    Ok((ran(report), Judgement { verdict, reasons, checker }))
+    Ok((ran(report), Judgement::of(verdict, reasons, checker)))
 }
 
 const fn verdict(failure: &Failure) -> Verdict {

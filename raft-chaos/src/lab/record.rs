@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::failure::Failure;
 use super::lock;
 use super::network::node;
-use crate::sim::trace::{Happening, Trace};
+use crate::sim::trace::{Happening, Scope, Trace};
 
 /// A handle on the record of one test. Clones are handles on the same one.
 #[derive(Clone)]
@@ -57,7 +57,11 @@ impl Record {
 
     /// The tester did something.
     pub(super) fn did(&self, what: &str, with: impl ToString) {
-        self.push(&Happening::Fault { fault: what.to_owned(), does: with.to_string() });
+        self.push(&Happening::Fault {
+            fault: what.to_owned(),
+            does: with.to_string(),
+            scope: Scope::default(),
+        });
     }
 
     /// Something is wrong, whatever the test asserts.

@@ -29,6 +29,8 @@ pub use spec::{Spec, Traces};
 pub use wgl::{Interval, Limits, Outcome, wgl};
 pub use witness::{TookEffect, witness};
 
+use serde::Serialize;
+
 use crate::history::History;
 use explain::explain;
 
@@ -47,7 +49,7 @@ pub enum Verdict {
 }
 
 /// Why there is no order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CounterExample {
     /// The key of the operation that does not fit.
     pub key: String,

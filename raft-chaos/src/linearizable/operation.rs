@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+
 use super::spec::Spec;
 use super::wgl::Interval;
 use crate::history::{Event, F, History, Reply, Type, Value};
 
 /// An operation from its beginning to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Operation {
     /// The index of its `invoke` in the history.
     pub invoked: u64,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use raft_core::node::{Environment, Point};
-use raft_core::{Event, NodeId, Time};
+use raft_core::{Envelope, Event, NodeId, Time};
 use raft_net::{Fate, Links};
 use tokio::time::{Instant, sleep_until};
 
@@ -78,5 +78,13 @@ impl Links for SimLinks {
 
     fn holds(&self, from: NodeId, to: NodeId, kind: &'static str) -> bool {
         self.0.network(|network| network.faults.holds((from, to), kind))
+    }
+
+    fn sends(&self, envelope: &Envelope) {
+        self.0.sends(envelope);
+    }
+
+    fn receives(&self, envelope: &Envelope, lost: bool) {
+        self.0.receives(envelope, lost);
     }
 }

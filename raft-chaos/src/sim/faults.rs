@@ -23,7 +23,7 @@ use super::network::Direction;
 use super::schedule::Schedule;
 use super::script::{Fired, Script};
 use super::servers::Server;
-use super::trace::Happening;
+use super::trace::{Happening, Scope};
 use super::world::World;
 use crate::plan::{Budget, Plan, Toll};
 pub(super) use changes::next_life;
@@ -78,6 +78,22 @@ enum Kind {
     Bent { id: LinkFaultId },
     Off { clocks: Vec<SetOff> },
     Shut { nodes: Vec<NodeId>, met_before: u64 },
+}
+
+impl Kind {
+    /// What is faulty until it is undone.
+    const fn faulty(&self) -> Option<&'static str> {
+        match self {
+            Self::Cut { .. } => Some("cut"),
+            Self::Bent { .. } => Some("link"),
+            Self::Down { .. } => Some("down"),
+            Self::Paused { .. } => Some("pause"),
+            Self::Faulty { .. } => Some("disk"),
+            Self::Off { .. } => Some("clock"),
+            Self::Shut { .. } => Some("door"),
+            Self::Asked { .. } | Self::Requested(_) => None,
+        }
+    }
 }
 
 impl Faults {
@@ -232,6 +248,7 @@ impl Faults {
             evidence: Evidence::HeldBack(0),
             kind: Some(Kind::Paused { lives, held_before }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -250,6 +267,7 @@ impl Faults {
             evidence: Evidence::SnapshotTaken(Vec::new()),
             kind: Some(Kind::Asked { snapshots_before }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -264,6 +282,7 @@ impl Faults {
             evidence: Evidence::RequestsMet(0),
             kind: Some(Kind::Shut { nodes: nodes.clone(), met_before }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -301,8 +320,9 @@ impl Faults {
                 }
                 Kind::Asked { .. } | Kind::Requested(_) => continue,
             };
+            let scope = Scope { ends: vec![fault.firing], ..Scope::default() };
             let fault = self.firings[fault.firing].event.clone();
-            self.world.happened(&Happening::Fault { fault, does });
+            self.world.happened(&Happening::Fault { fault, does, scope });
             self.note_heal(now);
         }
     }
@@ -372,6 +392,8 @@ struct Begun {
     /// None where there is nothing to undo.
     kind: Option<Kind>,
     acted_on: Vec<NodeId>,
+    /// The firings that it ends.
+    ends: Vec<usize>,
 }
 
 fn list(nodes: impl IntoIterator<Item = NodeId>) -> String {

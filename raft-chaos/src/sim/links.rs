@@ -64,6 +64,11 @@ impl LinkFaults {
         self.in_force.get(&id).map(|fault| fault.touched.clone()).unwrap_or_default()
     }
 
+    /// The directions that a fault in force is on.
+    pub(super) fn directions_of(&self, id: LinkFaultId) -> Vec<Direction> {
+        self.in_force.get(&id).map(|fault| fault.directions.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// The directions on which anything is done.
     pub(super) fn directions(&self) -> impl Iterator<Item = Direction> {
         self.in_force.values().flat_map(|fault| &fault.directions).copied()

@@ -16,10 +16,10 @@
 //! | `progress.rs` | what the cluster owes, and whether it pays |
 //! | `agreement.rs` | whether the state machines do the same |
 //! | `tally.rs` | what is counted |
-//! | `ran.rs` | what came of it |
+//! | `options.rs`, `ran.rs` | how a run is done, and what came of it |
 //! | `world.rs`, `servers.rs` | what all of these know of each other |
 //! | `planted.rs` | bugs that tests plant |
-//! | `trace.rs` | everything that happens, hashed and written down |
+//! | `trace.rs`, `messages.rs` | everything that happens, hashed and written down |
 //!
 //! Judging what happened is not here.
 
@@ -34,8 +34,10 @@ mod faults;
 mod links;
 mod machines;
 mod membership;
+pub(crate) mod messages;
 mod moments;
 mod network;
+mod options;
 mod planted;
 mod progress;
 mod ran;
@@ -53,7 +55,6 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -68,6 +69,7 @@ use clock::Clock;
 use disk::Disk;
 use faults::Faults;
 use machines::Machines;
+pub use options::Options;
 #[cfg(feature = "planted-bugs")]
 pub use planted::IDLE;
 pub use planted::Planted;
@@ -87,27 +89,6 @@ const TCP_CAPACITY: usize = 1024;
 /// Whether nodes are running, so that a panic is theirs and not this tool's.
 pub static NODES_RUN: AtomicBool = AtomicBool::new(false);
 
-/// How a run is done.
-#[derive(Default)]
-pub struct Options {
-    /// Where RocksDB keeps its files, a folder for each id; emptied by nobody but its owner.
-    pub scratch: PathBuf,
-    /// Where `events.jsonl` goes.
-    pub events: Option<Box<dyn Write + Send>>,
-    /// Where `history.jsonl` goes.
-    pub history: Option<Box<dyn Write + Send>>,
-    /// Where `schedule.jsonl` goes.
-    pub schedule: Option<Box<dyn Write + Send>>,
-    /// What has fired in another run of the plan, and fires instead of its events and chaos.
-    pub script: Option<Vec<Fired>>,
-    /// Who hears the story as it unfolds.
-    pub listener: Option<Listener>,
-    /// What is told, and how long the run goes.
-    pub telling: Telling,
-    /// The bug that every server has on purpose.
-    pub planted: Option<Planted>,
-}
-
 /// Runs a plan with one seed.
 ///
 /// # Errors
@@ -124,11 +105,12 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
 ///
 /// `events`, `history` or `schedule` could not be written.
 pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>) -> io::Result<Ran> {
-    let Options { scratch, events, history, schedule, script, listener, telling, planted } = options;
+    let Options { scratch, events, messages, history, schedule, script, listener, telling, planted } =
+        options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
-    let trace = Trace::new(events, listener, telling, warm);
+    let trace = Trace::new(events, listener, telling, warm).with_messages(messages);
     let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ planted::leaked(planted), trace);
     let mut sim = build(plan, rng.next_u64());
     let drawn: BTreeMap<_, _> =
@@ -282,7 +264,7 @@ impl Run<'_> {
 
     fn phase(&self, phase: &'static str) {
         self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
-        self.world.happened(&Happening::Phase { phase });
+        self.world.happened(&Happening::Phase { phase: phase.into() });
     }
 
     fn advance_to(&mut self, end: Duration) -> io::Result<()> {
@@ -377,6 +359,7 @@ impl Run<'_> {
         let violation = |violation: &violation::Violation| Violation {
             time_ns: violation.at.as_nanos(),
             property: violation.property,
+            nodes: violation.nodes.clone(),
             sentence: violation.to_string(),
         };
         let servers = self.world.servers();

@@ -67,12 +67,14 @@ pub struct Ran {
 }
 
 /// An invariant that was broken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Violation {
     /// When, in nanoseconds of virtual time.
     pub time_ns: u64,
     /// Its name in a plan.
     pub property: &'static str,
+    /// The servers that it is broken on.
+    pub nodes: Vec<NodeId>,
     /// The sentence, with the servers.
     pub sentence: String,
 }

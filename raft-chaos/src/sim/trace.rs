@@ -1,22 +1,24 @@
 //! Everything that happens, in order: hashed always, written as `events.jsonl` and told as a story on
 //! request.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::time::Duration;
 
 use raft_core::{EntryId, Event, NodeId, RoleName, Term, Time};
 use raft_net::Fate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::messages::Messages;
 use crate::mix::mix;
 
 /// Who hears the story: a line, and how far the run is from the end of its warm-up, in seconds.
 pub type Listener = Box<dyn FnMut(f64, &str) + Send>;
 
 /// Something that happened.
-#[derive(Clone, Debug, Hash, Serialize)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Happening {
     /// Inside a server.
@@ -30,18 +32,47 @@ pub(crate) enum Happening {
     /// A server no longer runs.
     Gone { node: NodeId, how: String },
     /// A fault began, ended, or found nothing to do.
-    Fault { fault: String, does: String },
+    Fault {
+        fault: String,
+        does: String,
+        #[serde(flatten)]
+        scope: Scope,
+    },
     /// Something that must hold does not.
     Broken { what: String },
     /// The run got to another part.
-    Phase { phase: &'static str },
+    Phase { phase: Cow<'static, str> },
     /// An operation of a client began (`outcome` is empty) or ended.
     Operation { operation: u64, outcome: String },
 }
 
+/// Whom a fault meets, and for how long, for those who draw it. All of that follows from what is hashed, so this is not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Scope {
+    /// The number of the firing that goes on from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) begins: Option<usize>,
+    /// What is faulty then: `cut` or `link`, `down`, `pause`, `disk`, `clock`, `door`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) faulty: Option<Cow<'static, str>>,
+    /// The numbers of the firings that are over now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ends: Vec<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) nodes: Vec<NodeId>,
+    /// Directions, from and to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) links: Vec<(NodeId, NodeId)>,
+}
+
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 impl Happening {
     /// What a person wants to hear of it.
-    fn story(&self) -> Option<String> {
+    pub(crate) fn story(&self) -> Option<String> {
         let mut text = String::new();
         let written = match self {
             Self::Node { node, event: Event::Role { term, to: RoleName::Leader, .. } } => {
@@ -74,12 +105,20 @@ impl Happening {
                 write!(text, "{node} starts again in {term} with a log up to {last}")
             }
             Self::Gone { node, how } => write!(text, "{node} {how}"),
-            Self::Fault { fault, does } => write!(text, "{fault}: {does}"),
+            Self::Fault { fault, does, .. } => write!(text, "{fault}: {does}"),
             Self::Broken { what } => write!(text, "BROKEN {what}"),
             Self::Phase { phase } => write!(text, "-- {phase}"),
         };
         written.ok().map(|()| text)
     }
+}
+
+/// A line of `events.jsonl`, as it is read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Happened {
+    pub(crate) time_ns: u64,
+    #[serde(flatten)]
+    pub(crate) happening: Happening,
 }
 
 #[derive(Serialize)]
@@ -108,6 +147,7 @@ pub(crate) struct Trace {
     /// Where `events.jsonl` goes, and what went wrong with it.
     file: Option<Box<dyn Write + Send>>,
     failed: Option<io::Error>,
+    messages: Option<Messages>,
     /// One line at a time.
     line: Vec<u8>,
     listener: Option<Listener>,
@@ -122,7 +162,13 @@ impl Trace {
         telling: Telling,
         origin: Time,
     ) -> Self {
-        Self { hash: 0, events: 0, telling, file, failed: None, line: Vec::new(), listener, origin }
+        let (failed, messages, line) = (None, None, Vec::new());
+        Self { hash: 0, events: 0, telling, file, failed, messages, line, listener, origin }
+    }
+
+    /// The same, with `messages.jsonl` written too, if that is to be.
+    pub(super) fn with_messages(self, file: Option<Box<dyn Write + Send>>) -> Self {
+        Self { messages: file.map(Messages::new), ..self }
     }
 
     /// Whether the last event has come that anybody wants.
@@ -151,6 +197,9 @@ impl Trace {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.flush()?;
+        }
+        if let Some(messages) = &mut self.messages {
+            messages.flush()?;
         }
         self.failed.take().map_or(Ok(()), Err)
     }
@@ -189,5 +238,12 @@ impl Trace {
     /// A frame is on its way between two servers: part of the hash, not of the file.
     pub(super) fn message(&mut self, from: NodeId, to: NodeId, kind: &str, bytes: usize, fate: &Fate) {
         self.hash = mix(self.hash, (from, to, kind, bytes, fate));
+    }
+
+    /// Does this with the file of the messages, if there is one.
+    pub(super) fn messages(&mut self, work: impl FnOnce(&mut Messages)) {
+        if let Some(messages) = &mut self.messages {
+            work(messages);
+        }
     }
 }

@@ -17,6 +17,7 @@ mod plans;
 mod planted;
 mod recover;
 mod replay;
+mod report;
 mod run;
 #[cfg(feature = "planted-bugs")]
 mod selftest;

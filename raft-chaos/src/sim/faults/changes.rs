@@ -90,6 +90,7 @@ impl Faults {
             evidence: Evidence::Wiped(Vec::new()),
             kind: Some(Kind::Down { lives, graceful: false }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -209,7 +210,7 @@ fn by_id(configuration: &Configuration) -> Configuration {
 
 fn asked(does: String, request: Request, acted_on: Vec<NodeId>) -> Begun {
     let evidence = Evidence::Asked(Asked::default());
-    Begun { does, evidence, kind: Some(Kind::Requested(Box::new(request))), acted_on }
+    Begun { does, evidence, kind: Some(Kind::Requested(Box::new(request))), acted_on, ends: Vec::new() }
 }
 
 /// The life that a data directory begins with that follows a wiped one.

@@ -31,6 +31,7 @@ impl Faults {
             evidence: Evidence::ClocksOff(Default::default()),
             kind: Some(Kind::Off { clocks }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 

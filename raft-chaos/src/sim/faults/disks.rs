@@ -11,7 +11,7 @@ use super::super::evidence::Evidence;
 use super::super::machines::Life;
 use super::super::planted;
 use super::super::server::host_name;
-use super::super::trace::Happening;
+use super::super::trace::{Happening, Scope};
 use super::{Begun, Faults, Kind, list};
 use crate::plan::{Damage, Loss};
 
@@ -57,7 +57,7 @@ impl Faults {
         };
         let evidence = self.damage_when_down(damage, &lives).unwrap_or(evidence);
         let kind = Some(Kind::Down { lives, graceful: false });
-        Begun { does, evidence, kind, acted_on: nodes }
+        Begun { does, evidence, kind, acted_on: nodes, ends: Vec::new() }
     }
 
     pub(super) fn stop(&mut self, nodes: Vec<NodeId>, damage: Option<Damage>) -> Begun {
@@ -73,6 +73,7 @@ impl Faults {
             evidence: damaged.unwrap_or(Evidence::ShutDown(Vec::new())),
             kind: Some(Kind::Down { lives, graceful }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -87,6 +88,7 @@ impl Faults {
             evidence: Evidence::CallsTouched(BTreeMap::new()),
             kind: Some(Kind::Faulty { disks }),
             acted_on: nodes,
+            ends: Vec::new(),
         }
     }
 
@@ -163,7 +165,8 @@ impl Faults {
             bytes.insert(node, damaged.bytes);
         }
         let does = format!("{} on {node}{at}", all.damage.name());
-        self.world.happened(&Happening::Fault { fault: firing.event.clone(), does });
+        let scope = Scope { nodes: vec![node], ..Scope::default() };
+        self.world.happened(&Happening::Fault { fault: firing.event.clone(), does, scope });
         if damaged.bytes > 0 {
             self.world.damaged(node);
         }

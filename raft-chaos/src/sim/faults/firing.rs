@@ -1,13 +1,16 @@
 //! How an event or chaos fires: what is drawn, whom it meets, whether there is room for it, and that it begins.
 
+use std::borrow::Cow;
+
 use raft_core::{NodeId, Time};
 use turmoil::Sim;
 
 use super::super::chaos::Due;
 use super::super::evidence::Firing;
+use super::super::network::Direction;
 use super::super::script::Fired;
-use super::super::trace::Happening;
-use super::{Active, Begun, Faults};
+use super::super::trace::{Happening, Scope};
+use super::{Active, Begun, Faults, Kind};
 use crate::plan::{self, Action, Budget, Drawn, Event, Undo, View, draws};
 
 /// An action that is to begin.
@@ -85,12 +88,37 @@ impl Faults {
             target: aim.target,
             cut: aim.cut.into_iter().collect(),
         });
-        self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does });
+        let scope = self.scope(&begun);
+        self.world.happened(&Happening::Fault { fault: name.clone(), does: begun.does, scope });
         self.firings.push(Firing { event: name, time_ns: now.as_nanos(), evidence: begun.evidence });
         if let Some(kind) = begun.kind {
             self.active.push(Active { firing: self.firings.len() - 1, kind, toll, until });
         }
         Ok(begun.acted_on)
+    }
+
+    /// Of the firing that is noted next.
+    fn scope(&self, begun: &Begun) -> Scope {
+        let faulty = begun.kind.as_ref().and_then(Kind::faulty);
+        let links = begun.kind.as_ref().map(|kind| self.links_of(kind)).unwrap_or_default();
+        let begins = faulty.map(|_| self.firings.len());
+        let (ends, nodes) = (begun.ends.clone(), begun.acted_on.clone());
+        Scope { begins, faulty: faulty.map(Cow::Borrowed), ends, nodes, links }
+    }
+
+    /// The directions that a fault in force is on.
+    fn links_of(&self, kind: &Kind) -> Vec<Direction> {
+        match kind {
+            Kind::Cut { links, .. } => links.iter().copied().collect(),
+            Kind::Bent { id } => self.world.network(|network| network.faults.directions_of(*id)),
+            Kind::Down { .. }
+            | Kind::Paused { .. }
+            | Kind::Asked { .. }
+            | Kind::Requested(_)
+            | Kind::Faulty { .. }
+            | Kind::Off { .. }
+            | Kind::Shut { .. } => Vec::new(),
+        }
     }
 
     fn begin(

@@ -28,6 +28,7 @@ impl Faults {
             evidence: Evidence::MessagesCut(BTreeMap::new()),
             kind: Some(Kind::Cut { links: cut, met_before }),
             acted_on: target,
+            ends: Vec::new(),
         }
     }
 
@@ -46,6 +47,7 @@ impl Faults {
             evidence: Evidence::MessagesTouched(BTreeMap::new()),
             kind: Some(Kind::Bent { id }),
             acted_on: target,
+            ends: Vec::new(),
         }
     }
 
@@ -56,6 +58,7 @@ impl Faults {
         let (ended, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.active).into_iter().partition(|fault| of_links(fault) && !is_idle);
         self.active = rest;
+        let ends: Vec<_> = ended.iter().map(|fault| fault.firing).collect();
         let count = ended.len();
         for fault in ended {
             self.settle(&fault);
@@ -64,7 +67,13 @@ impl Faults {
         let left = self.world.network(|network| network.faulty_directions().len());
         self.note_heal(now);
         let does = format!("ends {count} faults of links");
-        Begun { does, evidence: Evidence::Healed { ended: count, left }, kind: None, acted_on: Vec::new() }
+        Begun {
+            does,
+            evidence: Evidence::Healed { ended: count, left },
+            kind: None,
+            acted_on: Vec::new(),
+            ends,
+        }
     }
 
     /// Takes a fault off its links.

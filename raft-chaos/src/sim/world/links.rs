@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use raft_core::NodeId;
+use raft_core::{Envelope, NodeId};
 use raft_net::Fate;
 
 use super::super::links::LinkFaultId;
@@ -26,12 +26,28 @@ impl World {
     /// What happens to a frame on its way between two servers.
     pub(in super::super) fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
         let inner = &mut *self.lock();
-        if inner.network.loses(from, to, kind) {
-            return Fate::Drop;
-        }
-        let fate = inner.network.fate((from, to), kind, bytes, inner.now);
-        inner.trace.message(from, to, kind, bytes, &fate);
+        let now = inner.now;
+        let fate = if inner.network.loses(from, to, kind) {
+            Fate::Drop
+        } else {
+            let fate = inner.network.fate((from, to), kind, bytes, now);
+            inner.trace.message(from, to, kind, bytes, &fate);
+            fate
+        };
+        inner.trace.messages(|messages| messages.sent(now, &fate));
         fate
+    }
+
+    /// The fate of this message is asked next.
+    pub(in super::super) fn sends(&self, envelope: &Envelope) {
+        self.lock().trace.messages(|messages| messages.says(envelope));
+    }
+
+    /// This message came in.
+    pub(in super::super) fn receives(&self, envelope: &Envelope, lost: bool) {
+        let inner = &mut *self.lock();
+        let now = inner.now;
+        inner.trace.messages(|messages| messages.received(now, envelope, lost));
     }
 
     /// Whether what has just come in was cut off on its way.
