@@ -195,6 +195,7 @@ pub use outline::LogOutline;
 pub use planted::PlantedBug;
 pub use rng::Rng;
 pub use snapshot::{Chunk, Load, Loaded, Part, Snapshot, SnapshotId};
+pub use snapshotting::SnapshotProgress;
 pub use state::{HardState, Partial, Raft, Restored};
 pub use stored::Stored;
 pub use types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, ReadId, Session, Term, Time};

@@ -154,7 +154,25 @@ impl Snapshots {
     }
 }
 
+/// How far a snapshot is that is not whole yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotProgress {
+    /// The last entry that it will stand for.
+    pub index: LogIndex,
+    /// Bytes of it that are here.
+    pub bytes: u64,
+    /// Whether a leader sends it; otherwise it is this server's own state machine's.
+    pub is_sent: bool,
+}
+
 impl Raft {
+    /// The snapshot that is being taken or received, if one is.
+    pub fn snapshot_under_way(&self) -> Option<SnapshotProgress> {
+        let Coming { snapshot, bytes, from } = self.snapshots.coming.as_ref()?;
+        let is_sent = matches!(from, Source::Leader(_));
+        Some(SnapshotProgress { index: snapshot.index(), bytes: *bytes, is_sent })
+    }
+
     /// Takes a snapshot as soon as there is something that it could stand for and none does.
     pub fn ask_for_snapshot(&mut self) {
         self.snapshots.asked = true;

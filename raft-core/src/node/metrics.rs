@@ -9,6 +9,7 @@ use super::{Environment, LogStore, Node, Refusal, Status};
 use crate::counts::{Counts, FollowerProgress};
 use crate::effects::Batch;
 use crate::footprint::Footprint;
+use crate::snapshotting::SnapshotProgress;
 use crate::types::LogIndex;
 
 /// What a node is, holds and has done, at one moment: a picture to be taken as often as somebody wants to know, and
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub applied_index: LogIndex,
     /// How far each follower is; nothing unless the node leads.
     pub followers: Vec<FollowerProgress>,
+    /// The snapshot that is being taken or received, if one is.
+    pub snapshot: Option<SnapshotProgress>,
     /// What waits in the node.
     pub waiting: Waiting,
     /// What the core keeps in memory until something happens.
@@ -157,6 +160,7 @@ impl<S: LogStore, T, E: Environment> Node<S, T, E> {
             durable_index: raft.durable_log().index,
             applied_index: meter.applied,
             followers: raft.followers(),
+            snapshot: raft.snapshot_under_way(),
             waiting,
             footprint: raft.footprint(),
             requests: RequestCounts { overloaded, ..meter.requests },

@@ -15,10 +15,7 @@ use raft_core::sessions::Request;
 use raft_core::{ClusterId, LogIndex, NodeId};
 use raft_net::{Client, Outcome, TcpNet};
 
-use world::{Cluster, Command, List, Mood, for_a_while};
-
-/// The usual longest election timeout.
-const ELECTION: Duration = Duration::from_millis(300);
+use world::{Cluster, Command, ELECTION, List, Mood, for_a_while};
 
 /// The example adds all up, whoever leads.
 #[test]
@@ -154,17 +151,46 @@ async fn a_state_machine_that_is_stuck_delays_no_heartbeat() {
     let mut watch = leader.watch();
     watch.wait_for(|status| status.commit_index > before.commit_index).await.unwrap();
     let sent = leader.metrics().await.unwrap().messages_sent;
-    for_a_while(4 * ELECTION).await;
+    for_a_while(2 * ELECTION.1).await;
 
     let metrics = leader.metrics().await.unwrap();
     assert_eq!((metrics.status.current_term, metrics.status.role), (before.current_term, before.role));
-    assert!(metrics.messages_sent > sent + 2 * 12, "{} heartbeats", metrics.messages_sent - sent);
+    assert!(metrics.messages_sent > sent + 2 * 20, "{} heartbeats", metrics.messages_sent - sent);
     assert!(metrics.waiting.applying, "{:?}", metrics.waiting);
     assert_eq!(metrics.applied_index, before.commit_index);
     assert_eq!(cluster.other_than(before.id).read(()).await, Ok(vec![1]));
     cluster.gates[&before.id].set(Mood::Fine);
     assert_eq!(stuck.await.unwrap(), Ok(1));
     assert_eq!(leader.read(()).await, Ok(vec![1]));
+}
+
+/// Commands are applied and answered meanwhile, the leader leads on, and how far the snapshot is shows.
+#[tokio::test]
+async fn a_snapshot_that_takes_long_holds_nobody_up() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().await;
+    assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+    let before = leader.status();
+    cluster.gates[&before.id].set(Mood::SlowSnapshots);
+    leader.snapshot().await;
+    // It is begun as soon as the node has heard that the state machine is done with what it had.
+    let under_way = loop {
+        if let Some(under_way) = leader.metrics().await.unwrap().snapshot {
+            break under_way;
+        }
+    };
+    assert_eq!((under_way.index, under_way.is_sent), (before.commit_index, false));
+    for_a_while(2 * ELECTION.1).await;
+    assert_eq!(leader.propose(Command::Push(2)).await, Ok(2));
+    let metrics = leader.metrics().await.unwrap();
+    assert_eq!((metrics.status.current_term, metrics.status.role), (before.current_term, before.role));
+    assert_eq!((metrics.status.snapshot_index, metrics.counts.snapshots_taken), (LogIndex::ZERO, 0));
+    assert_eq!(metrics.snapshot, Some(under_way));
+
+    cluster.gates[&before.id].set(Mood::Fine);
+    let mut watch = leader.watch();
+    watch.wait_for(|status| status.snapshot_index == under_way.index).await.unwrap();
+    assert_eq!(leader.metrics().await.unwrap().snapshot, None);
 }
 
 #[tokio::test]

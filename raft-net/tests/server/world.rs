@@ -14,6 +14,7 @@ use raft_net::{Addresses, Net, Servers, Tcp, TcpNet};
 use raft_storage::RocksStore;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 
 /// What a state machine does with [`Command::Touch`].
@@ -24,20 +25,31 @@ pub(crate) enum Mood {
     /// It does not return.
     Stuck,
     Panics,
+    /// Its snapshots come to no end.
+    SlowSnapshots,
 }
 
 /// The mood of one server's state machine.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<(Mutex<Mood>, Condvar)>);
+pub(crate) struct Gate(Arc<Held>);
+
+#[derive(Default)]
+struct Held {
+    mood: Mutex<Mood>,
+    changed: Condvar,
+    /// A snapshot is over when this is dropped.
+    snapshot: Mutex<Option<DuplexStream>>,
+}
 
 impl Gate {
     pub(crate) fn set(&self, mood: Mood) {
-        *self.0.0.lock().unwrap() = mood;
-        self.0.1.notify_all();
+        *self.0.mood.lock().unwrap() = mood;
+        self.0.changed.notify_all();
+        *self.0.snapshot.lock().unwrap() = None;
     }
 
     fn pass(&self) {
-        let (mood, changed) = &*self.0;
+        let Held { mood, changed, .. } = &*self.0;
         let mood = changed.wait_while(mood.lock().unwrap(), |mood| *mood == Mood::Stuck).unwrap();
         let panics = *mood == Mood::Panics;
         drop(mood);
@@ -77,7 +89,13 @@ impl Machine for List {
     }
 
     fn snapshot(&self) -> io::Result<SnapshotReader> {
-        snapshot_of(&self.items)
+        let snapshot = snapshot_of(&self.items)?;
+        if *self.gate.0.mood.lock().unwrap() == Mood::SlowSnapshots {
+            let (end, rest) = duplex(1);
+            *self.gate.0.snapshot.lock().unwrap() = Some(end);
+            return Ok(Box::pin(snapshot.chain(rest)));
+        }
+        Ok(snapshot)
     }
 
     async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
@@ -86,6 +104,8 @@ impl Machine for List {
     }
 }
 
+/// Long, so that a busy machine seldom holds an election of its own. Where it did, who leads would not be who led.
+pub(crate) const ELECTION: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
 /// The last of those that a cluster begins with.
 const FIRST: NodeId = NodeId::new(3);
 
@@ -128,6 +148,7 @@ impl Cluster {
             // It joins later.
             config.bootstrap = None;
         }
+        config.election_timeout = ELECTION;
         (self.configure)(&mut config);
         let gate = Gate::default();
         let tcp = Tcp::new(self.addresses.clone());
