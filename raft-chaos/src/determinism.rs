@@ -1,14 +1,15 @@
 //! `raft-chaos determinism`: every seed runs more than once, and the first event that differs is named.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::plan::Plan;
+use crate::record;
 use crate::report;
 use crate::runner::{How, Job, Runner, each};
 
@@ -144,8 +145,10 @@ impl Job<'_> {
 
 /// Where two recorded runs part, or how many events they have in common if they do not; no further than `until`.
 pub(crate) fn parting(one: &Path, two: &Path, until: Option<u64>) -> io::Result<Result<u64, Parting>> {
-    let lines =
-        |folder: &Path| File::open(folder.join("events.jsonl")).map(|file| BufReader::new(file).lines());
+    let lines = |folder: &Path| {
+        let path = folder.join("events.jsonl");
+        record::open(&path)?.map(|record| record.lines()).ok_or_else(|| record::missing(&path))
+    };
     let (mut one, mut two) = (lines(one)?, lines(two)?);
     let mut event = 0;
     loop {

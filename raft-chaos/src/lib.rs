@@ -57,6 +57,7 @@ pub mod outcome;
 pub mod outside;
 pub mod picture;
 pub mod plan;
+mod record;
 pub mod recorded;
 pub mod recorder;
 pub mod recover;

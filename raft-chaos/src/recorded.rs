@@ -1,13 +1,14 @@
 //! A history from a file, and what lies beside it.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::edn;
 use crate::history::{F, History, Type, Value};
 use crate::linearizable::TookEffect;
 use crate::plan::Kind;
+use crate::record::{lines, named};
 
 /// A history that was written down, by this tool or by Jepsen.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ impl Recorded {
     /// `InvalidData`, naming the line, where it is no history; and what the disk refuses, naming the file.
     pub fn read(path: &Path) -> io::Result<Self> {
         let path = if path.is_dir() { path.join("history.jsonl") } else { path.to_owned() };
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error| named(&path, &error);
         let text = fs::read_to_string(&path).map_err(named)?;
         let is_edn = path.extension().is_some_and(|extension| extension == "edn");
         let history = if is_edn || !text.trim_start().starts_with("{\"") && !text.trim().is_empty() {
@@ -37,21 +38,9 @@ impl Recorded {
             History::read_from(text.as_bytes())
         };
         let history = history.map_err(named)?;
-        let witness = path.with_file_name("witness.jsonl");
-        let witness = if !is_edn && witness.exists() { Some(read_witness(&witness)?) } else { None };
+        let witness = if is_edn { None } else { lines(&path.with_file_name("witness.jsonl"))? };
         Ok(Self { path, history, witness })
     }
-}
-
-fn read_witness(path: &Path) -> io::Result<Vec<TookEffect>> {
-    let lines = BufReader::new(File::open(path)?).lines();
-    let read = |(position, line): (usize, io::Result<String>)| {
-        serde_json::from_str(&line?).map_err(|error| {
-            let what = format!("{}: line {}: {error}", path.display(), position + 1);
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })
-    };
-    lines.enumerate().map(read).collect()
 }
 
 /// The kind of data that a history is of, by its operations.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::determinism::parting;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::record;
 use crate::runner::{How, Job, Runner};
 use crate::sim::Telling;
 use crate::verdict::Verdict;
@@ -52,8 +53,7 @@ impl Again<'_> {
     pub(crate) fn on_schedule(self, earlier: &Path) -> io::Result<Outcome> {
         let named = |name: &str| {
             let path = earlier.join(name);
-            fs::canonicalize(&path)
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+            fs::canonicalize(&path).map_err(|error| record::named(&path, &error))
         };
         let schedule = named("schedule.jsonl")?;
         let then: Value = serde_json::from_slice(&fs::read(named("result.json")?)?)?;

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::lab;
 use crate::memory::held_mb;
 use crate::plan::Plan;
+use crate::record;
 use crate::report;
 use crate::result::RunResult;
 use crate::sim::{self, Fired, Options, Planted, Telling};
@@ -90,6 +91,10 @@ impl Seed {
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
         fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;
+        if self.record {
+            record::compress_if_large(&self.folder.join("events.jsonl"))?;
+            record::compress_if_large(&self.folder.join("messages.jsonl"))?;
+        }
         if result.verdict == Verdict::Pass {
             scratch.remove()?;
         }
@@ -98,11 +103,7 @@ impl Seed {
 }
 
 fn read_schedule(path: &Path) -> io::Result<Vec<Fired>> {
-    let read = |(position, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|error| io::Error::other(format!("{}: line {}: {error}", path.display(), position + 1)))
-    };
-    fs::read_to_string(path)?.lines().enumerate().map(read).collect()
+    record::lines(path)?.ok_or_else(|| record::missing(path))
 }
 
 /// Where the nodes have their directories. Those of a recorded run that does not pass stay in its folder.

@@ -20,6 +20,7 @@ use clap::{Args, ValueEnum};
 
 use crate::edn;
 use crate::picture;
+use crate::record;
 use crate::recorded::Recorded;
 use crate::report;
 
@@ -84,9 +85,8 @@ fn export(args: &ExportArgs) -> io::Result<Result<String, String>> {
     let key = args.key.as_deref();
     if matches!(args.to, Format::Shiviz) {
         let path = if args.run.is_dir() { args.run.join("events.jsonl") } else { args.run.clone() };
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let events = fs::read_to_string(&path).map_err(named)?;
-        return vector_clocks(&events).map(Ok).map_err(named);
+        let events = record::text(&path)?.ok_or_else(|| record::missing(&path))?;
+        return vector_clocks(&events).map(Ok).map_err(|error| record::named(&path, &error));
     }
     if matches!(args.to, Format::Perfetto) {
         return picture::perfetto(&args.run).map(Ok);

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::record;
 use bands::Band;
 use clients::Clients;
 use lane::Lane;
@@ -93,11 +94,11 @@ pub fn draw(folder: &Path, moment: Option<f64>) -> io::Result<Drawn> {
     let picture = Picture::of(&recording, &trouble, &flights, moment);
     for (name, drawing) in drawings::drawings(&recording, &picture, &flights, picture.moment) {
         let path = folder.join(name);
-        fs::write(&path, drawing).map_err(|error| recording::named(&path, &error))?;
+        fs::write(&path, drawing).map_err(|error| record::named(&path, &error))?;
     }
     let path = folder.join("report.html");
     let page = page::page(&recording, &trouble, &picture)?;
-    fs::write(&path, page).map_err(|error| recording::named(&path, &error))?;
+    fs::write(&path, page).map_err(|error| record::named(&path, &error))?;
     Ok(Drawn { path, trouble })
 }
 

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use raft_core::{Event, NodeId};
-use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::{Recovered, micros};
 use crate::history::History;
 use crate::linearizable::{Operation, TookEffect, operations};
 use crate::plan::Plan;
+use crate::record::{lines, text};
 use crate::recorded::Recorded;
 use crate::sim::messages::Line as Message;
 use crate::sim::trace::{Happened, Happening};
@@ -153,40 +153,10 @@ fn terms(events: &[Happened]) -> BTreeMap<u64, u64> {
     terms
 }
 
-/// Each line of a file; none if there is no such file. The last may have been cut off in the middle.
-fn lines<T: DeserializeOwned>(path: &Path) -> io::Result<Option<Vec<T>>> {
-    let Some(text) = text(path)? else { return Ok(None) };
-    let mut read = Vec::new();
-    for (position, line) in text.split_inclusive('\n').enumerate() {
-        match serde_json::from_str(line) {
-            Ok(line) => read.push(line),
-            Err(_) if !line.ends_with('\n') => {}
-            Err(error) => {
-                let error =
-                    io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", position + 1));
-                return Err(named(path, &error));
-            }
-        }
-    }
-    Ok(Some(read))
-}
-
-fn text(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(named(path, &error)),
-    }
-}
-
 fn not_here(folder: &Path, file: &str) -> io::Error {
     let what = format!(
         "{}: there is no {file}; give the folder of a recorded run, which `run` prints as its results",
         folder.display()
     );
     io::Error::new(io::ErrorKind::NotFound, what)
-}
-
-pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

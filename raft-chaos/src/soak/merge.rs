@@ -7,6 +7,7 @@ use std::{fs, io};
 use super::findings::Findings;
 use super::ledger::{self, FILE, Line};
 use super::{EntryName, Summary, found_folder};
+use crate::record::named;
 
 /// Joins the ledgers of these folders into one in `out`, in the order of plan, store and seed, with the fastest failure of
 /// each kind. A seed that is in several counts once, as the first of them has it.
@@ -18,7 +19,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> io::Result<Summary> {
     let mut lines: BTreeMap<(EntryName, u64), (&Path, Line)> = BTreeMap::new();
     for folder in folders {
         let path = folder.join(FILE);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error| named(&path, &error);
         for line in ledger::read(&path).map_err(named)?.0 {
             let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
             lines.entry((name, line.seed)).or_insert((folder, line));
@@ -33,8 +34,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> io::Result<Summary> {
         summary.add(line);
         findings.add(line);
     }
-    let mut file = fs::File::create_new(out.join(FILE))
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", out.join(FILE).display())))?;
+    let mut file = fs::File::create_new(out.join(FILE)).map_err(|error| named(&out.join(FILE), &error))?;
     io::Write::write_all(&mut file, &text)?;
     for (_, found) in findings.iter() {
         let name = EntryName { plan: found.fastest.plan.clone(), store: found.fastest.store.clone() };
