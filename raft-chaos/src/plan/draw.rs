@@ -173,19 +173,31 @@ impl Target {
 }
 
 impl Split {
-    /// The links that this cuts now; none if it cuts nothing.
+    /// The links that this cuts now; none if it cuts nothing, or, where a word says whom it meets, if it parts nobody
+    /// who takes part from another who does. Servers that the plan names by their ids may be about to take part.
     pub fn draw(&self, view: &View, below: &mut dyn FnMut(u64) -> u64) -> Option<Drawn> {
+        let parts = |drawn: &Drawn| drawn.cut.iter().any(|(a, b)| view.takes_part(*a) && view.takes_part(*b));
         match self {
-            Self::Isolate(target) => isolate(view, target.resolve(view, below)?),
+            Self::Isolate(Target::Ids(ids)) => isolate(view, ids.clone()),
+            Self::Isolate(target) => isolate(view, target.resolve(view, below)?).filter(parts),
             Self::Groups(groups) => drawn(Vec::new(), between(view, |id| group_of(groups, id))),
             Self::Cut(links) => {
                 drawn(Vec::new(), links.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect())
             }
             Self::Any(shapes) => {
                 let count = u64::try_from(shapes.len()).ok().filter(|count| *count > 0)?;
-                shapes.get(usize::try_from(below(count)).ok()?)?.draw(view, below)
+                shapes.get(usize::try_from(below(count)).ok()?)?.draw(view, below).filter(parts)
             }
         }
+    }
+}
+
+impl View {
+    /// Whether messages go to or from this server: it votes, it runs and learns, or it leads or believes so. One that
+    /// does not run may vote again before a cut heals; a learner that does not is counted again once it runs.
+    fn takes_part(&self, node: NodeId) -> bool {
+        [&self.voters, &self.learners, &self.stale_leaders].into_iter().any(|list| list.contains(&node))
+            || self.leader == Some(node)
     }
 }
 
@@ -316,6 +328,29 @@ mod tests {
             let drawn = split.draw(&view(5), &mut |_| 0).expect("something is cut");
             assert_eq!((drawn.target, drawn.cut.len()), (target, cut), "{split:?}");
         }
+    }
+
+    /// One voter is left of five servers. Each row: a split, and whether it cuts anything while all others are spares, and
+    /// while one of them learns.
+    #[test]
+    fn a_drawn_cut_parts_two_who_take_part() {
+        let alone = View { voters: vec![NodeId::new(1)], running: vec![NodeId::new(1)], ..view(5) };
+        let learning = View { learners: vec![NodeId::new(3)], ..alone.clone() };
+        let one_way = Shape::OneWay(Target::Leader, Target::All);
+        for (split, cuts_alone, cuts_learning) in [
+            (Split::Isolate(Target::Leader), false, true),
+            (Split::Any(vec![Shape::Ring]), false, true),
+            (Split::Any(vec![one_way]), false, true),
+            (Split::Isolate(Target::Ids(vec![NodeId::new(4)])), true, true),
+            (Split::Cut(vec![(NodeId::new(3), NodeId::new(4))]), true, true),
+            (Split::Groups(vec![vec![NodeId::new(2)]]), true, true),
+        ] {
+            let cuts = |view: &View| split.draw(view, &mut |_| 0).is_some();
+            assert_eq!((cuts(&alone), cuts(&learning)), (cuts_alone, cuts_learning), "{split:?}");
+        }
+        // A leader that is being removed still talks to the only voter.
+        let removed = View { leader: Some(NodeId::new(2)), ..alone };
+        assert!(Split::Isolate(Target::Leader).draw(&removed, &mut |_| 0).is_some());
     }
 
     #[test]
