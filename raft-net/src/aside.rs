@@ -58,11 +58,11 @@ impl Aside {
         asking.filter_map(|waiting| Some((waiting.frame, waiting.held?))).collect()
     }
 
-    /// The frames that leave now, the one that was due first before the others.
-    pub(crate) fn take_due(&mut self, now: Time) -> Vec<BytesMut> {
-        let due = |waiting: &mut Waiting| waiting.held.is_none() && waiting.due <= now;
-        let mut due: Vec<_> = self.frames.extract_if(.., due).collect();
-        due.sort_by_key(|waiting| waiting.due);
-        due.into_iter().map(|waiting| waiting.frame).collect()
+    /// Of the frames that leave now the one that was due first.
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<BytesMut> {
+        let due = |(_, waiting): &(usize, &Waiting)| waiting.held.is_none() && waiting.due <= now;
+        let due = self.frames.iter().enumerate().filter(due);
+        let (first, _) = due.min_by_key(|(_, waiting)| waiting.due)?;
+        Some(self.frames.remove(first).frame)
     }
 }

@@ -8,9 +8,10 @@ use raft_core::{ClusterId, NodeId, Time};
 use tokio::sync::oneshot;
 
 use crate::error::NetError;
-use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, PROTOCOL_VERSION, Party};
+use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, Party};
 use crate::net::Net;
 use crate::outbox::{within, write_frame};
+use crate::version::{Version, Versions};
 
 /// A client wants something of the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct Client<N: Net, E> {
     reader: FrameReader<N::Stream>,
     environment: E,
     node: NodeId,
+    version: Version,
     last_id: u64,
     /// A request is under way, or came to no end.
     broken: bool,
@@ -117,16 +119,25 @@ impl<N: Net, E: Environment> Client<N, E> {
         let stream = within(&environment, deadline, "connection", net.connect(address)).await?;
         let identity = net.identity(&stream);
         let mut reader = FrameReader::new(stream);
-        let hello = Hello { protocol: PROTOCOL_VERSION, cluster, party: Party::Client, to: None };
+        let hello = Hello { versions: Versions::OURS, cluster, party: Party::Client, to: None };
         let left = deadline.since(environment.now());
-        write_frame(&environment, reader.stream_mut(), &Frame::Hello(hello), left).await?;
+        let hello = (&Frame::Hello(hello), Version::NEWEST);
+        write_frame(&environment, reader.stream_mut(), hello, left).await?;
         match within(&environment, deadline, "handshake", reader.next()).await? {
-            Some(Frame::Hello(Hello { party: Party::Node { id: node, .. }, .. })) => {
+            Some(Frame::Hello(Hello { party: Party::Node { id: node, .. }, versions, .. })) => {
                 if let Some(reason) = identity.refusal(cluster, Some(node)) {
                     tracing::warn!(reason, "a server is refused");
                     return Err(NetError::Refused { reason });
                 }
-                Ok(Self { reader, environment, node, last_id: 0, broken: false })
+                let strange = || NetError::Refused {
+                    reason: format!(
+                        "{node} speaks protocol version {versions}, and this client {}",
+                        Versions::OURS
+                    ),
+                };
+                let version = Versions::OURS.common(versions).ok_or_else(strange)?;
+                reader.speak(version);
+                Ok(Self { reader, environment, node, version, last_id: 0, broken: false })
             }
             Some(Frame::HelloRefused { reason }) => Err(NetError::Refused { reason }),
             Some(other) => Err(NetError::Unexpected { frame: other.kind() }),
@@ -186,7 +197,8 @@ impl<N: Net, E: Environment> Client<N, E> {
     async fn exchange(&mut self, request: Request, deadline: Time) -> Result<Outcome, NetError> {
         let id = request.id;
         let left = deadline.since(self.environment.now());
-        write_frame(&self.environment, self.reader.stream_mut(), &Frame::Request(request), left).await?;
+        let request = (&Frame::Request(request), self.version);
+        write_frame(&self.environment, self.reader.stream_mut(), request, left).await?;
         match within(&self.environment, deadline, "response", self.reader.next()).await? {
             Some(Frame::Response(response)) if response.id == id => Ok(response.outcome),
             Some(other) => Err(NetError::Unexpected { frame: other.kind() }),

@@ -3,13 +3,16 @@
 //! What the headers of the kinds hold is in `header.rs` and `messages.rs`; who sends which frame when is
 //! not here.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes, BytesMut};
 use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
 
 use crate::client::{Request, Response};
 use crate::error::NetError;
 use crate::header;
+use crate::version::{Version, Versions};
 
 // A frame. Numbers are little-endian; the header is MessagePack, see `header.rs`.
 //
@@ -36,8 +39,8 @@ pub const COMMAND_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 /// The version of the drawing above. Frames of another one are refused.
 pub const FRAME_VERSION: u8 = 1;
 
-/// The version of the conversation: which frames and messages there are, and what they mean.
-/// Servers of different versions refuse each other's handshake, in words.
+/// The newest [`Version`] of the conversation: which frames and messages there are, and what they mean. A later one
+/// leaves this one's bytes as they are.
 pub const PROTOCOL_VERSION: u32 = 5;
 
 /// How much is asked of a connection in one read, and how little room is left before it is asked of a
@@ -82,8 +85,8 @@ pub enum Frame {
 /// share its connections, so a group is named by each message and not here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The [`PROTOCOL_VERSION`] of the sender.
-    pub protocol: u32,
+    /// The versions that the sender speaks.
+    pub versions: Versions,
     /// The cluster of the sender.
     pub cluster: ClusterId,
     /// What the sender is.
@@ -104,6 +107,15 @@ pub enum Party {
         /// Which life of its data directory.
         incarnation: Incarnation,
     },
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => write!(f, "the client"),
+            Self::Node { id, .. } => id.fmt(f),
+        }
+    }
 }
 
 impl Party {
@@ -130,14 +142,23 @@ impl Frame {
         }
     }
 
-    /// Appends this frame to `out`; many can be appended and go out in one write.
+    /// Appends this frame to `out`, in the newest version; many can be appended and go out in one write.
     ///
     /// # Errors
     ///
     /// [`NetError::FrameTooLong`]; `out` is then as it was.
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), NetError> {
+        self.encode_in(Version::NEWEST, out)
+    }
+
+    /// The same in `version`, as the other end of a connection knows it.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub fn encode_in(&self, version: Version, out: &mut BytesMut) -> Result<(), NetError> {
         let start = out.len();
-        let written = self.encode_unbounded(out);
+        let written = self.encode_unbounded(version, out);
         let bytes = out.len() - start;
         let result = match written {
             Ok(()) if bytes > FRAME_BYTES_MAX => Err(NetError::FrameTooLong { bytes }),
@@ -149,10 +170,10 @@ impl Frame {
         result
     }
 
-    fn encode_unbounded(&self, out: &mut BytesMut) -> Result<(), NetError> {
+    fn encode_unbounded(&self, version: Version, out: &mut BytesMut) -> Result<(), NetError> {
         let start = out.len();
         out.extend_from_slice(&[0; PREFIX_BYTES]);
-        let kind = header::write(self, out)?;
+        let kind = header::write(self, version, out)?;
         let header_bytes = out.len() - start - PREFIX_BYTES;
         header::write_payloads(self, out);
         let frame = &mut out[start..];
@@ -167,8 +188,8 @@ impl Frame {
         Ok(())
     }
 
-    /// Takes the first frame off `buffer`, or nothing while it is not all there. Payloads are slices
-    /// of `buffer`; nothing is copied.
+    /// Takes the first frame, which is of the newest version, off `buffer`, or nothing while it is not all there.
+    /// Payloads are slices of `buffer`; nothing is copied.
     ///
     /// # Errors
     ///
@@ -176,10 +197,19 @@ impl Frame {
     /// what its maker made. What follows in `buffer` can then not be trusted either: the connection is to
     /// be dropped.
     pub fn decode(buffer: &mut BytesMut) -> Result<Option<Self>, NetError> {
+        Self::decode_in(Version::NEWEST, buffer)
+    }
+
+    /// The same of a frame of `version`.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_in(version: Version, buffer: &mut BytesMut) -> Result<Option<Self>, NetError> {
         let Some(prefix) = buffer.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
-        let [c0, c1, c2, c3, l0, l1, l2, l3, h0, h1, h2, h3, version, kind] = *prefix;
-        if version != FRAME_VERSION {
-            return Err(NetError::Version { found: version });
+        let [c0, c1, c2, c3, l0, l1, l2, l3, h0, h1, h2, h3, format, kind] = *prefix;
+        if format != FRAME_VERSION {
+            return Err(NetError::Version { found: format });
         }
         let length = usize_of(u32::from_le_bytes([l0, l1, l2, l3]));
         let header_bytes = usize_of(u32::from_le_bytes([h0, h1, h2, h3]));
@@ -199,7 +229,16 @@ impl Frame {
         }
         frame.advance(PREFIX_BYTES);
         let header: Bytes = frame.split_to(header_bytes);
-        header::read(kind, &header, frame).map(Some)
+        header::read(kind, version, &header, frame).map(Some)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite> FrameReader<S> {
+    /// The two halves of the connection, to be used at the same time.
+    pub(crate) fn split(self) -> (FrameReader<ReadHalf<S>>, WriteHalf<S>) {
+        let Self { stream, buffer, version, received } = self;
+        let (stream, writer) = tokio::io::split(stream);
+        (FrameReader { stream, buffer, version, received }, writer)
     }
 }
 
@@ -213,12 +252,25 @@ fn usize_of(length: u32) -> usize {
 pub struct FrameReader<S> {
     stream: S,
     buffer: BytesMut,
+    version: Version,
+    /// How many bytes have come in.
+    received: u64,
 }
 
 impl<S: AsyncRead + Unpin> FrameReader<S> {
-    /// A reader of what comes in on `stream`.
+    /// A reader of what comes in on `stream`, in the newest version.
     pub fn new(stream: S) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), version: Version::NEWEST, received: 0 }
+    }
+
+    /// From the next frame on they are of `version`.
+    pub fn speak(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    /// How many bytes have come in so far, whether or not they were a whole frame yet.
+    pub(crate) const fn received(&self) -> u64 {
+        self.received
     }
 
     /// The connection, to write to.
@@ -240,13 +292,15 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
     /// Those of [`Frame::decode`]; the connection failed, or ended inside a frame.
     pub async fn next(&mut self) -> Result<Option<Frame>, NetError> {
         loop {
-            if let Some(frame) = Frame::decode(&mut self.buffer)? {
+            if let Some(frame) = Frame::decode_in(self.version, &mut self.buffer)? {
                 return Ok(Some(frame));
             }
             if self.buffer.capacity() - self.buffer.len() < READ_BYTES_MIN {
                 self.buffer.reserve(READ_BYTES);
             }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            let bytes = self.stream.read_buf(&mut self.buffer).await?;
+            self.received += bytes as u64;
+            if bytes == 0 {
                 let bytes = self.buffer.len();
                 return match self.buffer[..] {
                     [] => Ok(None),

@@ -5,7 +5,7 @@
 //!
 //! | Kind | Header |
 //! | --- | --- |
-//! | hello | `[protocol, cluster, to]`, of a server then `[id, incarnation]` |
+//! | hello | `[newest version, cluster, to]`, of who speaks older ones too `[newest version, cluster, to, oldest version]`; of a server then `[id, incarnation]` |
 //! | hello-refused | `[bytes of the reason]` |
 //! | ping, pong | none |
 //! | message | see `messages.rs` |
@@ -13,13 +13,15 @@
 //! | response | `[id, outcome, bytes, leader]`; outcome 0 committed, 1 not applied, 2 unknown, 3 answered |
 
 use bytes::{BufMut, Bytes, BytesMut};
-use raft_core::NodeId;
+use raft_core::{ClusterId, NodeId};
+use serde::Deserialize;
 
 use crate::client::{Ask, Outcome, Request, Response};
 use crate::error::NetError;
 use crate::frame::{Frame, Hello, Party};
 use crate::messages;
 use crate::numbers::{Reader, Writer};
+use crate::version::{Version, Versions};
 
 const HELLO: u8 = 1;
 const HELLO_REFUSED: u8 = 2;
@@ -37,12 +39,17 @@ const ANSWERED: u8 = 3;
 const APPLY: u8 = 0;
 const READ: u8 = 1;
 
-/// Appends the header of `frame` and says which kind it is.
-pub(crate) fn write(frame: &Frame, out: &mut BytesMut) -> Result<u8, NetError> {
+/// Appends the header of `frame` in `version`, and says which kind it is.
+pub(crate) fn write(frame: &Frame, version: Version, out: &mut BytesMut) -> Result<u8, NetError> {
     let mut numbers = Writer::new(out.writer());
     match frame {
         Frame::Hello(hello) => {
-            numbers.put((hello.protocol, hello.cluster, hello.to))?;
+            let (oldest, newest) = (hello.versions.oldest().get(), hello.versions.newest().get());
+            if oldest == newest {
+                numbers.put((newest, hello.cluster, hello.to))?;
+            } else {
+                numbers.put((newest, hello.cluster, hello.to, oldest))?;
+            }
             if let Party::Node { id, incarnation } = hello.party {
                 numbers.put((id, incarnation))?;
             }
@@ -51,7 +58,7 @@ pub(crate) fn write(frame: &Frame, out: &mut BytesMut) -> Result<u8, NetError> {
         Frame::HelloRefused { reason } => numbers.put((reason.len(),)).map(|()| HELLO_REFUSED),
         Frame::Ping => Ok(PING),
         Frame::Pong => Ok(PONG),
-        Frame::Message(envelope) => messages::write(envelope, &mut numbers).map(|()| MESSAGE),
+        Frame::Message(envelope) => messages::write(envelope, version, &mut numbers).map(|()| MESSAGE),
         Frame::Request(Request { id, ask, command }) => {
             let ask = match ask {
                 Ask::Apply => APPLY,
@@ -82,8 +89,8 @@ pub(crate) fn write_payloads(frame: &Frame, out: &mut BytesMut) {
     }
 }
 
-/// The frame of this kind with this header and these payloads.
-pub(crate) fn read(kind: u8, header: &[u8], payloads: Bytes) -> Result<Frame, NetError> {
+/// The frame of this kind and version with this header and these payloads.
+pub(crate) fn read(kind: u8, version: Version, header: &[u8], payloads: Bytes) -> Result<Frame, NetError> {
     let frame = match kind {
         HELLO => "hello",
         HELLO_REFUSED => "hello-refused",
@@ -103,7 +110,7 @@ pub(crate) fn read(kind: u8, header: &[u8], payloads: Bytes) -> Result<Frame, Ne
         }
         PING => Frame::Ping,
         PONG => Frame::Pong,
-        MESSAGE => Frame::Message(messages::read(&mut reader)?),
+        MESSAGE => Frame::Message(messages::read(&mut reader, version)?),
         REQUEST => {
             let (id, ask, bytes) = reader.take()?;
             let read = reader.flag(ask, "a command is neither to be applied nor to be read")?;
@@ -116,15 +123,21 @@ pub(crate) fn read(kind: u8, header: &[u8], payloads: Bytes) -> Result<Frame, Ne
     Ok(read)
 }
 
+/// The newest version, the cluster, to whom, and the oldest version of who speaks more than one.
+#[derive(Deserialize)]
+struct HelloNumbers(u32, ClusterId, Option<NodeId>, #[serde(default)] Option<u32>);
+
 fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, NetError> {
-    let (protocol, cluster, to) = reader.take()?;
+    let HelloNumbers(newest, cluster, to, oldest) = reader.take()?;
+    let versions = Versions::new(Version::new(oldest.unwrap_or(newest)), Version::new(newest));
+    let versions = versions.ok_or_else(|| reader.malformed("the oldest version is newer than the newest"))?;
     let party = if reader.header_bytes() > 0 {
         let (id, incarnation) = reader.take()?;
         Party::Node { id, incarnation }
     } else {
         Party::Client
     };
-    Ok(Hello { protocol, cluster, party, to })
+    Ok(Hello { versions, cluster, party, to })
 }
 
 fn read_response(reader: &mut Reader<'_>) -> Result<Response, NetError> {

@@ -87,6 +87,17 @@ impl Identity {
             _ => None,
         }
     }
+
+    /// Why this may not send a command that only an operator may.
+    pub(crate) fn is_no_admin(&self) -> Option<String> {
+        let may_not =
+            || Some(format!("{self} may not set limits for all: that takes the role {}", Role::Admin));
+        match self {
+            Self::Client { role: Role::Read | Role::Write, .. } => may_not(),
+            Self::Client { role: Role::Admin, .. } | Self::Unproved => None,
+            Self::Node { .. } | Self::Nobody { .. } => may_not(),
+        }
+    }
 }
 
 impl fmt::Display for Identity {
@@ -166,5 +177,21 @@ mod tests {
         assert!(client.may_not(Ask::Apply).is_some() && client.may_not(Ask::Read).is_none());
         let writer = Identity::Client { cluster, role: Role::Write };
         assert!(writer.may_not(Ask::Apply).is_none() && writer.may_not(Ask::Read).is_none());
+    }
+
+    #[test]
+    fn only_an_admin_sends_the_commands_of_an_operator() {
+        let cluster = ClusterId(7);
+        let client = |role| Identity::Client { cluster, role };
+        for (identity, may) in [
+            (client(Role::Read), false),
+            (client(Role::Write), false),
+            (client(Role::Admin), true),
+            (Identity::Node { cluster, id: NodeId::new(3) }, false),
+            (Identity::Nobody { why: "no name".into() }, false),
+            (Identity::Unproved, true),
+        ] {
+            assert_eq!(identity.is_no_admin().is_none(), may, "{identity}");
+        }
     }
 }

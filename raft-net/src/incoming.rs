@@ -10,7 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::client::{Outcome, Request, Responder, Response};
+use crate::client::{Ask, Outcome, Request, Responder, Response};
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Party};
 use crate::identity::Identity;
@@ -18,6 +18,7 @@ use crate::link::Links;
 use crate::net::Net;
 use crate::outbox::{Outbox, within, write_frame};
 use crate::transport::{Context, Inlet};
+use crate::version::Version;
 
 /// Accepts connections, and serves each in a task that ends with this one. The listener is dropped before
 /// the inlet, so that the inlet closes only when the address is free.
@@ -71,25 +72,33 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
             None => return Ok(()),
         };
         let identity = net.identity(self.reader.stream());
-        let refusal = config.refusal(&hello).or_else(|| identity.refusal(config.cluster, hello.party.id()));
-        let answer = match &refusal {
-            Some(reason) => {
+        let welcome = config
+            .welcome(&hello)
+            .and_then(|version| identity.refusal(config.cluster, hello.party.id()).map_or(Ok(version), Err));
+        let answer = match &welcome {
+            Err(reason) => {
                 self.context.counters.refused(reason);
                 Frame::HelloRefused { reason: reason.clone() }
             }
-            None => Frame::Hello(config.hello(hello.party.id())),
+            Ok(_) => Frame::Hello(config.hello(hello.party.id())),
         };
         match hello.party {
             Party::Client => {
-                write_frame(&environment, self.reader.stream_mut(), &answer, config.write_timeout).await?;
-                if refusal.is_none() { self.serve_client(&identity).await } else { Ok(()) }
+                let answer = (&answer, Version::NEWEST);
+                write_frame(&environment, self.reader.stream_mut(), answer, config.write_timeout).await?;
+                let Ok(version) = welcome else { return Ok(()) };
+                self.reader.speak(version);
+                self.serve_client(&identity, version).await
             }
             Party::Node { id, incarnation } => {
                 let Context { links, counters, .. } = self.context.clone();
                 let mut outbox = Outbox::new(links, counters, config.id, id);
                 outbox.push(&answer, environment.now());
                 outbox.drain(&environment, self.reader.stream_mut(), config.write_timeout).await?;
-                if refusal.is_none() { self.serve_node(id, incarnation, outbox).await } else { Ok(()) }
+                let Ok(version) = welcome else { return Ok(()) };
+                self.reader.speak(version);
+                outbox.speak(version);
+                self.serve_node(id, incarnation, outbox).await
             }
         }
     }
@@ -115,11 +124,13 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
         mut outbox: Outbox<L>,
     ) -> Result<(), NetError> {
         let Context { environment, config, .. } = self.context.clone();
-        let mut silent_at = self.context.deadline(config.silence);
-        let mut armed = silent_at;
+        let mut silent_at = self.context.deadline(config.idle);
+        let mut next_pong = self.context.deadline(config.unasked_pong);
+        let mut received = self.reader.received();
+        let mut armed = silent_at.min(next_pong);
         let mut timer = pin!(environment.sleep_until(armed));
         loop {
-            let heard = tokio::select! {
+            let mut heard = tokio::select! {
                 biased;
                 frame = self.reader.next() => {
                     match frame? {
@@ -130,7 +141,11 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
                             }
                             self.take_in(envelope).await?;
                         }
-                        Some(Frame::Ping) => outbox.push(&Frame::Pong, environment.now()),
+                        Some(Frame::Ping) => {
+                            outbox.push(&Frame::Pong, environment.now());
+                            received = self.reader.received();
+                            next_pong = self.context.deadline(config.unasked_pong);
+                        }
                         Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
                         None => return Ok(()),
                     }
@@ -142,14 +157,23 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
                 }
             };
             let now = environment.now();
+            if now >= next_pong {
+                // Of a long frame on a slow link, or behind many, the pings are not here yet.
+                if self.reader.received() > received {
+                    outbox.push(&Frame::Pong, now);
+                    heard = true;
+                }
+                received = self.reader.received();
+                next_pong = now.after(config.unasked_pong);
+            }
             if heard {
-                silent_at = now.after(config.silence);
+                silent_at = now.after(config.idle);
             } else if now >= silent_at {
                 return Err(NetError::Deadline { step: "ping" });
             }
             outbox.flush(&environment, self.reader.stream_mut(), config.write_timeout).await?;
 
-            let wake = outbox.next_due().map_or(silent_at, |due| due.min(silent_at));
+            let wake = outbox.next_due().map_or(silent_at, |due| due.min(silent_at)).min(next_pong);
             if wake < armed {
                 armed = wake;
                 timer.set(environment.sleep_until(wake));
@@ -179,7 +203,7 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
     }
 
     /// Answers a client's requests, one after the other.
-    async fn serve_client(&mut self, identity: &Identity) -> Result<(), NetError> {
+    async fn serve_client(&mut self, identity: &Identity, version: Version) -> Result<(), NetError> {
         let Context { environment, config, .. } = self.context.clone();
         loop {
             let deadline = self.context.deadline(config.client_idle);
@@ -190,11 +214,14 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
             };
             environment.point(Point::Received).await;
             let id = request.id;
-            if let Some(reason) = identity.may_not(request.ask) {
+            let operates = request.ask == Ask::Apply && (config.needs_admin)(&request.command);
+            let not_admin = || identity.is_no_admin().filter(|_| operates);
+            if let Some(reason) = identity.may_not(request.ask).or_else(not_admin) {
                 self.context.counters.refused(&reason);
                 let outcome = Outcome::NotApplied { reason, leader_hint: None };
                 let response = Frame::Response(Response { id, outcome });
-                write_frame(&environment, self.reader.stream_mut(), &response, config.write_timeout).await?;
+                let response = (&response, version);
+                write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
                 continue;
             }
             let outcome = tokio::select! {
@@ -206,7 +233,8 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
                 },
             };
             let response = Frame::Response(Response { id, outcome });
-            write_frame(&environment, self.reader.stream_mut(), &response, config.write_timeout).await?;
+            let response = (&response, version);
+            write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
         }
     }
 }

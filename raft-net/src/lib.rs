@@ -15,11 +15,11 @@
 //! | It may be | When | What is done about it |
 //! | --- | --- | --- |
 //! | lost | a queue is full, a connection fails or is not there yet, a link is cut, the node does not keep up | it is counted, see [`Counters`]; the protocol sends again what still matters |
-//! | late | always | a connection that is silent for [`PeersConfig::silence`] is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
+//! | late | always | a connection that is silent for [`PeersConfig::silence`], on which not even a part of a message gets through, is dropped and dialled again; what waited meanwhile is forgotten before the next dial |
 //! | reordered | after a reconnection: the old connection's last messages may come after the new one's first. The pieces of snapshots and all other messages overtake each other at any time. Never within a connection, but where a test harness says so ([`Fate`]) | the protocol's terms, indexes and sessions |
 //! | repeated | never by this crate, but where a test harness says so | the protocol bears it |
 //! | changed | on the way, by hardware | the frame's checksum, and each entry's and each piece of a snapshot's own from its maker: the connection is dropped and counted |
-//! | sent astray | to another cluster, server or protocol version | the handshake is refused in words, before a message is read |
+//! | sent astray | to another cluster or server, or to one with which no [`Version`] is common | the handshake is refused in words, before a message is read |
 //! | claimed | to come from another server than the one that shook hands | the connection is dropped |
 //! | read, or made by somebody else | where there is no TLS | with `Tls` (feature `tls`) each end proves who it is by a certificate: see [`Identity`] |
 //!
@@ -52,8 +52,10 @@
 
 mod addresses;
 mod aside;
+mod carrying;
 mod client;
 mod counters;
+mod entries;
 mod error;
 mod frame;
 mod header;
@@ -76,6 +78,7 @@ mod tls_net;
 mod transport;
 #[cfg(feature = "turmoil")]
 mod turmoil;
+mod version;
 
 pub use addresses::Addresses;
 pub use client::{Ask, Client, Outcome, Request, Responder, Response};
@@ -99,3 +102,4 @@ pub use tls_net::{Secured, TlsNet};
 pub use transport::{Inlet, Peers, PeersConfig};
 #[cfg(feature = "turmoil")]
 pub use turmoil::TurmoilNet;
+pub use version::{Version, Versions};

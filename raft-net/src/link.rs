@@ -45,11 +45,12 @@ pub struct Bent {
 /// A cut is silent: `fate` drops everything, nothing is reset, and a new connection hangs until its
 /// deadline ([`PeersConfig::connect_timeout`]), because its hello is lost. Since a connection lives on
 /// the pongs that come back, a cut of one direction ends the other one too, after
-/// [`PeersConfig::silence`], as it would end any TCP connection. Whoever wants it to live on lets frames
+/// [`PeersConfig::silence`] or [`PeersConfig::idle`], as it would end any TCP connection. Whoever wants it to live on lets frames
 /// of the kinds `hello` and `pong` through.
 ///
 /// [`PeersConfig::connect_timeout`]: crate::PeersConfig::connect_timeout
 /// [`PeersConfig::silence`]: crate::PeersConfig::silence
+/// [`PeersConfig::idle`]: crate::PeersConfig::idle
 pub trait Links: Clone + Send + Sync + 'static {
     /// What happens to a frame that `from` is about to send to `to`. `kind` is
     /// [`Frame::kind`](crate::Frame::kind), `bytes` the length of the whole frame.

@@ -25,6 +25,8 @@
 //! | 19 | FetchEntries | `[ids]`, then for each `[term, index]` |
 //! | 20 | FetchEntriesReply | `[entries, lacking, base.term, base.index]`, then for each entry `[index]` and what follows as in AppendEntries, then for each that is lacking `[term, index, superseded]`, the last one 0 where it is not |
 //!
+//! In the version that only tests speak the numbers of an AppendEntries are followed by `[bytes of all payloads]`.
+//!
 //! Payloads are the commands and configurations of an AppendEntries or a FetchEntriesReply; of an InstallSnapshot its configuration
 //! ([`Configuration::to_bytes`]), then the bytes of the piece.
 
@@ -32,14 +34,16 @@ use std::io;
 
 use bytes::BytesMut;
 use raft_core::{
-    AppendEntries, AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply,
-    Entries, Entry, EntryId, Envelope, FetchEntries, FetchEntriesReply, GroupId, Incarnation,
-    InstallSnapshot, InstallSnapshotReply, Lacking, LogIndex, Message, NodeId, NotMember, Payload, PreVote,
-    PreVoteReply, ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
+    AppendEntriesReply, Chunk, ClusterId, Configuration, Configured, Confirm, ConfirmReply, Entries, Entry,
+    EntryId, Envelope, FetchEntries, FetchEntriesReply, GroupId, Incarnation, InstallSnapshot,
+    InstallSnapshotReply, Lacking, LogIndex, Message, NodeId, NotMember, PreVote, PreVoteReply,
+    ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 
+use crate::entries::{ENTRY_HEADER_BYTES_MIN, read_append, read_entry, write_append, write_entry};
 use crate::error::NetError;
 use crate::numbers::{Reader, Writer};
+use crate::version::Version;
 
 const REQUEST_VOTE: u8 = 1;
 const REQUEST_VOTE_REPLY: u8 = 2;
@@ -62,17 +66,15 @@ const APPEND_LOST: u8 = 18;
 const FETCH_ENTRIES: u8 = 19;
 const FETCH_ENTRIES_REPLY: u8 = 20;
 
-const NOOP: u8 = 0;
-const COMMAND: u8 = 1;
-const CONFIGURATION: u8 = 2;
-
-/// The fewest bytes that the numbers of an entry take.
-const ENTRY_HEADER_BYTES_MIN: usize = 5;
-/// And those of a name.
+/// The fewest bytes that the numbers of a name take.
 const ID_BYTES_MIN: usize = 2;
 
-/// Appends the header of a message.
-pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) -> Result<(), NetError> {
+/// Appends the header of a message in `version`.
+pub(crate) fn write<W: io::Write>(
+    envelope: &Envelope,
+    version: Version,
+    numbers: &mut Writer<W>,
+) -> Result<(), NetError> {
     let Envelope { cluster, group, from, incarnation, to, term, session, message } = envelope;
     numbers.put((cluster, group, from, incarnation, to, term, session, number(message)))?;
     match message {
@@ -91,7 +93,7 @@ pub(crate) fn write<W: io::Write>(envelope: &Envelope, numbers: &mut Writer<W>) 
             numbers.put((round,))
         }
         Message::ReadIndexReply(ReadIndexReply { read_index: Some(id) }) => numbers.put((id.term, id.index)),
-        Message::AppendEntries(append) => write_append(append, numbers),
+        Message::AppendEntries(append) => write_append(append, version, numbers),
         Message::AppendEntriesReply(AppendEntriesReply::Accepted { match_index }) => {
             numbers.put((match_index,))
         }
@@ -154,21 +156,6 @@ const fn number(message: &Message) -> u8 {
     }
 }
 
-fn write_append<W: io::Write>(append: &AppendEntries, numbers: &mut Writer<W>) -> Result<(), NetError> {
-    let AppendEntries { prev_log, entries, leader_commit } = append;
-    numbers.put((prev_log.term, prev_log.index, leader_commit, entries.len()))?;
-    entries.iter().try_for_each(|entry| write_entry(entry, numbers))
-}
-
-fn write_entry<W: io::Write>(entry: &Entry, numbers: &mut Writer<W>) -> Result<(), NetError> {
-    let tag = match entry.payload {
-        Payload::Noop => NOOP,
-        Payload::Command(_) => COMMAND,
-        Payload::Configuration(_) => CONFIGURATION,
-    };
-    numbers.put((entry.id.term, tag, entry.payload.bytes().len(), entry.checksum))
-}
-
 fn write_install<W: io::Write>(install: &InstallSnapshot, numbers: &mut Writer<W>) -> Result<(), NetError> {
     let InstallSnapshot { snapshot: Snapshot { id, configured }, chunk } = install;
     numbers.put((
@@ -216,8 +203,8 @@ fn write_commands(entries: &[Entry], out: &mut BytesMut) {
     }
 }
 
-/// Reads a message.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
+/// Reads a message of `version`.
+pub(crate) fn read(reader: &mut Reader<'_>, version: Version) -> Result<Envelope, NetError> {
     let (cluster, group, from, incarnation, to, term, session, number): (
         ClusterId,
         GroupId,
@@ -249,7 +236,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Envelope, NetError> {
             Message::PreVoteReply(PreVoteReply { vote_granted, suspect })
         }
         TIMEOUT_NOW => Message::TimeoutNow,
-        APPEND_ENTRIES => Message::AppendEntries(read_append(reader)?),
+        APPEND_ENTRIES => Message::AppendEntries(read_append(reader, version)?),
         APPEND_ACCEPTED => {
             let (index,) = reader.take()?;
             let match_index = LogIndex::new(reader.check(index)?);
@@ -309,34 +296,6 @@ fn read_vote(reader: &mut Reader<'_>) -> Result<(bool, bool), NetError> {
 fn read_round(reader: &mut Reader<'_>) -> Result<u64, NetError> {
     let (round,) = reader.take()?;
     Ok(round)
-}
-
-fn read_append(reader: &mut Reader<'_>) -> Result<AppendEntries, NetError> {
-    let (term, index, commit, count): (u64, u64, u64, usize) = reader.take()?;
-    let prev_log = reader.entry_id(term, index)?;
-    let leader_commit = LogIndex::new(reader.check(commit)?);
-    if count > reader.header_bytes() / ENTRY_HEADER_BYTES_MIN {
-        return Err(reader.malformed("more entries are announced than there are"));
-    }
-    let mut entries = Vec::with_capacity(count);
-    let mut index = prev_log.index;
-    for _ in 0..count {
-        index = index.next();
-        entries.push(read_entry(reader, index)?);
-    }
-    Ok(AppendEntries { prev_log, entries: entries.into(), leader_commit })
-}
-
-fn read_entry(reader: &mut Reader<'_>, index: LogIndex) -> Result<Entry, NetError> {
-    let (term, tag, bytes, checksum): (u64, u8, usize, u32) = reader.take()?;
-    let payload = match (tag, bytes) {
-        (NOOP, 0) => Payload::Noop,
-        (COMMAND, _) => Payload::Command(reader.payload(bytes)?),
-        (CONFIGURATION, _) => Payload::Configuration(reader.payload(bytes)?),
-        _ => return Err(reader.malformed("an entry is neither a no-op, a command nor a configuration")),
-    };
-    let entry = Entry { id: EntryId::new(Term::new(reader.check(term)?), index), payload, checksum };
-    if entry.is_intact() { Ok(entry) } else { Err(NetError::EntryDamaged { index }) }
 }
 
 fn read_ids(reader: &mut Reader<'_>, count: usize) -> Result<Vec<EntryId>, NetError> {

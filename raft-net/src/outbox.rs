@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use raft_core::node::{Environment, Point};
 use raft_core::{NodeId, Time};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::error::NetError;
 use crate::frame::Frame;
 use crate::link::{Bent, Fate, Links};
+use crate::version::Version;
 
 /// With so many bytes waiting, no more messages are taken from the queue. One frame may go beyond it.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -35,6 +36,7 @@ pub(crate) struct Outbox<L> {
     aside: Aside,
     /// The link has reset the connection.
     is_reset: bool,
+    version: Version,
 }
 
 /// What an outbox has to know of a frame that it cannot read.
@@ -48,7 +50,13 @@ pub(crate) struct Label {
 impl<L: Links> Outbox<L> {
     pub(crate) fn new(links: L, counters: Arc<Counters>, from: NodeId, to: NodeId) -> Self {
         let (bytes, due, aside) = (BytesMut::new(), VecDeque::new(), Aside::default());
-        Self { links, counters, from, to, bytes, due, aside, is_reset: false }
+        let version = Version::NEWEST;
+        Self { links, counters, from, to, bytes, due, aside, is_reset: false, version }
+    }
+
+    /// From the next frame on they are of `version`.
+    pub(crate) fn speak(&mut self, version: Version) {
+        self.version = version;
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -69,7 +77,7 @@ impl<L: Links> Outbox<L> {
     /// Takes a frame, unless the link loses it or it is too long. A lost one is counted and forgotten.
     pub(crate) fn push(&mut self, frame: &Frame, now: Time) {
         let start = self.bytes.len();
-        if frame.encode(&mut self.bytes).is_err() {
+        if frame.encode_in(self.version, &mut self.bytes).is_err() {
             self.counters.dropped_too_long.add(1);
             return;
         }
@@ -124,17 +132,11 @@ impl<L: Links> Outbox<L> {
         }
     }
 
-    /// Writes all that is due, at once. Nothing of it may be used again after an error.
-    pub(crate) async fn flush<E: Environment, S: AsyncWrite + Unpin + Send>(
-        &mut self,
-        environment: &E,
-        stream: &mut S,
-        timeout: Duration,
-    ) -> Result<(), NetError> {
+    /// What is to leave next, in one write; none once all that is due has left. Nothing of it may be used again after an error.
+    pub(crate) fn next_ready(&mut self, now: Time) -> Result<Option<BytesMut>, NetError> {
         if self.due.is_empty() && self.aside.is_empty() && !self.is_reset {
-            return Ok(());
+            return Ok(None);
         }
-        let now = environment.now();
         for (frame, label) in self.aside.take_asking(now) {
             if self.links.holds(self.from, self.to, label.kind) {
                 self.aside.hold(frame, label, now);
@@ -154,12 +156,19 @@ impl<L: Links> Outbox<L> {
             ready += length;
             self.due.pop_front();
         }
-        if ready > 0 {
-            write(environment, stream, &self.bytes[..ready], timeout).await?;
-            self.bytes.advance(ready);
-        }
-        for frame in self.aside.take_due(now) {
-            write(environment, stream, &frame, timeout).await?;
+        if ready > 0 { Ok(Some(self.bytes.split_to(ready))) } else { Ok(self.aside.take_due(now)) }
+    }
+
+    /// Writes all that is due.
+    pub(crate) async fn flush<E: Environment, S: AsyncWrite + Unpin + Send>(
+        &mut self,
+        environment: &E,
+        stream: &mut S,
+        timeout: Duration,
+    ) -> Result<(), NetError> {
+        let now = environment.now();
+        while let Some(ready) = self.next_ready(now)? {
+            write(environment, stream, &ready, timeout).await?;
         }
         Ok(())
     }
@@ -179,15 +188,15 @@ impl<L: Links> Outbox<L> {
     }
 }
 
-/// Writes one frame that no link touches.
+/// Writes one frame of `version` that no link touches.
 pub(crate) async fn write_frame<E: Environment, S: AsyncWrite + Unpin + Send>(
     environment: &E,
     stream: &mut S,
-    frame: &Frame,
+    (frame, version): (&Frame, Version),
     timeout: Duration,
 ) -> Result<(), NetError> {
     let mut bytes = BytesMut::new();
-    frame.encode(&mut bytes)?;
+    frame.encode_in(version, &mut bytes)?;
     write(environment, stream, &bytes, timeout).await
 }
 

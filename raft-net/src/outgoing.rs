@@ -7,6 +7,7 @@ use raft_core::node::Environment;
 use raft_core::{Envelope, NodeId, Time};
 use tokio::sync::mpsc;
 
+use crate::carrying::Carrying;
 use crate::error::NetError;
 use crate::frame::{Frame, FrameReader, Party};
 use crate::link::Links;
@@ -20,7 +21,7 @@ pub(crate) enum Lifetime {
     /// Always: it is dialled at once, and again whenever it fails.
     Kept,
     /// While it is needed: it is dialled for the first message, and closed once none has left for
-    /// [`PeersConfig::silence`](crate::PeersConfig::silence).
+    /// [`PeersConfig::idle`](crate::PeersConfig::idle).
     OnDemand,
 }
 
@@ -52,9 +53,9 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
         let mut back_off = shortest;
         while self.is_needed().await {
             let ended = match self.dial().await {
-                Ok((mut reader, outbox)) => {
+                Ok((reader, outbox)) => {
                     back_off = shortest;
-                    self.carry(&mut reader, outbox).await
+                    self.carry(reader, outbox).await
                 }
                 Err(error) => Err(error),
             };
@@ -112,10 +113,17 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
             reader.next().await
         });
         match answer.await? {
-            Some(Frame::Hello(hello)) => match (config.refusal(&hello), hello.party) {
-                (Some(reason), _) => Err(self.context.refused(reason)),
-                (None, Party::Node { id, .. }) if id == self.peer => Ok((reader, outbox)),
-                (None, Party::Node { .. } | Party::Client) => {
+            Some(Frame::Hello(hello)) => match (config.welcome(&hello), hello.party) {
+                (Err(reason), _) => Err(self.context.refused(reason)),
+                (Ok(version), Party::Node { id, .. }) if id == self.peer => {
+                    if version < config.versions.newest() {
+                        tracing::info!(peer = %self.peer, %version, "a peer speaks an older protocol version");
+                    }
+                    reader.speak(version);
+                    outbox.speak(version);
+                    Ok((reader, outbox))
+                }
+                (Ok(_), Party::Node { .. } | Party::Client) => {
                     let reason = format!("{} is not at {}; correct its address", self.peer, address);
                     Err(self.context.refused(reason))
                 }
@@ -127,51 +135,43 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
     }
 
     /// Carries messages until the connection fails or is not needed any more.
-    async fn carry(
-        &mut self,
-        reader: &mut FrameReader<N::Stream>,
-        mut outbox: Outbox<L>,
-    ) -> Result<(), NetError> {
+    async fn carry(&mut self, reader: FrameReader<N::Stream>, outbox: Outbox<L>) -> Result<(), NetError> {
         let Context { environment, config, .. } = self.context.clone();
-        let mut heard = environment.now();
-        let mut idle_at = self.idle_at(&outbox, heard);
-        let mut next_ping = heard.after(config.keep_alive);
+        let mut line = Carrying::new(reader, outbox, environment.clone(), config.silence);
+        let began = environment.now();
+        let mut idle_at = self.idle_at(&line.outbox, began);
+        let mut next_ping = began.after(config.keep_alive);
         let mut armed = next_ping;
         let mut timer = pin!(environment.sleep_until(armed));
         loop {
             tokio::select! {
                 biased;
-                frame = reader.next() => match frame? {
-                    Some(Frame::Pong) => heard = environment.now(),
-                    Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
-                    None => return Err(NetError::Closed),
-                },
-                envelope = self.next_message(), if outbox.has_room() => match envelope {
+                frame = line.next() => line.hear(frame?)?,
+                envelope = self.next_message(), if line.outbox.has_room() => match envelope {
                     Some(envelope) => {
                         let now = environment.now();
-                        self.take_waiting(envelope, &mut outbox, now);
-                        idle_at = self.idle_at(&outbox, now);
+                        self.take_waiting(envelope, &mut line.outbox, now);
+                        idle_at = self.idle_at(&line.outbox, now);
                     }
                     None => return Ok(()),
                 },
                 () = timer.as_mut() => armed = Time::from_nanos(u64::MAX),
             }
             let now = environment.now();
-            let silent_at = heard.after(config.silence);
-            if now >= silent_at {
+            if now >= line.silent_at() {
                 return Err(NetError::Deadline { step: "pong" });
             }
             if now >= next_ping {
-                outbox.push(&Frame::Ping, now);
+                line.outbox.push(&Frame::Ping, now);
                 next_ping = now.after(config.keep_alive);
             }
-            outbox.flush(&environment, reader.stream_mut(), config.write_timeout).await?;
+            line.flush().await?;
             if now >= idle_at {
                 return Ok(());
             }
 
-            let due = outbox.next_due().unwrap_or(next_ping);
-            let wake = due.min(next_ping).min(silent_at).min(idle_at);
+            let due = line.outbox.next_due().unwrap_or(next_ping);
+            let wake = due.min(next_ping).min(line.silent_at()).min(idle_at);
             if wake < armed {
                 armed = wake;
                 timer.set(environment.sleep_until(wake));
@@ -193,7 +193,7 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
     fn idle_at(&self, outbox: &Outbox<L>, now: Time) -> Time {
         match self.lifetime {
             Lifetime::Kept => Time::from_nanos(u64::MAX),
-            Lifetime::OnDemand => outbox.last_due().unwrap_or(now).after(self.context.config.silence),
+            Lifetime::OnDemand => outbox.last_due().unwrap_or(now).after(self.context.config.idle),
         }
     }
 

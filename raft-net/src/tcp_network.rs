@@ -5,8 +5,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use raft_core::node::SystemEnvironment;
-use raft_core::server::{Client, Joined, Joining, Machine, Network};
+use raft_core::server::{Client, Joined, Joining, Network, Typed};
+use raft_core::sessions::Request;
 use raft_core::{ClusterId, NodeId};
 use tokio::sync::mpsc;
 
@@ -81,7 +83,8 @@ impl<N: Net> Tcp<N> {
         Self { door: Some(Door::Open(listener)), ..self }
     }
 
-    /// The same, for a server that is other than [usual](PeersConfig::new) in what `configure` changes.
+    /// The same, for a server that is other than usual in what `configure` changes. Usual is [`PeersConfig::new`],
+    /// and that a connection that has died is noticed within the shortest election timeout.
     #[must_use]
     pub fn configure(self, configure: impl FnOnce(&mut PeersConfig) + Send + 'static) -> Self {
         Self { configure: Box::new(configure), ..self }
@@ -98,7 +101,7 @@ impl<N: Net> Tcp<N> {
     }
 
     /// A client of these servers.
-    pub fn client<M: Machine>(self, cluster: ClusterId) -> Client<M, Servers<N, SystemEnvironment>> {
+    pub fn client<M: Typed>(self, cluster: ClusterId) -> Client<M, Servers<N, SystemEnvironment>> {
         let environment = SystemEnvironment::new();
         Client::new(Servers::new(self.net, environment, cluster, self.addresses.to_map()), environment)
     }
@@ -109,7 +112,8 @@ impl<N: Net> Network for Tcp<N> {
 
     async fn join(self, server: Joining) -> io::Result<Joined<Peers>> {
         let Self { net, addresses, door, counters, configure } = self;
-        let Joining { cluster, id, incarnation, seed, environment, messages, handle } = server;
+        let Joining { cluster, id, incarnation, seed, election_timeout, environment, messages, handle } =
+            server;
         if let Some(reason) = net.own_identity().refusal(cluster, Some(id)) {
             return Err(io::Error::other(reason));
         }
@@ -122,8 +126,14 @@ impl<N: Net> Network for Tcp<N> {
                 net.listen(&address).await.map_err(at(&address))?
             }
         };
-        let mut config =
-            PeersConfig { cluster, incarnation, seed, ..PeersConfig::new(id, addresses.to_map()) };
+        let mut config = PeersConfig {
+            cluster,
+            incarnation,
+            seed,
+            needs_admin,
+            ..PeersConfig::new(id, addresses.to_map())
+        };
+        config.notice_within(election_timeout);
         configure(&mut config);
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
         let context =
@@ -131,6 +141,11 @@ impl<N: Net> Network for Tcp<N> {
         let transport = Peers::of(context, listener, Inlet { messages, requests });
         Ok(Joined { transport, serving: tokio::spawn(serve(handle, waiting)) })
     }
+}
+
+/// Whether a command is an operator's act: one that changes what all sessions may keep.
+fn needs_admin(command: &Bytes) -> bool {
+    matches!(Request::decode(command.clone()), Some(Request::Limit(_)))
 }
 
 /// Says where there is no listening.
@@ -141,5 +156,23 @@ fn at(address: &str) -> impl FnOnce(io::Error) -> io::Error {
 impl<N: Net> fmt::Debug for Tcp<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tcp").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::sessions::Limits;
+
+    use super::*;
+
+    #[test]
+    fn setting_the_limits_of_sessions_is_an_operators_act() {
+        assert!(needs_admin(&Request::Limit(Limits::INITIAL).encode()));
+        for command in
+            [Request::Register, Request::Plain { command: Request::Limit(Limits::INITIAL).encode() }]
+        {
+            assert!(!needs_admin(&command.encode()), "{command:?}");
+        }
+        assert!(!needs_admin(&Bytes::new()));
     }
 }

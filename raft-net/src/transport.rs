@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::node::{Environment, Transport};
 use raft_core::{ClusterId, Envelope, Incarnation, Message, NodeId};
 use tokio::sync::mpsc;
@@ -15,10 +16,11 @@ use tokio::task::JoinSet;
 use crate::addresses::Addresses;
 use crate::client::{Request, Responder};
 use crate::counters::Counters;
-use crate::frame::{Hello, PROTOCOL_VERSION, Party};
+use crate::frame::{Hello, Party};
 use crate::link::Links;
 use crate::net::Net;
 use crate::outgoing::{Lifetime, Outgoing};
+use crate::version::{Version, Versions};
 use crate::{NetError, incoming};
 
 /// Pieces of snapshots that may wait for one peer. A group sends it one at a time.
@@ -35,6 +37,8 @@ pub struct PeersConfig {
     pub incarnation: Incarnation,
     /// Where the others listen at first, as `"host:port"`. This server itself may be among them.
     pub peers: BTreeMap<NodeId, String>,
+    /// The versions of the conversation that this server speaks. Those of other releases are for tests.
+    pub versions: Versions,
     /// The seed of the jitter of redialling. Servers of one cluster take different ones.
     pub seed: u64,
     /// Messages that may wait for one peer; more are dropped. 0 is taken as 1. Pieces of snapshots are not
@@ -45,31 +49,40 @@ pub struct PeersConfig {
     pub connections_max: usize,
     /// How long connecting may take, and after it the handshake.
     pub connect_timeout: Duration,
-    /// How long one write may take.
+    /// How long one write may take; a message may take as long as its peer is heard meanwhile.
     pub write_timeout: Duration,
-    /// How often a connection between servers is pinged. More than zero.
+    /// How often a connection between servers is pinged by who has dialled it. More than zero.
     pub keep_alive: Duration,
-    /// How long a connection between servers may be silent before it is dropped and dialled again.
-    /// Several times `keep_alive`, and long enough for a piece of a snapshot to get through, since pings
-    /// wait behind it. So long is a connection for snapshots kept when none is sent.
+    /// How long a server that was dialled may be silent before the connection is dropped and dialled again.
+    /// Several times the other's `unasked_pong` and one's own `keep_alive`.
     pub silence: Duration,
+    /// How often a server that was dialled says, without having been asked, that bytes still come in. Pings wait
+    /// behind what was sent before them, and a server behind a slow link is not one that has gone. More than zero.
+    pub unasked_pong: Duration,
+    /// How long nothing may come in from a server that has dialled before the connection is dropped: it notices
+    /// by itself if it is not heard any more, and this only clears away what is left. So long, too, is a connection for
+    /// snapshots kept when none is sent: long enough for a piece to get through.
+    pub idle: Duration,
     /// How long a client's connection may be silent before it is dropped.
     pub client_idle: Duration,
     /// How long to wait before dialling again: at first the shorter, then twice as long each time, up
     /// to the longer; of that, half is fixed and half is drawn.
     pub back_off: (Duration, Duration),
+    /// Which commands only clients with the role `admin` may send; usually none.
+    pub needs_admin: fn(&Bytes) -> bool,
 }
 
 impl PeersConfig {
     /// The usual values for the server `id`: 1024 messages a queue, 1024 connections, a second to
     /// connect, two to write, a ping every 500 ms, silence of 2 s, clients idle up to 5 minutes,
-    /// redialling after 50 ms to 1 s.
+    /// redialling after 50 ms to 1 s. [`notice_within`](Self::notice_within) makes it faster.
     pub fn new(id: NodeId, peers: BTreeMap<NodeId, String>) -> Self {
         Self {
             cluster: ClusterId(1),
             id,
             incarnation: Incarnation(id.get()),
             peers,
+            versions: Versions::OURS,
             seed: id.get(),
             queue_messages_max: 1024,
             connections_max: 1024,
@@ -77,30 +90,42 @@ impl PeersConfig {
             write_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(500),
             silence: Duration::from_secs(2),
+            unasked_pong: Duration::from_millis(500),
+            idle: Duration::from_secs(2),
             client_idle: Duration::from_secs(300),
             back_off: (Duration::from_millis(50), Duration::from_secs(1)),
+            needs_admin: |_| false,
         }
+    }
+
+    /// A connection whose other end is not there any more, and has not said so, is noticed within so long: a leader whose
+    /// connection to a follower has died dials anew before the follower misses it, if this is the shortest election timeout.
+    pub fn notice_within(&mut self, election_timeout: Duration) {
+        let fifth = (election_timeout / 5).max(Duration::from_millis(1));
+        (self.keep_alive, self.unasked_pong, self.silence) = (fifth, fifth, fifth * 4);
     }
 
     /// What this server says first to `to`.
     pub(crate) fn hello(&self, to: Option<NodeId>) -> Hello {
         let party = Party::Node { id: self.id, incarnation: self.incarnation };
-        Hello { protocol: PROTOCOL_VERSION, cluster: self.cluster, party, to }
+        Hello { versions: self.versions, cluster: self.cluster, party, to }
     }
 
-    /// Why this server wants nothing to do with who says `hello`; nothing if it does.
-    pub(crate) fn refusal(&self, hello: &Hello) -> Option<String> {
+    /// The version that this server speaks with who says `hello`, or why it wants nothing to do with it.
+    pub(crate) fn welcome(&self, hello: &Hello) -> Result<Version, String> {
         let me = self.id;
-        if hello.protocol != PROTOCOL_VERSION {
-            let theirs = hello.protocol;
-            return Some(format!("{me} speaks protocol version {PROTOCOL_VERSION}, not {theirs}"));
-        }
+        let Some(version) = self.versions.common(hello.versions) else {
+            let (ours, other, theirs) = (self.versions, hello.party, hello.versions);
+            return Err(format!(
+                "{me} speaks protocol version {ours}, and {other} {theirs}: upgrade the older one, by one release at a time"
+            ));
+        };
         if hello.cluster != self.cluster {
-            return Some(format!("{me} belongs to {}, not to {}", self.cluster, hello.cluster));
+            return Err(format!("{me} belongs to {}, not to {}", self.cluster, hello.cluster));
         }
         match hello.to {
-            Some(to) if to != me => Some(format!("this is {me}, not {to}; correct its address")),
-            Some(_) | None => None,
+            Some(to) if to != me => Err(format!("this is {me}, not {to}; correct its address")),
+            Some(_) | None => Ok(version),
         }
     }
 }

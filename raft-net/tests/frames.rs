@@ -8,8 +8,8 @@ use raft_core::{
     ReadIndexReply, RequestVote, RequestVoteReply, Session, Snapshot, SnapshotId, Term,
 };
 use raft_net::{
-    Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, PROTOCOL_VERSION,
-    Party, Request, Response,
+    Ask, FRAME_BYTES_MAX, Frame, FrameReader, Hello, NetError, Outcome, PREFIX_BYTES, Party, Request,
+    Response, Versions,
 };
 
 fn id(term: u64, index: u64) -> EntryId {
@@ -55,7 +55,7 @@ fn install(chunk: Chunk) -> Frame {
 }
 
 fn hello(party: Party, to: Option<NodeId>) -> Frame {
-    Frame::Hello(Hello { protocol: PROTOCOL_VERSION, cluster: ClusterId(7), party, to })
+    Frame::Hello(Hello { versions: Versions::OURS, cluster: ClusterId(7), party, to })
 }
 
 fn encoded(frame: &Frame) -> BytesMut {
@@ -268,6 +268,7 @@ fn what_makes_no_sense_is_refused_in_words() {
         (1, vec![0x93, 1, 1], b"", "hello makes no sense: a number is missing"),
         (1, vec![0x93, 1, 0xa1, b'x', 1], b"", "hello makes no sense: a number is missing"),
         (1, vec![0x93, 1, 0xff, 1], b"", "hello makes no sense: a number is missing"),
+        (1, vec![0x94, 5, 7, 0xc0, 6], b"", "hello makes no sense: the oldest version is newer"),
         (2, vec![0x91, 3], b"no", "a payload is longer than the frame"),
         (2, vec![0x91, 2], b"\xff\xfe", "a text is not UTF-8"),
         (6, vec![0x93, 1, 0, 2], b"abc", "request makes no sense: bytes are left over"),

@@ -81,7 +81,8 @@ fn start<N: Net>(net: &N, listener: N::Listener, id: NodeId, peers: &[(NodeId, &
     let (messages, inbox) = mpsc::channel(16);
     let (requests_in, requests) = mpsc::channel(16);
     let inlet = Inlet { messages, requests: requests_in };
-    let config = PeersConfig::new(id, peers);
+    let mut config = PeersConfig::new(id, peers);
+    config.needs_admin = |command| command.starts_with(b"limit");
     let peers = Peers::start(net.clone(), listener, SystemEnvironment::new(), Whole, config, inlet);
     Up { counters: peers.counters(), peers, inbox, requests }
 }
@@ -255,6 +256,12 @@ async fn clients_may_what_their_certificate_says() {
     for role in ["write", "admin"] {
         let mut client = connect(&format!("raft://1/client/{role}")).await.unwrap();
         assert_eq!(client.request(command(), deadline).await.unwrap(), Outcome::Committed("done".into()));
+        let limit = client.request(Bytes::from_static(b"limit 7"), deadline).await.unwrap();
+        let admin = matches!(&limit, Outcome::Committed(_));
+        assert!(
+            admin || b.counters.last_refusal().unwrap().contains("with the role write may not set limits")
+        );
+        assert_eq!(admin, role == "admin", "{limit:?}");
     }
 
     for (name, why) in [

@@ -233,6 +233,9 @@ impl Server {
             connect_timeout: timeout,
             keep_alive: timeout,
             silence: timeout * 4,
+            idle: timeout * 4,
+            // Simulated links are slow for messages, not for bytes: none of them is still on its way.
+            unasked_pong: Duration::MAX,
             back_off: (self.cluster.heartbeat, timeout),
             ..PeersConfig::new(self.id, peers)
         }

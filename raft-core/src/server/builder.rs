@@ -6,12 +6,13 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::Server;
-use super::machine::{Hosted, Machine, known};
+use super::machine::{Replicated, known};
 use super::running::{Running, ServerError, Task};
 use super::telling::{tell, tell_end};
 use crate::config::{Config, ConfigError};
@@ -19,7 +20,6 @@ use crate::message::Envelope;
 use crate::node::{
     Applier, Door, Environment, Handle, LogStore, Node, StateMachine, SystemEnvironment, Transport,
 };
-use crate::sessions::Sessions;
 use crate::state::{Raft, Restored};
 use crate::types::{ClusterId, Incarnation, NodeId, random};
 
@@ -59,6 +59,8 @@ pub struct Joining {
     pub incarnation: Incarnation,
     /// A seed of this life alone.
     pub seed: u64,
+    /// The shortest election timeout: a connection that has died is to be noticed within it.
+    pub election_timeout: Duration,
     /// The clock that all waiting is on.
     pub environment: SystemEnvironment,
     /// Where the messages of other servers go. What does not fit is to be dropped.
@@ -104,36 +106,45 @@ impl<L, N, M> Builder<L, N, M> {
         Builder { config: self.config, log: self.log, network, machine: self.machine }
     }
 
-    /// What is replicated, as it is before anything was applied. It is restored from the last snapshot and the log.
-    pub fn machine<M2: Machine>(self, machine: M2) -> Builder<L, N, M2> {
+    /// What is replicated: a [`Machine`](super::Machine) as it is before anything was applied, which is restored from the last
+    /// snapshot and the log, or one that has kept what it has applied.
+    pub fn machine<M2: Replicated>(self, machine: M2) -> Builder<L, N, M2> {
         Builder { config: self.config, log: self.log, network: self.network, machine }
     }
 }
 
-impl<L: Log, N: Network, M: Machine> Builder<L, N, M> {
+impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
     /// Starts the server on this tokio runtime. The incarnation of the configuration is the log's, and its seed is
     /// drawn.
     ///
     /// # Errors
     ///
     /// The configuration or what is on the disk makes no sense, or the network refused.
-    pub async fn start(self) -> Result<Server<M>, StartError> {
+    pub async fn start(self) -> Result<Server<M::Typed>, StartError> {
         let Self { mut config, log, network, machine } = self;
         let (store, restored, incarnation) = log.into_parts();
         config.incarnation = incarnation;
         config.seed = random();
-        config.durable_state_machine = false;
+        config.durable_state_machine = M::IS_DURABLE;
         let environment = SystemEnvironment::new();
         let (cluster, id, patience) = (config.cluster, config.id, config.election_timeout.1 * 2);
         let raft = Raft::new(config, restored, environment.now()).map_err(StartError::Config)?;
-        let machine = Sessions::new(Hosted(machine)).map_err(io::Error::other)?;
+        let machine = machine.into_state_machine()?;
         let applied = machine.durable_applied();
 
         let (handle, door) = Door::new();
         let (messages, inbox) = mpsc::channel(INBOX_MAX);
-        let clients = handle.clone().for_what_is_known(known::<M>());
-        let joining =
-            Joining { cluster, id, incarnation, seed: random(), environment, messages, handle: clients };
+        let clients = handle.clone().for_what_is_known(known::<M::Typed>());
+        let joining = Joining {
+            cluster,
+            id,
+            incarnation,
+            seed: random(),
+            election_timeout: raft.config().election_timeout.0,
+            environment,
+            messages,
+            handle: clients,
+        };
         let Joined { transport, serving } = network.join(joining).await?;
         let (gone, machine_gone) = oneshot::channel();
         let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone)?;

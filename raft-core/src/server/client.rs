@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::answers::{self, Failed, Why};
 use super::coded::Coded;
-use super::machine::Machine;
+use super::machine::Typed;
 use super::session::Session;
 use crate::node::{Environment, SystemEnvironment};
 use crate::sessions::{Proposed, Proposer, Request};
@@ -35,7 +35,7 @@ pub struct Client<M, S> {
     machine: PhantomData<fn() -> M>,
 }
 
-impl<M: Machine, S: Route> Client<M, S> {
+impl<M: Typed, S: Route> Client<M, S> {
     /// A client that reaches its servers so, by that clock.
     pub fn new(servers: S, environment: SystemEnvironment) -> Self {
         Self { servers: Arc::new(servers), environment, patience: PATIENCE, machine: PhantomData }

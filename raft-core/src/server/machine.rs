@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 
 use super::coded::Coded;
 use crate::node::{Known, SnapshotReader, StateMachine};
-use crate::sessions::Request;
+use crate::sessions::{Request, Sessions};
 use crate::types::LogIndex;
 
 /// What a cluster replicates: a state, the commands that change it, and the queries that do not.
@@ -50,6 +50,52 @@ pub trait Machine: Send + 'static {
     fn restore(&mut self, snapshot: SnapshotReader) -> impl Future<Output = io::Result<()>> + Send;
 }
 
+/// The values that are said to a state machine and that it answers with, whatever it is made of. Every [`Machine`] has them.
+pub trait Typed: Send + 'static {
+    /// Changes the state.
+    type Command: Coded;
+    /// What whoever proposed a command is told.
+    type Answer: Coded;
+    /// Asks of the state.
+    type Query: Coded;
+    /// What whoever asked is told.
+    type Reply: Coded;
+}
+
+impl<M: Machine> Typed for M {
+    type Command = M::Command;
+    type Answer = M::Answer;
+    type Query = M::Query;
+    type Reply = M::Reply;
+}
+
+/// What a server can be given as its state machine: a [`Machine`], or one that keeps through a crash what it has applied,
+/// and the sessions with it. `raft-storage`'s `RocksSessions` is one.
+pub trait Replicated: Send + 'static {
+    /// Its values.
+    type Typed: Typed;
+
+    /// Whether it keeps what it has applied through a crash.
+    const IS_DURABLE: bool;
+
+    /// As a node drives it. Its commands are [`Request`]s and its answers [`Answer`](crate::sessions::Answer)s, as bytes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot have sessions.
+    fn into_state_machine(self) -> io::Result<impl StateMachine>;
+}
+
+impl<M: Machine> Replicated for M {
+    type Typed = M;
+
+    const IS_DURABLE: bool = false;
+
+    fn into_state_machine(self) -> io::Result<impl StateMachine> {
+        Sessions::new(Hosted(self)).map_err(io::Error::other)
+    }
+}
+
 /// A snapshot of `state`, as MessagePack.
 ///
 /// # Errors
@@ -72,7 +118,7 @@ pub async fn state_of<T: DeserializeOwned>(mut snapshot: SnapshotReader) -> io::
 }
 
 /// The state machine as a node drives it: in bytes.
-pub(super) struct Hosted<M>(pub(super) M);
+struct Hosted<M>(M);
 
 #[async_trait]
 impl<M: Machine> StateMachine for Hosted<M> {
@@ -103,11 +149,11 @@ impl<M: Machine> StateMachine for Hosted<M> {
 }
 
 /// What is let in from clients over the network: whatever else got into the log would stop every server.
-pub(super) const fn known<M: Machine>() -> Known {
+pub(super) const fn known<M: Typed>() -> Known {
     Known { command: is_command::<M>, query: |query| M::Query::decode(query.clone()).is_ok() }
 }
 
-fn is_command<M: Machine>(request: &Bytes) -> bool {
+fn is_command<M: Typed>(request: &Bytes) -> bool {
     match Request::decode(request.clone()) {
         Some(Request::Command { command, .. } | Request::Plain { command }) => {
             M::Command::decode(command).is_ok()

@@ -2,7 +2,7 @@
 //!
 //! | file | is |
 //! | --- | --- |
-//! | `machine.rs` | what one writes: a state machine, [`Machine`] |
+//! | `machine.rs` | what one writes: a state machine, [`Machine`]; and what else can be one, [`Replicated`] |
 //! | `builder.rs` | how it becomes a server: [`Builder`], with a [`Log`] and a [`Network`] |
 //! | `mod.rs` | what one has then: [`Server`]; `running.rs` is what is behind it |
 //! | `client.rs`, `session.rs` | how others ask: [`Client`], [`Session`] |
@@ -32,7 +32,7 @@ pub use answers::{Failed, Why};
 pub use builder::{Builder, Joined, Joining, Log, Network, StartError};
 pub use client::{Client, Route};
 pub use coded::{CodecError, Coded, Raw};
-pub use machine::{Machine, snapshot_of, state_of};
+pub use machine::{Machine, Replicated, Typed, snapshot_of, state_of};
 use running::Running;
 pub use running::ServerError;
 pub use session::Session;
@@ -63,7 +63,7 @@ impl Server<()> {
     }
 }
 
-impl<M: Machine> Server<M> {
+impl<M: Typed> Server<M> {
     /// Has a command applied, and returns the state machine's answer. Only the leader takes one.
     ///
     /// May wait as long as there is no majority. Whoever cannot drops the future; then nobody knows what becomes of the

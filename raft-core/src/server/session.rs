@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::answers::{Failed, Why};
 use super::coded::Coded;
-use super::machine::Machine;
+use super::machine::Typed;
 use crate::node::{Environment, SystemEnvironment};
 use crate::sessions::{ClientSession, Proposer, Retries};
 
@@ -22,7 +22,7 @@ pub struct Session<M, P> {
     machine: PhantomData<fn() -> M>,
 }
 
-impl<M: Machine, P: Proposer> Session<M, P> {
+impl<M: Typed, P: Proposer> Session<M, P> {
     pub(super) async fn register(
         proposer: P,
         environment: SystemEnvironment,

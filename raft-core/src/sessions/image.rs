@@ -109,14 +109,7 @@ impl Table {
         table.put_u64_le(self.sessions.len() as u64);
         for (session, held) in &self.sessions {
             table.put_u64_le(session.get());
-            table.put_u64_le(held.used.get());
-            table.put_u64_le(held.first_unanswered);
-            table.put_u64_le(held.results.len() as u64);
-            for (sequence, result) in &held.results {
-                table.put_u64_le(*sequence);
-                table.put_u64_le(result.len() as u64);
-                table.extend_from_slice(result);
-            }
+            held.write(&mut table);
         }
         let mut image = BytesMut::with_capacity(HEAD_BYTES + table.len());
         image.extend_from_slice(&MAGIC);
@@ -138,37 +131,79 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The table with these limits, and with these sessions as [`take_changes`](Self::take_changes) gave them. None if it never
+    /// gave them so: there are more of them, or they have more results, than there may be.
+    pub fn of_sessions(
+        limits: Limits,
+        sessions: impl IntoIterator<Item = (SessionId, Bytes)>,
+    ) -> Option<Self> {
+        let read = |(session, bytes)| {
+            let mut reader = Reader::new(bytes);
+            let held = Held::read(&mut reader)?;
+            reader.end((session, held))
+        };
+        let sessions = sessions.into_iter().map(read).collect::<Option<_>>()?;
+        Some(Self::of(limits, sessions)).filter(Self::fits)
+    }
+
+    /// Whether it keeps to its limits.
+    fn fits(&self) -> bool {
+        let limits = self.limits();
+        self.len() as u64 <= limits.sessions() && self.result_bytes() <= limits.result_bytes()
+    }
+}
+
+impl Held {
+    /// What [`Table::of_sessions`] reads.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        self.write(&mut bytes);
+        bytes.freeze()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u64_le(self.used.get());
+        out.put_u64_le(self.first_unanswered);
+        out.put_u64_le(self.results.len() as u64);
+        for (sequence, result) in &self.results {
+            out.put_u64_le(*sequence);
+            out.put_u64_le(result.len() as u64);
+            out.extend_from_slice(result);
+        }
+    }
+}
+
 /// Reads what `encode` wrote; none if it could not have. The checksum has shown that nothing was changed on the way: this is
 /// about who wrote it.
 fn read(mut reader: Reader) -> Option<Table> {
     let limits = Limits::read(&mut reader)?;
     let mut sessions = BTreeMap::new();
     for _ in 0..reader.number()? {
-        let (session, held) = read_session(&mut reader)?;
+        let (session, held) = (SessionId::new(reader.number()?), Held::read(&mut reader)?);
         let last = sessions.last_key_value().map(|(&last, _)| last);
         if last.is_some_and(|last| session <= last) {
             return None;
         }
         sessions.insert(session, held);
     }
-    let table = Table::of(limits, sessions);
-    let fits = table.len() as u64 <= limits.sessions() && table.result_bytes() <= limits.result_bytes();
-    reader.end(table).filter(|_| fits)
+    reader.end(Table::of(limits, sessions)).filter(Table::fits)
 }
 
-fn read_session(reader: &mut Reader) -> Option<(SessionId, Held)> {
-    let (session, used) = (SessionId::new(reader.number()?), LogIndex::new(reader.number()?));
-    let first_unanswered = reader.number()?;
-    let mut results = BTreeMap::new();
-    let mut next = first_unanswered;
-    for _ in 0..reader.number()? {
-        let (sequence, len) = (reader.number()?, reader.number()?);
-        if sequence < next {
-            return None;
+impl Held {
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let (used, first_unanswered) = (LogIndex::new(reader.number()?), reader.number()?);
+        let mut results = BTreeMap::new();
+        let mut next = first_unanswered;
+        for _ in 0..reader.number()? {
+            let (sequence, len) = (reader.number()?, reader.number()?);
+            if sequence < next {
+                return None;
+            }
+            next = sequence.checked_add(1)?;
+            // A copy, so that a session that goes frees its bytes.
+            results.insert(sequence, Bytes::copy_from_slice(&reader.bytes(len)?));
         }
-        next = sequence.checked_add(1)?;
-        // A copy, so that a session that goes frees its bytes.
-        results.insert(sequence, Bytes::copy_from_slice(&reader.bytes(len)?));
+        Some(Self { used, first_unanswered, results })
     }
-    Some((session, Held { used, first_unanswered, results }))
 }

@@ -54,6 +54,20 @@ impl Limits {
         self.result_bytes
     }
 
+    /// As bytes, for who keeps them beside sessions.
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        self.write(&mut bytes);
+        bytes.freeze()
+    }
+
+    /// What was written so; none if nothing is.
+    pub fn decode(bytes: Bytes) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let limits = Self::read(&mut reader)?;
+        reader.end(limits)
+    }
+
     pub(super) fn write(&self, out: &mut BytesMut) {
         out.put_u64_le(self.sessions);
         out.put_u64_le(self.window);
@@ -115,6 +129,13 @@ impl Held {
     }
 }
 
+/// Of a table that notes what changes: this session has.
+fn note(changed: &mut Option<BTreeSet<SessionId>>, session: SessionId) {
+    if let Some(changed) = changed {
+        changed.insert(session);
+    }
+}
+
 fn weight(result: &Bytes) -> u64 {
     (result.len() as u64).saturating_add(RESULT_OVERHEAD)
 }
@@ -128,6 +149,8 @@ pub struct Table {
     order: BTreeSet<(LogIndex, SessionId)>,
     /// What all results weigh.
     result_bytes: u64,
+    /// The sessions that have changed, of a table that notes them.
+    changed: Option<BTreeSet<SessionId>>,
     planted: Option<PlantedBug>,
 }
 
@@ -144,13 +167,28 @@ impl Table {
     pub(super) fn of(limits: Limits, sessions: BTreeMap<SessionId, Held>) -> Self {
         let order = sessions.iter().map(|(&session, held)| (held.used, session)).collect();
         let result_bytes = sessions.values().map(Held::bytes).fold(0, u64::saturating_add);
-        Self { limits, sessions, order, result_bytes, planted: None }
+        Self { limits, sessions, order, result_bytes, changed: None, planted: None }
     }
 
     /// The same table with a bug that tests plant. A build without the feature `planted-bugs` has none.
     #[must_use]
     pub fn with_bug(self, planted: Option<PlantedBug>) -> Self {
         Self { planted, ..self }
+    }
+
+    /// The same table, which notes what changes from now on: for who keeps it on disk, and asks for
+    /// [`take_changes`](Self::take_changes) after each request.
+    #[must_use]
+    pub fn noting_changes(self) -> Self {
+        Self { changed: Some(BTreeSet::new()), ..self }
+    }
+
+    /// The sessions that have changed since this was asked last, each as [`Table::of_sessions`] reads it; nothing of
+    /// those that have gone.
+    pub fn take_changes(&mut self) -> Vec<(SessionId, Option<Bytes>)> {
+        let changed = self.changed.as_mut().map(std::mem::take).unwrap_or_default();
+        let as_it_is = |session| (session, self.sessions.get(&session).map(Held::encode));
+        changed.into_iter().map(as_it_is).collect()
     }
 
     #[cfg(feature = "tokio")]
@@ -188,6 +226,7 @@ impl Table {
 
     /// Records what came of a command that was admitted. It is kept until the client says that it has it.
     pub fn record(&mut self, place: Place, result: Bytes) -> Answer {
+        note(&mut self.changed, place.session);
         if let Some(held) = self.sessions.get_mut(&place.session) {
             if planted!(of self.planted, ResultDroppedUnacknowledged) {
                 self.result_bytes -= held.bytes();
@@ -237,6 +276,7 @@ impl Table {
 
     fn insert(&mut self, index: LogIndex, session: SessionId) {
         self.remove(session);
+        note(&mut self.changed, session);
         let held = Held { used: index, first_unanswered: 1, results: BTreeMap::new() };
         self.sessions.insert(session, held);
         self.order.insert((index, session));
@@ -274,6 +314,7 @@ impl Table {
     /// Notes that the session is used, and discards the results that its client has. None if there is no such session.
     fn use_session(&mut self, index: LogIndex, session: SessionId, first_unanswered: u64) -> Option<&Held> {
         let held = self.sessions.get_mut(&session)?;
+        note(&mut self.changed, session);
         self.order.remove(&(held.used, session));
         self.order.insert((index, session));
         held.used = index;
@@ -299,6 +340,7 @@ impl Table {
     /// Whether there was such a session.
     fn remove(&mut self, session: SessionId) -> bool {
         let Some(held) = self.sessions.remove(&session) else { return false };
+        note(&mut self.changed, session);
         self.order.remove(&(held.used, session));
         self.result_bytes -= held.bytes();
         true

@@ -1,5 +1,7 @@
 //! The table against one that is slow and obvious, over random logs.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_core::LogIndex;
@@ -115,6 +117,8 @@ enum Step {
     Ask(Request, usize),
     /// The server is one now that has nothing but a snapshot.
     Restore,
+    /// It is one now that has nothing but what it has kept of each session.
+    Restart,
 }
 
 /// Sessions and numbers are small, so that they meet; there are some that nobody has.
@@ -135,17 +139,28 @@ fn step() -> impl Strategy<Value = Step> {
         1 => limit,
         3 => Just(Request::Plain { command: "x".into() }),
     ];
-    prop_oneof![30 => (request, 0_usize..200).prop_map(|(request, len)| Step::Ask(request, len)), 1 => Just(Step::Restore)]
+    prop_oneof![30 => (request, 0_usize..200).prop_map(|(request, len)| Step::Ask(request, len)), 1 => Just(Step::Restore), 1 => Just(Step::Restart)]
 }
 
 /// What is applied of a log, and whether a session's number ever was twice.
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let (mut table, mut slow) = (Table::default(), Slow::new());
+    let (mut table, mut slow) = (Table::default().noting_changes(), Slow::new());
+    let mut kept: BTreeMap<SessionId, Bytes> = BTreeMap::new();
     let mut applied: Vec<(SessionId, u64)> = Vec::new();
     for (index, step) in (1..).zip(steps) {
-        let Step::Ask(request, len) = step else {
-            table = Table::decode(&table.encode()).unwrap();
-            continue;
+        let (request, len) = match step {
+            Step::Ask(request, len) => (request, len),
+            Step::Restore => {
+                table = Table::decode(&table.encode()).unwrap().noting_changes();
+                continue;
+            }
+            Step::Restart => {
+                let limits = Limits::decode(table.limits().encode()).unwrap();
+                let restarted = Table::of_sessions(limits, kept.clone()).unwrap();
+                prop_assert_eq!(&restarted, &table);
+                table = restarted.noting_changes();
+                continue;
+            }
         };
         let result = Bytes::from(vec![u8::try_from(index % 251).unwrap(); len]);
         let expected = slow.apply(index, request.clone(), &result);
@@ -163,6 +178,12 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 table.record(place, result)
             }
         };
+        for (session, held) in table.take_changes() {
+            match held {
+                Some(held) => drop(kept.insert(session, held)),
+                None => drop(kept.remove(&session)),
+            }
+        }
         prop_assert_eq!(&answer, &expected, "entry {}", index);
         prop_assert_eq!(Answer::decode(answer.encode()), Some(expected));
         prop_assert_eq!((table.len(), table.result_bytes()), (slow.len(), slow.result_bytes()));

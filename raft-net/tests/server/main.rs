@@ -4,6 +4,9 @@ mod cancel;
 #[path = "../../examples/counters.rs"]
 #[expect(unreachable_pub, reason = "it is a program of its own")]
 mod counters;
+mod durable;
+#[cfg(feature = "test-version")]
+mod versions;
 mod world;
 
 use std::time::Duration;
@@ -15,7 +18,7 @@ use raft_core::sessions::Request;
 use raft_core::{ClusterId, LogIndex, NodeId};
 use raft_net::{Client, Outcome, TcpNet};
 
-use world::{Cluster, Command, ELECTION, List, Mood, for_a_while};
+use world::{Cluster, Command, ELECTION, List, Mood, for_a_while, hears_a_leader};
 
 /// The example adds all up, whoever leads.
 #[test]
@@ -109,10 +112,6 @@ async fn change(leader: &Server<List>, voters: Vec<NodeId>) {
         }
         watch.changed().await.unwrap();
     }
-}
-
-async fn hears_a_leader(server: &Server<List>) {
-    server.watch().wait_for(|status| status.leader.is_some()).await.unwrap();
 }
 
 /// Nothing that a client sends over the network gets into the log unless the state machine knows it.

@@ -8,9 +8,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use raft_core::node::{SnapshotReader, Status};
-use raft_core::server::{Client, Machine, Server, snapshot_of, state_of};
+use raft_core::server::{Client, Machine, Server, Typed, snapshot_of, state_of};
 use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, RoleName};
-use raft_net::{Addresses, Net, Servers, Tcp, TcpNet};
+use raft_net::{Addresses, Net, Servers, Tcp, TcpNet, Versions};
 use raft_storage::RocksStore;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -120,10 +120,21 @@ pub(crate) struct Cluster {
     pub(crate) gates: BTreeMap<NodeId, Gate>,
     /// What each knows of where the others are.
     pub(crate) known: BTreeMap<NodeId, Addresses>,
+    /// What each speaks, if not what this release does.
+    pub(crate) versions: BTreeMap<NodeId, Versions>,
 }
 
 impl Cluster {
     pub(crate) async fn start(size: u64, configure: fn(&mut Config)) -> Self {
+        Self::start_in(BTreeMap::new(), size, configure).await
+    }
+
+    /// The same, where some speak other protocol versions.
+    pub(crate) async fn start_in(
+        versions: BTreeMap<NodeId, Versions>,
+        size: u64,
+        configure: fn(&mut Config),
+    ) -> Self {
         let (mut addresses, mut listeners) = (BTreeMap::new(), BTreeMap::new());
         for id in (1..=size).map(NodeId::new) {
             let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
@@ -132,7 +143,7 @@ impl Cluster {
         }
         let folder = tempfile::tempdir().unwrap();
         let (servers, gates, known) = Default::default();
-        let mut cluster = Self { folder, configure, addresses, servers, gates, known };
+        let mut cluster = Self { folder, configure, addresses, servers, gates, known, versions };
         for (id, listener) in listeners {
             cluster.serve(id, Some(listener)).await;
         }
@@ -151,7 +162,14 @@ impl Cluster {
         config.election_timeout = ELECTION;
         (self.configure)(&mut config);
         let gate = Gate::default();
-        let tcp = Tcp::new(self.addresses.clone());
+        let versions = self.versions.get(&id).copied().unwrap_or(Versions::OURS);
+        let tcp = Tcp::new(self.addresses.clone()).configure(move |config| {
+            assert!(
+                config.silence < ELECTION.0,
+                "a connection that has died is noticed within an election timeout"
+            );
+            config.versions = versions;
+        });
         let tcp = match listener {
             Some(listener) => tcp.listener(listener),
             None => tcp,
@@ -213,4 +231,8 @@ impl Cluster {
 /// Does not return before that much time has passed: for things that must not happen meanwhile.
 pub(crate) async fn for_a_while(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+pub(crate) async fn hears_a_leader<M: Typed>(server: &Server<M>) {
+    server.watch().wait_for(|status| status.leader.is_some()).await.unwrap();
 }

@@ -74,6 +74,43 @@ impl Data {
         }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the machine keeps under this name beside what commands put there.
+    pub(super) fn own(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.db.get_cf(self.family(OWN)?, name).map_err(refused("reading what a state machine keeps"))
+    }
+
+    /// All that it keeps under names that begin so, by the rest of the name.
+    pub(super) fn own_under(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+        let (mut found, mut all) = (self.db.raw_iterator_cf(self.family(OWN)?), Vec::new());
+        found.seek(prefix);
+        while let Some((name, value)) = found.item() {
+            let Some(rest) = name.strip_prefix(prefix) else { break };
+            all.push((rest.to_vec(), value.to_vec()));
+            found.next();
+        }
+        found.status().map_err(refused("reading what a state machine keeps"))?;
+        Ok(all)
+    }
+
+    /// Adds to `changes` what the machine keeps under this name from now on; none: nothing.
+    pub(super) fn keep(
+        &self,
+        changes: &mut WriteBatch,
+        name: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), StorageError> {
+        let own = self.family(OWN)?;
+        match value {
+            Some(value) => changes.put_cf(own, name, value),
+            None => changes.delete_cf(own, name),
+        }
+        Ok(())
+    }
+
     /// Writes what a command has changed, and that it was applied: all of it or nothing is there after a crash.
     pub(super) fn write(&self, mut changes: WriteBatch, applied: LogIndex) -> Result<(), StorageError> {
         let mut value = Vec::new();

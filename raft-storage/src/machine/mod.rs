@@ -11,6 +11,8 @@
 //! on how much there is. Installing one is atomic: the files are written beside the old ones, and one rename
 //! says which count.
 //!
+//! With sessions it is a [`RocksSessions`], and that is what a [`Server`](raft_core::server::Server) is given.
+//!
 //! What commands mean is yours, as [`Commands`]:
 //!
 //! ```
@@ -53,6 +55,7 @@ mod frames;
 mod install;
 mod places;
 mod reader;
+mod sessions;
 mod view;
 
 use std::fmt;
@@ -71,6 +74,7 @@ use self::data::Data;
 use self::frames::Source;
 use self::places::Places;
 use self::reader::Reader;
+pub use self::sessions::RocksSessions;
 pub use self::view::{Changes, Range, View};
 use crate::error::StorageError;
 

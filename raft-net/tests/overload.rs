@@ -1,0 +1,280 @@
+//! Ten times more than the disks take: three servers refuse it at the door, what they keep of it is bounded, and what they
+//! take they take as fast as before. Memory is measured as the system sees it, so this is a process of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_core::node::{Done, LogStore, Refusal, SnapshotReader, SystemEnvironment};
+use raft_core::server::{Failed, Machine, Raw, Server, Why, snapshot_of, state_of};
+use raft_core::{Batch, Config, Incarnation, Load, LogIndex, NodeId, RoleName};
+use raft_net::{Net, Tcp, TcpNet};
+use raft_storage::{DiskFaults, MemoryDisk, MemoryStore, Opened};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+const MIB: usize = 1024 * 1024;
+const COMMAND_BYTES: usize = 16 * 1024;
+/// What a disk takes in a second.
+const DISK_BYTES: usize = 4 * MIB;
+/// How long it takes to sync a batch, beyond its bytes.
+const SYNC: Duration = Duration::from_millis(2);
+/// Who propose one command after the other: enough that a disk never waits.
+const PROPOSERS: usize = 64;
+/// How long each part of the test takes, and how many there are with too much load.
+const PART: Duration = Duration::from_secs(2);
+const PARTS: usize = 4;
+/// How many times too much that is.
+const TOO_MUCH: u64 = 10;
+
+// What each server is allowed to keep.
+const UNCOMMITTED_BYTES: usize = 2 * MIB;
+const CACHE_BYTES: usize = 2 * MIB;
+const WINDOW_BYTES: usize = 2 * MIB;
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+const SNAPSHOT_ENTRIES: u64 = 200;
+const SNAPSHOT_TRAILING: u64 = 50;
+
+// What of it is no setting: requests at a node's door, and bytes that wait for one connection.
+const REQUESTS: usize = 1024;
+const WAITING_BYTES: usize = 4 * MIB;
+
+/// By how much memory may grow under too much load, as the limits of the queues have it.
+fn budget() -> usize {
+    let log = usize::try_from(SNAPSHOT_ENTRIES + SNAPSHOT_TRAILING).unwrap() * COMMAND_BYTES;
+    // Others may commit what a leader's own disk has not taken yet, until its patience is over.
+    let own_disk = usize::try_from(DISK_PATIENCE.as_secs()).unwrap() * DISK_BYTES;
+    let leader = REQUESTS * COMMAND_BYTES + UNCOMMITTED_BYTES + CACHE_BYTES + own_disk + 2 * WAITING_BYTES;
+    let follower = WINDOW_BYTES + CACHE_BYTES;
+    leader + 2 * follower + 3 * log
+}
+
+/// A disk that takes so many bytes in a second, in front of another one.
+struct Slow {
+    inner: MemoryStore,
+    /// When each write that nobody was told of will be done.
+    writing: VecDeque<Instant>,
+    /// How many of those the inner one has done.
+    done: usize,
+    free_at: Instant,
+}
+
+impl Slow {
+    fn new(inner: MemoryStore) -> Self {
+        Self { inner, writing: VecDeque::new(), done: 0, free_at: Instant::now() }
+    }
+}
+
+#[async_trait]
+impl LogStore for Slow {
+    type Error = <MemoryStore as LogStore>::Error;
+
+    fn write(&mut self, batch: Batch) {
+        let bytes: usize = batch.entries.iter().map(|entry| entry.payload.bytes().len()).sum();
+        let took =
+            Duration::from_secs(1) * u32::try_from(bytes).unwrap() / u32::try_from(DISK_BYTES).unwrap();
+        self.free_at = self.free_at.max(Instant::now()) + SYNC + took;
+        self.writing.push_back(self.free_at);
+        self.inner.write(batch);
+    }
+
+    fn load(&mut self, load: Load) {
+        self.inner.load(load);
+    }
+
+    async fn done(&mut self) -> Result<Done, Self::Error> {
+        loop {
+            let now = Instant::now();
+            let due = self.writing.iter().take(self.done).take_while(|due| **due <= now).count();
+            if due > 0 {
+                self.writing.drain(..due);
+                self.done -= due;
+                return Ok(Done::Persisted(due));
+            }
+            let next = self.writing.front().filter(|_| self.done > 0);
+            tokio::select! {
+                biased;
+                done = self.inner.done() => match done? {
+                    Done::Persisted(batches) => self.done += batches,
+                    loaded @ Done::Loaded(_) => return Ok(loaded),
+                },
+                () = sleep_until(next.copied().unwrap_or(now)), if next.is_some() => {}
+            }
+        }
+    }
+}
+
+/// Counts bytes.
+struct Sum(u64);
+
+impl Machine for Sum {
+    type Command = Raw;
+    type Answer = u64;
+    type Query = ();
+    type Reply = u64;
+
+    fn apply(&mut self, _: LogIndex, Raw(command): Raw) -> u64 {
+        self.0 += command.len() as u64;
+        self.0
+    }
+
+    fn query(&self, (): ()) -> u64 {
+        self.0
+    }
+
+    fn snapshot(&self) -> io::Result<SnapshotReader> {
+        snapshot_of(&self.0)
+    }
+
+    async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
+        self.0 = state_of(snapshot).await?;
+        Ok(())
+    }
+}
+
+async fn start() -> Vec<Server<Sum>> {
+    let (mut addresses, mut listeners) = (BTreeMap::new(), Vec::new());
+    for id in (1..=3).map(NodeId::new) {
+        let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+        addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+        listeners.push((id, listener));
+    }
+    let mut servers = Vec::new();
+    for (id, listener) in listeners {
+        let mut config = Config::new(id, addresses.keys().copied().collect());
+        config.election_timeout = (Duration::from_secs(1), Duration::from_secs(2));
+        config.uncommitted_bytes_max = UNCOMMITTED_BYTES;
+        config.cache_bytes_max = CACHE_BYTES;
+        config.append_window_bytes = WINDOW_BYTES;
+        config.disk_patience = DISK_PATIENCE;
+        config.snapshot_entries = SNAPSHOT_ENTRIES;
+        config.snapshot_trailing = SNAPSHOT_TRAILING;
+        let (clock, at_once) = (SystemEnvironment::new(), Box::new(|| Duration::ZERO));
+        let disk = MemoryDisk::new();
+        let opened = MemoryStore::open(&disk, Incarnation::random(), clock, at_once, DiskFaults::new(0));
+        let Opened { store, restored, incarnation, torn_bytes } = opened;
+        let log = Opened { store: Slow::new(store), restored, incarnation, torn_bytes };
+        let tcp = Tcp::new(addresses.clone()).listener(listener);
+        let server = Server::builder(config).log(log).network(tcp).machine(Sum(0)).start().await.unwrap();
+        servers.push(server);
+    }
+    servers
+}
+
+async fn leader(servers: &[Server<Sum>]) -> Server<Sum> {
+    loop {
+        if let Some(leader) = servers.iter().find(|server| server.status().role == RoleName::Leader) {
+            return leader.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What became of commands.
+#[derive(Default)]
+struct Ends {
+    applied: AtomicU64,
+    overloaded: AtomicU64,
+    other: AtomicU64,
+}
+
+impl Ends {
+    async fn propose(&self, server: &Server<Sum>) {
+        let command = Raw(Bytes::from(vec![7; COMMAND_BYTES]));
+        let count = match server.propose(command).await {
+            Ok(_) => &self.applied,
+            Err(Failed::NotApplied(Why::Refused(Refusal::Overloaded))) => &self.overloaded,
+            Err(_) => &self.other,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> [u64; 3] {
+        [&self.applied, &self.overloaded, &self.other].map(|count| count.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// As many commands as are applied in so long, by proposers each of whom waits for the answer.
+async fn enough(server: &Server<Sum>, time: Duration) -> u64 {
+    let (ends, until) = (Arc::new(Ends::default()), Instant::now() + time);
+    let mut proposers = tokio::task::JoinSet::new();
+    for _ in 0..PROPOSERS {
+        let (server, ends) = (server.clone(), Arc::clone(&ends));
+        proposers.spawn(async move {
+            while Instant::now() < until {
+                ends.propose(&server).await;
+            }
+        });
+    }
+    sleep_until(until).await;
+    let [applied, ..] = ends.take();
+    while proposers.join_next().await.is_some() {}
+    applied
+}
+
+/// That many commands in so long, evenly, by proposers who wait for nobody.
+async fn too_much(server: &Server<Sum>, ends: &Arc<Ends>, commands: u64, time: Duration) {
+    let ticks = u64::try_from(time.as_millis()).unwrap();
+    let mut tick = interval(Duration::from_millis(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for number in 0..ticks {
+        tick.tick().await;
+        for _ in number * commands / ticks..(number + 1) * commands / ticks {
+            let (server, ends) = (server.clone(), Arc::clone(ends));
+            tokio::spawn(async move { ends.propose(&server).await });
+        }
+    }
+}
+
+/// A size of this process, in bytes.
+fn memory(name: &str) -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kib| kib * 1024)
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / MIB as f64)
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    if memory("VmRSS").is_none() {
+        println!("this system does not say how much memory a process has: nothing is measured");
+        return;
+    }
+    let resident = || memory("VmRSS").unwrap();
+    let servers = start().await;
+    let leader = leader(&servers).await;
+    let term = leader.status().current_term;
+    // Once to warm up.
+    enough(&leader, PART).await;
+    let capacity = enough(&leader, PART).await;
+    let before = resident();
+    println!("the disks take {capacity} commands in {PART:?}; {} are in memory", mib(before));
+
+    let ends = Arc::new(Ends::default());
+    let mut after = Vec::new();
+    for _ in 0..PARTS {
+        too_much(&leader, &ends, TOO_MUCH * capacity, PART).await;
+        let [applied, overloaded, other] = ends.take();
+        after.push(resident());
+        println!(
+            "of {} commands {applied} were applied, {overloaded} refused; {} are in memory",
+            TOO_MUCH * capacity,
+            mib(resident())
+        );
+        assert_eq!((other, leader.status().current_term), (0, term), "nobody else came to lead");
+        assert!(overloaded > 8 * capacity, "what is too much is refused at the door");
+        assert!(4 * applied > 3 * capacity, "what is taken is taken as fast as before");
+    }
+    let (most, grown) = (memory("VmHWM").unwrap(), |memory: usize| memory.saturating_sub(before));
+    println!("at most {} were, of {} that the limits allow beyond {}", mib(most), mib(budget()), mib(before));
+    assert!(grown(most) <= budget(), "{} more than before", mib(grown(most)));
+    let (first, last) = (after[0], after[PARTS - 1]);
+    assert!(last <= first + budget() / 8, "it grows on: {} after {}", mib(last), mib(first));
+}
