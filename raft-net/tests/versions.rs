@@ -80,8 +80,16 @@ fn every_version_has_its_golden_bytes() {
         ),
         (Version::NEXT, hello(both(), server, Some(B)), "740897260a0000000a0000000101 94060703059201cd012c "),
         (Version::NEXT, hello(both(), Party::Client, None), "d77d5f6905000000050000000101 940607c005 "),
-        (Version::NEWEST, append(), "APPEND5"),
-        (Version::NEXT, append(), "APPEND6"),
+        (
+            Version::NEWEST,
+            append(),
+            "27cdedb44f0000002f0000000105 98070201cd012c0305ce0001117003940409080394050000ceaa9450cd94050105cede9e14d59405021bcefeba051c 7365742078010001000000030000000000000000000000000000000000000000",
+        ),
+        (
+            Version::NEXT,
+            append(),
+            "6d1a6b7751000000310000000105 98070201cd012c0305ce00011170039404090803912094050000ceaa9450cd94050105cede9e14d59405021bcefeba051c 7365742078010001000000030000000000000000000000000000000000000000",
+        ),
         (Version::NEXT, Frame::Ping, "e89b2fe300000000000000000103  "),
     ] {
         let mut bytes = encoded(&frame, version);

@@ -164,10 +164,7 @@ impl Cluster {
         let gate = Gate::default();
         let versions = self.versions.get(&id).copied().unwrap_or(Versions::OURS);
         let tcp = Tcp::new(self.addresses.clone()).configure(move |config| {
-            assert!(
-                config.silence < ELECTION.0,
-                "a connection that has died is noticed within an election timeout"
-            );
+            assert!(config.silence < ELECTION.0, "it is to be noticed that a connection has died");
             config.versions = versions;
         });
         let tcp = match listener {
