@@ -52,11 +52,18 @@ impl Raft {
         {
             self.commit_index = index;
             self.snapshots.committed(self.repairs.sound_to(LogIndex::ZERO, index, &self.log));
-            if let Role::Leader { uncommitted, .. } = &mut self.role {
-                uncommitted.committed(index);
-            }
+            self.let_more_wait();
             self.observe(|| Event::Committed { from, to });
             self.note_removal(from, index);
+        }
+    }
+
+    /// Leaders: commands that are committed, and on the disk here, make room for others. What is committed without this
+    /// disk is kept for it as long as it lags behind, and so still counts.
+    pub(crate) fn let_more_wait(&mut self) {
+        let settled = self.commit_index.min(self.disk.durable().last.index);
+        if let Role::Leader { uncommitted, .. } = &mut self.role {
+            uncommitted.committed(settled);
         }
     }
 }

@@ -68,8 +68,8 @@ pub struct Config {
     /// While so many bytes of entries are on their way to one follower, no more are sent to it: it is never
     /// sent more than one message beyond them. More than zero.
     pub append_window_bytes: usize,
-    /// At most this many bytes of commands of its reign wait in a leader to be committed, as they lie in
-    /// memory; it refuses what would be more. A single larger one is taken if nothing else waits.
+    /// At most this many bytes of commands of its reign wait in a leader to be committed, or for its own disk, as they
+    /// lie in memory; it refuses what would be more. A single larger one is taken if nothing else waits.
     pub uncommitted_bytes_max: usize,
     /// At most this many bytes of entries are kept in memory, the newest ones; older ones are read from the
     /// log store when they are needed.

@@ -230,6 +230,7 @@ impl Raft {
             voted_for: durable.hard_state.voted_for,
             index: durable.last.index,
         });
+        self.let_more_wait();
         self.count_own_vote();
     }
 

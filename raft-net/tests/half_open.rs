@@ -237,7 +237,7 @@ async fn who_was_dialled_lets_go_of_a_peer_that_has_vanished() {
     pair.receive(first).await;
     pair.pipes.stop();
     let stopped = Instant::now();
-    sleep(Duration::from_millis(2_001)).await;
+    sleep(Duration::from_millis(2_100)).await;
     let let_go = pair.pipes.inside(|inside| inside.let_go.clone());
     let [noticed, cleared] = let_go[..] else { panic!("{let_go:?}") };
     assert!(noticed < stopped + ELECTION && cleared > stopped + Duration::from_secs(1), "{let_go:?}");

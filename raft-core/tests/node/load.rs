@@ -74,3 +74,28 @@ async fn ten_times_too_many_commands_are_refused_and_none_is_kept() {
     assert!(requests.commands <= COMMANDS_MAX + REQUESTS_MAX, "{requests:?}");
     assert_eq!(requests.commands + requests.overloaded, 20 * COMMANDS_MAX, "each is taken or refused");
 }
+
+/// The two others commit what a leader sends them whose own disk hangs. It takes no more than it may keep for that disk,
+/// and goes on when the disk does.
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_of_a_leader_has_not_taken_yet_is_bounded() {
+    let cluster = cluster_of(3, Trouble::None, |config| {
+        config.uncommitted_bytes_max = 4_096;
+        config.disk_patience = Duration::from_secs(3_600);
+    });
+    let (leader, _) = cluster.propose("first").await;
+    let handle = &cluster.handles[leader];
+    cluster.hung.store(Cluster::id(leader).get(), Ordering::Relaxed);
+    let mut applied = 0;
+    let refused = loop {
+        match handle.propose("one more".into()).await {
+            Outcome::Applied { .. } => applied += 1,
+            other => break other,
+        }
+    };
+    assert_eq!(refused, Outcome::NotApplied(Refusal::Overloaded));
+    assert!((10..100).contains(&applied), "{applied} were applied");
+    cluster.hung.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(matches!(handle.propose("one more".into()).await, Outcome::Applied { .. }));
+}
