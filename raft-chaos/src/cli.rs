@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod coverage;
 mod picture;
 mod plans;
 mod replay;
@@ -68,6 +69,9 @@ enum Command {
     Soak(soak::SoakArgs),
     /// Join the ledgers of several soaks into one.
     Merge(soak::MergeArgs),
+    /// Say how much of the protocol runs have reached, all together, and name what they have not.
+    #[command(after_help = "Exit codes: 0 it is said; 64 there is no such run, or it says nothing of it.")]
+    Coverage(coverage::CoverageArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
     Determinism(DeterminismArgs),
     /// Plant bugs in the nodes, and see how soon each is found.
@@ -237,6 +241,7 @@ fn parsed() -> ExitCode {
         Command::Replay(args) => either(replay::replayed(&args)).into(),
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
+        Command::Coverage(args) => either(coverage::covered(&args)).into(),
         Command::Determinism(args) => either(determinism(&args)).into(),
         Command::Selftest(args) => either(selftest::selftest(&args)).into(),
         Command::Doctor(args) => either(doctor(&args)).into(),

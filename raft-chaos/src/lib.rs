@@ -30,6 +30,7 @@
 //! | [`selftest`] | how soon planted bugs are found |
 //! | [`replay`] | a seed once more, in detail |
 //! | [`soak`] | seeds without end, and what they add up to |
+//! | [`coverage`] | how much of the protocol they have reached |
 //! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
 //! | [`export`] | a run as other tools read it |
 //! | [`doctor`] | what this machine allows |
@@ -39,6 +40,7 @@
 pub mod anomalies;
 pub mod check;
 pub mod cli;
+pub mod coverage;
 pub mod data;
 pub mod determinism;
 pub mod doctor;

@@ -174,14 +174,15 @@ pub fn determinism(plan: &str, seeds: usize, times: u64, events: u64, parted: us
 pub fn soaked(summary: &Summary, folder: &Path) {
     let all = summary.all();
     say(&format!(
-        "soaked    {} seeds, {} failed; {:.2} virtual h in {:.2} h of processes; {} elections, {} restarts, {} entries committed",
+        "soaked    {} seeds, {} failed; {:.2} virtual h in {:.2} h of processes; {} elections, {} restarts, {} entries committed; {} cells",
         all.seeds(),
         summary.failed(),
         all.counts.virtual_s / 3600.0,
         all.counts.wall_s / 3600.0,
         all.counts.elections,
         all.counts.restarts,
-        all.counts.committed
+        all.counts.committed,
+        all.coverage
     ));
     say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));
 }

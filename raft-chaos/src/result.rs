@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::coverage::Coverage;
 use crate::history::{Counts, F};
 use crate::linearizable::CounterExample;
 use crate::plan::Plan;
@@ -44,6 +45,7 @@ pub struct RunResult {
     pub rss_mb: u64,
     pub disk_mb: u64,
     pub skipped: Vec<Skipped>,
+    pub coverage: Coverage,
     pub event_hash: String,
     pub virtual_s: f64,
     pub wall_s: f64,
@@ -119,6 +121,7 @@ impl RunResult {
             rss_mb: footprint.rss_mb,
             disk_mb: footprint.disk_mb,
             skipped: ran.skipped.clone(),
+            coverage: ran.coverage,
             event_hash: format!("{:016x}", ran.event_hash),
             virtual_s: ran.virtual_time.as_secs_f64(),
             wall_s,

@@ -301,6 +301,11 @@ impl Raft {
         self.log.last()
     }
 
+    /// The ids of all entries of the log in memory.
+    pub const fn log_outline(&self) -> &LogOutline {
+        self.log.outline()
+    }
+
     /// The last entry that is durable on this server.
     pub const fn durable_log(&self) -> EntryId {
         self.disk.durable().last

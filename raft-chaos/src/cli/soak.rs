@@ -237,14 +237,15 @@ impl Display {
         match self {
             Self::Bar(bar) => {
                 bar.set_position(all.seeds());
-                bar.set_message(format!("{} failed", summary.failed()));
+                bar.set_message(format!("{} failed, {} cells", summary.failed(), all.coverage));
             }
             Self::Lines { began, next } if began.elapsed() >= *next => {
                 *next = began.elapsed() + LINE_EVERY;
                 eprintln!(
-                    "soak: {} seeds, {} failed, {:.2} virtual h, {:.0} s",
+                    "soak: {} seeds, {} failed, {} cells, {:.2} virtual h, {:.0} s",
                     all.seeds(),
                     summary.failed(),
+                    all.coverage,
                     all.counts.virtual_s / 3600.0,
                     began.elapsed().as_secs_f64()
                 );

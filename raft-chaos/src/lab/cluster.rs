@@ -351,6 +351,7 @@ impl Lab {
             commands: ledger.commands(),
             leaders: ledger.leaders(),
             snapshots_installed: ledger.snapshots_installed(),
+            coverage: ledger.coverage(),
             virtual_time: record.elapsed(),
         }
     }

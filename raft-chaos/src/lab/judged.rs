@@ -71,6 +71,7 @@ fn ran(report: Report) -> Ran {
         elections: report.leaders,
         committed: LogIndex::new(report.commands),
         snapshots_installed: report.snapshots_installed,
+        coverage: report.coverage,
         event_hash: report.event_hash,
         virtual_time: report.virtual_time,
         ..Ran::default()

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use raft_core::figure3::Figure3;
-use raft_core::{Batch, Configuration, Entry, EntryId, Event, LogIndex, Payload, Restored};
+use raft_core::{Batch, Configuration, Entry, EntryId, Envelope, Event, LogIndex, Payload, Raft, Restored};
 
 use super::network::node;
 use super::record::Record;
+use crate::coverage::{Cell, Coverage};
 
 /// All servers' logs and what was applied of them.
 pub(super) struct Ledger {
@@ -22,6 +23,7 @@ pub(super) struct Ledger {
     /// Each command that was applied, by its number less one, and who had it first.
     agreed: Vec<(Bytes, usize)>,
     servers: Vec<Kept>,
+    coverage: Coverage,
 }
 
 /// One server.
@@ -50,7 +52,18 @@ impl Ledger {
             numbers: BTreeMap::from([(EntryId::ZERO, (0, false))]),
             agreed: Vec::new(),
             servers: vec![Kept::default(); servers],
+            coverage: Coverage::default(),
         }
+    }
+
+    /// A server takes a message in.
+    pub(super) fn met(&mut self, raft: &Raft, envelope: &Envelope) {
+        self.coverage.reach(Cell::of(raft, envelope));
+    }
+
+    /// Which messages met servers in which state.
+    pub(super) const fn coverage(&self) -> Coverage {
+        self.coverage
     }
 
     /// A server begins a life with this on its disk.

@@ -11,6 +11,7 @@ use super::cluster::{Lab, Setup};
 use super::failure::{Failure, Tested};
 use super::network::Counts;
 use super::record::Record;
+use crate::coverage::Coverage;
 use crate::sim::trace::{Telling, Trace};
 
 /// How long a test may take in virtual time.
@@ -31,6 +32,8 @@ pub struct Report {
     pub leaders: u64,
     /// Snapshots that servers installed.
     pub snapshots_installed: u64,
+    /// Which messages met servers in which state.
+    pub coverage: Coverage,
     /// How long it took in virtual time.
     pub virtual_time: Duration,
 }

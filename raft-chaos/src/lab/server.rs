@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use raft_core::node::{Done, Environment, Handle, LogStore, Node, Point};
-use raft_core::{Batch, Config, Event, Incarnation, Load, PlantedBug, Raft, Rng, Time};
+use raft_core::{Batch, Config, Envelope, Event, Incarnation, Load, PlantedBug, Raft, Rng, Time};
 use raft_storage::{DiskFaults, Loss, MemoryDisk, MemoryStore, Opened, StorageError, SyncDelay};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -142,6 +142,10 @@ impl Environment for LabEnvironment {
 
     fn observe(&self, event: &Event) {
         lock(&self.ledger).observe(self.server, event);
+    }
+
+    fn receives(&self, raft: &Raft, envelope: &Envelope) {
+        lock(&self.ledger).met(raft, envelope);
     }
 }
 

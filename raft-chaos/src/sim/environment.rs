@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use raft_core::node::{Environment, Point};
-use raft_core::{Envelope, Event, NodeId, Time};
+use raft_core::{Envelope, Event, NodeId, Raft, Time};
 use raft_net::{Fate, Links};
 use tokio::time::{Instant, sleep_until};
 
@@ -60,6 +60,10 @@ impl Environment for SimEnvironment {
         if let Some(node) = self.node {
             self.world.observe(node, event);
         }
+    }
+
+    fn receives(&self, raft: &Raft, envelope: &Envelope) {
+        self.world.met(raft, envelope);
     }
 }
 

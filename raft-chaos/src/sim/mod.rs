@@ -389,6 +389,7 @@ impl Run<'_> {
             commands_repeated: tally.commands_repeated,
             sessions_expired: tally.sessions_expired,
             entries_repaired: tally.entries_repaired,
+            coverage: self.world.coverage(),
             committed: self.world.committed().0,
             restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
             event_hash,

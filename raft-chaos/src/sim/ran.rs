@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::chaos::Skipped;
 use super::workload::Ended;
+use crate::coverage::Coverage;
 use crate::history::{F, History};
 use crate::linearizable::TookEffect;
 
@@ -56,6 +57,8 @@ pub struct Ran {
     pub sessions_expired: u64,
     /// Entries that a disk had lost and that came from another server, counted from there too.
     pub entries_repaired: u64,
+    /// Which messages met servers in which state, from the start of the run on.
+    pub coverage: Coverage,
     /// The last committed entry.
     pub committed: LogIndex,
     /// How often a server started again.

@@ -16,7 +16,8 @@ use raft_core::figure3::{Broken, Figure3};
 use raft_core::node::NodeError;
 use raft_core::sessions::Answer as SessionAnswer;
 use raft_core::{
-    Configuration, Event, Incarnation, LogIndex, NodeId, Restored, RoleName, Snapshot, Term, Time,
+    Configuration, Envelope, Event, Incarnation, LogIndex, NodeId, Raft, Restored, RoleName, Snapshot, Term,
+    Time,
 };
 use raft_storage::StorageError;
 use tokio::sync::Notify;
@@ -29,6 +30,7 @@ use super::servers::{self, Log, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::violation::Violation;
+use crate::coverage::{Cell, Coverage};
 use crate::data::Answer;
 use crate::linearizable::TookEffect;
 use crate::plan::{Link, Moment, View};
@@ -52,6 +54,7 @@ struct Inner {
     moments: Moments,
     membership: Membership,
     tally: Tally,
+    coverage: Coverage,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
     /// The last that was elected leader of a term higher than all before, until it gives way.
@@ -75,6 +78,7 @@ impl World {
             moments: Moments::default(),
             membership: Membership::default(),
             tally: Tally::default(),
+            coverage: Coverage::default(),
             violations: Vec::new(),
             ended: Vec::new(),
             reigns: None,
@@ -321,6 +325,16 @@ impl World {
 
     pub(super) fn tally(&self) -> Tally {
         self.lock().tally
+    }
+
+    /// A server takes a message in. That follows from what is in the hash, so this is not.
+    pub(super) fn met(&self, raft: &Raft, envelope: &Envelope) {
+        self.lock().coverage.reach(Cell::of(raft, envelope));
+    }
+
+    /// Which messages met servers in which state.
+    pub(super) fn coverage(&self) -> Coverage {
+        self.lock().coverage
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {

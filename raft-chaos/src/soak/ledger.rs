@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::EntryName;
+use crate::coverage::{Coverage, of_this_table};
 use crate::outcome::Outcome;
 use crate::verdict::Verdict;
 
@@ -33,6 +34,9 @@ pub struct Line {
     pub command: String,
     /// Names everything that happened.
     pub event_hash: String,
+    /// How much of the protocol it reached; nothing, where that is of an earlier version of this tool.
+    #[serde(default, deserialize_with = "of_this_table")]
+    pub coverage: Coverage,
     /// What happened.
     #[serde(flatten)]
     pub counts: Counts,
@@ -81,6 +85,7 @@ impl Default for Line {
             reason: None,
             command: String::new(),
             event_hash: String::new(),
+            coverage: Coverage::default(),
             counts: Counts::default(),
         }
     }
@@ -103,6 +108,7 @@ impl Line {
             reason,
             command: outcome.command.clone(),
             event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
+            coverage: Coverage::deserialize(&result["coverage"]).unwrap_or_default(),
             counts: Counts {
                 ops_ok: whole(&result["ops"]["ok"]),
                 elections: whole(&result["elections"]),

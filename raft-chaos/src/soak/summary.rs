@@ -9,6 +9,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::findings::{Finding, Findings};
 use super::ledger::Counts;
 use super::{EntryName, Line};
+use crate::coverage::Coverage;
 use crate::verdict::Verdict;
 
 /// The sums over a ledger.
@@ -24,6 +25,8 @@ pub struct Sums {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// What happened.
     pub counts: Counts,
+    /// How much of the protocol was reached.
+    pub coverage: Coverage,
 }
 
 impl Sums {
@@ -41,13 +44,14 @@ impl Sums {
             *self.verdicts.entry(*verdict).or_default() += count;
         }
         self.counts.add(&other.counts);
+        self.coverage.join(&other.coverage);
     }
 
     fn row(&self) -> String {
         let others = self.verdicts.iter().filter(|(verdict, _)| **verdict != Verdict::Pass);
         let others = others.map(|(verdict, count)| format!("{count} {verdict:?}").to_lowercase());
         format!(
-            "{} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} | {}",
+            "{} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} | {} | {}",
             self.seeds(),
             self.passed(),
             others.collect::<Vec<_>>().join(", "),
@@ -57,7 +61,8 @@ impl Sums {
             self.counts.restarts,
             self.counts.committed,
             self.counts.ops_ok,
-            self.counts.rss_mb
+            self.counts.rss_mb,
+            self.coverage
         )
     }
 }
@@ -66,10 +71,9 @@ impl Summary {
     /// Adds a seed.
     pub(super) fn add(&mut self, line: &Line) {
         let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
-        self.rows
-            .entry(name)
-            .or_default()
-            .add(&Sums { verdicts: BTreeMap::from([(line.verdict, 1)]), counts: line.counts });
+        let verdicts = BTreeMap::from([(line.verdict, 1)]);
+        let sums = Sums { verdicts, counts: line.counts, coverage: line.coverage };
+        self.rows.entry(name).or_default().add(&sums);
     }
 
     /// Of all plans together.
@@ -102,8 +106,8 @@ impl Summary {
     }
 
     fn markdown(&self, findings: &Findings) -> String {
-        let head = "| plan | store | seeds | passed | others | virtual h | process h | elections | restarts | committed | ok | MB |\n\
-                    | --- | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: |\n";
+        let head = "| plan | store | seeds | passed | others | virtual h | process h | elections | restarts | committed | ok | MB | cells |\n\
+                    | --- | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |\n";
         let row = |(name, sums): (&EntryName, &Sums)| {
             format!("| {} | {} | {} |\n", name.plan, name.store, sums.row())
         };

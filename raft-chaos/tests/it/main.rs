@@ -2,6 +2,7 @@
 
 mod chaos;
 mod clocks;
+mod coverage;
 mod disks;
 mod doctor;
 #[cfg(feature = "planted-bugs")]

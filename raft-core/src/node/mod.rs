@@ -196,7 +196,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     }
 
     fn step(&mut self, input: Input) {
-        self.meter.messages_received += u64::from(matches!(input, Input::Receive(_)));
+        if let Input::Receive(envelope) = &input {
+            self.meter.messages_received += 1;
+            self.environment.receives(&self.raft, envelope);
+        }
         self.raft.step(self.environment.now(), input);
     }
 

@@ -14,6 +14,7 @@ use crate::effects::Batch;
 use crate::event::Event;
 use crate::message::Envelope;
 use crate::snapshot::{Load, Loaded};
+use crate::state::Raft;
 use crate::types::{LogIndex, Time};
 
 /// Where hard state and log are kept.
@@ -118,6 +119,9 @@ pub trait Environment: Clone + Send + Sync + 'static {
     /// Hears what happened inside the server, in order, before anything of it is carried out. Nothing
     /// is heard unless [`Config::observe`](crate::Config::observe) is set.
     fn observe(&self, _event: &Event) {}
+
+    /// Hears of a message that the server takes in now, and what the server was before.
+    fn receives(&self, _raft: &Raft, _envelope: &Envelope) {}
 }
 
 /// A place between two effects of a node.
