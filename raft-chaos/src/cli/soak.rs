@@ -49,6 +49,10 @@ pub(super) struct SoakArgs {
     /// Run only the I-th of every N seeds; N soaks with the same N run all of them.
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
     shard: Shard,
+    /// Whether chaos leans towards what few seeds have reached, where a plan switches it at random (run.swarm). What the
+    /// shards of a soak reach is known to none of them, so with --shard it does not, if not asked to [default: yes].
+    #[arg(long, value_enum)]
+    lean: Option<Lean>,
     /// How many seeds run at a time [default: one for each core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -75,6 +79,14 @@ pub(super) struct MergeArgs {
     /// The folder of the new one.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lean {
+    /// It does.
+    Yes,
+    /// Each seed is as the plan has it.
+    No,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -115,6 +127,7 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
         limits: Limits { seeds: args.seeds, time: args.max_time, until_failure: args.until_failure },
         first_seed: args.first_seed,
         shard: args.shard,
+        lean: args.lean.map_or(args.shard.of == 1, |lean| lean == Lean::Yes),
         entries,
     };
     let mut display = Display::new(args.progress, args.seeds);

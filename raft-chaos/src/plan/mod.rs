@@ -48,8 +48,8 @@ pub use moments::{Moment, Trigger};
 pub use schema::schema;
 pub use targets::{Shape, Split, Target};
 pub use timeline::{Entry, Timeline};
-pub(crate) use values::size as parse_size;
 pub use values::{Comparison, Count, Seeds, Share, duration};
+pub(crate) use values::{print_duration, size as parse_size};
 pub use when::{Condition, Quantity, When};
 
 use errors::Notes;

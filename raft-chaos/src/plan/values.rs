@@ -115,7 +115,7 @@ pub(super) fn tail(text: &str) -> Result<(Duration, Share), String> {
 }
 
 /// The duration as a plan writes it, in the largest unit that needs no point.
-pub(super) fn print_duration(duration: Duration) -> String {
+pub(crate) fn print_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     for (unit, factor) in DURATIONS[..3].iter().rev() {
         if nanos.is_multiple_of(u128::from(*factor)) {

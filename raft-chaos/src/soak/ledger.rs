@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::EntryName;
+use super::{EntryName, Pace};
 use crate::coverage::{Coverage, of_this_table};
 use crate::outcome::Outcome;
 use crate::verdict::Verdict;
@@ -37,6 +37,9 @@ pub struct Line {
     /// How much of the protocol it reached; nothing, where that is of an earlier version of this tool.
     #[serde(default, deserialize_with = "of_this_table")]
     pub coverage: Coverage,
+    /// How often each table of chaos was to fire, where that is not as the plan has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paces: Vec<Pace>,
     /// What happened.
     #[serde(flatten)]
     pub counts: Counts,
@@ -86,6 +89,7 @@ impl Default for Line {
             command: String::new(),
             event_hash: String::new(),
             coverage: Coverage::default(),
+            paces: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -109,6 +113,7 @@ impl Line {
             command: outcome.command.clone(),
             event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
             coverage: Coverage::deserialize(&result["coverage"]).unwrap_or_default(),
+            paces: Vec::new(),
             counts: Counts {
                 ops_ok: whole(&result["ops"]["ok"]),
                 elections: whole(&result["elections"]),

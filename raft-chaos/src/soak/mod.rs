@@ -3,12 +3,14 @@
 //! | file | is |
 //! | --- | --- |
 //! | `queue.rs` | which plan and which seed come next |
+//! | `lean.rs` | which chaos it is to have |
 //! | `ledger.rs` | a line for each seed that ran, on disk |
 //! | `findings.rs` | what failed, each kind of failure once |
 //! | `merge.rs` | several ledgers as one |
 //! | `summary.rs` | the sums, as text and as JUnit |
 
 mod findings;
+mod lean;
 mod ledger;
 mod merge;
 mod queue;
@@ -25,6 +27,8 @@ use crate::plan::Plan;
 use crate::runner::{Job, Runner, each};
 use crate::verdict::Verdict;
 use findings::Findings;
+pub use lean::Pace;
+use lean::{Learned, Paces, leaned};
 use ledger::Ledger;
 pub use ledger::Line;
 pub use merge::merge;
@@ -44,6 +48,8 @@ pub struct Soak {
     pub first_seed: u64,
     /// Which of the seeds are this soak's.
     pub shard: Shard,
+    /// Whether chaos leans towards what few seeds have reached.
+    pub lean: bool,
 }
 
 /// A plan on a store.
@@ -123,6 +129,7 @@ impl Soak {
             queue: Queue::new(&self.entries, self.limits.seeds, self.first_seed, self.shard),
             findings: Findings::default(),
             summary: Summary::default(),
+            learned: Learned::default(),
             ledger,
             watcher,
         };
@@ -130,6 +137,7 @@ impl Soak {
             state.queue.ran(line);
             state.findings.add(line);
             state.summary.add(line);
+            state.learned.learn(line);
         }
         let failed_before = state.summary.failed();
         let state = Mutex::new(state);
@@ -137,22 +145,35 @@ impl Soak {
             let state = &mut *state.lock().ok()?;
             let over = self.limits.time.is_some_and(|limit| began.elapsed() >= limit)
                 || (self.limits.until_failure && state.summary.failed() > failed_before);
-            if over { None } else { state.queue.next() }
+            if over {
+                return None;
+            }
+            let task = state.queue.next()?;
+            let plan = &self.entries[task.entry].plan;
+            let paces = if self.lean { state.learned.next(plan, task.seed) } else { Vec::new() };
+            Some((task, paces))
         };
-        let ended = |(task, outcome): (Task, Outcome)| {
-            state.lock().map_or(Ok(()), |mut state| state.note(&self.entries[task.entry], outcome, folder))
+        let work = |(task, paces): (Task, Paces)| {
+            let outcome = self.seed(task, &paces)?;
+            Ok((task, paces, outcome))
         };
-        each(self.runner.jobs, next, |task| Ok((task, self.seed(task)?)), ended)?;
+        let ended = |(task, paces, outcome): (Task, Paces, Outcome)| {
+            let entry = &self.entries[task.entry];
+            state.lock().map_or(Ok(()), |mut state| state.note(entry, paces, outcome, folder))
+        };
+        each(self.runner.jobs, next, work, ended)?;
         let state = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.summary.write(folder, &state.findings)?;
         Ok(state.summary)
     }
 
-    fn seed(&self, task: Task) -> io::Result<Outcome> {
+    fn seed(&self, task: Task, paces: &[Pace]) -> io::Result<Outcome> {
         let entry = &self.entries[task.entry];
         let folder = found_folder(&self.runner.out, &entry.name());
         fs::create_dir_all(&folder)?;
-        let job = Job { runner: &self.runner, plan: &entry.plan, folder: &folder, command: &entry.command };
+        let (plan, more) = leaned(&entry.plan, paces);
+        let command = entry.command.clone() + &more;
+        let job = Job { runner: &self.runner, plan: &plan, folder: &folder, command: &command };
         job.one_of_many(task.seed, is_rechecked(task.seed, entry.plan.sim.recheck.ppm()))
     }
 }
@@ -184,17 +205,18 @@ struct State<'a, 'b> {
     queue: Queue,
     findings: Findings,
     summary: Summary,
+    learned: Learned,
     ledger: Ledger,
     watcher: &'a mut Watcher<'b>,
 }
 
 impl State<'_, '_> {
     /// A seed has ended. One that was interrupted says nothing and will run again.
-    fn note(&mut self, entry: &Entry, outcome: Outcome, folder: &Path) -> io::Result<()> {
+    fn note(&mut self, entry: &Entry, paces: Paces, outcome: Outcome, folder: &Path) -> io::Result<()> {
         if outcome.verdict == Verdict::Interrupted {
             return Ok(());
         }
-        let line = Line::of(&entry.name(), &outcome);
+        let line = Line { paces, ..Line::of(&entry.name(), &outcome) };
         self.ledger.write(&line)?;
         // Of each kind of failure the fastest run is kept.
         if let Some(slower) = self.findings.add(&line) {
@@ -206,6 +228,7 @@ impl State<'_, '_> {
             }
         }
         self.summary.add(&line);
+        self.learned.learn(&line);
         (self.watcher)(&self.summary);
         Ok(())
     }

@@ -80,6 +80,61 @@ fn said_reached(tool: &Tool, folder: &str) -> u64 {
     covered(tool, &[folder])["coverage"]["reached"].as_u64().unwrap()
 }
 
+/// What is done at random, of which each seed has a part.
+const STORM: &str = r#"
+[[chaos]]
+every = "500ms"
+do = "pause"
+target = "leader"
+for = "400ms"
+[[chaos]]
+every = "1s"
+do = "crash"
+target = "one"
+restart_after = "100ms"
+[[chaos]]
+every = "1s"
+do = "transfer"
+to = "follower"
+[check.evidence]
+every_fault_had_effect = false
+"#;
+
+/// The ledger says what was leaned how, a person can repeat it, and what was reached is the sum of what its lines say.
+#[test]
+fn a_soak_leans_and_each_of_its_seeds_can_be_repeated() {
+    let tool = Tool::new();
+    let plan = tool.plan(&short(STORM).replace("[run]", "[run]\nswarm = true"));
+    let soak = |out: &str, more: &[&str]| {
+        let base = ["soak", &plan, "--seeds", "6", "--progress", "none", "--out", out];
+        let said = tool.call(&[&base[..], more].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let text = fs::read_to_string(tool.path(out).join("ledger.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let lines = soak("leaned", &["--jobs", "1"]);
+    let leaned: Vec<_> = lines.iter().filter(|line| line.get("paces").is_some()).collect();
+    assert!(leaned.len() >= 2, "{} of 6 seeds", leaned.len());
+    for line in leaned {
+        let arguments: Vec<_> = line["command"].as_str().unwrap().split(' ').skip(1).collect();
+        assert_eq!(arguments[..2], ["run", &plan]);
+        let said = tool.call(&[&arguments[..], &["--format", "json", "--out", "again"]].concat());
+        let again: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(again["event_hash"], line["event_hash"], "{arguments:?}");
+        assert_eq!(again["coverage"], line["coverage"]);
+    }
+    let all: Vec<_> = lines.iter().map(|line| cells(&line["coverage"])).collect();
+    let union: Vec<u64> =
+        (0..all[0].len()).map(|place| all.iter().fold(0, |word, cells| word | cells[place])).collect();
+    assert_eq!(cells(&covered(&tool, &["leaned"])["coverage"]), union);
+    let summary = fs::read_to_string(tool.path("leaned").join("summary.md")).unwrap();
+    assert!(summary.contains(&format!(" | {} of 1050 |", reached(&union))), "{summary}");
+
+    // Without it, and with shards, each seed is as the plan has it.
+    let (plain, shard) = (soak("plain", &["--lean", "no"]), soak("shard", &["--shard", "1/2"]));
+    assert!(plain.iter().chain(&shard).all(|line| line.get("paces").is_none()));
+}
+
 #[test]
 fn what_says_nothing_of_coverage_is_named() {
     let tool = Tool::new();
