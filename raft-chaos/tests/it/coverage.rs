@@ -24,7 +24,7 @@ fn reached(cells: &[u64]) -> u64 {
     cells.iter().map(|word| u64::from(word.count_ones())).sum()
 }
 
-/// Elections, a log that falls behind, and a leader that has nobody left.
+/// A leader has nobody left, and a log that the others do not share.
 const CUT: &str = r#"
 [[event]]
 when = { at = "200ms" }
@@ -46,9 +46,8 @@ fn a_run_tells_what_it_reached_and_several_are_joined() {
         assert_eq!(coverage["reached"], reached(cells));
         assert_eq!((&coverage["version"], &coverage["of"]), (&1.into(), &1050.into()));
     }
-    // A calm run has little but heartbeats, entries and one election; a cut brings a second term and a second log.
+    // A calm run has little but heartbeats, entries and one election.
     assert!(reached(&all[0]) >= 12, "{}", reached(&all[0]));
-    assert!(reached(&all[1]) >= 2 * reached(&all[0]), "{} {}", reached(&all[0]), reached(&all[1]));
 
     let folder = |out: &str| {
         fs::read_dir(tool.path(out).join("short"))
@@ -67,7 +66,10 @@ fn a_run_tells_what_it_reached_and_several_are_joined() {
     let empty = said["empty"].as_array().unwrap();
     assert_eq!(empty.len() as u64 + reached(&union), 1050);
     assert!(empty.contains(&"follower append equal ahead joint".into()), "nobody changed who votes");
-    assert!(!empty.contains(&"follower append equal ahead stable".into()));
+    // What the leader had that was cut off gave way to what the next one had.
+    let gives_way = "follower append equal conflicting stable".into();
+    let calm = covered(&tool, &[&folder("alone")]);
+    assert!(calm["empty"].as_array().unwrap().contains(&gives_way) && !empty.contains(&gives_way));
 
     let words = tool.call(&["coverage", &folder("many")]);
     assert_eq!(words.code, 0, "{}", words.err);
