@@ -13,9 +13,11 @@ use tokio::task::JoinHandle;
 
 use super::Server;
 use super::machine::{Replicated, known};
+use super::observed::{Observed, Observer};
 use super::running::{Running, ServerError, Task};
 use super::telling::{tell, tell_end};
 use crate::config::{Config, ConfigError};
+use crate::event::Event;
 use crate::message::Envelope;
 use crate::node::{
     Applier, Door, Environment, Handle, LogStore, Node, StateMachine, SystemEnvironment, Transport,
@@ -87,29 +89,39 @@ pub struct Builder<L = (), N = (), M = ()> {
     log: L,
     network: N,
     machine: M,
+    observer: Option<Observer>,
 }
 
 impl Builder {
     pub(super) const fn new(config: Config) -> Self {
-        Self { config, log: (), network: (), machine: () }
+        Self { config, log: (), network: (), machine: (), observer: None }
     }
 }
 
 impl<L, N, M> Builder<L, N, M> {
     /// Where hard state and log become durable.
     pub fn log<L2: Log>(self, log: L2) -> Builder<L2, N, M> {
-        Builder { config: self.config, log, network: self.network, machine: self.machine }
+        let Self { config, network, machine, observer, .. } = self;
+        Builder { config, log, network, machine, observer }
     }
 
     /// The way to the other servers.
     pub fn network<N2: Network>(self, network: N2) -> Builder<L, N2, M> {
-        Builder { config: self.config, log: self.log, network, machine: self.machine }
+        let Self { config, log, machine, observer, .. } = self;
+        Builder { config, log, network, machine, observer }
     }
 
     /// What is replicated: a [`Machine`](super::Machine) as it is before anything was applied, which is restored from the last
     /// snapshot and the log, or one that has kept what it has applied.
     pub fn machine<M2: Replicated>(self, machine: M2) -> Builder<L, N, M2> {
-        Builder { config: self.config, log: self.log, network: self.network, machine }
+        let Self { config, log, network, observer, .. } = self;
+        Builder { config, log, network, machine, observer }
+    }
+
+    /// Who hears what happens in the server ([`Event`]), in order, and before anything of it is carried out: for traces and
+    /// checkers. The server waits for it, each time.
+    pub fn observer(self, hear: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Observer::new(hear)), ..self }
     }
 }
 
@@ -121,11 +133,12 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
     ///
     /// The configuration or what is on the disk makes no sense, or the network refused.
     pub async fn start(self) -> Result<Server<M::Typed>, StartError> {
-        let Self { mut config, log, network, machine } = self;
+        let Self { mut config, log, network, machine, observer } = self;
         let (store, restored, incarnation) = log.into_parts();
         config.incarnation = incarnation;
         config.seed = random();
         config.durable_state_machine = M::IS_DURABLE;
+        config.observe = observer.is_some();
         let environment = SystemEnvironment::new();
         let (cluster, id, patience) = (config.cluster, config.id, config.election_timeout.1 * 2);
         let raft = Raft::new(config, restored, environment.now()).map_err(StartError::Config)?;
@@ -148,7 +161,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
         let Joined { transport, serving } = network.join(joining).await?;
         let (gone, machine_gone) = oneshot::channel();
         let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone)?;
-        let ports = (store, transport, environment);
+        let ports = (store, transport, Observed { environment, observer });
         let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
 
         let status = node.watch();

@@ -6,6 +6,7 @@
 //! | `builder.rs` | how it becomes a server: [`Builder`], with a [`Log`] and a [`Network`] |
 //! | `mod.rs` | what one has then: [`Server`]; `running.rs` is what is behind it |
 //! | `client.rs`, `session.rs` | how others ask: [`Client`], [`Session`] |
+//! | `observed.rs` | who hears what happens in it, event by event |
 //! | `telling.rs` | what an operator has to know of it, to `tracing` |
 //! | `coded.rs`, `answers.rs` | values as bytes, and what becomes of commands: [`Coded`], [`Failed`] |
 //!
@@ -17,6 +18,7 @@ mod builder;
 mod client;
 mod coded;
 mod machine;
+mod observed;
 mod running;
 mod session;
 mod telling;

@@ -1,0 +1,52 @@
+//! The world of a server, and somebody who hears what happens in the server.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::node::{Environment, Point, SystemEnvironment};
+use crate::types::Time;
+
+/// Hears each event, in order.
+#[derive(Clone)]
+pub(super) struct Observer(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Observer {
+    pub(super) fn new(hear: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}
+
+/// The system's environment, with an observer if there is one.
+#[derive(Clone)]
+pub(super) struct Observed {
+    pub(super) environment: SystemEnvironment,
+    pub(super) observer: Option<Observer>,
+}
+
+impl Environment for Observed {
+    fn now(&self) -> Time {
+        self.environment.now()
+    }
+
+    fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
+        self.environment.sleep_until(deadline)
+    }
+
+    fn point(&self, point: Point) -> impl Future<Output = ()> + Send {
+        self.environment.point(point)
+    }
+
+    fn observe(&self, event: &Event) {
+        if let Some(Observer(hear)) = &self.observer {
+            hear(event);
+        }
+    }
+}
