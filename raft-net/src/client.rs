@@ -13,24 +13,28 @@ use crate::net::Net;
 use crate::outbox::{within, write_frame};
 use crate::version::{Version, Versions};
 
-/// A client wants something of the state machine.
+/// A client wants something of the state machine, or of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Names the request on its connection.
     pub id: u64,
-    /// What the state machine is to do with the command.
+    /// What is to be done with the command.
     pub ask: Ask,
-    /// For the state machine.
+    /// For the state machine, or an order.
     pub command: Bytes,
 }
 
-/// What the state machine is to do with a command.
+/// What is to be done with a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// To apply it, once it is committed.
+    /// The state machine is to apply it, once it is committed.
     Apply,
-    /// To answer it from what it has: nothing is committed, and nothing changes.
+    /// The state machine is to answer it from what it has: nothing is committed, and nothing changes.
     Read,
+    /// The server is to say what it is: a [`Report`](crate::Report). The command says nothing.
+    Report,
+    /// The server is to do what an operator says: it is an [`Order`](crate::Order).
+    Order,
 }
 
 /// What became of a request.
@@ -49,7 +53,7 @@ pub enum Outcome {
     /// It is committed and was applied; this is the state machine's answer.
     Committed(Bytes),
     /// It was a query, and this is the state machine's answer. It has all that was committed when the query
-    /// came to the server.
+    /// came to the server. Or it was for the server, and this is its answer.
     Answered(Bytes),
     /// It was certainly not applied and never will be. Trying again is safe.
     NotApplied {

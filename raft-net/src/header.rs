@@ -9,7 +9,7 @@
 //! | hello-refused | `[bytes of the reason]` |
 //! | ping, pong | none |
 //! | message | see `messages.rs` |
-//! | request | `[id, ask, bytes]`; ask 0 to apply, 1 to read |
+//! | request | `[id, ask, bytes]`; ask 0 to apply, 1 to read, 2 to report, 3 an order |
 //! | response | `[id, outcome, bytes, leader]`; outcome 0 committed, 1 not applied, 2 unknown, 3 answered |
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -38,6 +38,8 @@ const ANSWERED: u8 = 3;
 
 const APPLY: u8 = 0;
 const READ: u8 = 1;
+const REPORT: u8 = 2;
+const ORDER: u8 = 3;
 
 /// Appends the header of `frame` in `version`, and says which kind it is.
 pub(crate) fn write(frame: &Frame, version: Version, out: &mut BytesMut) -> Result<u8, NetError> {
@@ -63,6 +65,8 @@ pub(crate) fn write(frame: &Frame, version: Version, out: &mut BytesMut) -> Resu
             let ask = match ask {
                 Ask::Apply => APPLY,
                 Ask::Read => READ,
+                Ask::Report => REPORT,
+                Ask::Order => ORDER,
             };
             numbers.put((id, ask, command.len())).map(|()| REQUEST)
         }
@@ -113,8 +117,13 @@ pub(crate) fn read(kind: u8, version: Version, header: &[u8], payloads: Bytes) -
         MESSAGE => Frame::Message(messages::read(&mut reader, version)?),
         REQUEST => {
             let (id, ask, bytes) = reader.take()?;
-            let read = reader.flag(ask, "a command is neither to be applied nor to be read")?;
-            let ask = if read { Ask::Read } else { Ask::Apply };
+            let ask = match ask {
+                APPLY => Ask::Apply,
+                READ => Ask::Read,
+                REPORT => Ask::Report,
+                ORDER => Ask::Order,
+                _ => return Err(reader.malformed("nobody knows what is to be done with a command")),
+            };
             Frame::Request(Request { id, ask, command: reader.payload(bytes)? })
         }
         _ => Frame::Response(read_response(&mut reader)?),

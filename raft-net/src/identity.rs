@@ -39,7 +39,7 @@ pub enum Identity {
 /// What a client may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// To read.
+    /// To read, and how servers are.
     Read,
     /// To read and to propose.
     Write,
@@ -63,11 +63,12 @@ impl Identity {
         words.next().is_none().then_some(identity)
     }
 
-    /// Why this is not the server `node` of that cluster, or not a client of it where no server is named.
+    /// Why this is not the server `node` of that cluster, or not a client of it where no server is named: a server that
+    /// joins asks others as a client, before it is one of them.
     pub(crate) fn refusal(&self, cluster: ClusterId, node: Option<NodeId>) -> Option<String> {
         let fits = match self {
             Self::Unproved => true,
-            Self::Node { cluster: of, id } => (*of, Some(*id)) == (cluster, node),
+            Self::Node { cluster: of, id } => *of == cluster && node.is_none_or(|node| node == *id),
             Self::Client { cluster: of, .. } => (*of, None) == (cluster, node),
             Self::Nobody { .. } => false,
         };
@@ -83,6 +84,12 @@ impl Identity {
         match (self, ask) {
             (Self::Client { role: Role::Read, .. }, Ask::Apply) => {
                 Some(format!("{self} may not write: its role is only to read"))
+            }
+            (Self::Client { role: role @ (Role::Read | Role::Write), .. }, Ask::Order) => {
+                Some(format!("{self} may not give orders: its role is only to {role}"))
+            }
+            (Self::Node { .. }, Ask::Apply | Ask::Read | Ask::Order) => {
+                Some(format!("{self} may only ask how servers are: take the certificate of a client"))
             }
             _ => None,
         }
@@ -165,7 +172,8 @@ mod tests {
             (&node, cluster, Some(NodeId::new(3)), true),
             (&node, cluster, Some(NodeId::new(4)), false),
             (&node, other, Some(NodeId::new(3)), false),
-            (&node, cluster, None, false),
+            (&node, cluster, None, true),
+            (&node, other, None, false),
             (&client, cluster, None, true),
             (&client, other, None, false),
             (&client, cluster, Some(NodeId::new(3)), false),
@@ -174,9 +182,17 @@ mod tests {
         ] {
             assert_eq!(identity.refusal(cluster, party).is_none(), fits, "{identity}, {cluster}, {party:?}");
         }
-        assert!(client.may_not(Ask::Apply).is_some() && client.may_not(Ask::Read).is_none());
-        let writer = Identity::Client { cluster, role: Role::Write };
-        assert!(writer.may_not(Ask::Apply).is_none() && writer.may_not(Ask::Read).is_none());
+        let (write, admin) = (Role::Write, Role::Admin);
+        for (identity, may) in [
+            (&client, [true, false, true, false]),
+            (&Identity::Client { cluster, role: write }, [true, true, true, false]),
+            (&Identity::Client { cluster, role: admin }, [true; 4]),
+            (&node, [false, false, true, false]),
+            (&Identity::Unproved, [true; 4]),
+        ] {
+            let asked = [Ask::Read, Ask::Apply, Ask::Report, Ask::Order];
+            assert_eq!(asked.map(|ask| identity.may_not(ask).is_none()), may, "{identity}");
+        }
     }
 
     #[test]

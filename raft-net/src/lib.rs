@@ -6,7 +6,8 @@
 //! [`Peers`] is a [`Transport`](raft_core::node::Transport): one-way messages, each sent once and
 //! perhaps lost. It dials every peer, and once more when there is a snapshot to send, so that its pieces
 //! never delay heartbeats; and it listens, on one port, for peers and for clients; [`Client`] is a client's
-//! end, and [`Servers`] the way of a client's session to whichever server leads. [`Frame`] is what goes over a
+//! end, [`Servers`] the way of a client's session to whichever server leads, and [`Operator`] that of whoever looks after
+//! the servers. [`Frame`] is what goes over a
 //! connection, [`Net`] the network below ([`TcpNet`], or `TurmoilNet` with the feature `turmoil`), [`Links`] the seam
 //! for faults. All waiting goes through the node's [`Environment`](raft_core::node::Environment).
 //!
@@ -65,6 +66,8 @@ mod link;
 mod messages;
 mod net;
 mod numbers;
+mod operator;
+mod orders;
 mod outbox;
 mod outgoing;
 mod serve;
@@ -91,6 +94,8 @@ pub use frame::{
 pub use identity::{Identity, Role};
 pub use link::{Bent, Fate, Links, Whole};
 pub use net::Net;
+pub use operator::{NotObeyed, Operator, Survey};
+pub use orders::{Order, Report};
 pub use serve::serve;
 pub use servers::Servers;
 pub use tcp::TcpNet;

@@ -16,7 +16,8 @@ use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::link::Whole;
 use crate::net::Net;
-use crate::serve::serve;
+use crate::operator::Operator;
+use crate::serve::serve_with;
 use crate::servers::Servers;
 use crate::tcp::TcpNet;
 use crate::transport::{Context, Inlet, Peers, PeersConfig};
@@ -107,6 +108,13 @@ impl<N: Net> Tcp<N> {
     }
 }
 
+impl<N: Net> Tcp<N> {
+    /// An operator of these servers. Not all of them have to be known: they name each other.
+    pub fn operator(self, cluster: ClusterId) -> Operator<N, SystemEnvironment> {
+        Operator::new(self.net, SystemEnvironment::new(), cluster, self.addresses.to_map().into_values())
+    }
+}
+
 impl<N: Net> Network for Tcp<N> {
     type Transport = Peers;
 
@@ -136,10 +144,11 @@ impl<N: Net> Network for Tcp<N> {
         config.notice_within(election_timeout);
         configure(&mut config);
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
+        let serving = tokio::spawn(serve_with(handle, addresses.clone(), waiting));
         let context =
             Context { net, environment, links: Whole, config: Arc::new(config), counters, addresses };
         let transport = Peers::of(context, listener, Inlet { messages, requests });
-        Ok(Joined { transport, serving: tokio::spawn(serve(handle, waiting)) })
+        Ok(Joined { transport, serving })
     }
 }
 

@@ -167,6 +167,14 @@ fn golden() -> Vec<(Frame, &'static str)> {
             Frame::Request(Request { id: 9, ask: Ask::Read, command: "get x".into() }),
             "feb7558d09000000040000000106 93090105 6765742078",
         ),
+        (
+            Frame::Request(Request { id: 9, ask: Ask::Report, command: Bytes::new() }),
+            "0006131c04000000040000000106 93090200 ",
+        ),
+        (
+            Frame::Request(Request { id: 9, ask: Ask::Order, command: "x".into() }),
+            "9dbb4d7805000000040000000106 93090301 78",
+        ),
         (response(Outcome::Committed("y".into())), "b2e7d7fe06000000050000000107 94090001c0 79"),
         (response(Outcome::Answered("y".into())), "8b6ef59c06000000050000000107 94090301c0 79"),
         (
@@ -272,7 +280,7 @@ fn what_makes_no_sense_is_refused_in_words() {
         (2, vec![0x91, 3], b"no", "a payload is longer than the frame"),
         (2, vec![0x91, 2], b"\xff\xfe", "a text is not UTF-8"),
         (6, vec![0x93, 1, 0, 2], b"abc", "request makes no sense: bytes are left over"),
-        (6, vec![0x93, 1, 2, 2], b"ab", "a command is neither to be applied nor to be read"),
+        (6, vec![0x93, 1, 4, 2], b"ab", "nobody knows what is to be done with a command"),
         (7, vec![0x94, 1, 4, 0, 0xc0], b"", "there is no outcome of this number"),
         (7, vec![0x94, 1, 0, 0, 2], b"", "there is no outcome of this number"),
         (5, envelope(0, &[]), b"", "there is no message of this number"),

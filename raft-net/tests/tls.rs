@@ -264,8 +264,13 @@ async fn clients_may_what_their_certificate_says() {
         assert_eq!(admin, role == "admin", "{limit:?}");
     }
 
+    let mut server = connect("raft://1/node/1").await.unwrap();
+    let Outcome::NotApplied { reason, .. } = server.read(command(), deadline).await.unwrap() else {
+        panic!("a server is no client")
+    };
+    assert!(reason.contains("may only ask how servers are"), "{reason}");
     for (name, why) in [
-        ("raft://1/node/1", "the certificate is that of n1 of cluster 1, not of a client of cluster 1"),
+        ("raft://2/node/1", "the certificate is that of n1 of cluster 2, not of a client of cluster 1"),
         ("raft://2/client/admin", "with the role admin, not of a client of cluster 1"),
     ] {
         let Err(NetError::Refused { reason }) = connect(name).await else { panic!("{name} got in") };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use raft_core::node::Environment as _;
 use raft_core::sessions::{Limits, Retries as Tries};
 use raft_core::{ClusterId, NodeId, Rng, Time};
-use raft_net::{Ask, Client, Outcome, TurmoilNet};
+use raft_net::{Client, Outcome, TurmoilNet};
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
@@ -228,11 +228,10 @@ impl OneClient {
         let Asked { f, value } = asked.clone();
         let command = data::encode(&Command { operation, key: key.clone(), f, value, ballast });
         let is_beside = self.shared.data.is_read(&asked.f) && self.shared.reads != Reads::Log;
-        let ask = if is_beside { Ask::Read } else { Ask::Apply };
-        let (outcome, node) = match (&mut self.sessions, ask) {
-            (Some(sessions), Ask::Apply) => (sessions.ask(command, deadline).await, None),
+        let (outcome, node) = match &mut self.sessions {
+            Some(sessions) if !is_beside => (sessions.ask(command, deadline).await, None),
             // A read that nobody answered has changed nothing.
-            (Some(_), Ask::Read) | (None, _) => self.ask(ask, command, deadline).await,
+            Some(_) | None => self.ask(is_beside, command, deadline).await,
         };
         if let Some(answer) = outcome.answer() {
             self.last_seen = Some((key, self.shared.data.learned(&asked, &answer.reply)));
@@ -242,7 +241,7 @@ impl OneClient {
 
     /// Asks until an answer is certain or time is up. A server that says "certainly not applied" may be
     /// followed by another one within the same operation; "unknown" ends it.
-    async fn ask(&mut self, ask: Ask, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
+    async fn ask(&mut self, is_beside: bool, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
         while self.environment.now() < deadline {
             let Some(client) = self.connect(deadline).await else {
                 self.try_another(None);
@@ -250,9 +249,10 @@ impl OneClient {
                 continue;
             };
             let node = Some(client.node());
-            let outcome = match ask {
-                Ask::Apply => client.request(command.clone(), deadline).await,
-                Ask::Read => client.read(command.clone(), deadline).await,
+            let outcome = if is_beside {
+                client.read(command.clone(), deadline).await
+            } else {
+                client.request(command.clone(), deadline).await
             };
             match outcome {
                 Ok(Outcome::Committed(answer) | Outcome::Answered(answer)) => {

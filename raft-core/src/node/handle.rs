@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::membership::{Change, Membership, NotChanged};
@@ -12,7 +13,7 @@ use super::queries::Query;
 use crate::event::RoleName;
 use crate::input::{ProposeError, TransferError};
 use crate::state::Raft;
-use crate::types::{EntryId, LogIndex, NodeId, Term};
+use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
 const REQUESTS_MAX: usize = 1024;
@@ -153,10 +154,12 @@ impl fmt::Display for NotTransferred {
 impl std::error::Error for NotTransferred {}
 
 /// What a node is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The server.
     pub id: NodeId,
+    /// This life of its data directory.
+    pub incarnation: Incarnation,
     /// Its term.
     pub current_term: Term,
     /// Its role in it.
@@ -179,6 +182,7 @@ impl Status {
     pub(super) fn of(raft: &Raft) -> Self {
         Self {
             id: raft.id(),
+            incarnation: raft.config().incarnation,
             current_term: raft.current_term(),
             role: raft.role(),
             leader: raft.leader(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::handle::{Handle, Request};
@@ -11,7 +12,7 @@ use crate::state::Raft;
 use crate::types::EntryId;
 
 /// Who takes part in a group, as far as a node knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// The configuration in force: the last one in the node's log.
     pub configured: Configured,

@@ -70,7 +70,7 @@ fn lines(before: &Status, now: &Status) -> Vec<(Level, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{EntryId, LogIndex, Term};
+    use crate::types::{EntryId, Incarnation, LogIndex, Term};
 
     /// Each row: what a server becomes, one after the other, and what is said of it.
     #[test]
@@ -78,6 +78,7 @@ mod tests {
         let (me, other) = (NodeId::new(1), NodeId::new(2));
         let mut status = Status {
             id: me,
+            incarnation: Incarnation(7),
             current_term: Term::new(1),
             role: RoleName::Follower,
             leader: None,
