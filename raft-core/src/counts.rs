@@ -13,8 +13,12 @@ pub struct Counts {
     pub pre_votes: u64,
     /// Elections that it started (§5.2).
     pub elections: u64,
+    /// Those of them that it started because a leader handed over to it (thesis 3.10), and not of impatience.
+    pub elections_handed_over: u64,
     /// Elections that it won.
     pub elections_won: u64,
+    /// Those of them that a leader had handed over to it.
+    pub elections_won_handed_over: u64,
     /// How often it found a leader, itself or another: after it knew of none, or of another one.
     pub leaders_found: u64,
     /// How often it gave way as a leader because it heard from no majority (thesis 6.2).

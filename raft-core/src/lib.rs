@@ -138,6 +138,8 @@ mod effects;
 mod entries;
 mod entry;
 mod event;
+#[cfg(feature = "prometheus")]
+pub mod exposition;
 mod fetch_entries;
 pub mod figure3;
 mod fingerprint;

@@ -22,6 +22,8 @@ impl Raft {
     ///
     /// The vote for oneself is decided here and counts once it is durable, like anybody's.
     pub(crate) fn start_election(&mut self, told_by_leader: bool) {
+        self.handed_over = told_by_leader;
+        self.counts.elections_handed_over += u64::from(told_by_leader);
         let session = Session(self.rng.next_u64());
         self.change_role(self.current_term.next(), Role::Candidate { session, votes: Vec::new() });
         (self.voted_for, self.voted_incarnation) = (Some(self.config.id), Some(self.config.incarnation));

@@ -313,6 +313,7 @@ impl Raft {
             sits_until: Time::ZERO,
         };
         self.change_role(self.current_term, role);
+        self.counts.elections_won_handed_over += u64::from(self.handed_over);
         self.timer = self.now.after(self.config.heartbeat);
         // What no voter has any more, nobody can ask for.
         self.trust_tail();

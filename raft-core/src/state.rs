@@ -151,6 +151,8 @@ pub struct Raft {
     pub(crate) outbox: Vec<Envelope>,
     pub(crate) events: Vec<Event>,
     pub(crate) counts: Counts,
+    /// Whether its last election was a leader's wish; for the counts alone.
+    pub(crate) handed_over: bool,
     pub(crate) health: Health,
 }
 
@@ -238,6 +240,7 @@ impl Raft {
             outbox: Vec::new(),
             events: Vec::new(),
             counts: Counts::default(),
+            handed_over: false,
             health: Health::Sound,
         };
         if planted!(raft, LastIncludedTermForgotten) {

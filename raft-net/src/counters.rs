@@ -75,3 +75,34 @@ impl Counters {
         *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
+
+#[cfg(feature = "prometheus")]
+impl prometheus_client::collector::Collector for Counters {
+    fn encode(&self, encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut page = raft_core::exposition::Exposition::from(encoder);
+        page.counter("raft_net_sent", "Messages given to a connection.", self.sent.get())?;
+        page.counter("raft_net_received", "Messages that came in whole.", self.received.get())?;
+        page.counters(
+            ("raft_net_dropped", "reason"),
+            "Messages that were dropped; the protocol sends again what still matters.",
+            [
+                ("queue-full", self.dropped_queue_full.get()),
+                ("unreachable", self.dropped_unreachable.get()),
+                ("too-long", self.dropped_too_long.get()),
+                ("link", self.dropped_by_link.get()),
+                ("inbox-full", self.dropped_inbox_full.get()),
+            ],
+        )?;
+        page.counter("raft_net_dials", "Attempts to connect to another server.", self.dials.get())?;
+        page.counters(
+            ("raft_net_connections_refused", "reason"),
+            "Connections that were turned away or dropped: there were too many, what came in made no sense, or one end did not want \
+             the other.",
+            [
+                ("too-many", self.connections_turned_away.get()),
+                ("bytes", self.connections_refused.get()),
+                ("handshake", self.handshakes_refused.get()),
+            ],
+        )
+    }
+}

@@ -140,8 +140,9 @@ pub use groups::RocksGroups;
 pub use inspection::Inspection;
 pub use memory::{Loss, MemoryDisk, MemoryStore};
 #[cfg(feature = "rocksdb")]
-pub use metrics::{Durations, StorageGauges, StorageMeter, StorageMetrics};
+pub use metrics::{StorageGauges, StorageMeter, StorageMetrics};
 pub use opened::Opened;
+pub use raft_core::node::Durations;
 #[cfg(feature = "rocksdb")]
 pub use recovery::{Recovery, RecoveryError};
 #[cfg(feature = "rocksdb")]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use raft_core::node::Durations;
 use rocksdb::Options;
 use rocksdb::properties::{
     ACTUAL_DELAYED_WRITE_RATE, BACKGROUND_ERRORS, CUR_SIZE_ALL_MEM_TABLES, ESTIMATE_PENDING_COMPACTION_BYTES,
@@ -65,48 +66,12 @@ pub struct StorageGauges {
     pub delayed_bytes_per_second: u64,
 }
 
-/// How long something took, in powers of two microseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Durations {
-    /// How often it was done.
-    pub count: u64,
-    /// How long it took in all.
-    pub total: Duration,
-    /// How often it took less than [`bound`](Self::bound), and not less than the bound before.
-    pub buckets: [u64; BUCKETS],
-}
-
-/// Of what takes more than half an hour, nobody asks how much more.
-const BUCKETS: usize = 32;
-
-impl Durations {
-    /// What took so long that it is in this bucket took less than this. The last one has whatever took longer.
-    pub const fn bound(bucket: usize) -> Duration {
-        Duration::from_micros(1 << if bucket < BUCKETS { bucket } else { BUCKETS - 1 })
-    }
-
-    /// How long this share of them took at most, rounded up to a power of two microseconds: 0.99 is the 99th
-    /// percentile. Nothing if there were none.
-    pub fn quantile(&self, share: f64) -> Duration {
-        let counted: u64 = self.buckets.iter().sum();
-        let mut seen = 0;
-        for (bucket, count) in self.buckets.iter().enumerate() {
-            seen += count;
-            // Counts are far from where a float is not exact.
-            if counted > 0 && seen as f64 >= counted as f64 * share.clamp(0.0, 1.0) && seen > 0 {
-                return Self::bound(bucket);
-            }
-        }
-        Duration::ZERO
-    }
-}
-
 /// What a database counts as it is used.
 pub(crate) struct Counters {
     nanos: AtomicU64,
     waited_nanos: AtomicU64,
     writes: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
+    buckets: [AtomicU64; Durations::BUCKETS],
     batches: AtomicU64,
     bytes: AtomicU64,
     /// RocksDB's own are kept with its options, and outlive the database.
@@ -120,7 +85,7 @@ impl Counters {
             nanos,
             waited_nanos,
             writes,
-            buckets: <[AtomicU64; BUCKETS]>::default(),
+            buckets: <[AtomicU64; Durations::BUCKETS]>::default(),
             batches,
             bytes,
             options,
@@ -132,11 +97,8 @@ impl Counters {
         self.writes.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if let Some(took) = took {
-            let nanos = in_nanos(took);
-            self.nanos.fetch_add(nanos, Ordering::Relaxed);
-            let bits = u64::BITS - (nanos / 1000).leading_zeros();
-            let bucket = usize::try_from(bits).unwrap_or(BUCKETS).min(BUCKETS - 1);
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+            self.nanos.fetch_add(in_nanos(took), Ordering::Relaxed);
+            self.buckets[Durations::bucket(took)].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -218,27 +180,70 @@ impl fmt::Debug for StorageMeter {
     }
 }
 
+#[cfg(feature = "prometheus")]
+impl prometheus_client::collector::Collector for StorageMetrics {
+    fn encode(&self, encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = raft_core::exposition::Exposition::from(encoder);
+        let StorageGauges {
+            memtable_bytes, table_bytes, pending_compaction_bytes, background_errors, ..
+        } = self.now;
+        page.histogram(
+            "raft_storage_sync_seconds",
+            "How long writes took, each with its sync.",
+            &self.writes,
+        )?;
+        page.counter(
+            "raft_storage_batches",
+            "Batches that were written; several share a sync.",
+            self.batches,
+        )?;
+        page.counter("raft_storage_bytes", "Bytes handed to RocksDB.", self.bytes)?;
+        page.counter("raft_storage_wal_syncs", "Syncs of write-ahead logs.", self.wal_syncs)?;
+        page.counters(
+            ("raft_storage_written_bytes", "to"),
+            "Bytes that RocksDB wrote for them.",
+            [
+                ("wal", self.wal_bytes),
+                ("flush", self.flushed_bytes),
+                ("compaction", self.compaction_written_bytes),
+            ],
+        )?;
+        page.counter(
+            "raft_storage_stalled_seconds",
+            "How long writes waited for room.",
+            self.stalled.as_secs_f64(),
+        )?;
+        page.gauge("raft_storage_open", "1 while the directory is open.", u64::from(self.is_open))?;
+        page.gauges(
+            ("raft_storage_held_bytes", "in"),
+            "Bytes in memtables, in tables, and those that compactions are still to rewrite.",
+            [
+                ("memtables", memtable_bytes),
+                ("tables", table_bytes),
+                ("pending-compaction", pending_compaction_bytes),
+            ],
+        )?;
+        page.gauge(
+            "raft_storage_background_errors",
+            "Errors of RocksDB in the background.",
+            background_errors,
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn durations_fall_into_the_bucket_below_their_bound() {
+    fn a_write_is_counted_and_timed() {
         let counters = Counters::new(Options::default());
-        for micros in [0, 1, 2, 3, 4, 1000, 1024, u64::MAX / 2000] {
+        for micros in [1, 1000] {
             counters.wrote(10, Some(Duration::from_micros(micros)));
         }
-        let durations = Durations {
-            count: 8,
-            total: Duration::ZERO,
-            buckets: counters.buckets.each_ref().map(|count| count.load(Ordering::Relaxed)),
-        };
-        let filled: Vec<_> = durations.buckets.iter().enumerate().filter(|(_, count)| **count > 0).collect();
-        assert_eq!(filled, [(0, &1), (1, &1), (2, &2), (3, &1), (10, &1), (11, &1), (31, &1)]);
-        for (share, micros) in [(0.0, 1), (0.125, 1), (0.25, 2), (0.5, 4), (0.75, 1024), (0.8, 2048)] {
-            assert_eq!(durations.quantile(share), Duration::from_micros(micros), "{share}");
-        }
-        assert_eq!(Durations::default().quantile(0.5), Duration::ZERO);
-        assert_eq!(counters.bytes.load(Ordering::Relaxed), 80);
+        counters.wrote(10, None);
+        let timed = counters.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
+        assert_eq!((timed[1], timed[10], timed.iter().sum::<u64>()), (1, 1, 2));
+        assert_eq!(counters.bytes.load(Ordering::Relaxed), 30);
     }
 }

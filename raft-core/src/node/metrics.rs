@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::applier::Work;
-use super::{Environment, LogStore, Node, Refusal, Status};
+use super::{Durations, Environment, LogStore, Node, Refusal, Status};
 use crate::counts::{Counts, FollowerProgress};
 use crate::effects::Batch;
 use crate::footprint::Footprint;
 use crate::snapshotting::SnapshotProgress;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, Time};
 
 /// What a node is, holds and has done, at one moment: a picture to be taken as often as somebody wants to know, and
 /// handed to whatever gathers metrics. Counts begin at 0 when the node is made.
@@ -44,6 +44,8 @@ pub struct Metrics {
     pub entries_written: u64,
     /// Bytes of commands in them.
     pub bytes_written: u64,
+    /// How long the state machine took for what it was given to apply at a time, which is as much as waited.
+    pub applies: Durations,
 }
 
 /// How much waits in a node.
@@ -112,6 +114,9 @@ pub(super) struct Meter {
     pub(super) handed: LogIndex,
     /// The last entry that it has applied.
     pub(super) applied: LogIndex,
+    /// Since when it applies what it was given last.
+    since: Option<Time>,
+    applies: Durations,
     pub(super) turned_away: TurnedAway,
 }
 
@@ -128,13 +133,22 @@ impl Meter {
     }
 
     /// The state machine is given work.
-    pub(super) fn handed(&mut self, work: &Work) {
+    pub(super) fn handed(&mut self, work: &Work, now: Time) {
+        self.since = matches!(work, Work::Apply(_)).then_some(now);
         match work {
             Work::Apply(entries) => {
                 self.handed = entries.last().map_or(self.handed, |last| last.entry.id.index);
             }
             Work::Restore(snapshot) => self.handed = snapshot.index(),
             Work::Take(_) | Work::Answer(_) => {}
+        }
+    }
+
+    /// The state machine has done what it was given.
+    pub(super) fn worked(&mut self, now: Time) {
+        self.applied = self.handed;
+        if let Some(since) = self.since.take() {
+            self.applies.add(now.since(since));
         }
     }
 }
@@ -170,6 +184,7 @@ impl<S: LogStore, T, E: Environment> Node<S, T, E> {
             writes: meter.writes,
             entries_written: meter.entries_written,
             bytes_written: meter.bytes_written,
+            applies: meter.applies.clone(),
         }
     }
 }

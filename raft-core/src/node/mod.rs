@@ -11,6 +11,7 @@
 //! so that what waits shares a write and a message. A second task applies. Nothing else runs.
 
 mod applier;
+mod durations;
 mod environment;
 mod error;
 mod handle;
@@ -34,6 +35,7 @@ use crate::types::{EntryId, LogIndex, NodeId};
 
 pub(crate) use applier::Applier;
 use applier::{News, Piece, Work};
+pub use durations::Durations;
 pub use environment::{SystemEnvironment, TokioEnvironment};
 pub use error::NodeError;
 use handle::Request;
@@ -230,7 +232,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
         match news {
             News::Applied => {
-                self.meter.applied = self.meter.handed;
+                self.meter.worked(self.environment.now());
                 self.step(Input::Applied);
             }
             News::Answered => self.queries.answered(),
@@ -336,7 +338,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             (!apply.is_empty()).then(|| Work::Apply(self.with_waiters(&apply)))
         };
         if let Some(work) = work {
-            self.meter.handed(&work);
+            self.meter.handed(&work, self.environment.now());
             if let Work::Restore(snapshot) = &work {
                 self.forget_waiters(snapshot.id);
             }
