@@ -1,6 +1,8 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod client;
 mod coverage;
+mod node;
 mod picture;
 mod plans;
 mod replay;
@@ -83,6 +85,10 @@ enum Command {
     /// Look at plans, and begin one.
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Run one real node: a replicated key-value server, until SIGTERM or SIGINT.
+    Node(node::NodeArgs),
+    /// Ask running nodes: for values, for how they are, and to change who takes part.
+    Client(client::ClientArgs),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
     Inspect(InspectArgs),
@@ -249,6 +255,8 @@ fn parsed() -> ExitCode {
         Command::Check(args) => check::main(&args).into(),
         Command::Verify(args) => verify::main(&args).into(),
         Command::Export(args) => export::main(&args).into(),
+        Command::Node(args) => node::node(args).into(),
+        Command::Client(args) => client::client(args).into(),
         Command::Inspect(args) => inspect(&args).into(),
         Command::Recover(args) => recover(&args).into(),
         Command::Seed(args) => seed(args).into(),

@@ -34,12 +34,14 @@
 //! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
 //! | [`export`] | a run as other tools read it |
 //! | [`doctor`] | what this machine allows |
+//! | [`node`], [`client`] | one real node, and what is asked of it |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 
 pub mod anomalies;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod coverage;
 pub mod data;
 pub mod determinism;
@@ -55,6 +57,7 @@ pub mod linearizable;
 pub mod lint;
 mod memory;
 mod mix;
+pub mod node;
 pub mod outcome;
 pub mod outside;
 pub mod picture;

@@ -12,6 +12,9 @@ mod judges;
 mod lab;
 mod links;
 mod moments;
+mod node;
+mod node_tls;
+mod nodes;
 mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]

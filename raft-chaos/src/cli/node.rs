@@ -1,0 +1,29 @@
+//! `node`: one real node.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::node::{self, Settings};
+
+#[derive(Debug, Args)]
+#[command(after_help = node::EXIT_CODES)]
+pub(super) struct NodeArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// Take what no flag and no variable says from this TOML file: its keys are the names of the flags, as in id = 1.
+    #[arg(long, env = "RAFT_NODE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the node to its end, and returns the exit code.
+pub(super) fn node(args: NodeArgs) -> u8 {
+    let file = args.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read);
+    match file.and_then(|file| node::run(args.settings.or(file))) {
+        Ok(()) => 0,
+        Err(ended) => {
+            eprintln!("raft-chaos: {ended}");
+            ended.status
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The file of events: what happens inside of a node, a JSON object a line, each written before anything of it is carried
+//! out.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Term};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::ended::Ended;
+use crate::history::Reply;
+
+/// A line of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When, on the machine's monotonic clock: all its processes have the same.
+    pub time_ns: u64,
+    /// The node.
+    pub node: NodeId,
+    /// What happened.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Happening {
+    /// In the protocol: what a simulation writes, too.
+    Raft(Event),
+    /// Around it.
+    Node(NodeEvent),
+}
+
+/// What happened around the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum NodeEvent {
+    /// The node starts, with this on its disk.
+    Started {
+        /// This life of its directory.
+        incarnation: Incarnation,
+        /// The term.
+        term: Term,
+        /// The last entry of the log.
+        last: EntryId,
+    },
+    /// The state machine has applied a command to the data.
+    Applied {
+        /// Where in the log it was.
+        index: LogIndex,
+        /// What its client calls it.
+        operation: u64,
+        /// What it answered.
+        reply: Reply,
+        /// Names the state after it.
+        state: u64,
+    },
+    /// The state machine has answered a query.
+    Answered {
+        /// The last command that it had applied.
+        index: LogIndex,
+        /// What its client calls it.
+        operation: u64,
+    },
+    /// The state machine has become what a snapshot says.
+    Restored {
+        /// The last command in it.
+        index: LogIndex,
+        /// Names the state.
+        state: u64,
+    },
+    /// The node has ended, in order or by itself.
+    Ended {
+        /// The status of the process.
+        status: u8,
+    },
+}
+
+/// The file that is written.
+#[derive(Debug)]
+pub(super) struct Events {
+    node: NodeId,
+    path: PathBuf,
+    /// None once it could not be written.
+    file: Mutex<Option<File>>,
+}
+
+impl Events {
+    /// Goes on with the file at `path`, or begins it.
+    pub(super) fn open(path: &Path, node: NodeId) -> Result<Self, Ended> {
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(|error| Ended::unavailable(format!("events {}: {error}", path.display())))?;
+        Ok(Self { node, path: path.to_owned(), file: Mutex::new(Some(file)) })
+    }
+
+    pub(super) fn observe(&self, event: &Event) {
+        self.write(Happening::Raft(event.clone()));
+    }
+
+    pub(super) fn tell(&self, event: NodeEvent) {
+        self.write(Happening::Node(event));
+    }
+
+    /// In one write, so that whoever reads along sees whole lines. A file with a hole would lie: after a line that could not
+    /// be written none is.
+    fn write(&self, happening: Happening) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = file.as_mut() else { return };
+        let line = Line { time_ns: now_ns(), node: self.node, happening };
+        if let Err(error) = write_line(open, &line) {
+            tracing::error!(file = %self.path.display(), %error, "no more events are written");
+            *file = None;
+        }
+    }
+}
+
+fn write_line(file: &mut File, line: &Line) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    file.write_all(&bytes)
+}
+
+/// Nanoseconds on the machine's monotonic clock.
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is negative.
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds * 1_000_000_000 + nanos
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Value;
+
+    /// Each row: what happened, and its line.
+    #[test]
+    fn a_line_reads_back_as_what_it_was() {
+        let index = LogIndex::new(7);
+        let reply = Reply::value(Value::Null);
+        for (happening, json) in [
+            (
+                Happening::Raft(Event::Applying { to: index }),
+                r#"{"time_ns":5,"node":3,"event":"applying","to":7}"#,
+            ),
+            (
+                Happening::Node(NodeEvent::Applied { index, operation: 9, reply, state: 8 }),
+                r#"{"time_ns":5,"node":3,"event":"applied","index":7,"operation":9,"reply":{"value":null,"swapped":null},"state":8}"#,
+            ),
+            (
+                Happening::Node(NodeEvent::Ended { status: 74 }),
+                r#"{"time_ns":5,"node":3,"event":"ended","status":74}"#,
+            ),
+        ] {
+            let line = Line { time_ns: 5, node: NodeId::new(3), happening };
+            assert_eq!(serde_json::to_string(&line).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Line>(json).unwrap(), line);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a node replicates: the data that plans name, and where servers listen that came later.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft_core::node::SnapshotReader;
+use raft_core::server::{Machine, snapshot_of, state_of};
+use raft_core::{LogIndex, NodeId};
+use raft_net::Addresses;
+use serde::{Deserialize, Serialize};
+
+use super::events::{Events, NodeEvent};
+use super::home::Home;
+use crate::data::{self, Answer};
+use crate::history::Reply;
+
+/// What a client has a cluster of nodes do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// This to the data.
+    Data(data::Command),
+    /// Find this server there from now on: it is to become a member.
+    Meet {
+        /// Which.
+        server: NodeId,
+        /// Where, as `"host:port"`.
+        address: String,
+    },
+}
+
+/// The state machine of a node.
+pub struct Store {
+    data: Box<dyn data::Machine>,
+    /// The last entry that was applied to the data.
+    applied: LogIndex,
+    met: BTreeMap<NodeId, String>,
+    surroundings: Surroundings,
+}
+
+/// Who hears of what is applied.
+pub(super) struct Surroundings {
+    pub(super) home: Arc<Home>,
+    /// Where the transport finds the others.
+    pub(super) addresses: Addresses,
+    /// Those whose addresses were given by hand: that counts.
+    pub(super) given: BTreeMap<NodeId, String>,
+    pub(super) events: Option<Arc<Events>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    applied: LogIndex,
+    met: BTreeMap<NodeId, String>,
+    data: Bytes,
+}
+
+impl Store {
+    pub(super) fn new(data: Box<dyn data::Machine>, surroundings: Surroundings) -> Self {
+        Self { data, applied: LogIndex::ZERO, met: BTreeMap::new(), surroundings }
+    }
+
+    fn meets(&self, met: &BTreeMap<NodeId, String>) {
+        let Surroundings { home, addresses, given, .. } = &self.surroundings;
+        home.keep(met);
+        for (server, address) in met.iter().filter(|(server, _)| !given.contains_key(server)) {
+            addresses.set(*server, address.clone());
+        }
+    }
+
+    fn tell(&self, event: impl FnOnce() -> NodeEvent) {
+        if let Some(events) = &self.surroundings.events {
+            events.tell(event());
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("applied", &self.applied).finish_non_exhaustive()
+    }
+}
+
+impl Machine for Store {
+    type Command = Command;
+    type Answer = Answer;
+    /// What does not change the data.
+    type Query = data::Command;
+    type Reply = Answer;
+
+    fn apply(&mut self, index: LogIndex, command: Command) -> Answer {
+        match command {
+            Command::Data(command) => {
+                let operation = command.operation;
+                self.applied = index;
+                let reply = self.data.apply(command);
+                let state = self.data.state();
+                self.tell(|| NodeEvent::Applied { index, operation, reply: reply.clone(), state });
+                Answer { index, reply }
+            }
+            Command::Meet { server, address } => {
+                self.met.insert(server, address.clone());
+                self.meets(&BTreeMap::from([(server, address)]));
+                Answer { index, reply: Reply::DONE }
+            }
+        }
+    }
+
+    fn query(&self, query: data::Command) -> Answer {
+        let answer = Answer { index: self.applied, reply: self.data.read(&query) };
+        self.tell(|| NodeEvent::Answered { index: self.applied, operation: query.operation });
+        answer
+    }
+
+    fn snapshot(&self) -> io::Result<SnapshotReader> {
+        let (met, data) = (self.met.clone(), self.data.snapshot());
+        snapshot_of(&Snapshot { applied: self.applied, met, data })
+    }
+
+    async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
+        let Snapshot { applied, met, data } = state_of(snapshot).await?;
+        self.data.restore(&data)?;
+        (self.applied, self.met) = (applied, met);
+        self.meets(&self.met);
+        let state = self.data.state();
+        self.tell(|| NodeEvent::Restored { index: applied, state });
+        Ok(())
+    }
+}
