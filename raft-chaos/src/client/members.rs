@@ -26,10 +26,10 @@ impl<N: Net> Client<N> {
         self.change_members(|now| match now.learners.iter().find(|learner| learner.id == id) {
             Some(learner) => Ok((with(&now.voters, *learner), without(&now.learners, id))),
             None if has(&now.voters, id) => Err(format!("{id} votes already")),
-            None => Err(format!(
-                "{id} is no learner; add it first, with add-learner {id} HOST:PORT",
-                id = id.get()
-            )),
+            None => {
+                let number = id.get();
+                Err(format!("{id} is no learner; add it first, with add-learner {number} HOST:PORT"))
+            }
         })
         .await
     }

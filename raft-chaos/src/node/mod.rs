@@ -142,7 +142,7 @@ impl Life<'_> {
         let (counters, meter) = (tcp.counters(), log.store.meter());
         let server = self.start(tcp, log).await?;
         let Resolved { id, cluster, listen, data, .. } = self.node;
-        tracing::info!(server = %id, %cluster, listen, data = %data.display(), "runs");
+        tracing::info!(server = %id, cluster = cluster.0, listen, data = %data.display(), "runs");
         let about = About { server: server.clone(), counters, meter };
         let answering = tokio::spawn(async move {
             if let Some(http) = http {

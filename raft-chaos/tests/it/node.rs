@@ -177,6 +177,25 @@ fn what_keeps_a_node_from_running_is_told_with_its_cure() {
     assert_says(&on_n1(&mut nodes, &[]), 74, &cure);
 }
 
+/// A disk that takes no more ends the node, with what is to be done.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_node_whose_disk_refuses_has_a_status_of_its_own() {
+    let mut nodes = Nodes::new();
+    let (peers, value) = (nodes.peers(1), "v".repeat(100_000));
+    nodes.start_on_a_small_disk(1, &["--peers", &peers]);
+    nodes.is_ready(1);
+    let refused = (0..20)
+        .map(|_| nodes.ask(&[1], &["put", "k", &value, "--timeout", "1s"]))
+        .find(|said| said.code != 0);
+    // The command is in the leader's log, which may come back.
+    assert_eq!(refused.map(|said| said.code), Some(2));
+    assert_eq!(nodes.ends(1).code(), Some(74), "{}", nodes.log(1));
+    for what in ["raft-chaos: disk: ", "mend the disk, then start the server again"] {
+        assert!(nodes.log(1).contains(what), "{what:?} is not in {}", nodes.log(1));
+    }
+}
+
 /// Flags win over the environment, and that over the file.
 #[test]
 fn a_node_is_told_by_flags_variables_and_a_file() {

@@ -90,9 +90,21 @@ impl Nodes {
     }
 
     pub(crate) fn start(&mut self, id: u64, more: &[&str]) {
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_raft-chaos")), id, more);
+    }
+
+    /// A node whose files cannot grow beyond a megabyte.
+    pub(crate) fn start_on_a_small_disk(&mut self, id: u64, more: &[&str]) {
+        let mut shell = Command::new("sh");
+        let small = "trap '' XFSZ; ulimit -f 2000; exec \"$@\"";
+        shell.args(["-c", small, "sh", env!("CARGO_BIN_EXE_raft-chaos")]);
+        self.start_by(shell, id, more);
+    }
+
+    fn start_by(&mut self, mut command: Command, id: u64, more: &[&str]) {
         let log =
             std::fs::File::options().create(true).append(true).open(self.tool.path(&format!("n{id}.log")));
-        let node = Command::new(env!("CARGO_BIN_EXE_raft-chaos"))
+        let node = command
             .args(self.told(id))
             .args(more)
             .current_dir(self.tool.path("."))
@@ -176,8 +188,13 @@ impl Nodes {
 
     /// Tells a node to end, and waits until it has.
     pub(crate) fn stop(&mut self, id: u64) -> ExitStatus {
+        kill_process(Pid::from_child(&self.running[&id]), Signal::TERM).unwrap();
+        self.ends(id)
+    }
+
+    /// Waits until a node has ended.
+    pub(crate) fn ends(&mut self, id: u64) -> ExitStatus {
         let mut node = self.running.remove(&id).unwrap();
-        kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
         until(&format!("n{id} has ended"), || node.try_wait().unwrap().ok_or_else(|| "it runs".to_owned()))
     }
 }
