@@ -1,11 +1,17 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod bugs;
 mod client;
 mod coverage;
+mod determinism;
+mod doctor;
 mod node;
+mod offline;
 mod picture;
 mod plans;
 mod replay;
+mod run;
+mod seed;
 mod selftest;
 mod soak;
 
@@ -18,22 +24,15 @@ use std::time::SystemTime;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
-use crate::determinism;
-use crate::doctor;
 use crate::export;
 use crate::inspect;
 use crate::plan::{Plan, Seeds};
 use crate::recover;
-use crate::report;
 use crate::runner::{self, Runner};
-use crate::seed::Seed;
-#[cfg(feature = "planted-bugs")]
-use crate::sim::IDLE;
-use crate::sim::{Planted, Telling};
 use crate::verdict::Verdict;
 use crate::verify;
 use plans::PlanCommand;
-use raft_core::{ClusterId, GroupId, NodeId, Rng};
+use raft_core::Rng;
 
 /// A wrong plan or a wrong command line.
 const USAGE: u8 = 64;
@@ -54,7 +53,7 @@ const EXIT_CODES: &str = "Exit codes: 0 all passed; 1 safety broken; 2 inconclus
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run plans over their seeds.
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Judge a recorded history again, offline.
     #[command(after_help = check::EXIT_CODES)]
     Check(check::CheckArgs),
@@ -75,13 +74,13 @@ enum Command {
     #[command(after_help = "Exit codes: 0 it is said; 64 there is no such run, or it says nothing of it.")]
     Coverage(coverage::CoverageArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
-    Determinism(DeterminismArgs),
+    Determinism(determinism::DeterminismArgs),
     /// Plant bugs in the nodes, and see how soon each is found.
     #[command(after_help = selftest::EXIT_CODES)]
     Selftest(selftest::SelftestArgs),
     /// Say what this machine allows, and what to do where it does not.
     #[command(after_help = "Exit codes: 0 all will work, if some of it poorly; 69 something will not.")]
-    Doctor(DoctorArgs),
+    Doctor(doctor::DoctorArgs),
     /// Look at plans, and begin one.
     #[command(subcommand)]
     Plan(PlanCommand),
@@ -91,14 +90,14 @@ enum Command {
     Client(client::ClientArgs),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
-    Inspect(InspectArgs),
+    Inspect(offline::InspectArgs),
     /// Make a cluster of one surviving node, where the majority is lost for good. Without --yes it says what would be
     /// done and what may be lost, and changes nothing.
     #[command(after_help = recover::EXIT_CODES)]
-    Recover(RecoverArgs),
+    Recover(offline::RecoverArgs),
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
-    Seed(SeedArgs),
+    Seed(seed::SeedArgs),
 }
 
 /// Which plans, and how they are run.
@@ -128,72 +127,6 @@ struct Selection {
     plant: Option<String>,
 }
 
-#[derive(Debug, Args)]
-struct RunArgs {
-    #[command(flatten)]
-    selection: Selection,
-    /// Write report.html for a run that passes too.
-    #[arg(long)]
-    report: bool,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
-
-#[derive(Debug, Args)]
-struct DeterminismArgs {
-    #[command(flatten)]
-    selection: Selection,
-    /// How often each seed runs.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=1000))]
-    times: u64,
-}
-
-#[derive(Debug, Args)]
-struct DoctorArgs {
-    /// Where results and nodes' directories are to go.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    out: PathBuf,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
-
-#[derive(Debug, Args)]
-struct InspectArgs {
-    /// The directory.
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
-    /// Check every record.
-    #[arg(long)]
-    verify: bool,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
-
-#[derive(Debug, Args)]
-struct RecoverArgs {
-    /// The directory of the surviving node, which must be stopped.
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
-    /// The node whose directory it is. It alone votes at first; others join it from empty directories.
-    #[arg(long, value_name = "N")]
-    id: u64,
-    /// A group that has lost its majority; once for each. None need be named where the directory has only one.
-    #[arg(long = "group", value_name = "G")]
-    groups: Vec<u64>,
-    /// The id of the cluster that it becomes: one that was never used [default: drawn at random].
-    #[arg(long, value_name = "C")]
-    cluster: Option<u64>,
-    /// Carry it out.
-    #[arg(long)]
-    yes: bool,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
-
 /// What standard output is for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Format {
@@ -201,29 +134,6 @@ pub enum Format {
     Human,
     /// One object a line.
     Json,
-}
-
-#[derive(Debug, Args)]
-struct SeedArgs {
-    #[arg(long)]
-    lock: PathBuf,
-    #[arg(long)]
-    seed: u64,
-    #[arg(long)]
-    folder: PathBuf,
-    #[arg(long)]
-    record: bool,
-    #[arg(long)]
-    story: bool,
-    #[arg(long)]
-    trace: bool,
-    #[arg(long)]
-    until: Option<u64>,
-    #[arg(long)]
-    schedule: Option<PathBuf>,
-    #[cfg(feature = "planted-bugs")]
-    #[arg(long)]
-    plant: Option<String>,
 }
 
 /// Does what the command line of this process says.
@@ -242,24 +152,24 @@ fn parsed() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(args) => either(run(&args)).into(),
+        Command::Run(args) => either(run::run(&args)).into(),
         Command::Report(args) => either(picture::drawn(&args)).into(),
         Command::Replay(args) => either(replay::replayed(&args)).into(),
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Coverage(args) => either(coverage::covered(&args)).into(),
-        Command::Determinism(args) => either(determinism(&args)).into(),
+        Command::Determinism(args) => either(determinism::determinism(&args)).into(),
         Command::Selftest(args) => either(selftest::selftest(&args)).into(),
-        Command::Doctor(args) => either(doctor(&args)).into(),
+        Command::Doctor(args) => either(doctor::doctor(&args)).into(),
         Command::Plan(command) => plans::plans(&command).into(),
         Command::Check(args) => check::main(&args).into(),
         Command::Verify(args) => verify::main(&args).into(),
         Command::Export(args) => export::main(&args).into(),
         Command::Node(args) => node::node(args).into(),
         Command::Client(args) => client::client(args).into(),
-        Command::Inspect(args) => inspect(&args).into(),
-        Command::Recover(args) => recover(&args).into(),
-        Command::Seed(args) => seed(args).into(),
+        Command::Inspect(args) => offline::inspect(&args).into(),
+        Command::Recover(args) => offline::recover(&args).into(),
+        Command::Seed(args) => seed::seed(args).into(),
     }
 }
 
@@ -308,7 +218,7 @@ fn runner(
         return Err(USAGE);
     }
     #[cfg(feature = "planted-bugs")]
-    if plant.is_some_and(|name| planted(name).is_none()) {
+    if plant.is_some_and(|name| bugs::planted(name).is_none()) {
         eprintln!("--plant: there is no such bug");
         return Err(USAGE);
     }
@@ -334,84 +244,9 @@ fn catch_interrupts() {
     }
 }
 
-fn run(args: &RunArgs) -> Result<u8, u8> {
-    let Prepared { plans, runner } = prepare(&args.selection, matches!(args.format, Format::Json))?;
-    let runner = Runner { report: args.report, ..runner };
-    let mut worst = Verdict::Pass;
-    for (plan, command) in &plans {
-        match runner.run(plan, &seeds(&plan.run.seeds), command) {
-            Ok(verdict) => worst = worst.min(verdict),
-            // What was found before counts for more.
-            Err(error) if worst == Verdict::Pass => return Err(cannot(&error)),
-            Err(error) => drop(cannot(&error)),
-        }
-    }
-    Ok(ended(worst))
-}
-
-fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
-    let Prepared { plans, runner } = prepare(&args.selection, false)?;
-    let mut worst = Verdict::Pass;
-    for (plan, command) in &plans {
-        let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
-        if !parted.map_err(|error| cannot(&error))?.is_empty() {
-            worst = Verdict::Divergence;
-        }
-    }
-    Ok(ended(worst))
-}
-
 /// The exit code, where this is the worst of what came of it, unless it was interrupted.
 fn ended(worst: Verdict) -> u8 {
     if runner::interrupted() { worst.min(Verdict::Interrupted).exit_code() } else { worst.exit_code() }
-}
-
-fn doctor(args: &DoctorArgs) -> Result<u8, u8> {
-    let runner = runner(
-        &args.out,
-        None,
-        #[cfg(feature = "planted-bugs")]
-        None,
-    )?;
-    let findings = doctor::examine(&runner, &args.out);
-    let is_bad = findings.iter().any(|finding| finding.health == doctor::Health::Bad);
-    let code = if is_bad { UNAVAILABLE } else { 0 };
-    report::say(&match args.format {
-        Format::Human => doctor::words(&findings),
-        Format::Json => {
-            serde_json::json!({ "schema": 1, "exit_code": code, "findings": findings }).to_string()
-        }
-    });
-    Ok(code)
-}
-
-fn inspect(args: &InspectArgs) -> u8 {
-    let (said, code) = inspect::inspect(&args.directory, args.verify, matches!(args.format, Format::Json));
-    match said {
-        Ok(said) => report::say(&said),
-        Err(error) => eprintln!("raft-chaos: {error}"),
-    }
-    code
-}
-
-fn recover(args: &RecoverArgs) -> u8 {
-    let RecoverArgs { directory, id, groups, cluster, yes, format } = args;
-    let mut command = format!("raft-chaos recover {} --id {id}", quoted(&directory.display().to_string()));
-    groups.iter().for_each(|group| command.push_str(&format!(" --group {group}")));
-    let (said, code) = recover::recover(&recover::Request {
-        directory,
-        id: NodeId::new(*id),
-        groups: groups.iter().copied().map(GroupId).collect(),
-        cluster: cluster.map(ClusterId),
-        yes: *yes,
-        json: matches!(format, Format::Json),
-        command,
-    });
-    match said {
-        Ok(said) => report::say(&said),
-        Err(error) => eprintln!("raft-chaos: {error}"),
-    }
-    code
 }
 
 /// Reads all these plans.
@@ -445,45 +280,6 @@ fn seeds(seeds: &Seeds) -> Vec<u64> {
             (0..*count).map(|_| rng.below(1 << 32)).collect()
         }
     }
-}
-
-fn seed(args: SeedArgs) -> u8 {
-    #[cfg(feature = "planted-bugs")]
-    let planted = args.plant.as_deref().and_then(planted);
-    #[cfg(not(feature = "planted-bugs"))]
-    let planted: Option<Planted> = None;
-    let SeedArgs { lock, seed, folder, record, story, trace, until, schedule, .. } = args;
-    let telling = Telling { everything: trace, until };
-    match (Seed { lock, seed, folder, record, schedule, story, telling, planted }).run() {
-        Ok(verdict) => verdict.exit_code(),
-        Err(error) => cannot(&error),
-    }
-}
-
-/// The bug of a store.
-#[cfg(feature = "planted-bugs")]
-const FAILED_SYNC_IGNORED: &str = "failed-sync-ignored";
-
-/// The names of all bugs that nodes can have in this build.
-fn bugs() -> Vec<&'static str> {
-    #[cfg(feature = "planted-bugs")]
-    return raft_core::PlantedBug::ALL.iter().map(|(name, _)| *name).chain([FAILED_SYNC_IGNORED]).collect();
-    #[cfg(not(feature = "planted-bugs"))]
-    Vec::new()
-}
-
-#[cfg(feature = "planted-bugs")]
-fn planted(name: &str) -> Option<Planted> {
-    let bugs = raft_core::PlantedBug::ALL.map(|(name, bug)| (name, Planted::Raft(bug)));
-    let others = [
-        (FAILED_SYNC_IGNORED, Planted::FailedSyncIgnored),
-        ("panic", Planted::Panic),
-        ("leak", Planted::Leak),
-    ];
-    let mut all = bugs.into_iter().chain(others);
-    let idle =
-        || IDLE.iter().find(|idle| name.strip_prefix("idle-") == Some(idle)).map(|idle| Planted::Idle(idle));
-    all.find(|(known, _)| *known == name).map(|(_, bug)| bug).or_else(idle)
 }
 
 fn cannot(error: &std::io::Error) -> u8 {

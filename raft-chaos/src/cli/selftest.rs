@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Format, UNAVAILABLE, USAGE, bugs, cannot, read, runner};
+use super::bugs::bugs;
+use super::{Format, UNAVAILABLE, USAGE, cannot, read, runner};
 use crate::plan::Plan;
 use crate::report;
 use crate::runner::interrupted;

@@ -1,0 +1,29 @@
+//! `raft-chaos determinism`.
+
+use clap::Args;
+
+use super::{Prepared, Selection, cannot, ended, prepare, seeds};
+use crate::determinism;
+use crate::verdict::Verdict;
+
+#[derive(Debug, Args)]
+pub(super) struct DeterminismArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// How often each seed runs.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    times: u64,
+}
+
+/// 4 where a seed went two ways.
+pub(super) fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
+    let Prepared { plans, runner } = prepare(&args.selection, false)?;
+    let mut worst = Verdict::Pass;
+    for (plan, command) in &plans {
+        let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
+        if !parted.map_err(|error| cannot(&error))?.is_empty() {
+            worst = Verdict::Divergence;
+        }
+    }
+    Ok(ended(worst))
+}
