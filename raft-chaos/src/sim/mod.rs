@@ -16,7 +16,7 @@
 //! | `progress.rs` | what the cluster owes, and whether it pays |
 //! | `agreement.rs` | whether the state machines do the same |
 //! | `tally.rs` | what is counted |
-//! | `options.rs`, `ran.rs` | how a run is done, and what came of it |
+//! | `options.rs`, `pulse.rs`, `ran.rs` | how a run is done, how it stands, and what came of it |
 //! | `world.rs`, `servers.rs` | what all of these know of each other |
 //! | `planted.rs` | bugs that tests plant |
 //! | `trace.rs`, `messages.rs` | everything that happens, hashed and written down |
@@ -40,6 +40,7 @@ mod network;
 mod options;
 mod planted;
 mod progress;
+mod pulse;
 mod ran;
 mod schedule;
 mod script;
@@ -74,6 +75,8 @@ pub use options::Options;
 pub use planted::IDLE;
 pub use planted::Planted;
 use progress::Progress;
+use pulse::Beat;
+pub use pulse::{Pulse, Watcher};
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 pub use script::Fired;
 use server::{CLIENTS, Server, host_name};
@@ -105,7 +108,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
 ///
 /// `events`, `history` or `schedule` could not be written.
 pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>) -> io::Result<Ran> {
-    let Options { scratch, events, messages, history, schedule, script, listener, telling, planted } =
+    let Options { scratch, events, messages, history, schedule, script, listener, watcher, telling, planted } =
         options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
@@ -146,7 +149,8 @@ pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>)
     let progress = Progress::new(&plan.check.liveness);
     let recoveries = Vec::new();
     let files = Files { history, events_written: 0, schedule, firings_written: 0 };
-    Run { plan, sim, world, clients, faults, progress, recoveries, files }.play()
+    let beat = watcher.map(Beat::new);
+    Run { plan, sim, world, clients, faults, progress, recoveries, files, beat }.play()
 }
 
 /// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be, unless the plan
@@ -190,6 +194,7 @@ struct Run<'a> {
     progress: Progress,
     recoveries: Vec<Recovery>,
     files: Files,
+    beat: Option<Beat>,
 }
 
 /// Where the history and the schedule go as they happen, and how much of them is there.
@@ -276,8 +281,20 @@ impl Run<'_> {
             self.progress.advance(now, &self.world, self.clients.waiting_since());
             self.recover(now);
             self.write_down()?;
+            self.tell_watcher();
         }
         Ok(())
+    }
+
+    /// Whoever watches hears from time to time how it stands.
+    fn tell_watcher(&mut self) {
+        let Some(beat) = &mut self.beat else { return };
+        beat.tell(|| Pulse {
+            virtual_s: self.sim.elapsed().as_secs_f64(),
+            ok: self.clients.ok() as u64,
+            elections: self.world.leaders().len() as u64,
+            faults: self.faults.in_force(),
+        });
     }
 
     /// Everything runs for one tick. What panics meanwhile is a node, or a client of one.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::planted::Planted;
+use super::pulse::Watcher;
 use super::script::Fired;
 use super::trace::{Listener, Telling};
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub script: Option<Vec<Fired>>,
     /// Who hears the story as it unfolds.
     pub listener: Option<Listener>,
+    /// Who hears from time to time how it stands.
+    pub watcher: Option<Watcher>,
     /// What is told, and how long the run goes.
     pub telling: Telling,
     /// The bug that every server has on purpose.

@@ -1,4 +1,4 @@
-//! How the servers are, as the budget counts.
+//! How the servers are, as the budget counts, and which faults are in force.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,12 @@ use super::{Faults, Kind};
 use crate::plan::{Health, Toll};
 
 impl Faults {
+    /// The faults in force, by the names of what fired them.
+    pub(in super::super) fn in_force(&self) -> Vec<String> {
+        let faulty = self.active.iter().filter(|fault| fault.kind.faulty().is_some());
+        faulty.map(|fault| self.firings[fault.firing].event.clone()).collect()
+    }
+
     /// Down is who does not run or is paused, who is on its way down, and whose disk may end it; lost is who has not
     /// caught up since its disk lost something, and who was wiped and has not been admitted again.
     pub(super) fn health(&self) -> Health {
