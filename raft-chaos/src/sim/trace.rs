@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::messages::Messages;
 use crate::mix::mix;
 
+/// How much of what must hold and does not is told: the first is what matters, and all of it is in `events.jsonl`.
+const BROKEN_TOLD: usize = 5;
+
 /// Who hears the story: a line, and how far the run is from the end of its warm-up, in seconds.
 pub type Listener = Box<dyn FnMut(f64, &str) + Send>;
 
@@ -151,6 +154,8 @@ pub(crate) struct Trace {
     /// One line at a time.
     line: Vec<u8>,
     listener: Option<Listener>,
+    /// How much of what must hold and does not was told.
+    broken: usize,
     /// The end of the warm-up, from which the story counts.
     origin: Time,
 }
@@ -163,7 +168,7 @@ impl Trace {
         origin: Time,
     ) -> Self {
         let (failed, messages, line) = (None, None, Vec::new());
-        Self { hash: 0, events: 0, telling, file, failed, messages, line, listener, origin }
+        Self { hash: 0, events: 0, telling, file, failed, messages, line, listener, broken: 0, origin }
     }
 
     /// The same, with `messages.jsonl` written too, if that is to be.
@@ -219,6 +224,7 @@ impl Trace {
         if self.listener.is_some() && !self.is_over() {
             let text = match happening.story() {
                 None if self.telling.everything => serde_json::to_string(happening).ok(),
+                Some(_) if self.has_heard_enough(happening) => None,
                 story => story,
             };
             if let Some(text) = text {
@@ -228,6 +234,15 @@ impl Trace {
             }
         }
         self.events += 1;
+    }
+
+    /// Whether this is one more thing that is broken, after more than a person wants to hear of: one break leads to the next.
+    fn has_heard_enough(&mut self, happening: &Happening) -> bool {
+        if !matches!(happening, Happening::Broken { .. }) || self.telling.everything {
+            return false;
+        }
+        self.broken += 1;
+        self.broken > BROKEN_TOLD
     }
 
     /// Something happened that is part of the hash, not of the file.
