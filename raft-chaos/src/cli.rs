@@ -1,5 +1,6 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod bounds;
 mod bugs;
 mod client;
 mod coverage;
@@ -7,6 +8,7 @@ mod determinism;
 mod doctor;
 mod node;
 mod offline;
+
 mod picture;
 mod plans;
 mod replay;
@@ -27,8 +29,9 @@ use crate::check;
 use crate::export;
 use crate::inspect;
 use crate::plan::{Plan, Seeds};
+use crate::progress::Progress;
 use crate::recover;
-use crate::runner::{self, Runner};
+use crate::runner::{self, Runner, Voice};
 use crate::verdict::Verdict;
 use crate::verify;
 use plans::PlanCommand;
@@ -112,6 +115,9 @@ struct Selection {
     /// Run these seeds: A..B without B, A..=B with it, or random:N.
     #[arg(long, value_name = "A..B")]
     seeds: Option<String>,
+    /// The world that plans run in, whatever they say of it.
+    #[arg(long, value_name = "MODE", value_parser = ["sim", "process", "both"])]
+    mode: Option<String>,
     /// Override a key of the plan, as in --set cluster.voters=5 or --set event.depose.for=2s.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -185,8 +191,10 @@ struct Prepared {
 /// # Errors
 ///
 /// The exit code, where something is wrong; it has been said.
-fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
-    let mut overrides = selection.overrides.clone();
+fn prepare(selection: &Selection) -> Result<Prepared, u8> {
+    let mode = selection.mode.as_ref().map(|mode| format!("run.mode={mode}"));
+    let own: Vec<_> = selection.overrides.iter().cloned().chain(mode).collect();
+    let mut overrides = own.clone();
     overrides.extend(selection.seed.map(|seed| format!("run.seeds={seed}")));
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
     let plans = read(&selection.plans, &overrides)?;
@@ -196,8 +204,8 @@ fn prepare(selection: &Selection, json: bool) -> Result<Prepared, u8> {
         #[cfg(feature = "planted-bugs")]
         selection.plant.as_ref(),
     )?;
-    let commands = selection.plans.iter().map(|path| command(path, &selection.overrides));
-    Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner: Runner { json, ..runner } })
+    let commands = selection.plans.iter().map(|path| command(path, &own));
+    Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner })
 }
 
 /// How a person would write a run of this plan, without the seed.
@@ -227,7 +235,8 @@ fn runner(
         program: std::env::current_exe().map_err(|error| cannot(&error))?,
         out: out.to_owned(),
         jobs: jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
-        json: false,
+        voice: Voice::default(),
+        progress: Progress::default(),
         report: false,
         memory_max_mb: None,
         #[cfg(feature = "planted-bugs")]

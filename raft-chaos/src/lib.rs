@@ -25,6 +25,7 @@
 //! | [`verdict`] | what is to be said of it all |
 //! | [`result`] | `result.json` |
 //! | [`report`] | what is printed |
+//! | [`progress`] | how far it is, on standard error |
 //! | [`picture`] | what is drawn |
 //! | [`determinism`] | the same seed twice, event by event |
 //! | [`selftest`] | how soon planted bugs are found |
@@ -62,6 +63,7 @@ pub mod outcome;
 pub mod outside;
 pub mod picture;
 pub mod plan;
+pub mod progress;
 mod record;
 pub mod recorded;
 pub mod recorder;
@@ -75,5 +77,6 @@ pub mod seed;
 pub mod selftest;
 pub mod sim;
 pub mod soak;
+mod told;
 pub mod verdict;
 pub mod verify;

@@ -32,8 +32,7 @@ impl Outcome {
     pub(crate) fn read(seed: u64, result: Value, command: String, folder: &Path) -> Self {
         let reasons = result["reasons"].as_array().into_iter().flatten();
         let reasons = reasons.filter_map(Value::as_str).map(str::to_owned).collect();
-        let verdict = Verdict::ALL.into_iter().find(|verdict| json!(verdict) == result["verdict"]);
-        let verdict = verdict.unwrap_or(Verdict::Bug);
+        let verdict = result["verdict"].as_str().and_then(Verdict::named).unwrap_or(Verdict::Bug);
         Self { seed, verdict, reasons, result, command, folder: Some(folder.to_owned()), drawn: None }
     }
 
@@ -100,20 +99,31 @@ impl Outcome {
     }
 }
 
-/// What the plan asks of one seed among all under `swarm`, and none of these has shown.
-pub fn lacking(plan: &Plan, outcomes: &[Outcome]) -> Vec<String> {
-    if !plan.run.swarm {
-        return Vec::new();
+/// What the plan asks of one seed among all under `swarm`, and none has shown so far.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted(Vec<(&'static str, Count)>);
+
+impl Wanted {
+    /// Before any seed has run.
+    pub fn of(plan: &Plan) -> Self {
+        let evidence = &plan.check.evidence;
+        let wanted =
+            [("elections", evidence.elections), ("snapshots_installed", evidence.snapshots_installed)];
+        let wanted = wanted.into_iter().filter_map(|(key, count)| count.map(|count| (key, count)));
+        Self(wanted.filter(|_| plan.run.swarm).collect())
     }
-    let evidence = &plan.check.evidence;
-    let wanted = [("elections", evidence.elections), ("snapshots_installed", evidence.snapshots_installed)];
-    let lacks = |(key, count): (&str, Option<Count>)| {
-        let count = count?;
-        let shown =
-            |outcome: &Outcome| outcome.result[key].as_u64().is_some_and(|number| count.holds(number));
-        (!outcomes.iter().any(shown)).then(|| format!("evidence.{key}: in no seed {count}"))
-    };
-    wanted.into_iter().filter_map(lacks).collect()
+
+    /// A seed has ended, and shown this.
+    pub fn see(&mut self, outcome: &Outcome) {
+        let shows =
+            |key: &str, count: Count| outcome.result[key].as_u64().is_some_and(|number| count.holds(number));
+        self.0.retain(|(key, count)| !shows(key, *count));
+    }
+
+    /// What none has shown, a sentence each.
+    pub fn lacking(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(key, count)| format!("evidence.{key}: in no seed {count}"))
+    }
 }
 
 /// The hash of a run of which nothing is known.

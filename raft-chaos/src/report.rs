@@ -1,4 +1,8 @@
-//! The only file that prints: the story of a run, its verdict, and the sums over many seeds.
+//! The only place that prints: the story of a run, its verdict, and the sums over many seeds.
+
+mod fit;
+mod github;
+mod numbers;
 
 use std::io::{IsTerminal, Write as _, stdout};
 use std::path::Path;
@@ -8,21 +12,41 @@ use crate::determinism::Divergence;
 use crate::outcome::Outcome;
 use crate::picture::Drawn;
 use crate::plan::{Plan, Storage};
-use crate::soak::Summary;
+use crate::soak::{Finding, Summary};
 use crate::verdict::Verdict;
+pub(crate) use fit::COLUMNS;
+use fit::fitted;
+pub(crate) use github::annotate;
+use numbers::{micros, millis, text};
+
+/// The columns of a label, and of the time of a story.
+const LABEL: usize = 10;
+const TIME: usize = 13;
+/// How many kinds of failure are told.
+const KINDS: usize = 10;
 
 /// A line on standard output. A reader who has gone away is no reason to stop a run.
 pub(crate) fn say(line: &str) {
     drop(writeln!(stdout(), "{line}"));
 }
 
+/// A sentence after its label. On a terminal it is broken where it is too long for a line; elsewhere that is for others to do. What
+/// people copy, as commands and paths, is never broken: that is for [`say`].
+fn tell(text: &str) {
+    tell_after(text, LABEL);
+}
+
+fn tell_after(text: &str, indent: usize) {
+    say(&if stdout().is_terminal() { fitted(text, indent) } else { text.to_owned() });
+}
+
 /// One line of the story, so many seconds after the warm-up.
 pub fn story(seconds: f64, line: &str) {
-    say(&format!("{seconds:>9.3} s  {line}"));
+    tell_after(&format!("{seconds:>9.3} s  {line}"), TIME);
 }
 
 /// What is about to be run.
-pub fn heading(plan: &Plan, seeds: &[u64]) {
+pub fn heading(plan: &Plan, seeds: &[u64], endless: bool) {
     let run = &plan.run;
     let length = run.warmup + run.duration + run.settle;
     let store = match plan.cluster.storage {
@@ -31,19 +55,21 @@ pub fn heading(plan: &Plan, seeds: &[u64]) {
     };
     let kind = plan.workload.kind.name();
     let seeds = match seeds {
+        [first, ..] if endless => format!("seeds from {first} on until one fails"),
+        [] => "seeds until one fails".to_owned(),
         [seed] => format!("seed {seed}"),
         [first, .., last] if seeds.len() > 20 => format!("{} seeds, {first} to {last}", seeds.len()),
         _ => format!("seeds {}", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")),
     };
     match plan.workload.test {
-        Some(test) => say(&format!("plan      {}   the lab's test {}, {seeds}", plan.name, test.original)),
-        None => say(&format!(
+        Some(test) => tell(&format!("plan      {}   the lab's test {}, {seeds}", plan.name, test.original)),
+        None => tell(&format!(
             "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
             plan.name, plan.cluster.voters, plan.workload.clients
         )),
     }
     if !plan.about.is_empty() {
-        say(&format!("          {}", plan.about));
+        tell(&format!("          {}", plan.about));
     }
 }
 
@@ -53,7 +79,7 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
     let number = |key: &str| result[key].to_string();
     let ops = &result["ops"];
     if plan.workload.test.is_none() {
-        say(&format!(
+        tell(&format!(
             "history   {} ok, {} fail, {} info; p50 {}, p99 {}; longest time without an ok {}",
             ops["ok"],
             ops["fail"],
@@ -63,7 +89,7 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
             millis(&result["ok_gap_ms"]),
         ));
     }
-    say(&format!(
+    tell(&format!(
         "cluster   {} entries committed, {} elections, {} restarts; {} snapshots taken, {} installed",
         number("committed"),
         number("elections"),
@@ -71,22 +97,16 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
         number("snapshots_taken"),
         number("snapshots_installed")
     ));
-    for fault in result["faults"].as_array().into_iter().flatten() {
-        say(&format!("fault     {}: {}", text(&fault["event"]), evidence(&fault["evidence"])));
-    }
+    numbers::faults(result).iter().for_each(|line| tell(line));
     for skipped in result["skipped"].as_array().into_iter().flatten() {
         let (event, why) = (text(&skipped["event"]), text(&skipped["why"]));
-        say(&format!("skipped   {event}: {} times for {why}", skipped["count"]));
+        tell(&format!("skipped   {event}: {} times for {why}", skipped["count"]));
     }
-    for recovery in result["recovery_ms"].as_array().into_iter().flatten() {
-        let (leader, commit) = (millis(&recovery["leader"]), millis(&recovery["commit"]));
-        let at = recovery["at"].as_f64().unwrap_or(0.0) / 1e3 - plan.run.warmup.as_secs_f64();
-        say(&format!("recovery  from the heal at {at:.3} s: to a leader {leader}, to a commit {commit}"));
-    }
+    numbers::recoveries(result, plan.run.warmup).iter().for_each(|line| tell(line));
     let checker = &result["checker"];
     let seconds = |key: &str| result[key].as_f64().unwrap_or(0.0);
     let (virtual_s, wall_s) = (seconds("virtual_s"), seconds("wall_s"));
-    say(&format!(
+    tell(&format!(
         "judged    {} by {}; event hash {}; {virtual_s:.1} virtual s in {wall_s:.1} wall s, {:.0} a second",
         text(&checker["verdict"]),
         text(&checker["engine"]),
@@ -98,8 +118,10 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
 
 /// What broke, where, how to see it again, and where it is written.
 pub fn verdict(outcome: &Outcome) {
-    let seed = format!(" (seed {})", outcome.seed);
-    say(&(named(outcome.verdict) + &seed + &reasons(&outcome.reasons, "all that was asked for held")));
+    let reasons = reasons(&outcome.reasons, "all that was asked for held");
+    let text = format!("{}{} (seed {}){reasons}", VERDICT, outcome.verdict.title(), outcome.seed);
+    let text = if stdout().is_terminal() { fitted(&text, LABEL) } else { text };
+    say(&coloured(&text, outcome.verdict));
     say(&format!("repeat    {}", outcome.command));
     if let Some(folder) = &outcome.folder {
         say(&format!("results   {}", folder.display()));
@@ -111,26 +133,35 @@ pub fn verdict(outcome: &Outcome) {
 pub(crate) fn drawn(drawn: &Drawn) {
     let trouble = drawn.trouble.to_string();
     for (place, line) in trouble.lines().enumerate() {
-        say(&format!("{}{line}", if place == 0 { "explained " } else { "          " }));
+        let label = if place == 0 { "explained " } else { "          " };
+        let indent = line.len() - line.trim_start().len();
+        tell_after(&format!("{label}{line}"), LABEL + indent);
     }
     say(&format!("report    {}", drawn.path.display()));
 }
 
+/// What a verdict stands after.
+const VERDICT: &str = "verdict   ";
+
 /// A verdict by its name, at the beginning of a line.
 pub(crate) fn named(verdict: Verdict) -> String {
-    let (name, colour) = match verdict {
-        Verdict::Pass => ("PASS", "32"),
-        Verdict::Inconclusive => ("INCONCLUSIVE", "33"),
-        Verdict::Interrupted => ("INTERRUPTED", "33"),
-        Verdict::Liveness => ("LIVENESS", "31"),
-        Verdict::Safety => ("SAFETY BROKEN", "31"),
-        Verdict::Crash => ("NODE CRASHED", "31"),
-        Verdict::Divergence => ("NOT DETERMINISTIC", "31"),
-        Verdict::Bug => ("BUG IN RAFT-CHAOS", "31"),
+    coloured(&format!("{VERDICT}{}", verdict.title()), verdict)
+}
+
+/// The text with the verdict in its colour, on a terminal and unless nobody wants colours there.
+fn coloured(text: &str, verdict: Verdict) -> String {
+    let colour = match verdict {
+        Verdict::Pass => "32",
+        Verdict::Inconclusive | Verdict::Interrupted => "33",
+        Verdict::Liveness | Verdict::Safety | Verdict::Crash | Verdict::Divergence | Verdict::Bug => "31",
     };
-    let coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let name = if coloured { format!("\x1b[1;{colour}m{name}\x1b[0m") } else { name.to_owned() };
-    format!("verdict   {name}")
+    // As https://no-color.org has it, a variable that is empty says nothing.
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let title = verdict.title();
+    if unwanted || !stdout().is_terminal() {
+        return text.to_owned();
+    }
+    text.replacen(title, &format!("\x1b[1;{colour}m{title}\x1b[0m"), 1)
 }
 
 /// Why, behind a verdict; `none` says what that is where there are no reasons.
@@ -145,14 +176,26 @@ pub(crate) fn reasons(reasons: &[String], none: &str) -> String {
     said
 }
 
-/// The sum over many seeds.
-pub fn sum(outcomes: &[Outcome], folder: &Path, wall: Duration) {
-    let mut verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict).collect();
-    verdicts.sort_unstable();
-    let groups = verdicts.chunk_by(|a, b| a == b).map(|group| format!("{} {:?}", group.len(), group[0]));
-    let groups = groups.collect::<Vec<_>>().join(", ").to_lowercase();
-    say(&format!("seeds     {}: {groups} in {:.1} wall s", outcomes.len(), wall.as_secs_f64()));
+/// The sum over many seeds; `asked` is how many there were to be, if there was to be an end.
+pub fn sum(summary: &Summary, asked: Option<u64>, folder: &Path, wall: Duration) {
+    let all = summary.all();
+    let groups = all.verdicts.iter().map(|(verdict, count)| format!("{count} {}", verdict.name()));
+    let groups = groups.collect::<Vec<_>>().join(", ");
+    let seeds = match asked {
+        Some(asked) if asked > all.seeds() => format!("{} of {asked}", all.seeds()),
+        Some(_) | None => all.seeds().to_string(),
+    };
+    tell(&format!("seeds     {seeds}: {groups} in {:.1} wall s", wall.as_secs_f64()));
+    let kinds = summary.failures();
+    for (signature, Finding { fastest, count, .. }) in kinds.iter().take(KINDS) {
+        tell(&format!("failed    {count} times {signature}"));
+        say(&format!("repeat    {}", fastest.command));
+    }
+    if let more @ 1.. = kinds.len().saturating_sub(KINDS) {
+        tell(&format!("failed    in {more} more ways, which summary.md tells"));
+    }
     say(&format!("results   {}", folder.join("results.jsonl").display()));
+    say(&format!("summary   {}", folder.join("summary.html").display()));
 }
 
 /// A seed that went two ways.
@@ -185,24 +228,4 @@ pub fn soaked(summary: &Summary, folder: &Path) {
         all.coverage
     ));
     say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));
-}
-
-fn text(value: &serde_json::Value) -> &str {
-    value.as_str().unwrap_or("-")
-}
-
-fn millis(value: &serde_json::Value) -> String {
-    value.as_u64().map_or("never".to_owned(), |millis| format!("{millis} ms"))
-}
-
-fn micros(value: &serde_json::Value) -> String {
-    format!("{:.1} ms", value.as_f64().unwrap_or(0.0) / 1e3)
-}
-
-/// `{"power_lost":{"bytes":3}}` as `power lost bytes:3`.
-fn evidence(value: &serde_json::Value) -> String {
-    let (key, value) = value.as_object().and_then(|object| object.iter().next()).unzip();
-    let value = value.map_or(String::new(), serde_json::Value::to_string);
-    let value = value.replace(['"', '{', '}'], "").replace(',', " ");
-    format!("{} {value}", key.map_or("-".to_owned(), |key| key.replace('_', " ")))
 }

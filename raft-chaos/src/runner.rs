@@ -3,13 +3,13 @@
 //! A process each, because a seed must not see what an earlier one left behind, and because one that
 //! hangs or panics must not take the others with it.
 
-use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+mod many;
+
+use std::fs::{self, Permissions};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,13 +17,17 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use crate::memory::held_mb;
-use crate::outcome::{Outcome, lacking};
+use crate::outcome::{Outcome, Wanted};
 use crate::plan::Plan;
+use crate::progress::{Display, Progress};
 use crate::report;
 use crate::result::RunResult;
 use crate::sim::{Ran, Telling};
-use crate::soak;
+use crate::soak::{EntryName, Line, Summary};
+use crate::told::Told;
 use crate::verdict::{Checker, Footprint, Judgement, Verdict};
+pub use many::{Ends, Seeds};
+pub(crate) use many::{each, is_rechecked};
 
 /// Whether somebody wants this process to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -47,8 +51,10 @@ pub struct Runner {
     pub out: PathBuf,
     /// How many seeds run at a time.
     pub jobs: usize,
-    /// Whether results are printed as JSON and nothing else is.
-    pub json: bool,
+    /// What is said on standard output.
+    pub voice: Voice,
+    /// How progress is shown on standard error.
+    pub progress: Progress,
     /// Whether a recorded run that passes has a report too.
     pub report: bool,
     /// How much memory a seed's process may hold, in MB, before it is ended.
@@ -57,37 +63,51 @@ pub struct Runner {
     pub planted: Option<String>,
 }
 
+/// What is said of runs on standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Voice {
+    /// The result of each seed as JSON, and nothing else.
+    Json,
+    /// Verdicts, of many seeds those that are not good, and their sum.
+    Quiet,
+    /// The story of a single seed as well, with its numbers.
+    #[default]
+    Usual,
+    /// Every event of a single seed as well, with its number; of many seeds the verdict of each.
+    Loud,
+}
+
 impl Runner {
-    /// Runs a plan with these seeds, and gives the worst of what came of them. `command` is how a person would write
-    /// that, without the seed.
+    /// Runs a plan with these seeds until they are done or this ends them, and gives what they add up to. `command` is how a
+    /// person would write that, without the seed.
     ///
     /// # Errors
     ///
     /// A file or a process could not be made.
-    pub fn run(&self, plan: &Plan, seeds: &[u64], command: &str) -> io::Result<Verdict> {
+    pub fn run(&self, plan: &Plan, seeds: &Seeds, ends: &Ends, command: &str) -> io::Result<Summary> {
         let folder = self.new_folder(&plan.name)?;
-        if !self.json {
-            report::heading(plan, seeds);
+        match self.voice {
+            Voice::Json | Voice::Quiet => {}
+            Voice::Usual | Voice::Loud => report::heading(plan, &seeds.first, seeds.then.is_some()),
         }
         let job = Job { runner: self, plan, folder: &folder, command };
-        match seeds {
-            [seed] => {
-                let outcome = job.alone(*seed)?;
-                self.show(&outcome, |outcome| report::one(plan, outcome));
-                Ok(outcome.verdict)
-            }
-            _ => {
-                let outcomes = job.many(seeds)?;
-                let worst = outcomes.iter().map(|outcome| outcome.verdict).fold(Verdict::Pass, Verdict::min);
-                let lacking = lacking(plan, &outcomes);
-                lacking.iter().for_each(|what| eprintln!("{}: inconclusive: {what}", plan.name));
-                Ok(if lacking.is_empty() { worst } else { worst.min(Verdict::Inconclusive) })
-            }
-        }
+        let Seeds { first, then: None } = seeds else { return job.many(seeds, ends) };
+        let [seed] = first[..] else { return job.many(seeds, ends) };
+        let outcome = job.alone(seed)?;
+        self.show(&outcome, |outcome| match self.voice {
+            Voice::Json | Voice::Quiet => report::verdict(outcome),
+            Voice::Usual | Voice::Loud => report::one(plan, outcome),
+        });
+        let mut summary = Summary::default();
+        let line = Line::of(&EntryName::of(plan), &outcome);
+        summary.add(&line);
+        summary.keep(line, &outcome);
+        Ok(summary)
     }
 
+    /// In the form that is asked for.
     fn show(&self, outcome: &Outcome, print: impl FnOnce(&Outcome)) {
-        if self.json {
+        if self.voice == Voice::Json {
             // A reader who has gone away is no reason to stop.
             drop(writeln!(io::stdout(), "{}", outcome.result));
         } else {
@@ -124,6 +144,8 @@ pub(crate) struct How<'a> {
     pub(crate) telling: Telling,
     /// The `schedule.jsonl` of another run, of which everything fires once more, and nothing else does.
     pub(crate) schedule: Option<&'a Path>,
+    /// Where it is shown how the run stands.
+    pub(crate) display: Option<&'a Display>,
 }
 
 impl How<'_> {
@@ -146,50 +168,26 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     /// One seed, recorded and told as it goes; and again, unrecorded, if the plan has a share rechecked.
     fn alone(&self, seed: u64) -> io::Result<Outcome> {
-        let mut outcome =
-            self.child(seed, self.folder, How { story: !self.runner.json, ..How::recorded() })?;
+        let story = matches!(self.runner.voice, Voice::Usual | Voice::Loud);
+        let telling = Telling { everything: self.runner.voice == Voice::Loud, until: None };
+        let run = &self.plan.run;
+        let display = Display::of_seed(self.runner.progress, run.warmup + run.duration + run.settle);
+        let how = How { story, telling, display: Some(&display), ..How::recorded() };
+        let mut outcome = self.child(seed, self.folder, how)?;
         if self.plan.sim.recheck.of(1) > 0 {
             self.compare(&mut outcome)?;
         }
         // What is known of a run that was stopped says nothing about what it would have shown.
         if outcome.verdict == Verdict::Pass {
-            lacking(self.plan, std::slice::from_ref(&outcome))
-                .into_iter()
-                .for_each(|what| outcome.lacks(what));
+            let mut wanted = Wanted::of(self.plan);
+            wanted.see(&outcome);
+            wanted.lacking().for_each(|what| outcome.lacks(what));
         }
         outcome.write()?;
         if self.runner.report || outcome.verdict != Verdict::Pass {
             outcome.draw();
         }
         Ok(outcome)
-    }
-
-    fn many(&self, seeds: &[u64]) -> io::Result<Vec<Outcome>> {
-        let began = Instant::now();
-        let rechecked: BTreeSet<u64> = spread(seeds, self.plan.sim.recheck.of(seeds.len() as u64));
-        let mut outcomes = Vec::new();
-        let work = |seed| self.one_of_many(seed, rechecked.contains(&seed));
-        let mut left = seeds.iter().copied();
-        each(
-            self.runner.jobs,
-            || left.next(),
-            work,
-            |outcome| {
-                self.note(&outcome)?;
-                if self.runner.json || outcome.verdict != Verdict::Pass {
-                    self.runner.show(&outcome, report::verdict);
-                }
-                outcomes.push(outcome);
-                self.tell(&outcomes, seeds.len());
-                Ok(())
-            },
-        )?;
-        outcomes.sort_by_key(|outcome| outcome.seed);
-        soak::sum_up(self.plan, &outcomes, self.folder)?;
-        if !self.runner.json {
-            report::sum(&outcomes, self.folder, began.elapsed());
-        }
-        Ok(outcomes)
     }
 
     /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded.
@@ -223,25 +221,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// One line a seed, in the order in which they end.
-    fn note(&self, outcome: &Outcome) -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(self.folder.join("results.jsonl"))?;
-        writeln!(file, "{}", outcome.result)
-    }
-
-    /// Progress, on standard error.
-    fn tell(&self, done: &[Outcome], seeds: usize) {
-        let step = (seeds / 20).max(1);
-        if done.len().is_multiple_of(step) || done.len() == seeds {
-            let failed = done.iter().filter(|outcome| outcome.verdict != Verdict::Pass).count();
-            eprintln!("{}: {} of {seeds} seeds, {failed} failed", self.plan.name, done.len());
-        }
-    }
-
     /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
     pub(crate) fn child(&self, seed: u64, folder: &Path, how: How<'_>) -> io::Result<Outcome> {
-        let How { record, story, telling, schedule } = how;
+        let How { record, story, telling, schedule, display } = how;
+        let display = display.filter(|display| display.is_bar());
         let lock = folder.join("plan.lock.toml");
         fs::write(&lock, self.plan.lock(seed))?;
         let mut command = Command::new(&self.runner.program);
@@ -252,9 +235,12 @@ impl Job<'_> {
         }
         if story {
             command.arg("--story");
-        } else {
-            command.stdout(Stdio::null());
         }
+        match display {
+            Some(_) => command.arg("--pulse").stdout(Stdio::piped()),
+            None if story => &mut command,
+            None => command.stdout(Stdio::null()),
+        };
         if telling.everything {
             command.arg("--trace");
         }
@@ -271,8 +257,14 @@ impl Job<'_> {
         if record {
             self.write_repro(folder)?;
         }
-        let ended =
-            wait(command.stdin(Stdio::null()).spawn()?, self.plan.run.max_wall, self.runner.memory_max_mb)?;
+        let mut child = command.stdin(Stdio::null()).spawn()?;
+        let told = child.stdout.take().zip(display);
+        let ended = thread::scope(|scope| {
+            if let Some((told, display)) = told {
+                scope.spawn(move || listen(told, display));
+            }
+            wait(child, self.plan.run.max_wall, self.runner.memory_max_mb)
+        })?;
         let result =
             fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let result = match (ended, result) {
@@ -322,32 +314,16 @@ impl Job<'_> {
     }
 }
 
-/// Does the work for every task, so many at a time, and hands over what came of each in the order in which they end.
-/// After an interrupt, or an error, no task begins any more.
-pub(crate) fn each<J, T>(
-    jobs: usize,
-    next: impl FnMut() -> Option<J> + Send,
-    work: impl Fn(J) -> io::Result<T> + Sync,
-    ended: impl FnMut(T) -> io::Result<()> + Send,
-) -> io::Result<()> {
-    let (next, ended, failed) = (Mutex::new(next), Mutex::new(ended), AtomicBool::new(false));
-    let begin = || {
-        if interrupted() || failed.load(Ordering::Relaxed) {
-            return None;
+/// Shows what the process of a seed tells, until it ends.
+fn listen(told: ChildStdout, display: &Display) {
+    // What cannot be read is not shown; what came of the seed is in its folder.
+    for line in BufReader::new(told).lines().map_while(Result::ok) {
+        match Told::read(&line) {
+            Some(Told::Story(seconds, line)) => display.beside(|| report::story(seconds, &line)),
+            Some(Told::Pulse(pulse)) => display.pulse(&pulse),
+            None => display.beside(|| report::say(&line)),
         }
-        (*next.lock().expect("no worker panics while it takes a task"))()
-    };
-    let end = |came| (*ended.lock().expect("no worker panics while it hands something over"))(came);
-    let worker = || -> io::Result<()> {
-        while let Some(task) = begin() {
-            work(task).and_then(&end).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
-    })
+    }
 }
 
 /// How the process of a seed ended.
@@ -383,10 +359,4 @@ fn wait(mut child: Child, limit: Duration, memory_max_mb: Option<u64>) -> io::Re
         }
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// So many of the seeds, evenly spread.
-fn spread(seeds: &[u64], count: u64) -> BTreeSet<u64> {
-    let count = usize::try_from(count).unwrap_or(usize::MAX).min(seeds.len());
-    (0..count).map(|place| seeds[place * seeds.len() / count]).collect()
 }

@@ -16,7 +16,8 @@ use crate::plan::Plan;
 use crate::record;
 use crate::report;
 use crate::result::RunResult;
-use crate::sim::{self, Fired, Options, Planted, Telling};
+use crate::sim::{self, Fired, Options, Planted, Pulse, Telling};
+use crate::told::Told;
 use crate::verdict::{Footprint, Verdict, judge};
 
 /// What this process has to do.
@@ -34,6 +35,8 @@ pub struct Seed {
     pub schedule: Option<PathBuf>,
     /// Whether the story is told on standard output.
     pub story: bool,
+    /// Whether standard output is for a process that draws a bar, and wants to know how the run stands.
+    pub pulse: bool,
     /// What is told of it, and how long the run goes.
     pub telling: Telling,
     /// The bug that every node has on purpose.
@@ -65,7 +68,10 @@ impl Seed {
             history: history.map(boxed),
             schedule: schedule.map(boxed),
             script: self.schedule.as_deref().map(read_schedule).transpose()?,
-            listener: self.story.then(|| Box::new(report::story) as sim::Listener),
+            listener: self.listener(),
+            watcher: self
+                .pulse
+                .then(|| Box::new(|pulse: &Pulse| Told::Pulse(pulse.clone()).tell()) as sim::Watcher),
             telling: self.telling,
             planted: self.planted,
         };
@@ -99,6 +105,17 @@ impl Seed {
             scratch.remove()?;
         }
         Ok(result.verdict)
+    }
+
+    /// Who tells the story, if it is told.
+    fn listener(&self) -> Option<sim::Listener> {
+        match (self.story, self.pulse) {
+            (false, _) => None,
+            (true, false) => Some(Box::new(report::story)),
+            (true, true) => {
+                Some(Box::new(|seconds: f64, line: &str| Told::Story(seconds, line.to_owned()).tell()))
+            }
+        }
     }
 }
 

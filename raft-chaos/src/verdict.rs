@@ -45,6 +45,39 @@ impl Verdict {
         Self::Pass,
     ];
 
+    /// Its name in `result.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bug => "bug",
+            Self::Safety => "safety",
+            Self::Crash => "crash",
+            Self::Divergence => "divergence",
+            Self::Interrupted => "interrupted",
+            Self::Liveness => "liveness",
+            Self::Inconclusive => "inconclusive",
+            Self::Pass => "pass",
+        }
+    }
+
+    /// The verdict of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
+    }
+
+    /// Its name as people read it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Bug => "BUG IN RAFT-CHAOS",
+            Self::Safety => "SAFETY BROKEN",
+            Self::Crash => "NODE CRASHED",
+            Self::Divergence => "NOT DETERMINISTIC",
+            Self::Interrupted => "INTERRUPTED",
+            Self::Liveness => "LIVENESS",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Pass => "PASS",
+        }
+    }
+
     /// The exit code of a run that ends so.
     pub const fn exit_code(self) -> u8 {
         match self {

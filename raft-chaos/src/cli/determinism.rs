@@ -17,7 +17,7 @@ pub(super) struct DeterminismArgs {
 
 /// 4 where a seed went two ways.
 pub(super) fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
-    let Prepared { plans, runner } = prepare(&args.selection, false)?;
+    let Prepared { plans, runner } = prepare(&args.selection)?;
     let mut worst = Verdict::Pass;
     for (plan, command) in &plans {
         let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);

@@ -50,7 +50,7 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
         eprintln!("{}: --schedule needs the folder of a run, with its schedule.jsonl", args.what.display());
         return Err(USAGE);
     }
-    let Prepared { plans, runner } = prepare(&selection(args, plan), false)?;
+    let Prepared { plans, runner } = prepare(&selection(args, plan))?;
     let (plan, command) = &plans[0];
     let seeds = seeds(&plan.run.seeds);
     let [seed] = seeds[..] else {
@@ -58,7 +58,7 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
         return Err(USAGE);
     };
     let telling = Telling { everything: args.trace, until: args.until };
-    report::heading(plan, &[seed]);
+    report::heading(plan, &[seed], false);
     let job = Again { runner: &runner, plan, seed, telling, command };
     let outcome = match earlier {
         Some(run) if args.schedule => job.on_schedule(run),
@@ -74,6 +74,7 @@ fn selection(args: &ReplayArgs, plan: PathBuf) -> Selection {
         plans: vec![plan],
         seed: args.seed,
         seeds: None,
+        mode: None,
         overrides: args.overrides.clone(),
         out: args.out.clone(),
         jobs: Some(1),

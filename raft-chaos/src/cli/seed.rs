@@ -23,6 +23,8 @@ pub(super) struct SeedArgs {
     #[arg(long)]
     story: bool,
     #[arg(long)]
+    pulse: bool,
+    #[arg(long)]
     trace: bool,
     #[arg(long)]
     until: Option<u64>,
@@ -39,9 +41,9 @@ pub(super) fn seed(args: SeedArgs) -> u8 {
     let planted = args.plant.as_deref().and_then(planted);
     #[cfg(not(feature = "planted-bugs"))]
     let planted = None;
-    let SeedArgs { lock, seed, folder, record, story, trace, until, schedule, .. } = args;
+    let SeedArgs { lock, seed, folder, record, story, pulse, trace, until, schedule, .. } = args;
     let telling = Telling { everything: trace, until };
-    match (Seed { lock, seed, folder, record, schedule, story, telling, planted }).run() {
+    match (Seed { lock, seed, folder, record, schedule, story, pulse, telling, planted }).run() {
         Ok(verdict) => verdict.exit_code(),
         Err(error) => cannot(&error),
     }

@@ -1,18 +1,18 @@
 //! `raft-chaos soak` and `raft-chaos merge`.
 
 use std::fs;
-use std::io::{self, IsTerminal, stderr};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Args;
 
+use super::bounds::Bounds;
 use super::{USAGE, cannot, command, ended, read, runner};
 use crate::plan::{Plan, Storage};
+use crate::progress::Display;
 use crate::report;
 use crate::runner::Runner;
-use crate::soak::{Entry, Limits, Shard, Soak, Summary, merge};
+use crate::soak::{Entry, Limits, Soak, Summary, merge};
 
 /// The stores that a plan may name.
 const STORES: [&str; 2] = [Storage::Memory.name(), Storage::Rocksdb.name()];
@@ -40,15 +40,11 @@ pub(super) struct SoakArgs {
     /// The first seed of each plan.
     #[arg(long, value_name = "N", default_value_t = 0)]
     first_seed: u64,
-    /// Begin no seed after this long, as in 8h or 45m.
-    #[arg(long, value_name = "DURATION", value_parser = crate::plan::duration)]
-    max_time: Option<Duration>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// End at the first seed that does not pass.
     #[arg(long)]
     until_failure: bool,
-    /// Run only the I-th of every N seeds; N soaks with the same N run all of them.
-    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
-    shard: Shard,
     /// Whether chaos leans towards what few seeds have reached, where a plan switches it at random (run.swarm). What the
     /// shards of a soak reach is known to none of them, so with --shard it does not, if not asked to [default: yes].
     #[arg(long, value_enum)]
@@ -62,9 +58,6 @@ pub(super) struct SoakArgs {
     /// The folder of the ledger. A soak goes on from the ledger that it finds there.
     #[arg(long, value_name = "DIR", default_value = "raft-chaos-soak")]
     out: PathBuf,
-    /// How progress is shown on standard error.
-    #[arg(long, value_enum, default_value_t = Progress::Auto)]
-    progress: Progress,
     /// Give every node this bug.
     #[cfg(feature = "planted-bugs")]
     #[arg(long, value_name = "BUG", hide = true)]
@@ -89,28 +82,10 @@ enum Lean {
     No,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Progress {
-    /// A bar on a terminal, lines elsewhere.
-    Auto,
-    /// Lines.
-    Plain,
-    /// Nothing.
-    None,
-}
-
 fn weight(text: &str) -> Result<(String, u64), String> {
     let parsed =
         text.split_once('=').and_then(|(plan, weight)| Some((plan.to_owned(), weight.parse().ok()?)));
     parsed.ok_or_else(|| "write a plan's name, = and a whole number, as in quickstart=3".to_owned())
-}
-
-fn shard(text: &str) -> Result<Shard, String> {
-    let parsed = text.split_once('/').and_then(|(nth, of)| Some((nth.parse().ok()?, of.parse().ok()?)));
-    match parsed {
-        Some((nth, of)) if 1 <= nth && nth <= of => Ok(Shard { nth, of }),
-        _ => Err("write two whole numbers, as in 2/4 for the second of four".to_owned()),
-    }
 }
 
 /// The exit code of everything that is in the ledger.
@@ -124,15 +99,15 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
     )?;
     let soak = Soak {
         runner: Runner { memory_max_mb: Some(args.max_memory), ..runner },
-        limits: Limits { seeds: args.seeds, time: args.max_time, until_failure: args.until_failure },
+        limits: Limits { seeds: args.seeds, ends: args.bounds.ends(args.until_failure) },
         first_seed: args.first_seed,
-        shard: args.shard,
-        lean: args.lean.map_or(args.shard.of == 1, |lean| lean == Lean::Yes),
+        shard: args.bounds.shard,
+        lean: args.lean.map_or(args.bounds.shard.of == 1, |lean| lean == Lean::Yes),
         entries,
     };
-    let mut display = Display::new(args.progress, args.seeds);
-    let summary = soak.run(&mut |summary| display.show(summary)).map_err(|error| cannot(&error))?;
-    display.end();
+    let mut display = Display::of_seeds(args.bounds.progress, "soak", args.seeds);
+    let summary = soak.run(&mut |summary| display.seeds(summary)).map_err(|error| cannot(&error))?;
+    drop(display);
     Ok(said(&summary, &args.out))
 }
 
@@ -213,63 +188,4 @@ fn plans_in(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn weight_of(args: &SoakArgs, plan: &Plan) -> u64 {
     args.weights.iter().find(|(name, _)| *name == plan.name).map_or(1, |(_, weight)| *weight)
-}
-
-/// How it goes, on standard error.
-enum Display {
-    Bar(ProgressBar),
-    Lines { began: Instant, next: Duration },
-    None,
-}
-
-/// How often a line is written where there is no bar.
-const LINE_EVERY: Duration = Duration::from_secs(30);
-
-impl Display {
-    fn new(progress: Progress, seeds: Option<u64>) -> Self {
-        match progress {
-            Progress::None => Self::None,
-            Progress::Auto if stderr().is_terminal() => {
-                let (bar, template) = match seeds {
-                    Some(seeds) => {
-                        (ProgressBar::new(seeds), "{elapsed_precise} {wide_bar} {pos}/{len} seeds, {msg}")
-                    }
-                    None => (ProgressBar::no_length(), "{elapsed_precise} {spinner} {pos} seeds, {msg}"),
-                };
-                Self::Bar(match ProgressStyle::with_template(template) {
-                    Ok(style) => bar.with_style(style),
-                    Err(_) => bar,
-                })
-            }
-            Progress::Auto | Progress::Plain => Self::Lines { began: Instant::now(), next: Duration::ZERO },
-        }
-    }
-
-    fn show(&mut self, summary: &Summary) {
-        let all = summary.all();
-        match self {
-            Self::Bar(bar) => {
-                bar.set_position(all.seeds());
-                bar.set_message(format!("{} failed, {} cells", summary.failed(), all.coverage));
-            }
-            Self::Lines { began, next } if began.elapsed() >= *next => {
-                *next = began.elapsed() + LINE_EVERY;
-                eprintln!(
-                    "soak: {} seeds, {} failed, {} cells, {:.2} virtual h, {:.0} s",
-                    all.seeds(),
-                    summary.failed(),
-                    all.coverage,
-                    all.counts.virtual_s / 3600.0,
-                    began.elapsed().as_secs_f64()
-                );
-            }
-            Self::Lines { .. } | Self::None => {}
-        }
-    }
-
-    fn end(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
 }

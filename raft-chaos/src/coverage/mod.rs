@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use cell::{CELLS, Cell};
 pub use files::read;
+pub(crate) use told::{columns, missing, rows};
 pub use told::{json, words};
 
 /// The number of this table: cells of two tables cannot be joined. It changes with every change of the table.

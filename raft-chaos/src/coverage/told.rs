@@ -7,9 +7,9 @@ use super::{CELLS, Cell, Coverage, VERSION};
 
 /// How many cells there are of something, and how many were reached.
 #[derive(Clone, Copy)]
-struct Share {
-    reached: usize,
-    of: usize,
+pub(crate) struct Share {
+    pub(crate) reached: usize,
+    pub(crate) of: usize,
 }
 
 impl Share {
@@ -26,12 +26,12 @@ impl Share {
 /// A row for each kind of message, a column for each role, and the cells that were not reached.
 pub fn words(coverage: &Coverage, runs: u64) -> String {
     let mut text = format!("cells     {coverage} in {runs} runs\n\n{:<17}", "");
-    ROLES.iter().for_each(|role| text += &format!("{role:>14}"));
-    text += &format!("{:>14}\n", "all");
-    for (kind, (name, _)) in KINDS.iter().enumerate() {
-        text += &row(name, coverage, |cell| cell.kind == kind);
+    columns().for_each(|column| text += &format!("{column:>14}"));
+    text.push('\n');
+    for (name, shares) in rows(coverage) {
+        let shares: String = shares.into_iter().map(|share| format!("{:>14}", share.text())).collect();
+        text += &format!("{name:<17}{shares}\n");
     }
-    text += &row("all", coverage, |_| true);
     let missing = missing(coverage);
     if !missing.is_empty() {
         text += &format!("\nempty     {}\n{missing}", CELLS - coverage.reached());
@@ -40,16 +40,24 @@ pub fn words(coverage: &Coverage, runs: u64) -> String {
     text
 }
 
-fn row(name: &str, coverage: &Coverage, is_counted: impl Fn(&Cell) -> bool) -> String {
-    let of_role = |role| Share::of(coverage, |cell| is_counted(cell) && cell.role == role).text();
-    let all = Share::of(coverage, &is_counted).text();
-    let columns: String =
-        (0..ROLES.len()).map(of_role).chain([all]).map(|share| format!("{share:>14}")).collect();
-    format!("{name:<17}{columns}\n")
+/// What [`rows`] counts: each role, and all of them.
+pub(crate) fn columns() -> impl Iterator<Item = &'static str> {
+    ROLES.into_iter().chain(["all"])
+}
+
+/// A row for each kind of message, and one for all of them.
+pub(crate) fn rows(coverage: &Coverage) -> Vec<(&'static str, Vec<Share>)> {
+    let row = |is_counted: &dyn Fn(&Cell) -> bool| {
+        let of_role = |role| Share::of(coverage, |cell| is_counted(cell) && cell.role == role);
+        (0..ROLES.len()).map(of_role).chain([Share::of(coverage, is_counted)]).collect()
+    };
+    let kinds = KINDS.iter().enumerate();
+    let kinds = kinds.map(|(kind, (name, _))| (*name, row(&|cell| cell.kind == kind)));
+    kinds.chain([("all", row(&|_| true))]).collect()
 }
 
 /// A line for each role, kind and term that lacks any.
-fn missing(coverage: &Coverage) -> String {
+pub(crate) fn missing(coverage: &Coverage) -> String {
     let mut text = String::new();
     let empty: Vec<_> = Cell::all().filter(|cell| !coverage.has(*cell)).collect();
     for line in empty.chunk_by(|a, b| (a.role, a.kind, a.term) == (b.role, b.kind, b.term)) {

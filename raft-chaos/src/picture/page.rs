@@ -11,8 +11,10 @@ use serde_json::Value as Json;
 use super::columns::packed;
 use super::recording::Recording;
 use super::{Picture, Trouble};
+use crate::verdict::Verdict;
 
-const STYLE: &str = include_str!("page/style.css");
+/// How reports look.
+pub(crate) const STYLE: &str = include_str!("page/style.css");
 /// In the order in which they need each other.
 const SCRIPTS: [&str; 8] = [
     include_str!("page/run.js"),
@@ -59,17 +61,20 @@ pub(super) fn page(recording: &Recording, trouble: &Trouble, picture: &Picture) 
 }
 
 /// A sign and a name for a verdict, and the class of its colour.
-fn verdict(result: &Json) -> (&'static str, &'static str, &'static str) {
-    match text(&result["verdict"]) {
-        "pass" => ("✔", "PASS", "good"),
-        "safety" => ("✖", "SAFETY BROKEN", "bad"),
-        "crash" => ("✖", "NODE CRASHED", "bad"),
-        "liveness" => ("✖", "LIVENESS", "bad"),
-        "divergence" => ("✖", "NOT DETERMINISTIC", "bad"),
-        "inconclusive" => ("?", "INCONCLUSIVE", "open"),
-        "interrupted" => ("?", "INTERRUPTED", "open"),
-        _ => ("✖", "BUG IN RAFT-CHAOS", "bad"),
+pub(crate) const fn badge(verdict: Verdict) -> (&'static str, &'static str, &'static str) {
+    let name = verdict.title();
+    match verdict {
+        Verdict::Pass => ("✔", name, "good"),
+        Verdict::Inconclusive | Verdict::Interrupted => ("?", name, "open"),
+        Verdict::Bug | Verdict::Safety | Verdict::Crash | Verdict::Divergence | Verdict::Liveness => {
+            ("✖", name, "bad")
+        }
     }
+}
+
+/// The badge of the verdict in `result.json`.
+fn verdict(result: &Json) -> (&'static str, &'static str, &'static str) {
+    badge(Verdict::named(text(&result["verdict"])).unwrap_or(Verdict::Bug))
 }
 
 fn head(recording: &Recording) -> Markup {

@@ -40,6 +40,9 @@ pub struct Line {
     /// How often each table of chaos was to fire, where that is not as the plan has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paces: Vec<Pace>,
+    /// The longest time from a heal to a commit, in milliseconds; none where none came.
+    #[serde(default)]
+    pub recovery_ms: Option<u64>,
     /// What happened.
     #[serde(flatten)]
     pub counts: Counts,
@@ -90,6 +93,7 @@ impl Default for Line {
             event_hash: String::new(),
             coverage: Coverage::default(),
             paces: Vec::new(),
+            recovery_ms: None,
             counts: Counts::default(),
         }
     }
@@ -97,10 +101,11 @@ impl Default for Line {
 
 impl Line {
     /// What the ledger says of an outcome.
-    pub(super) fn of(name: &EntryName, outcome: &Outcome) -> Self {
+    pub(crate) fn of(name: &EntryName, outcome: &Outcome) -> Self {
         let result = &outcome.result;
         let whole = |value: &Value| value.as_u64().unwrap_or(0);
         let seconds = |value: &Value| value.as_f64().unwrap_or(0.0);
+        let recoveries = result["recovery_ms"].as_array().into_iter().flatten();
         let reason = outcome.reasons.first().cloned();
         Self {
             plan: name.plan.clone(),
@@ -114,6 +119,7 @@ impl Line {
             event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
             coverage: Coverage::deserialize(&result["coverage"]).unwrap_or_default(),
             paces: Vec::new(),
+            recovery_ms: recoveries.filter_map(|recovery| recovery["commit"].as_u64()).max(),
             counts: Counts {
                 ops_ok: whole(&result["ops"]["ok"]),
                 elections: whole(&result["elections"]),
@@ -142,8 +148,7 @@ fn signature(verdict: Verdict, reason: &str) -> String {
         }
         in_number = c.is_ascii_digit();
     }
-    let verdict = format!("{verdict:?}").to_lowercase();
-    format!("{verdict}: {}", text.chars().take(SIGNATURE_CHARS).collect::<String>())
+    format!("{}: {}", verdict.name(), text.chars().take(SIGNATURE_CHARS).collect::<String>())
 }
 
 /// The file.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::findings::Findings;
 use super::ledger::{self, FILE, Line};
-use super::{EntryName, Summary, found_folder};
+use super::{EntryName, Summary, kept_folder};
 use crate::record::named;
 
 /// Joins the ledgers of these folders into one in `out`, in the order of plan, store and seed, with the fastest failure of
@@ -21,30 +20,28 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> io::Result<Summary> {
         let path = folder.join(FILE);
         let named = |error: io::Error| named(&path, &error);
         for line in ledger::read(&path).map_err(named)?.0 {
-            let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
+            let name = EntryName::of_line(&line);
             lines.entry((name, line.seed)).or_insert((folder, line));
         }
     }
     fs::create_dir_all(out)?;
     let mut text = Vec::new();
-    let (mut summary, mut findings) = (Summary::default(), Findings::default());
+    let mut summary = Summary::default();
     for (_, line) in lines.values() {
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
         summary.add(line);
-        findings.add(line);
     }
     let mut file = fs::File::create_new(out.join(FILE)).map_err(|error| named(&out.join(FILE), &error))?;
     io::Write::write_all(&mut file, &text)?;
-    for (_, found) in findings.iter() {
-        let name = EntryName { plan: found.fastest.plan.clone(), store: found.fastest.store.clone() };
-        let seed = found.fastest.seed;
-        if let Some((folder, _)) = lines.get(&(name.clone(), seed)) {
-            let kept = format!("seed-{seed}");
-            copy(&found_folder(folder, &name).join(&kept), &found_folder(out, &name).join(&kept))?;
+    for (_, found) in summary.failures() {
+        let line = &found.fastest;
+        if let Some((folder, _)) = lines.get(&(EntryName::of_line(line), line.seed)) {
+            copy(&kept_folder(folder, line), &kept_folder(out, line))?;
         }
     }
-    summary.write(out, &findings)?;
+    summary.keep_fastest(|line| kept_folder(out, line));
+    summary.write(out)?;
     Ok(summary)
 }
 

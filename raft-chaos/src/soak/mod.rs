@@ -7,7 +7,7 @@
 //! | `ledger.rs` | a line for each seed that ran, on disk |
 //! | `findings.rs` | what failed, each kind of failure once |
 //! | `merge.rs` | several ledgers as one |
-//! | `summary.rs` | the sums, as text and as JUnit |
+//! | `summary.rs` | the sums, as text, as a page and as JUnit |
 
 mod findings;
 mod lean;
@@ -20,20 +20,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::runner::{Job, Runner, each};
+use crate::runner::{Ends, Job, Runner, each, is_rechecked};
 use crate::verdict::Verdict;
-use findings::Findings;
+pub(crate) use findings::Finding;
 pub use lean::Pace;
 use lean::{Learned, Paces, leaned};
 use ledger::Ledger;
 pub use ledger::Line;
 pub use merge::merge;
 use queue::{Queue, Task};
-pub use summary::Summary;
+pub use summary::{Summary, Sums};
 
 /// What a soak is to do.
 #[derive(Clone, Debug)]
@@ -71,8 +70,12 @@ impl Entry {
 }
 
 impl EntryName {
-    fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
         Self { plan: plan.name.clone(), store: plan.cluster.storage.name().to_owned() }
+    }
+
+    fn of_line(line: &Line) -> Self {
+        Self { plan: line.plan.clone(), store: line.store.clone() }
     }
 }
 
@@ -90,10 +93,8 @@ pub struct EntryName {
 pub struct Limits {
     /// So many seeds of all plans together, those included that the ledger has already.
     pub seeds: Option<u64>,
-    /// No seed begins later than this after the start.
-    pub time: Option<Duration>,
-    /// A seed has not passed.
-    pub until_failure: bool,
+    /// No seed begins any more.
+    pub ends: Ends,
 }
 
 /// Every `of`-th seed, from the `nth`: several soaks with the same `of` share the seeds out among them.
@@ -111,6 +112,13 @@ impl Default for Shard {
     }
 }
 
+impl Shard {
+    /// Whether the seed at this place, from 0, is one of its.
+    pub const fn has(self, place: u64) -> bool {
+        place % self.of == self.nth - 1
+    }
+}
+
 /// Who hears how it goes: what is known so far.
 pub type Watcher<'a> = dyn FnMut(&Summary) + Send + 'a;
 
@@ -121,13 +129,11 @@ impl Soak {
     ///
     /// The ledger, a file or a process could not be made.
     pub fn run(&self, watcher: &mut Watcher<'_>) -> io::Result<Summary> {
-        let began = Instant::now();
         let folder = &self.runner.out;
         fs::create_dir_all(folder)?;
         let (ledger, lines) = Ledger::open(folder)?;
         let mut state = State {
             queue: Queue::new(&self.entries, self.limits.seeds, self.first_seed, self.shard),
-            findings: Findings::default(),
             summary: Summary::default(),
             learned: Learned::default(),
             ledger,
@@ -135,7 +141,6 @@ impl Soak {
         };
         for line in &lines {
             state.queue.ran(line);
-            state.findings.add(line);
             state.summary.add(line);
             state.learned.learn(line);
         }
@@ -143,9 +148,7 @@ impl Soak {
         let state = Mutex::new(state);
         let next = || {
             let state = &mut *state.lock().ok()?;
-            let over = self.limits.time.is_some_and(|limit| began.elapsed() >= limit)
-                || (self.limits.until_failure && state.summary.failed() > failed_before);
-            if over {
+            if self.limits.ends.are_here(state.summary.failed() > failed_before) {
                 return None;
             }
             let task = state.queue.next()?;
@@ -162,9 +165,10 @@ impl Soak {
             state.lock().map_or(Ok(()), |mut state| state.note(entry, paces, outcome, folder))
         };
         each(self.runner.jobs, next, work, ended)?;
-        let state = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.summary.write(folder, &state.findings)?;
-        Ok(state.summary)
+        let mut summary = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).summary;
+        summary.keep_fastest(|line| kept_folder(folder, line));
+        summary.write(folder)?;
+        Ok(summary)
     }
 
     fn seed(&self, task: Task, paces: &[Pace]) -> io::Result<Outcome> {
@@ -178,32 +182,19 @@ impl Soak {
     }
 }
 
-/// Writes `summary.md` and `junit.xml` for seeds of one plan that have ended.
-pub(crate) fn sum_up(plan: &Plan, outcomes: &[Outcome], folder: &Path) -> io::Result<()> {
-    let (mut summary, mut findings) = (Summary::default(), Findings::default());
-    for outcome in outcomes {
-        let line = Line::of(&EntryName::of(plan), outcome);
-        summary.add(&line);
-        findings.add(&line);
-    }
-    summary.write(folder, &findings)
-}
-
 /// Where the failures of a plan are kept.
 fn found_folder(folder: &Path, name: &EntryName) -> PathBuf {
     folder.join("found").join(format!("{}-{}", name.plan, name.store))
 }
 
-/// That share of all seeds, evenly spread.
-fn is_rechecked(seed: u64, ppm: u32) -> bool {
-    let before = |seed: u64| u128::from(seed) * u128::from(ppm) / 1_000_000;
-    before(seed) != before(seed.saturating_add(1))
+/// Where one of them is kept.
+fn kept_folder(folder: &Path, line: &Line) -> PathBuf {
+    found_folder(folder, &EntryName::of_line(line)).join(format!("seed-{}", line.seed))
 }
 
 /// What the workers share.
 struct State<'a, 'b> {
     queue: Queue,
-    findings: Findings,
     summary: Summary,
     learned: Learned,
     ledger: Ledger,
@@ -219,29 +210,15 @@ impl State<'_, '_> {
         let line = Line { paces, ..Line::of(&entry.name(), &outcome) };
         self.ledger.write(&line)?;
         // Of each kind of failure the fastest run is kept.
-        if let Some(slower) = self.findings.add(&line) {
-            let name = EntryName { plan: slower.plan, store: slower.store };
-            let kept = found_folder(folder, &name).join(format!("seed-{}", slower.seed));
+        if let Some(slower) = self.summary.add(&line) {
+            let kept = kept_folder(folder, &slower);
             // A run that went two ways leaves none.
             if kept.exists() {
                 fs::remove_dir_all(kept)?;
             }
         }
-        self.summary.add(&line);
         self.learned.learn(&line);
         (self.watcher)(&self.summary);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_of_the_seeds_is_rechecked() {
-        for (ppm, of_a_thousand) in [(0, 0), (50_000, 50), (1_000_000, 1_000)] {
-            assert_eq!((7..1_007).filter(|seed| is_rechecked(*seed, ppm)).count(), of_a_thousand);
-        }
     }
 }

@@ -67,7 +67,7 @@ impl Queue {
 
     /// A seed that the ledger has.
     pub(super) fn ran(&mut self, line: &Line) {
-        let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
+        let name = EntryName::of_line(line);
         let nth = line.seed.checked_sub(self.first_seed + (self.shard.nth - 1));
         if let (Some(&place), Some(nth)) = (self.places.get(&name), nth)
             && nth.is_multiple_of(self.shard.of)

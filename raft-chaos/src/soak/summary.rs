@@ -1,21 +1,38 @@
-//! The sums over a ledger, as text and as JUnit.
+//! What seeds add up to: one model, and three forms of it.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `summary/markdown.rs` | for a terminal, or a step of a continuous integration |
+//! | `summary/page.rs` | for a browser, in the style of a run's report |
+//! | `summary/junit.rs` | for other programs |
+
+mod junit;
+mod markdown;
+mod page;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::{fs, io};
-
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::findings::{Finding, Findings};
 use super::ledger::Counts;
 use super::{EntryName, Line};
 use crate::coverage::Coverage;
+use crate::outcome::Outcome;
+use crate::record::named;
 use crate::verdict::Verdict;
 
-/// The sums over a ledger.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// How many recoveries are listed.
+const SLOWEST: usize = 10;
+
+/// What seeds add up to.
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     rows: BTreeMap<EntryName, Sums>,
+    findings: Findings,
+    slowest: Vec<Slow>,
+    kept: Vec<Kept>,
+    lacks: Vec<Lack>,
 }
 
 /// The sums over the seeds of a plan on a store.
@@ -29,6 +46,27 @@ pub struct Sums {
     pub coverage: Coverage,
 }
 
+/// A seed that took long from a heal to a commit.
+#[derive(Clone, Debug)]
+struct Slow {
+    millis: u64,
+    line: Line,
+}
+
+/// A run of which everything is still there.
+#[derive(Clone, Debug)]
+struct Kept {
+    line: Line,
+    folder: PathBuf,
+}
+
+/// What a plan asks of its seeds together, and they have not shown.
+#[derive(Clone, Debug)]
+struct Lack {
+    plan: String,
+    what: String,
+}
+
 impl Sums {
     /// How many seeds.
     pub fn seeds(&self) -> u64 {
@@ -39,6 +77,13 @@ impl Sums {
         self.verdicts.get(&Verdict::Pass).copied().unwrap_or(0)
     }
 
+    /// How many ended with each verdict but the best, in words.
+    fn others(&self) -> String {
+        let others = self.verdicts.iter().filter(|(verdict, _)| **verdict != Verdict::Pass);
+        let others = others.map(|(verdict, count)| format!("{count} {}", verdict.name()));
+        others.collect::<Vec<_>>().join(", ")
+    }
+
     fn add(&mut self, other: &Self) {
         for (verdict, count) in &other.verdicts {
             *self.verdicts.entry(*verdict).or_default() += count;
@@ -46,34 +91,70 @@ impl Sums {
         self.counts.add(&other.counts);
         self.coverage.join(&other.coverage);
     }
-
-    fn row(&self) -> String {
-        let others = self.verdicts.iter().filter(|(verdict, _)| **verdict != Verdict::Pass);
-        let others = others.map(|(verdict, count)| format!("{count} {verdict:?}").to_lowercase());
-        format!(
-            "{} | {} | {} | {:.2} | {:.2} | {} | {} | {} | {} | {} | {}",
-            self.seeds(),
-            self.passed(),
-            others.collect::<Vec<_>>().join(", "),
-            self.counts.virtual_s / 3600.0,
-            self.counts.wall_s / 3600.0,
-            self.counts.elections,
-            self.counts.restarts,
-            self.counts.committed,
-            self.counts.ops_ok,
-            self.counts.rss_mb,
-            self.coverage
-        )
-    }
 }
 
 impl Summary {
-    /// Adds a seed.
-    pub(super) fn add(&mut self, line: &Line) {
-        let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
+    /// Adds a seed. Returns the run that need be kept no longer where of each kind of failure only the fastest is.
+    pub(crate) fn add(&mut self, line: &Line) -> Option<Line> {
         let verdicts = BTreeMap::from([(line.verdict, 1)]);
         let sums = Sums { verdicts, counts: line.counts, coverage: line.coverage };
-        self.rows.entry(name).or_default().add(&sums);
+        self.rows.entry(EntryName::of_line(line)).or_default().add(&sums);
+        self.slowest.extend(line.recovery_ms.map(|millis| Slow { millis, line: line.clone() }));
+        self.rank();
+        self.findings.add(line)
+    }
+
+    /// Adds all of another.
+    pub fn join(&mut self, other: Self) {
+        let Self { rows, findings, slowest, kept, lacks } = other;
+        for (name, sums) in rows {
+            self.rows.entry(name).or_default().add(&sums);
+        }
+        self.findings.join(findings);
+        self.slowest.extend(slowest);
+        self.rank();
+        self.kept.extend(kept);
+        self.lacks.extend(lacks);
+    }
+
+    /// The slowest first, and as many as are listed.
+    fn rank(&mut self) {
+        let place = |slow: &Slow| {
+            (std::cmp::Reverse(slow.millis), slow.line.plan.clone(), slow.line.store.clone(), slow.line.seed)
+        };
+        self.slowest.sort_by_key(place);
+        self.slowest.truncate(SLOWEST);
+    }
+
+    /// Where a seed did not pass and has left a folder, everything of it is there.
+    pub(crate) fn keep(&mut self, line: Line, outcome: &Outcome) {
+        if let Some(folder) = outcome.folder.as_ref().filter(|_| line.verdict != Verdict::Pass) {
+            self.kept.push(Kept { line, folder: folder.clone() });
+        }
+    }
+
+    /// Of each kind of failure the fastest run is kept in the folder that it is given, unless nothing was left of it.
+    pub(super) fn keep_fastest(&mut self, folder: impl Fn(&Line) -> PathBuf) {
+        let fastest = self.findings.iter().map(|(_, found)| found.fastest.clone());
+        let kept = fastest.map(|line| Kept { folder: folder(&line), line });
+        self.kept = kept.filter(|kept| kept.folder.is_dir()).collect();
+    }
+
+    /// The seeds of a plan together have not shown what it asks of them.
+    pub fn lacks(&mut self, plan: &str, what: String) {
+        self.lacks.push(Lack { plan: plan.to_owned(), what });
+    }
+
+    /// By plan, store and seed.
+    fn kept(&self) -> Vec<&Kept> {
+        let mut kept: Vec<_> = self.kept.iter().collect();
+        kept.sort_by_key(|kept| (EntryName::of_line(&kept.line), kept.line.seed));
+        kept
+    }
+
+    /// What the seeds together have not shown.
+    pub(crate) fn lacking(&self) -> impl Iterator<Item = &str> {
+        self.lacks.iter().map(|lack| &*lack.what)
     }
 
     /// Of all plans together.
@@ -89,61 +170,62 @@ impl Summary {
         all.seeds() - all.passed()
     }
 
-    /// The worst verdict of any seed.
+    /// The worst verdict of any seed, or of all together.
     pub fn worst(&self) -> Verdict {
-        self.rows
-            .values()
-            .filter_map(|sums| sums.verdicts.keys().next())
-            .min()
-            .copied()
-            .unwrap_or(Verdict::Pass)
+        let seeds = self.rows.values().filter_map(|sums| sums.verdicts.keys().next()).min();
+        let worst = seeds.copied().unwrap_or(Verdict::Pass);
+        if self.lacks.is_empty() { worst } else { worst.min(Verdict::Inconclusive) }
     }
 
-    /// Writes `summary.md` and `junit.xml`.
-    pub(super) fn write(&self, folder: &Path, findings: &Findings) -> io::Result<()> {
-        fs::write(folder.join("summary.md"), self.markdown(findings))?;
-        fs::write(folder.join("junit.xml"), self.junit(findings)?)
+    /// Each kind of failure, the worst and most frequent first.
+    pub(crate) fn failures(&self) -> Vec<(&String, &Finding)> {
+        let mut failures: Vec<_> = self.findings.iter().collect();
+        failures.sort_by_key(|(_, found)| (found.fastest.verdict, std::cmp::Reverse(found.count)));
+        failures
     }
 
-    fn markdown(&self, findings: &Findings) -> String {
-        let head = "| plan | store | seeds | passed | others | virtual h | process h | elections | restarts | committed | ok | MB | cells |\n\
-                    | --- | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |\n";
-        let row = |(name, sums): (&EntryName, &Sums)| {
-            format!("| {} | {} | {} |\n", name.plan, name.store, sums.row())
-        };
-        let rows: String = self.rows.iter().map(row).collect();
-        let found = |(signature, found): (&String, &Finding)| {
-            let Finding { fastest, count } = found;
-            let reason = fastest.reason.as_deref().unwrap_or_default().replace('\n', " ");
-            format!(
-                "\n**{count} times** `{signature}`, the fastest:\n\n    {}\n    {reason}\n",
-                fastest.command
-            )
-        };
-        let all = self.all().row();
-        format!("{head}{rows}| all | | {all} |\n{}", findings.iter().map(found).collect::<String>())
+    /// Writes `summary.md`, `summary.html` and `junit.xml`.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
+        self.write_to(&folder.join("summary.md"))?;
+        self.write_to(&folder.join("summary.html"))?;
+        self.write_junit(&folder.join("junit.xml"))
     }
 
-    /// A suite for each plan and store: one case for the seeds that passed, one for each kind of failure.
-    fn junit(&self, findings: &Findings) -> io::Result<String> {
-        let mut report = Report::new("raft-chaos");
-        for (name, sums) in &self.rows {
-            let mut suite = TestSuite::new(format!("{} on {}", name.plan, name.store));
-            suite.add_test_case(TestCase::new(
-                format!("{} of {} seeds pass", sums.passed(), sums.seeds()),
-                TestCaseStatus::success(),
-            ));
-            let of_plan = findings.iter().filter(|(_, found)| {
-                (&found.fastest.plan, &found.fastest.store) == (&name.plan, &name.store)
-            });
-            for (signature, found) in of_plan {
-                let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(format!("{} times; {}", found.count, found.fastest.command));
-                status.set_description(found.fastest.reason.clone().unwrap_or_default());
-                suite.add_test_case(TestCase::new(signature.clone(), status));
+    /// Writes it as a page where the name of the file ends in `.html`, and else as Markdown.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be written.
+    pub fn write_to(&self, file: &Path) -> io::Result<()> {
+        let is_page = file.extension().is_some_and(|extension| extension == "html");
+        let text = if is_page { page::page(self, file) } else { markdown::markdown(self, file) };
+        fs::write(file, text).map_err(|error| named(file, &error))
+    }
+
+    /// Writes it in the form of JUnit.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be written.
+    pub fn write_junit(&self, file: &Path) -> io::Result<()> {
+        fs::write(file, junit::junit(self)?).map_err(|error| named(file, &error))
+    }
+}
+
+impl Kept {
+    /// What one opens to see it, as a link from this file: its report, or its folder where there is none.
+    fn link(&self, from: &Path) -> String {
+        let report = self.folder.join("report.html");
+        let to = if report.exists() { &report } else { &self.folder };
+        let beside = from.parent().and_then(|parent| to.strip_prefix(parent).ok()).map(Path::to_owned);
+        let to = beside.or_else(|| absolute(to).ok()).unwrap_or_else(|| to.clone());
+        let mut link = String::new();
+        for c in to.display().to_string().chars() {
+            match c {
+                '%' | '#' | '?' | ' ' | '(' | ')' => link.push_str(&format!("%{:02X}", u32::from(c))),
+                _ => link.push(c),
             }
-            report.add_test_suite(suite);
         }
-        report.to_string().map_err(io::Error::other)
+        link
     }
 }

@@ -1,0 +1,186 @@
+//! Many seeds of a plan, several at a time: which of them, until when, and what they add up to.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use super::{Job, Voice, interrupted};
+use crate::outcome::{Outcome, Wanted};
+use crate::progress::Display;
+use crate::report;
+use crate::soak::{EntryName, Line, Shard, Summary};
+use crate::verdict::Verdict;
+
+/// The seeds of a plan that are to run.
+#[derive(Clone, Debug)]
+pub struct Seeds {
+    /// These first.
+    pub first: Vec<u64>,
+    /// And then, for ever, those of this shard after this one.
+    pub then: Option<(u64, Shard)>,
+}
+
+impl Seeds {
+    fn iter(&self) -> impl Iterator<Item = u64> + Send + '_ {
+        let then = self.then.map(|(last, shard)| {
+            let after = (last..=u64::MAX).skip(1).enumerate();
+            after.filter(move |(place, _)| shard.has(*place as u64)).map(|(_, seed)| seed)
+        });
+        self.first.iter().copied().chain(then.into_iter().flatten())
+    }
+
+    /// How many there are, if there is an end to them.
+    fn count(&self) -> Option<u64> {
+        self.then.is_none().then_some(self.first.len() as u64)
+    }
+}
+
+/// When no seed begins any more, though some are left.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// At this moment.
+    pub at: Option<Instant>,
+    /// Once a seed has not passed.
+    pub at_failure: bool,
+}
+
+impl Ends {
+    /// Whether that is so now, where a seed has failed or none has.
+    pub fn are_here(&self, has_failed: bool) -> bool {
+        self.at.is_some_and(|at| Instant::now() >= at) || self.at_failure && has_failed
+    }
+}
+
+/// What is known of those that have ended.
+struct Sweep {
+    summary: Summary,
+    wanted: Wanted,
+    display: Display,
+}
+
+impl Job<'_> {
+    /// Runs them, and tells of each that does not pass.
+    pub(super) fn many(&self, seeds: &Seeds, ends: &Ends) -> io::Result<Summary> {
+        let began = Instant::now();
+        let recheck = self.plan.sim.recheck;
+        let rechecked = spread(&seeds.first, recheck.of(seeds.first.len() as u64));
+        let is_rechecked = |seed| match seeds.then {
+            Some(_) => is_rechecked(seed, recheck.ppm()),
+            None => rechecked.contains(&seed),
+        };
+        let sweep = Mutex::new(Sweep {
+            summary: Summary::default(),
+            wanted: Wanted::of(self.plan),
+            display: Display::of_seeds(self.runner.progress, &self.plan.name, seeds.count()),
+        });
+        let mut left = seeds.iter();
+        let next = || {
+            let over = ends.are_here(sweep.lock().ok()?.summary.failed() > 0);
+            if over { None } else { left.next() }
+        };
+        let ended =
+            |outcome: Outcome| sweep.lock().map_or(Ok(()), |mut sweep| self.note(&mut sweep, &outcome));
+        each(self.runner.jobs, next, |seed| self.one_of_many(seed, is_rechecked(seed)), ended)?;
+        let sweep = sweep.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Sweep { mut summary, wanted, display } = sweep;
+        drop(display);
+        for what in wanted.lacking() {
+            eprintln!("{}: inconclusive: {what}", self.plan.name);
+            summary.lacks(&self.plan.name, what);
+        }
+        summary.write(self.folder)?;
+        if self.runner.voice != Voice::Json {
+            report::sum(&summary, seeds.count(), self.folder, began.elapsed());
+        }
+        Ok(summary)
+    }
+
+    /// A seed has ended: one line each, in the order in which they do.
+    fn note(&self, sweep: &mut Sweep, outcome: &Outcome) -> io::Result<()> {
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(self.folder.join("results.jsonl"))?;
+        writeln!(file, "{}", outcome.result)?;
+        sweep.wanted.see(outcome);
+        let line = Line::of(&EntryName::of(self.plan), outcome);
+        sweep.summary.add(&line);
+        sweep.summary.keep(line, outcome);
+        let is_told = match self.runner.voice {
+            Voice::Json | Voice::Loud => true,
+            Voice::Quiet | Voice::Usual => outcome.verdict != Verdict::Pass,
+        };
+        if is_told {
+            sweep.display.beside(|| self.runner.show(outcome, report::verdict));
+        }
+        sweep.display.seeds(&sweep.summary);
+        Ok(())
+    }
+}
+
+/// Does the work for every task, so many at a time, and hands over what came of each in the order in which they end.
+/// After an interrupt, or an error, no task begins any more.
+pub(crate) fn each<J, T>(
+    jobs: usize,
+    next: impl FnMut() -> Option<J> + Send,
+    work: impl Fn(J) -> io::Result<T> + Sync,
+    ended: impl FnMut(T) -> io::Result<()> + Send,
+) -> io::Result<()> {
+    let (next, ended, failed) = (Mutex::new(next), Mutex::new(ended), AtomicBool::new(false));
+    let begin = || {
+        if interrupted() || failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        (*next.lock().expect("no worker panics while it takes a task"))()
+    };
+    let end = |came| (*ended.lock().expect("no worker panics while it hands something over"))(came);
+    let worker = || -> io::Result<()> {
+        while let Some(task) = begin() {
+            work(task).and_then(&end).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
+    })
+}
+
+/// So many of the seeds, evenly spread.
+fn spread(seeds: &[u64], count: u64) -> BTreeSet<u64> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(seeds.len());
+    (0..count).map(|place| seeds[place * seeds.len() / count]).collect()
+}
+
+/// That share of all seeds there are, evenly spread.
+pub(crate) fn is_rechecked(seed: u64, ppm: u32) -> bool {
+    let before = |seed: u64| u128::from(seed) * u128::from(ppm) / 1_000_000;
+    before(seed) != before(seed.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_seeds_is_rechecked() {
+        for (ppm, of_a_thousand) in [(0, 0), (50_000, 50), (1_000_000, 1_000)] {
+            assert_eq!((7..1_007).filter(|seed| is_rechecked(*seed, ppm)).count(), of_a_thousand);
+        }
+    }
+
+    #[test]
+    fn seeds_without_end_are_shared_out_among_shards() {
+        let of = |nth| {
+            let seeds = Seeds { first: vec![3, 9], then: Some((9, Shard { nth, of: 2 })) };
+            assert_eq!(seeds.count(), None);
+            seeds.iter().take(5).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), [3, 9, 10, 12, 14]);
+        assert_eq!(of(2), [3, 9, 11, 13, 15]);
+        let last = Seeds { first: vec![], then: Some((u64::MAX - 1, Shard::default())) };
+        assert_eq!(last.iter().collect::<Vec<_>>(), [u64::MAX]);
+    }
+}
