@@ -23,8 +23,11 @@ mod recover;
 mod replay;
 mod report;
 mod run;
+mod screen;
 #[cfg(feature = "planted-bugs")]
 mod selftest;
 mod soak;
+mod sums;
+mod terminal;
 mod tool;
 mod workloads;
