@@ -50,8 +50,9 @@ use queries::Queries;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
-/// With so many writes on their way to the disk, no more of a snapshot is taken in.
-const WRITES_MAX: usize = 16;
+/// With so many writes of pieces of snapshots on their way to the disk, no more of a snapshot is taken in. Other writes do not
+/// matter: under more load than the disk takes there are always some, and the log has to be compacted all the same.
+const PIECES_MAX: usize = 16;
 
 /// A server that runs: a [`Raft`] and the four things that it needs from outside.
 pub struct Node<S: LogStore, T, E> {
@@ -65,8 +66,10 @@ pub struct Node<S: LogStore, T, E> {
     requests: mpsc::Receiver<Request>,
     applier: Applier,
     pieces: mpsc::Receiver<Piece>,
-    /// The tokens of the writes that the store has not confirmed, in order.
-    writing: VecDeque<WriteToken>,
+    /// The tokens of the writes that the store has not confirmed, in order, and whether they have pieces of snapshots.
+    writing: VecDeque<(WriteToken, bool)>,
+    /// How many of those do.
+    pieces_writing: usize,
     /// Who waits for what is being read from the store, in order.
     reading: VecDeque<Reading>,
     /// Commands that have come in and are not in the log yet.
@@ -130,6 +133,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             applier,
             pieces,
             writing,
+            pieces_writing: 0,
             reading,
             proposed,
             waiting,
@@ -165,7 +169,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                 done = self.store.done() => self.done(done)?,
                 Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
                 news = self.applier.news() => self.hear(news.ok_or(NodeError::StateMachine)?)?,
-                Some(piece) = self.pieces.recv(), if self.writing.len() < WRITES_MAX => self.take_in(piece),
+                Some(piece) = self.pieces.recv(), if self.pieces_writing < PIECES_MAX => self.take_in(piece),
                 Some(request) = self.requests.recv() => {
                     shutdown.extend(self.request(request));
                     self.propose();
@@ -214,7 +218,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let now = self.environment.now();
         match done {
             Done::Persisted(writes) => {
-                for token in self.writing.drain(..writes.min(self.writing.len())) {
+                for (token, has_pieces) in self.writing.drain(..writes.min(self.writing.len())) {
+                    self.pieces_writing -= usize::from(has_pieces);
                     self.raft.step(now, Input::Persisted(token));
                 }
             }
@@ -317,7 +322,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
         if let Some(write) = write {
             self.environment.point(Point::BeforeWrite).await;
-            self.writing.push_back(write.token);
+            let has_pieces = !write.batch.parts.is_empty();
+            self.pieces_writing += usize::from(has_pieces);
+            self.writing.push_back((write.token, has_pieces));
             self.meter.wrote(&write.batch);
             self.store.write(write.batch);
         }
