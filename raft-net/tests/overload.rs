@@ -270,7 +270,7 @@ async fn measure() {
     // Once to warm up.
     enough(&leader, PART).await;
     let capacity = enough(&leader, PART).await;
-    let before = resident();
+    let (before, snapshot) = (resident(), leader.status().snapshot_index);
     println!("the disks take {capacity} commands in {PART:?}; {} are in memory", mib(before));
 
     let ends = Arc::new(Ends::default());
@@ -289,6 +289,7 @@ async fn measure() {
         assert!(overloaded > 8 * capacity, "what is too much is refused at the door");
         assert!(4 * applied > 3 * capacity, "what is taken is taken as fast as before");
     }
+    assert!(leader.status().snapshot_index > snapshot, "logs are compacted all the same");
     let (most, grown) = (memory("VmHWM").unwrap(), |memory: usize| memory.saturating_sub(before));
     println!("at most {} were, of {} that the limits allow beyond {}", mib(most), mib(budget()), mib(before));
     assert!(grown(most) <= budget(), "{} more than before", mib(grown(most)));
