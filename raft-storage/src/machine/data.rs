@@ -22,6 +22,9 @@ const OWN: &str = "own";
 /// The key, in [`OWN`], of the index of the last entry that was applied.
 const APPLIED: &[u8] = b"applied";
 
+/// A name or a key, and what is under it.
+pub(super) type Record = (Vec<u8>, Vec<u8>);
+
 /// A database that is open.
 pub(super) struct Data {
     db: DB,
@@ -84,7 +87,7 @@ impl Data {
     }
 
     /// All that it keeps under names that begin so, by the rest of the name.
-    pub(super) fn own_under(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StorageError> {
+    pub(super) fn own_under(&self, prefix: &[u8]) -> Result<Vec<Record>, StorageError> {
         let (mut found, mut all) = (self.db.raw_iterator_cf(self.family(OWN)?), Vec::new());
         found.seek(prefix);
         while let Some((name, value)) = found.item() {

@@ -12,7 +12,7 @@ use raft_core::server::{Replicated, Typed};
 use raft_core::sessions::{Admitted, Answer, Limits, Request, SessionId, Table};
 use rocksdb::WriteBatch;
 
-use super::data::Data;
+use super::data::{Data, Record};
 use super::{Changes, Commands, MachineOptions, RocksMachine, View, opened};
 use crate::error::StorageError;
 use crate::record::{seal, unseal};
@@ -161,7 +161,7 @@ fn read<C>(machine: &RocksMachine<C>) -> Result<(Table, Option<Limits>), Storage
         };
     };
     let limits = unsealed(&limits).and_then(Limits::decode).ok_or_else(|| corrupt("limits"))?;
-    let session = |(name, record): (Vec<u8>, Vec<u8>)| {
+    let session = |(name, record): Record| {
         Some((SessionId::new(u64::from_be_bytes(name.try_into().ok()?)), unsealed(&record)?))
     };
     let sessions: Option<Vec<_>> = data.own_under(SESSION)?.into_iter().map(session).collect();
