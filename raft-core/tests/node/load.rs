@@ -90,7 +90,7 @@ async fn what_the_disk_of_a_leader_has_not_taken_yet_is_bounded() {
     let refused = loop {
         match handle.propose("one more".into()).await {
             Outcome::Applied { .. } => applied += 1,
-            other => break other,
+            other @ (Outcome::NotApplied(_) | Outcome::Unknown) => break other,
         }
     };
     assert_eq!(refused, Outcome::NotApplied(Refusal::Overloaded));

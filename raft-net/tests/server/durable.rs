@@ -125,7 +125,9 @@ impl Cluster {
                 match client.unwrap().request(request.encode(), deadline).await.unwrap() {
                     Outcome::Committed(answer) => return Answer::decode(answer).unwrap(),
                     Outcome::NotApplied { .. } => {}
-                    other => panic!("{request:?}: {other:?}"),
+                    other @ (Outcome::Answered(_) | Outcome::Unknown { .. }) => {
+                        panic!("{request:?}: {other:?}")
+                    }
                 }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
