@@ -23,14 +23,12 @@ impl<N: Net> Client<N> {
     pub(super) async fn get(&self, key: &str) -> Result<Said, NotObeyed> {
         let query = command("read", key, Value::Null);
         let answer = self.operator.read::<Store>(query, self.deadline).await?;
-        Ok(match answer.reply.value {
-            Value::Null => {
-                let json = json!({ "key": key, "value": null, "index": answer.index });
-                Said::with(REFUSED, format!("no value under {key}"), json)
-            }
-            value => {
-                Said::done(value.to_string(), json!({ "key": key, "value": value, "index": answer.index }))
-            }
+        let value = answer.reply.value;
+        let json = json!({ "key": key, "value": value, "index": answer.index });
+        Ok(if value == Value::Null {
+            Said::with(REFUSED, format!("no value under {key}"), json)
+        } else {
+            Said::done(value.to_string(), json)
         })
     }
 

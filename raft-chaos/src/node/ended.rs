@@ -67,12 +67,13 @@ impl Ended {
 
     /// Its address is not to be had.
     pub(super) fn listening(what: &str, address: &str, error: &io::Error) -> Self {
-        let cure = match error.kind() {
-            io::ErrorKind::AddrInUse => "another process listens there: stop it, or give another address",
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address: give one that it has",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need a permission: give a higher one",
-            _ => "give an address of this machine, as HOST:PORT",
-        };
+        let cures = [
+            (io::ErrorKind::AddrInUse, "another process listens there: stop it, or give another address"),
+            (io::ErrorKind::AddrNotAvailable, "this machine has no such address: give one that it has"),
+            (io::ErrorKind::PermissionDenied, "ports below 1024 need a permission: give a higher one"),
+        ];
+        let cure = cures.iter().find(|(kind, _)| *kind == error.kind());
+        let cure = cure.map_or("give an address of this machine, as HOST:PORT", |(_, cure)| cure);
         Self::unavailable(format!("{what}: {address}: {error}; {cure}"))
     }
 
