@@ -37,7 +37,7 @@ pub struct HardState {
 }
 
 /// What a server finds on its disk when it starts. Of a new server: the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {
     /// The cluster that the rest is of; none where nobody said so. In another one the server does not start.
     pub cluster: Option<ClusterId>,
@@ -96,7 +96,7 @@ impl Restored {
 }
 
 /// The beginning of a snapshot: pieces without gaps from its first one on, but not all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partial {
     /// Of which snapshot.
     pub snapshot: Snapshot,
