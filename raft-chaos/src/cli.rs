@@ -28,7 +28,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::check;
 use crate::export;
 use crate::inspect;
-use crate::plan::{Plan, Seeds};
+use crate::plan::{Mode, Plan, Seeds};
+use crate::process;
 use crate::progress::Progress;
 use crate::recover;
 use crate::runner::{self, Runner, Voice};
@@ -101,6 +102,9 @@ enum Command {
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
     Seed(seed::SeedArgs),
+    /// Be a server under test, as a file says (what `run` starts in process mode).
+    #[command(hide = true)]
+    Tested(TestedArgs),
 }
 
 /// Which plans, and how they are run.
@@ -142,6 +146,12 @@ pub enum Format {
     Json,
 }
 
+#[derive(Debug, Args)]
+struct TestedArgs {
+    /// What it is told.
+    file: PathBuf,
+}
+
 /// Does what the command line of this process says.
 pub fn main() -> ExitCode {
     // A panic of this tool is a bug of this tool, and has its own status.
@@ -176,6 +186,7 @@ fn parsed() -> ExitCode {
         Command::Inspect(args) => offline::inspect(&args).into(),
         Command::Recover(args) => offline::recover(&args).into(),
         Command::Seed(args) => seed::seed(args).into(),
+        Command::Tested(args) => process::live(&args.file).unwrap_or_else(|error| cannot(&error)).into(),
     }
 }
 
@@ -198,6 +209,10 @@ fn prepare(selection: &Selection) -> Result<Prepared, u8> {
     overrides.extend(selection.seed.map(|seed| format!("run.seeds={seed}")));
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
     let plans = read(&selection.plans, &overrides)?;
+    #[cfg(feature = "planted-bugs")]
+    if selection.plant.is_some() {
+        only_simulated(&plans)?;
+    }
     let runner = runner(
         &selection.out,
         selection.jobs,
@@ -250,6 +265,18 @@ fn runner(
 fn catch_interrupts() {
     if let Err(error) = ctrlc::set_handler(runner::interrupt) {
         eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
+    }
+}
+
+/// Refuses plans whose runs do not go the same way twice.
+fn only_simulated<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Result<(), u8> {
+    match plans.into_iter().find(|plan| plan.run.mode != Mode::Sim) {
+        Some(Plan { name, run, .. }) => {
+            let mode = run.mode.name();
+            eprintln!("{name}: run.mode: in {mode:?} no run is the same twice; write --set run.mode=sim");
+            Err(UNAVAILABLE)
+        }
+        None => Ok(()),
     }
 }
 

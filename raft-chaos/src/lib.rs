@@ -12,6 +12,7 @@
 //! | [`outcome`] | what became of a seed |
 //! | [`seed`] | one seed in its process |
 //! | [`sim`] | the run itself: real nodes in the simulated world |
+//! | [`process`] | the same with processes in the real one |
 //! | [`data`] | the state machine under test, and what clients ask of it |
 //! | [`lab`] | the tests of MIT's lab on the same nodes, and a harness for one's own |
 //! | [`history`] | what clients saw |
@@ -41,6 +42,7 @@
 
 pub mod anomalies;
 pub mod check;
+mod child;
 pub mod cli;
 pub mod client;
 pub mod coverage;
@@ -63,6 +65,7 @@ pub mod outcome;
 pub mod outside;
 pub mod picture;
 pub mod plan;
+pub mod process;
 pub mod progress;
 mod record;
 pub mod recorded;

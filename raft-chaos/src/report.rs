@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::determinism::Divergence;
 use crate::outcome::Outcome;
 use crate::picture::Drawn;
-use crate::plan::{Plan, Storage};
+use crate::plan::{Mode, Plan, Storage};
 use crate::soak::{Finding, Summary};
 use crate::verdict::Verdict;
 pub(crate) use fit::COLUMNS;
@@ -53,6 +53,7 @@ pub fn heading(plan: &Plan, seeds: &[u64], endless: bool) {
         Storage::Memory => "memory",
         Storage::Rocksdb => "RocksDB",
     };
+    let time = if run.mode == Mode::Process { "real" } else { "virtual" };
     let kind = plan.workload.kind.name();
     let seeds = match seeds {
         [first, ..] if endless => format!("seeds from {first} on until one fails"),
@@ -64,7 +65,7 @@ pub fn heading(plan: &Plan, seeds: &[u64], endless: bool) {
     match plan.workload.test {
         Some(test) => tell(&format!("plan      {}   the lab's test {}, {seeds}", plan.name, test.original)),
         None => tell(&format!(
-            "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of virtual time, {seeds}",
+            "plan      {}   {} nodes on {store}, {} {kind} clients, {length:?} of {time} time, {seeds}",
             plan.name, plan.cluster.voters, plan.workload.clients
         )),
     }
@@ -106,13 +107,15 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
     let checker = &result["checker"];
     let seconds = |key: &str| result[key].as_f64().unwrap_or(0.0);
     let (virtual_s, wall_s) = (seconds("virtual_s"), seconds("wall_s"));
-    tell(&format!(
-        "judged    {} by {}; event hash {}; {virtual_s:.1} virtual s in {wall_s:.1} wall s, {:.0} a second",
-        text(&checker["verdict"]),
-        text(&checker["engine"]),
-        text(&result["event_hash"]),
-        virtual_s / wall_s.max(f64::MIN_POSITIVE)
-    ));
+    let judged = format!("judged    {} by {}", text(&checker["verdict"]), text(&checker["engine"]));
+    tell(&if plan.run.mode == Mode::Process {
+        format!("{judged}; {virtual_s:.1} s in processes, {wall_s:.1} s with the judging")
+    } else {
+        let (hash, a_second) = (text(&result["event_hash"]), virtual_s / wall_s.max(f64::MIN_POSITIVE));
+        format!(
+            "{judged}; event hash {hash}; {virtual_s:.1} virtual s in {wall_s:.1} wall s, {a_second:.0} a second"
+        )
+    });
     verdict(outcome);
 }
 

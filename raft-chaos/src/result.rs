@@ -96,7 +96,7 @@ impl RunResult {
         Self {
             schema: SCHEMA,
             plan: plan.name.clone(),
-            mode: "sim",
+            mode: plan.run.mode.name(),
             seed,
             verdict: judgement.verdict,
             exit_code: judgement.verdict.exit_code(),

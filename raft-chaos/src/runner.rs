@@ -9,16 +9,17 @@ use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::memory::held_mb;
+use crate::child::{Ended, wait};
 use crate::outcome::{Outcome, Wanted};
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
+use crate::process;
 use crate::progress::{Display, Progress};
 use crate::report;
 use crate::result::RunResult;
@@ -28,6 +29,9 @@ use crate::told::Told;
 use crate::verdict::{Checker, Footprint, Judgement, Verdict};
 pub use many::{Ends, Seeds};
 pub(crate) use many::{each, is_rechecked};
+
+/// The status of a seed's process that could not have what it needs.
+const UNAVAILABLE: i32 = 69;
 
 /// Whether somebody wants this process to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -85,6 +89,21 @@ impl Runner {
     ///
     /// A file or a process could not be made.
     pub fn run(&self, plan: &Plan, seeds: &Seeds, ends: &Ends, command: &str) -> io::Result<Summary> {
+        if plan.run.mode == Mode::Both {
+            let run = |mode: Mode, seeds: &Seeds| {
+                let command = format!("{command} --set run.mode={}", mode.name());
+                self.run(&plan.in_mode(mode), seeds, ends, &command)
+            };
+            let mut summary = run(Mode::Sim, seeds)?;
+            let first = Seeds { first: seeds.first.iter().take(1).copied().collect(), then: None };
+            if !first.first.is_empty() && !interrupted() {
+                summary.join(run(Mode::Process, &first)?);
+            }
+            return Ok(summary);
+        }
+        for left in process::clean(&self.out)? {
+            eprintln!("{}: its tool was killed; what it had left was ended and removed", left.display());
+        }
         let folder = self.new_folder(&plan.name)?;
         match self.voice {
             Voice::Json | Voice::Quiet => {}
@@ -174,7 +193,7 @@ impl Job<'_> {
         let display = Display::of_seed(self.runner.progress, run.warmup + run.duration + run.settle);
         let how = How { story, telling, display: Some(&display), ..How::recorded() };
         let mut outcome = self.child(seed, self.folder, how)?;
-        if self.plan.sim.recheck.of(1) > 0 {
+        if run.mode == Mode::Sim && self.plan.sim.recheck.of(1) > 0 {
             self.compare(&mut outcome)?;
         }
         // What is known of a run that was stopped says nothing about what it would have shown.
@@ -190,8 +209,18 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded.
+    /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded. In the real world,
+    /// where nothing goes the same way twice, each is recorded at once.
     pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
+        if self.plan.run.mode == Mode::Process {
+            let folder = self.folder.join(format!("seed-{seed}"));
+            fs::create_dir(&folder)?;
+            let mut outcome = self.child(seed, &folder, How::recorded())?;
+            if outcome.verdict != Verdict::Pass {
+                outcome.draw();
+            }
+            return Ok(outcome);
+        }
         let scratch = tempfile::tempdir()?;
         let mut outcome = self.child(seed, scratch.path(), How::default())?;
         outcome.folder = None;
@@ -259,11 +288,13 @@ impl Job<'_> {
         }
         let mut child = command.stdin(Stdio::null()).spawn()?;
         let told = child.stdout.take().zip(display);
+        // A process of the simulation has nothing to end in order.
+        let is_to_hear = self.plan.run.mode == Mode::Process;
         let ended = thread::scope(|scope| {
             if let Some((told, display)) = told {
                 scope.spawn(move || listen(told, display));
             }
-            wait(child, self.plan.run.max_wall, self.runner.memory_max_mb)
+            wait(child, self.plan.run.max_wall, self.runner.memory_max_mb, is_to_hear)
         })?;
         let result =
             fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
@@ -277,6 +308,9 @@ impl Job<'_> {
             (Ended::TooLarge { mb }, _) => {
                 let reason = format!("memory: the seed's process held {mb} MB and was stopped");
                 self.without_end(seed, Verdict::Inconclusive, reason)?
+            }
+            (Ended::Code(UNAVAILABLE), None) => {
+                return Err(io::Error::other("this machine cannot do what the plan needs, see above"));
             }
             (Ended::Code(code), None) => {
                 let said = fs::read_to_string(folder.join("panic.txt"));
@@ -323,40 +357,5 @@ fn listen(told: ChildStdout, display: &Display) {
             Some(Told::Pulse(pulse)) => display.pulse(&pulse),
             None => display.beside(|| report::say(&line)),
         }
-    }
-}
-
-/// How the process of a seed ended.
-enum Ended {
-    /// By itself, or by a signal, which is -1.
-    Code(i32),
-    /// It was stopped because it ran for too long.
-    TooLong,
-    /// It was stopped because it held too much memory.
-    TooLarge {
-        /// How much.
-        mb: u64,
-    },
-}
-
-/// Waits for a process, and stops it at its limits.
-fn wait(mut child: Child, limit: Duration, memory_max_mb: Option<u64>) -> io::Result<Ended> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Ended::Code(status.code().unwrap_or(-1)));
-        }
-        let too_large = memory_max_mb
-            .and_then(|max| held_mb(&child.id().to_string(), "VmRSS").filter(|held| *held > max));
-        let over = match too_large {
-            Some(mb) => Some(Ended::TooLarge { mb }),
-            None => (began.elapsed() > limit).then_some(Ended::TooLong),
-        };
-        if let Some(over) = over {
-            child.kill()?;
-            child.wait()?;
-            return Ok(over);
-        }
-        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::process::parent_id;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -12,13 +13,15 @@ use tempfile::TempDir;
 
 use crate::lab;
 use crate::memory::held_mb;
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
+use crate::process;
 use crate::record;
 use crate::report;
 use crate::result::RunResult;
-use crate::sim::{self, Fired, Options, Planted, Pulse, Telling};
+use crate::runner;
+use crate::sim::{self, Fired, Options, Planted, Pulse, Ran, Telling};
 use crate::told::Told;
-use crate::verdict::{Footprint, Verdict, judge};
+use crate::verdict::{Footprint, Judgement, Verdict, judge};
 
 /// What this process has to do.
 #[derive(Clone, Debug)]
@@ -56,7 +59,9 @@ impl Seed {
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
-        let (events, messages) = (file("events.jsonl")?, file("messages.jsonl")?);
+        let events = file("events.jsonl")?;
+        // Messages between processes are not looked into.
+        let messages = if plan.run.mode == Mode::Sim { file("messages.jsonl")? } else { None };
         let (history, schedule) = (file("history.jsonl")?, file("schedule.jsonl")?);
         let records = [&events, &messages, &history, &schedule].into_iter().flatten().cloned().collect();
         record_panics(self.folder.clone(), records);
@@ -75,13 +80,7 @@ impl Seed {
             telling: self.telling,
             planted: self.planted,
         };
-        let (ran, judged) = match plan.workload.test {
-            Some(test) => {
-                let (ran, judgement) = lab::judged(test, self.seed, options)?;
-                (ran, Some(judgement))
-            }
-            None => (sim::run(&plan, self.seed, options)?, None),
-        };
+        let (ran, judged) = self.play(&plan, options)?;
         if self.record {
             let mut witness = BufWriter::new(File::create(self.folder.join("witness.jsonl"))?);
             for took_effect in &ran.witness {
@@ -93,18 +92,43 @@ impl Seed {
             rss_mb: held_mb("self", "VmHWM").unwrap_or(0),
             disk_mb: size_of(&scratch.path)? >> 20,
         };
-        let judgement = judged.unwrap_or_else(|| judge(&plan, &ran, footprint, &mut || began.elapsed()));
+        let mut judgement = judged.unwrap_or_else(|| judge(&plan, &ran, footprint, &mut || began.elapsed()));
+        if runner::interrupted() {
+            judgement.verdict = judgement.verdict.min(Verdict::Interrupted);
+            judgement.reasons.insert(0, "somebody wanted the run to end".to_owned());
+        }
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
         fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;
-        if self.record {
-            record::compress_if_large(&self.folder.join("events.jsonl"))?;
-            record::compress_if_large(&self.folder.join("messages.jsonl"))?;
-        }
-        if result.verdict == Verdict::Pass {
+        let records = ["events.jsonl", "messages.jsonl"].map(|name| self.folder.join(name));
+        // Those that were written.
+        records.iter().filter(|path| path.exists()).try_for_each(|path| record::compress_if_large(path))?;
+        let is_kept = match plan.run.mode {
+            Mode::Process => plan.process.keep_data_on_failure && result.verdict != Verdict::Interrupted,
+            Mode::Sim | Mode::Both => true,
+        };
+        if result.verdict == Verdict::Pass || !is_kept {
             scratch.remove()?;
         }
         Ok(result.verdict)
+    }
+
+    /// Runs it, in the world that the plan says; a test of the lab is judged by itself.
+    fn play(&self, plan: &Plan, options: Options) -> io::Result<(Ran, Option<Judgement>)> {
+        match (plan.workload.test, plan.run.mode) {
+            (Some(test), _) => {
+                let (ran, judgement) = lab::judged(test, self.seed, options)?;
+                Ok((ran, Some(judgement)))
+            }
+            // A plan of both is run in each by itself.
+            (None, Mode::Sim | Mode::Both) => Ok((sim::run(plan, self.seed, options)?, None)),
+            (None, Mode::Process) => {
+                // Its servers are to end with this process, which ends with the one that has started it, or in order.
+                process::end_with(parent_id())?;
+                ctrlc::set_handler(runner::interrupt).map_err(io::Error::other)?;
+                Ok((process::run(plan, self.seed, options, &self.lock, &self.folder)?, None))
+            }
+        }
     }
 
     /// Who tells the story, if it is told.
@@ -133,7 +157,7 @@ struct Scratch {
 impl Scratch {
     fn of(seed: &Seed) -> io::Result<Self> {
         if seed.record {
-            let path = seed.folder.join("nodes");
+            let path = seed.folder.join(process::NODES);
             fs::create_dir_all(&path)?;
             return Ok(Self { path, temporary: None });
         }

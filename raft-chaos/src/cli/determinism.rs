@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Prepared, Selection, cannot, ended, prepare, seeds};
+use super::{Prepared, Selection, cannot, ended, only_simulated, prepare, seeds};
 use crate::determinism;
 use crate::verdict::Verdict;
 
@@ -18,6 +18,7 @@ pub(super) struct DeterminismArgs {
 /// 4 where a seed went two ways.
 pub(super) fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
     let Prepared { plans, runner } = prepare(&args.selection)?;
+    only_simulated(plans.iter().map(|(plan, _)| plan))?;
     let mut worst = Verdict::Pass;
     for (plan, command) in &plans {
         let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Prepared, Selection, USAGE, cannot, prepare, seeds};
+use super::{Prepared, Selection, USAGE, cannot, only_simulated, prepare, seeds};
 use crate::replay::Again;
 use crate::report;
 use crate::sim::Telling;
@@ -52,6 +52,7 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
     }
     let Prepared { plans, runner } = prepare(&selection(args, plan))?;
     let (plan, command) = &plans[0];
+    only_simulated([plan])?;
     let seeds = seeds(&plan.run.seeds);
     let [seed] = seeds[..] else {
         eprintln!("{}: it has {} seeds; say which one with --seed N", args.what.display(), seeds.len());

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::bounds::Bounds;
-use super::{USAGE, cannot, command, ended, read, runner};
-use crate::plan::{Plan, Storage};
+use super::{USAGE, cannot, command, ended, only_simulated, read, runner};
+use crate::plan::{Mode, Plan, Storage};
 use crate::progress::Display;
 use crate::report;
 use crate::runner::Runner;
@@ -146,6 +146,9 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
             if !args.tags.is_empty() && !plan.tags.iter().any(|tag| args.tags.contains(tag)) {
                 continue;
             }
+            // A soak is of seeds, and those of both worlds are the simulation's.
+            let plan = if plan.run.mode == Mode::Both { plan.in_mode(Mode::Sim) } else { plan };
+            only_simulated([&plan])?;
             entries.push(Entry { weight: weight_of(args, &plan), command: command(path, &overrides), plan });
         }
     }

@@ -20,7 +20,7 @@ impl Plan {
     pub fn lock(&self, seed: u64) -> String {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
-        lock.line("# Off, because this version cannot do it yet: process mode.");
+        lock.line("# Off, because this version cannot do it yet: process.node.");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -68,7 +68,7 @@ impl Lock {
     fn run(&mut self, plan: &Plan, seed: u64) {
         let run = &plan.run;
         self.line("\n[run]");
-        self.value("mode", quoted("sim"));
+        self.value("mode", quoted(run.mode.name()));
         // TOML's integers end at 2^63.
         match i64::try_from(seed) {
             Ok(seed) => self.value("seeds", seed),
@@ -98,6 +98,8 @@ impl Lock {
         self.value("link", format!("{text} }}"));
         self.value("shuffle_hosts", plan.sim.shuffle_hosts);
         self.value("recheck", plan.sim.recheck);
+        self.line("\n[process]");
+        self.value("keep_data_on_failure", plan.process.keep_data_on_failure);
     }
 
     fn cluster(&mut self, cluster: &Cluster) {

@@ -19,7 +19,9 @@ mod errors;
 mod events;
 mod links;
 mod lock;
+mod mode;
 mod moments;
+mod real;
 mod schema;
 mod sections;
 mod targets;
@@ -44,6 +46,7 @@ pub use deeds::{Action, Change, Damage, Expect, Loss, Step, Undo};
 pub use draw::{Drawn, View, draws};
 pub use errors::{Mistake, PlanErrors};
 pub use links::{LinkFault, LinkTarget, Only};
+pub use mode::{Mode, Process};
 pub use moments::{Moment, Trigger};
 pub use schema::schema;
 pub use targets::{Shape, Split, Target};
@@ -73,6 +76,8 @@ pub struct Plan {
     pub run: Run,
     /// The simulated world.
     pub sim: Sim,
+    /// The real one.
+    pub process: Process,
     /// The servers.
     pub cluster: Cluster,
     /// What clients ask.
@@ -90,6 +95,8 @@ pub struct Plan {
 /// How long, and with which seeds (`[run]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
+    /// Where servers live.
+    pub mode: Mode,
     /// Each is a run of its own.
     pub seeds: Seeds,
     /// Before any fault. Nothing asks for a leader where it is zero.

@@ -7,8 +7,8 @@ use raft_core::sessions::Limits;
 use super::values::{self, Seeds, Share};
 use super::walk::{Item, Section};
 use super::{
-    Cluster, Keys, Kind, Link, Operation, Plan, Reads, Retries, Route, Run, Sim, Storage, Workload, budget,
-    chaos, check, events,
+    Cluster, Keys, Kind, Link, Mode, Operation, Plan, Process, Reads, Retries, Route, Run, Sim, Storage,
+    Workload, budget, chaos, check, events, real,
 };
 use crate::lab::{TESTS, Test};
 
@@ -33,7 +33,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     let tags = root.read("tags", |item| item.list_of(tag)).unwrap_or_default();
     let run = run(root.section("run"));
     let sim = sim(root.section("sim"));
-    root.unbuilt("process", process);
+    let process = process(root.section("process"));
     let lab = root.section("workload").read("kind", |item| Some(item.raw_text() == Some("lab")));
     if lab == Some(true) {
         for key in ["cluster", "event", "chaos", "check"] {
@@ -48,6 +48,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     let events = events::events(&mut root, &cluster, &budget, run.duration);
     let chaos = chaos::chaos(&mut root, &cluster);
     let check = check::check(root.section("check"));
+    real::refuse(&mut root, run.mode, cluster.storage);
     root.finish();
     Some(Plan {
         name: name?,
@@ -55,6 +56,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
         tags,
         run,
         sim,
+        process,
         cluster,
         workload: workload?,
         events,
@@ -65,12 +67,8 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
 }
 
 fn run(mut table: Section<'_>) -> Run {
-    let mode = table.get("mode");
-    let process =
-        mode.as_ref().and_then(Item::raw_text).is_some_and(|mode| mode == "process" || mode == "both");
-    if let Some(mode) = mode {
-        mode.word(&[("sim", Some(())), ("process", None), ("both", None)]);
-    }
+    let words = [("sim", Some(Mode::Sim)), ("process", Some(Mode::Process)), ("both", Some(Mode::Both))];
+    let mode = table.read("mode", |item| item.word(&words)).unwrap_or(Mode::Sim);
     let seeds = table.read("seeds", seeds).unwrap_or(Seeds::Random(1));
     let warmup = table.read("warmup", Item::duration).unwrap_or(secs(3));
     let duration = table.read("duration", Item::some_duration).unwrap_or(secs(30));
@@ -78,7 +76,7 @@ fn run(mut table: Section<'_>) -> Run {
     let sum = warmup.saturating_add(duration).saturating_add(settle);
     let max_wall = table.read("max_wall", |item| {
         let max_wall = item.duration()?;
-        if process && max_wall < sum {
+        if mode != Mode::Sim && max_wall < sum {
             let sum = values::print_duration(sum);
             return item.expected(&format!("{sum}, the sum of warmup, duration and settle, or more"));
         }
@@ -86,7 +84,12 @@ fn run(mut table: Section<'_>) -> Run {
     });
     let swarm = table.read("swarm", Item::boolean).unwrap_or(false);
     table.finish();
-    Run { seeds, warmup, duration, settle, max_wall: max_wall.unwrap_or(secs(600)), swarm }
+    let usual = match mode {
+        Mode::Sim => secs(600),
+        Mode::Process => sum.saturating_add(secs(60)),
+        Mode::Both => sum.saturating_add(secs(60)).max(secs(600)),
+    };
+    Run { mode, seeds, warmup, duration, settle, max_wall: max_wall.unwrap_or(usual), swarm }
 }
 
 fn seeds(item: &Item<'_>) -> Option<Seeds> {
@@ -138,12 +141,11 @@ fn sim(mut table: Section<'_>) -> Sim {
     Sim { tick, link: Link { delay, jitter, tail }, shuffle_hosts, recheck }
 }
 
-fn process(item: &Item<'_>) -> Option<()> {
-    let mut table = item.section()?;
-    table.read("node", |item| item.list_of(Item::text));
-    table.read("keep_data_on_failure", Item::boolean);
+fn process(mut table: Section<'_>) -> Process {
+    table.unbuilt("node", |item| item.list_of(Item::text));
+    let keep_data_on_failure = table.read("keep_data_on_failure", Item::boolean).unwrap_or(true);
     table.finish();
-    Some(())
+    Process { keep_data_on_failure }
 }
 
 /// The cluster, and how many ids there are.

@@ -243,16 +243,24 @@ impl<'a> Item<'a> {
     }
 
     pub(super) fn section(&self) -> Option<Section<'a>> {
-        if let Value::Table(_) = self.node.value {
-            return Some(Section::new(self.notes, self.key.clone(), self.node));
-        }
-        self.expected("a table, as in { key = value }")
+        self.raw_section().or_else(|| self.expected("a table, as in { key = value }"))
+    }
+
+    /// The table that it is, unjudged.
+    pub(super) fn raw_section(&self) -> Option<Section<'a>> {
+        let is_table = matches!(self.node.value, Value::Table(_));
+        is_table.then(|| Section::new(self.notes, self.key.clone(), self.node))
+    }
+
+    /// The list that it is, unjudged.
+    pub(super) fn raw_list(&self) -> Option<Vec<Self>> {
+        let Value::List(items) = &self.node.value else { return None };
+        let item = |node| Self { notes: self.notes, key: self.key.clone(), node };
+        Some(items.iter().map(item).collect())
     }
 
     pub(super) fn list(&self) -> Option<Vec<Self>> {
-        let Value::List(items) = &self.node.value else { return self.expected("a list, as in [...]") };
-        let item = |node| Self { notes: self.notes, key: self.key.clone(), node };
-        Some(items.iter().map(item).collect())
+        self.raw_list().or_else(|| self.expected("a list, as in [...]"))
     }
 
     /// A list in which every item is as `read` reads it.

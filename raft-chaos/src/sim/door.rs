@@ -1,4 +1,4 @@
-//! Where a server's connections come in, and where a plan keeps clients from it.
+//! Where a server's connections come in, or its clients' go out, and where a plan keeps clients from it.
 //!
 //! It is silent, as a cut is: connections hang, and what is on its way is lost. What once lost bytes is of no use any
 //! more, and its client, which hears nothing, gives it up.
@@ -23,16 +23,18 @@ pub(super) struct Door {
     pub(super) world: World,
 }
 
-/// A connection of the server.
-pub(super) struct Stream {
-    stream: TcpStream,
+/// A connection of the server, or of a client with it.
+pub(crate) struct Stream<S> {
+    stream: S,
     /// Of a connection that a client has made.
     door: Option<Door>,
+    /// Whether this is the client's end.
+    asks: bool,
     lost: bool,
 }
 
 impl Net for Door {
-    type Stream = Stream;
+    type Stream = Stream<TcpStream>;
     type Listener = TcpListener;
 
     async fn listen(&self, address: &str) -> io::Result<TcpListener> {
@@ -43,27 +45,40 @@ impl Net for Door {
         TurmoilNet.local_address(listener)
     }
 
-    async fn accept(&self, listener: &mut TcpListener) -> io::Result<Stream> {
+    async fn accept(&self, listener: &mut TcpListener) -> io::Result<Self::Stream> {
         let (stream, from) = listener.accept().await?;
         let clients: IpAddr = turmoil::lookup(CLIENTS);
         let door = (from.ip() == clients).then(|| self.clone());
-        Ok(Stream { stream, door, lost: false })
+        Ok(Stream { stream, door, asks: false, lost: false })
     }
 
-    async fn connect(&self, address: &str) -> io::Result<Stream> {
+    async fn connect(&self, address: &str) -> io::Result<Self::Stream> {
         let stream = TurmoilNet.connect(address).await?;
-        Ok(Stream { stream, door: None, lost: false })
+        Ok(Stream { stream, door: None, asks: false, lost: false })
     }
 }
 
-impl Stream {
+impl<S> Stream<S> {
+    /// A client's end of a connection.
+    pub(crate) const fn of_client(stream: S, node: NodeId, world: World) -> Self {
+        Self { stream, door: Some(Door { node, world }), asks: true, lost: false }
+    }
+
     /// Whether what comes and goes is lost.
     fn loses(&self) -> bool {
         self.lost || self.door.as_ref().is_some_and(|door| door.world.is_shut(door.node))
     }
+
+    /// Something was lost that the client has asked, or that it was answered.
+    fn loses_one(&mut self, asked: bool) {
+        self.lost = true;
+        if let Some(door) = self.door.as_ref().filter(|_| asked) {
+            door.world.turned_away(door.node);
+        }
+    }
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -77,22 +92,21 @@ impl AsyncRead for Stream {
                 return Poll::Ready(Ok(()));
             }
             buffer.set_filled(before);
-            self.lost = true;
-            if let Some(door) = &self.door {
-                door.world.turned_away(door.node);
-            }
+            let asked = !self.asks;
+            self.loses_one(asked);
         }
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.loses() {
-            self.lost = true;
+            let asked = self.asks;
+            self.loses_one(asked);
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)

@@ -69,7 +69,7 @@ impl Environment for SimEnvironment {
 
 /// The links between the servers, as the plan leaves them.
 #[derive(Clone)]
-pub(super) struct SimLinks(pub(super) World);
+pub(crate) struct SimLinks(pub(crate) World);
 
 impl Links for SimLinks {
     fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {

@@ -7,16 +7,17 @@ mod disks;
 mod firing;
 mod health;
 mod links;
+mod pauses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{LogIndex, NodeId, Rng, Time};
 use raft_storage::FaultId;
-use turmoil::Sim;
 
 use super::Planted;
 use super::chaos::{Chaos, Skipped};
 use super::evidence::{self, Evidence};
+use super::hosts::Hosts;
 use super::links::LinkFaultId;
 use super::machines::{Life, Machines};
 use super::network::Direction;
@@ -140,25 +141,25 @@ impl Faults {
     /// A moment later: fires what waited for what servers came to meanwhile, undoes what is due, then
     /// fires what is due, in file order; at the end of the plan's duration undoes everything but what lasts
     /// for ever.
-    pub(super) fn advance(&mut self, now: Time, sim: &mut Sim<'_>) {
-        self.restart(sim);
+    pub(super) fn advance(&mut self, now: Time, hosts: &mut dyn Hosts) {
+        self.restart(hosts);
         if self.healed || now < self.from {
             return;
         }
-        self.meet_moments(now, sim);
+        self.meet_moments(now, hosts);
         let clocks_are_off = self.active.iter().any(|fault| matches!(fault.kind, Kind::Off { .. }));
         let (due, rest) = std::mem::take(&mut self.active)
             .into_iter()
             .partition(|fault| fault.until.is_some_and(|at| at <= now));
         self.active = rest;
-        self.undo(now, due);
+        self.undo(now, due, hosts);
         if clocks_are_off {
             self.look_at_clocks(now);
         }
         if now >= self.to {
             self.machines.restart_after(self.gave_out());
         }
-        self.restart(sim);
+        self.restart(hosts);
         if now >= self.to {
             self.healed = true;
             self.note_heal(now);
@@ -166,28 +167,28 @@ impl Faults {
             return;
         }
         if self.script.is_some() {
-            self.follow_script(now, false, sim);
+            self.follow_script(now, false, hosts);
         } else {
             for place in self.schedule.places() {
                 if self.schedule.is_due(place, now) {
-                    self.fire_event(place, now, None, sim);
+                    self.fire_event(place, now, None, hosts);
                 }
             }
             for due in self.chaos.due(now) {
-                self.fire_chaos(due, now, sim);
+                self.fire_chaos(due, now, hosts);
             }
         }
         self.world.arm(self.schedule.awaited());
     }
 
     /// Fires what waits for the moments that came, each in file order. Whoever was held there goes on then.
-    fn meet_moments(&mut self, now: Time, sim: &mut Sim<'_>) {
-        self.follow_script(now, true, sim);
+    fn meet_moments(&mut self, now: Time, hosts: &mut dyn Hosts) {
+        self.follow_script(now, true, hosts);
         for came in self.world.moments() {
             let places = if self.script.is_none() { self.schedule.places() } else { 0..0 };
             for place in places {
                 if self.schedule.is_met(place, now, &came) {
-                    self.fire_event(place, now, Some(came.node), sim);
+                    self.fire_event(place, now, Some(came.node), hosts);
                 }
             }
         }
@@ -195,9 +196,9 @@ impl Faults {
     }
 
     /// Fires what the script has due, if there is one.
-    fn follow_script(&mut self, now: Time, over_moments: bool, sim: &mut Sim<'_>) {
+    fn follow_script(&mut self, now: Time, over_moments: bool, hosts: &mut dyn Hosts) {
         let due = self.script.as_mut().map(|script| script.due(now, over_moments)).unwrap_or_default();
-        due.iter().for_each(|fired| self.fire_again(fired, now, sim));
+        due.iter().for_each(|fired| self.fire_again(fired, now, hosts));
     }
 
     /// Settles the evidence of what lasts for ever.
@@ -235,21 +236,6 @@ impl Faults {
     /// Events that had to fire and did not.
     pub(super) fn unfired(&self) -> Vec<String> {
         self.schedule.unfired()
-    }
-
-    fn pause(&mut self, nodes: Vec<NodeId>) -> Begun {
-        let lives = self.machines.running(&nodes);
-        let held_before = self.held(&lives);
-        if !self.is_idle("pause") {
-            lives.iter().for_each(|life| self.world.pause(life.node, true));
-        }
-        Begun {
-            does: format!("pauses {}", list(nodes.iter().copied())),
-            evidence: Evidence::HeldBack(0),
-            kind: Some(Kind::Paused { lives, held_before }),
-            acted_on: nodes,
-            ends: Vec::new(),
-        }
     }
 
     fn snapshot(&mut self, nodes: Vec<NodeId>) -> Begun {
@@ -290,7 +276,7 @@ impl Faults {
         nodes.iter().filter_map(|node| self.world.server(*node)).map(|server| server.turned_away).sum()
     }
 
-    fn undo(&mut self, now: Time, due: Vec<Active>) {
+    fn undo(&mut self, now: Time, due: Vec<Active>, hosts: &mut dyn Hosts) {
         for fault in due {
             self.settle(&fault);
             let does = match fault.kind {
@@ -309,7 +295,7 @@ impl Faults {
                         .filter(|life| self.machines.goes_on(life))
                         .map(|life| life.node)
                         .collect();
-                    nodes.iter().for_each(|&node| self.world.pause(node, false));
+                    nodes.iter().for_each(|&node| self.halt(node, false, hosts));
                     format!("resumes {}", list(nodes))
                 }
                 Kind::Faulty { disks } => self.mend(disks),
@@ -328,7 +314,7 @@ impl Faults {
     }
 
     /// Starts whoever is to be started, unless a fault in force keeps it down.
-    fn restart(&mut self, sim: &mut Sim<'_>) {
+    fn restart(&mut self, hosts: &mut dyn Hosts) {
         self.damage_what_is_down();
         let kept_down = self.active.iter().filter_map(|fault| match &fault.kind {
             Kind::Down { lives, .. } => Some(lives),
@@ -342,7 +328,7 @@ impl Faults {
             | Kind::Shut { .. } => None,
         });
         let kept_down: BTreeSet<_> = kept_down.flatten().map(|life| life.node).collect();
-        self.machines.restart(&kept_down, sim);
+        self.machines.restart(&kept_down, hosts);
     }
 
     fn note_heal(&mut self, now: Time) {
@@ -378,10 +364,6 @@ impl Faults {
             }
         };
         self.firings[fault.firing].evidence = evidence;
-    }
-
-    fn held(&self, lives: &[Life]) -> u64 {
-        lives.iter().filter_map(|life| self.world.server(life.node)).map(|server| server.held).sum()
     }
 }
 

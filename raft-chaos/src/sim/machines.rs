@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::NodeId;
-use turmoil::Sim;
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::server::{CLIENTS, host_name};
+use super::hosts::Hosts;
 use super::world::World;
 
 /// One life of a server: what was done to it is not done to the next one.
@@ -53,18 +52,18 @@ impl Machines {
 
     /// The process ends, wherever it is. Its connections are closed by the system, which keeps what was
     /// handed to it.
-    pub(super) fn kill(&self, node: NodeId, sim: &mut Sim<'_>) {
+    pub(super) fn kill(&self, node: NodeId, hosts: &mut dyn Hosts) {
+        hosts.kill(node);
         self.world.gone(node, "is killed");
-        sim.crash(host_name(node));
     }
 
     /// The power goes. The links go first: a machine without power closes no connection. Of what was not
     /// synced `part` is left, see [`Disk::power_cut`]; returns how many bytes were lost.
-    pub(super) fn cut_power(&mut self, node: NodeId, part: Option<u64>, sim: &mut Sim<'_>) -> u64 {
-        self.others(node).for_each(|other| sim.partition(host_name(node), other));
+    pub(super) fn cut_power(&mut self, node: NodeId, part: Option<u64>, hosts: &mut dyn Hosts) -> u64 {
+        hosts.darken(node, true);
         self.dark.insert(node);
+        hosts.kill(node);
         self.world.gone(node, "loses its power");
-        sim.crash(host_name(node));
         self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
     }
 
@@ -95,25 +94,18 @@ impl Machines {
 
     /// Starts each server whose life has ended and is to be followed by another, unless it is `kept_down`.
     /// One that is still shutting down is started when it has.
-    pub(super) fn restart(&mut self, kept_down: &BTreeSet<NodeId>, sim: &mut Sim<'_>) {
+    pub(super) fn restart(&mut self, kept_down: &BTreeSet<NodeId>, hosts: &mut dyn Hosts) {
         for ended in std::mem::take(&mut self.restarts) {
             let is_down = self.world.server(ended.node).is_some_and(|server| !server.running);
             if self.goes_on(&ended) {
                 self.restarts.push(ended);
             } else if is_down && !kept_down.contains(&ended.node) {
                 if self.dark.remove(&ended.node) {
-                    self.others(ended.node).for_each(|other| sim.repair(host_name(ended.node), other));
+                    hosts.darken(ended.node, false);
                 }
                 self.world.booted(ended.node);
-                sim.bounce(host_name(ended.node));
+                hosts.start(ended.node);
             }
         }
-    }
-
-    /// Every other host, the clients' among them.
-    fn others(&self, node: NodeId) -> impl Iterator<Item = String> + use<> {
-        let others = self.disks.keys().filter(|&&other| other != node);
-        let others: Vec<_> = others.map(|&other| host_name(other)).collect();
-        others.into_iter().chain([CLIENTS.to_owned()])
     }
 }

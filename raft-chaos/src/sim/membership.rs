@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use raft_core::{Configuration, Configured, EntryId, Event, Incarnation, LogIndex, Member, NodeId, Restored};
+use serde::{Deserialize, Serialize};
 
 use crate::plan::Moment;
 
 /// What a server is asked for.
-#[derive(Clone, Debug)]
-pub(super) enum Ask {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ask {
     /// To change the members, from the configuration of this entry.
     Change { from: EntryId, voters: Vec<Member>, learners: Vec<Member> },
     /// To hand leadership over.
@@ -16,11 +18,11 @@ pub(super) enum Ask {
 }
 
 /// Names what was asked, so that its answer is known.
-pub(super) type AskId = usize;
+pub(crate) type AskId = usize;
 
 /// What is known of the members.
 #[derive(Default)]
-pub(super) struct Membership {
+pub(crate) struct Membership {
     first: Configuration,
     /// The life of its data directory that each server is in.
     lives: BTreeMap<NodeId, Incarnation>,
@@ -41,7 +43,7 @@ impl Membership {
     }
 
     /// The life of its data directory that a server is in.
-    pub(super) fn life(&self, node: NodeId) -> Incarnation {
+    pub(crate) fn life(&self, node: NodeId) -> Incarnation {
         self.lives.get(&node).copied().unwrap_or_default()
     }
 

@@ -2,7 +2,10 @@
 //!
 //! | file | is |
 //! | --- | --- |
-//! | `server.rs` | a host: node, transport, store, state machine |
+//! | `play.rs` | a run, phase by phase |
+//! | `hosts.rs` | where servers live: under turmoil here |
+//! | `seat.rs`, `audience.rs` | a server, wherever it lives: node, transport, state machine, and who hears what that does |
+//! | `server.rs` | a server on a simulated host |
 //! | `workload.rs`, `seen.rs` | the clients, on one host of their own, and what they see |
 //! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs`, `chaos.rs` | when the plan's events and its chaos fire |
@@ -24,6 +27,7 @@
 //! Judging what happened is not here.
 
 mod agreement;
+mod audience;
 mod chaos;
 mod clock;
 mod disk;
@@ -31,6 +35,7 @@ mod door;
 mod environment;
 mod evidence;
 mod faults;
+mod hosts;
 mod links;
 mod machines;
 mod membership;
@@ -39,11 +44,13 @@ mod moments;
 mod network;
 mod options;
 mod planted;
+mod play;
 mod progress;
 mod pulse;
 mod ran;
 mod schedule;
 mod script;
+mod seat;
 mod seen;
 mod server;
 mod servers;
@@ -55,36 +62,45 @@ mod workload;
 mod world;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
-use raft_core::{Incarnation, Member, NodeId, Rng, Term, Time};
+use raft_core::{Incarnation, Member, NodeId, Rng, Time};
+use raft_net::TurmoilNet;
 
 use crate::data::{self, DataType};
 use crate::mix::mix;
-use crate::plan::{Action, Plan, Reads, Retries};
+use crate::plan::{Action, Link, Plan, Reads, Retries};
+pub(crate) use audience::Audience;
 pub use chaos::Skipped;
 use clock::Clock;
 use disk::Disk;
+pub(crate) use door::Stream;
+use environment::SimEnvironment;
+pub(crate) use environment::SimLinks;
 use faults::Faults;
+pub(crate) use hosts::Hosts;
+use hosts::Simulated;
 use machines::Machines;
+pub(crate) use membership::{Ask, AskId};
 pub use options::Options;
 #[cfg(feature = "planted-bugs")]
 pub use planted::IDLE;
 pub use planted::Planted;
-use progress::Progress;
-use pulse::Beat;
+use play::Run;
 pub use pulse::{Pulse, Watcher};
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 pub use script::Fired;
+pub(crate) use seat::{Seat, Surroundings, answer};
 use server::{CLIENTS, Server, host_name};
-use tally::Tally;
-use trace::{Happening, Trace};
+pub(crate) use trace::Trace;
 pub use trace::{Listener, Telling};
 use workload::Clients;
-use world::World;
+pub(crate) use workload::Way;
+pub(crate) use world::World;
 
 /// How many segments, and connections that wait, a simulated socket holds.
 const TCP_CAPACITY: usize = 1024;
@@ -108,49 +124,122 @@ pub fn run(plan: &Plan, seed: u64, options: Options) -> io::Result<Ran> {
 ///
 /// `events`, `history` or `schedule` could not be written.
 pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>) -> io::Result<Ran> {
+    let ground = Ground {
+        latency: plan.sim.link.clone(),
+        folder: |scratch, id| scratch.join(id.get().to_string()),
+        in_order: true,
+    };
+    run_on(plan, seed, options, data, ground, |cast| Ok(simulated(plan, cast)))
+}
+
+/// What is different where servers live.
+pub(crate) struct Ground {
+    /// What every link takes before any fault.
+    pub(crate) latency: Link,
+    /// Where a server has its disk, below the folder of all.
+    pub(crate) folder: fn(&Path, NodeId) -> PathBuf,
+    /// Whether all is heard of in the order in which it happens, so that it can be judged at once.
+    pub(crate) in_order: bool,
+}
+
+/// What a run is made of, wherever its servers live.
+pub(crate) struct Cast {
+    pub(crate) world: World,
+    pub(crate) seats: BTreeMap<NodeId, Seat>,
+    disks: BTreeMap<NodeId, Disk>,
+    clocks: BTreeMap<NodeId, Clock>,
+    /// What each server draws from.
+    pub(crate) seeds: BTreeMap<NodeId, u64>,
+    pub(crate) clients: Clients,
+    /// What the clients draw from, and what the hosts do.
+    pub(crate) clients_seed: u64,
+    hosts_seed: u64,
+}
+
+/// Runs a plan with one seed on the hosts that `raise` gives.
+///
+/// # Errors
+///
+/// Those of `raise`; and `events`, `history` or `schedule` could not be written.
+pub(crate) fn run_on<H: Hosts>(
+    plan: &Plan,
+    seed: u64,
+    options: Options,
+    data: Arc<dyn DataType>,
+    ground: Ground,
+    raise: impl FnOnce(Cast) -> io::Result<H>,
+) -> io::Result<Ran> {
     let Options { scratch, events, messages, history, schedule, script, listener, watcher, telling, planted } =
         options;
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
     let trace = Trace::new(events, listener, telling, warm).with_messages(messages);
-    let world = World::new(&nodes, plan.sim.link.clone(), rng.next_u64() ^ planted::leaked(planted), trace);
-    let mut sim = build(plan, rng.next_u64());
+    let world = World::new(&nodes, ground.latency, rng.next_u64() ^ planted::leaked(planted), trace);
+    let hosts_seed = rng.next_u64();
     let drawn: BTreeMap<_, _> =
         nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan, &mut rng)))).collect();
     let disk = |(&id, (seed, _)): (&NodeId, &(u64, Clock))| {
-        (id, Disk::new(plan.cluster.storage, scratch.join(id.get().to_string()), mix(*seed, "disk")))
+        (id, Disk::new(plan.cluster.storage, (ground.folder)(&scratch, id), mix(*seed, "disk")))
     };
     let disks: BTreeMap<_, _> = drawn.iter().map(disk).collect();
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
     let first = plan.cluster.first(|id| Member::bound(id, lives.get(&id).copied().unwrap_or_default()));
-    world.begin(first.clone(), lives);
-    for (&id, &(seed, ref clock)) in &drawn {
+    world.begin(first.clone(), lives, ground.in_order);
+    let seat = |&id: &NodeId| {
         world.booted(id);
-        let server = Server {
+        let seat = Seat {
             id,
             cluster: plan.cluster.clone(),
-            world: world.clone(),
-            disk: disks[&id].clone(),
-            seed,
-            clock: clock.clone(),
             first: first.clone(),
             sessions: plan.workload.retries != Retries::None,
             data: Arc::clone(&data),
             planted,
         };
+        (id, seat)
+    };
+    let seats = nodes.iter().map(seat).collect();
+    let clients = Clients::new(plan, data, world.clone());
+    let seeds = drawn.iter().map(|(&id, (seed, _))| (id, *seed)).collect();
+    let clocks: BTreeMap<_, _> = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
+    let machines = Machines::new(disks.clone(), clocks.clone(), world.clone());
+    let faults = Faults::new(plan, machines, world.clone(), seed).with_bug(planted).with_script(script);
+    let clients_seed = rng.next_u64();
+    let hosts = raise(Cast {
+        world: world.clone(),
+        seats,
+        disks,
+        clocks,
+        seeds,
+        clients: clients.clone(),
+        clients_seed,
+        hosts_seed,
+    })?;
+    Run::new(plan, hosts, world, clients, faults).writing(history, schedule).watched(watcher).play()
+}
+
+/// Hosts under turmoil, with the servers and the clients on them.
+fn simulated(plan: &Plan, cast: Cast) -> Simulated {
+    let Cast { world, seats, disks, clocks, seeds, clients, clients_seed, hosts_seed } = cast;
+    let mut sim = build(plan, hosts_seed);
+    let nodes: Vec<_> = seats.keys().copied().collect();
+    for (id, seat) in seats {
+        let server = Server {
+            seat,
+            world: world.clone(),
+            disk: disks[&id].clone(),
+            seed: seeds[&id],
+            clock: clocks[&id].clone(),
+        };
         sim.host(host_name(id), move || server.clone().live());
     }
-    let clients = Clients::new(plan, data, world.clone());
-    sim.client(CLIENTS, clients.clone().run(rng.next_u64()));
-    let clocks = drawn.into_iter().map(|(id, (_, clock))| (id, clock)).collect();
-    let machines = Machines::new(disks, clocks, world.clone());
-    let faults = Faults::new(plan, machines, world.clone(), seed).with_bug(planted).with_script(script);
-    let progress = Progress::new(&plan.check.liveness);
-    let recoveries = Vec::new();
-    let files = Files { history, events_written: 0, schedule, firings_written: 0 };
-    let beat = watcher.map(Beat::new);
-    Run { plan, sim, world, clients, faults, progress, recoveries, files, beat }.play()
+    let addresses = nodes.iter().map(|&id| (id, server::address(id))).collect();
+    sim.client(CLIENTS, async move {
+        let environment = SimEnvironment::new(&world, None, Clock::default());
+        clients.run(Way { net: TurmoilNet, environment, addresses }, clients_seed).await;
+        Ok(())
+    });
+    Simulated { sim, nodes }
 }
 
 /// A server's clock. Where leases rest on clocks, every second one is as slow or as fast as they may be, unless the plan
@@ -183,236 +272,6 @@ fn build(plan: &Plan, seed: u64) -> turmoil::Sim<'static> {
         builder.enable_random_order();
     }
     builder.build()
-}
-
-struct Run<'a> {
-    plan: &'a Plan,
-    sim: turmoil::Sim<'static>,
-    world: World,
-    clients: Clients,
-    faults: Faults,
-    progress: Progress,
-    recoveries: Vec<Recovery>,
-    files: Files,
-    beat: Option<Beat>,
-}
-
-/// Where the history and the schedule go as they happen, and how much of them is there.
-struct Files {
-    history: Option<Box<dyn Write + Send>>,
-    events_written: usize,
-    schedule: Option<Box<dyn Write + Send>>,
-    firings_written: usize,
-}
-
-/// What there was at the end of the warm-up.
-struct Warm {
-    leaders: usize,
-    term: Term,
-    tally: Tally,
-    /// What it had to bring and did not.
-    cold: Option<String>,
-}
-
-impl Run<'_> {
-    fn play(mut self) -> io::Result<Ran> {
-        let run = &self.plan.run;
-        self.phase("warm-up");
-        self.advance_to(run.warmup)?;
-        let warm = Warm {
-            leaders: self.world.leaders().len(),
-            term: self.world.highest_term(),
-            tally: self.world.tally(),
-            cold: self.cold(),
-        };
-        self.phase("faults");
-        self.advance_to(run.warmup + run.duration)?;
-        self.phase("all is healed");
-        let healed = self.sim.elapsed();
-        self.advance_to(run.warmup + run.duration + run.settle)?;
-        let cut_short = self.is_over();
-        if cut_short {
-            self.tell_servers();
-        } else {
-            // With nothing left to settle, what is due at this very moment is undone all the same.
-            self.faults.advance(Time::ZERO.after(self.sim.elapsed()), &mut self.sim);
-            self.faults.finish();
-            self.drain()?;
-        }
-        let owed = self
-            .progress
-            .owed_since()
-            .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
-        let event_hash = self.world.trace(|trace| trace.hash());
-        Ok(Ran { cut_short, ..self.result(warm, healed, owed, event_hash) })
-    }
-
-    /// Whether the last event has come that anybody wants.
-    fn is_over(&self) -> bool {
-        self.world.trace(|trace| trace.is_over())
-    }
-
-    /// What every server is at the end of a run that was cut short.
-    fn tell_servers(&self) {
-        let now = Time::ZERO.after(self.sim.elapsed());
-        for (id, server) in self.world.servers() {
-            let how = match (server.running, server.paused) {
-                (false, _) => "is down",
-                (true, 0) => "runs",
-                (true, _) => "is paused",
-            };
-            let (role, term, snapshot) = (server.role, server.term, server.snapshot);
-            let text = format!("{id} {how}: {role} in {term}, its snapshot goes up to {snapshot}");
-            self.world.trace(|trace| trace.tell(now, &text));
-        }
-    }
-
-    fn phase(&self, phase: &'static str) {
-        self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
-        self.world.happened(&Happening::Phase { phase: phase.into() });
-    }
-
-    fn advance_to(&mut self, end: Duration) -> io::Result<()> {
-        while self.sim.elapsed() < end && !self.is_over() {
-            let now = Time::ZERO.after(self.sim.elapsed());
-            self.world.set_now(now);
-            self.faults.advance(now, &mut self.sim);
-            self.step();
-            self.progress.advance(now, &self.world, self.clients.waiting_since());
-            self.recover(now);
-            self.write_down()?;
-            self.tell_watcher();
-        }
-        Ok(())
-    }
-
-    /// Whoever watches hears from time to time how it stands.
-    fn tell_watcher(&mut self) {
-        let Some(beat) = &mut self.beat else { return };
-        beat.tell(|| Pulse {
-            virtual_s: self.sim.elapsed().as_secs_f64(),
-            ok: self.clients.ok() as u64,
-            elections: self.world.leaders().len() as u64,
-            faults: self.faults.in_force(),
-        });
-    }
-
-    /// Everything runs for one tick. What panics meanwhile is a node, or a client of one.
-    fn step(&mut self) {
-        NODES_RUN.store(true, Ordering::Relaxed);
-        // A host never fails, and clients never end: what goes wrong is in the world.
-        drop(self.sim.step());
-        NODES_RUN.store(false, Ordering::Relaxed);
-    }
-
-    /// No operation begins any more; those under way come to their ends, which takes no longer than
-    /// they may.
-    fn drain(&mut self) -> io::Result<()> {
-        self.clients.stop();
-        while self.clients.is_waiting() {
-            self.world.set_now(Time::ZERO.after(self.sim.elapsed()));
-            self.step();
-        }
-        self.write_down()
-    }
-
-    /// Writes down what the last tick brought.
-    fn write_down(&mut self) -> io::Result<()> {
-        let files = &mut self.files;
-        if let Some(file) = &mut files.history {
-            files.events_written = self.clients.write_history(files.events_written, file)?;
-            file.flush()?;
-        }
-        if let Some(file) = &mut files.schedule {
-            for fired in &self.faults.fired()[files.firings_written..] {
-                writeln!(file, "{}", serde_json::to_string(fired)?)?;
-            }
-            files.firings_written = self.faults.fired().len();
-            file.flush()?;
-        }
-        self.world.trace(Trace::flush)
-    }
-
-    /// What a warm-up has to bring and this one did not.
-    fn cold(&self) -> Option<String> {
-        if self.plan.run.warmup.is_zero() {
-            None
-        } else if self.world.leaders().is_empty() {
-            Some(format!("the warm-up of {:?} ended without a leader", self.plan.run.warmup))
-        } else if self.clients.ok() == 0 {
-            Some(format!("the warm-up of {:?} ended without one operation that was ok", self.plan.run.warmup))
-        } else {
-            None
-        }
-    }
-
-    fn recover(&mut self, now: Time) {
-        if let Some(&heal) = self.faults.heals().get(self.recoveries.len()) {
-            self.recoveries.push(Recovery { at: millis(heal.since(Time::ZERO)), leader: None, commit: None });
-        }
-        let Some(last) = self.recoveries.last_mut().filter(|last| last.commit.is_none()) else { return };
-        let heal = Time::from_nanos(last.at * 1_000_000);
-        if last.leader.is_none() && self.progress.is_led() {
-            last.leader = Some(millis(now.since(heal)));
-        }
-        let (_, committed) = self.world.committed();
-        if last.leader.is_some() && committed >= heal {
-            last.commit = Some(millis(committed.since(heal)));
-        }
-    }
-
-    fn result(self, warm: Warm, healed: Duration, owed: bool, event_hash: u64) -> Ran {
-        let (history, ended) = self.clients.take();
-        let began = Time::ZERO.after(self.plan.run.warmup);
-        let end = Time::ZERO.after(self.sim.elapsed());
-        let from = Time::ZERO.after(healed + self.plan.check.liveness.commit_within);
-        let operations = Operations::of(&ended, began, end, from, owed);
-        let firing = |firing: &evidence::Firing| Firing {
-            event: firing.event.clone(),
-            time_ns: firing.time_ns,
-            evidence: serde_json::to_value(&firing.evidence).unwrap_or_default(),
-            had_effect: firing.evidence.had_effect(),
-        };
-        let violation = |violation: &violation::Violation| Violation {
-            time_ns: violation.at.as_nanos(),
-            property: violation.property,
-            nodes: violation.nodes.clone(),
-            sentence: violation.to_string(),
-        };
-        let servers = self.world.servers();
-        let tally = self.world.tally().since(warm.tally);
-        Ran {
-            history,
-            witness: self.world.witness(),
-            violations: self.world.violations().iter().map(violation).collect(),
-            ends: self.world.ends(),
-            firings: self.faults.firings().iter().map(firing).collect(),
-            skipped: self.faults.skipped(),
-            unfired: self.faults.unfired(),
-            missed: [self.progress.no_leader, self.progress.no_commit]
-                .into_iter()
-                .flatten()
-                .chain(self.faults.unmet().iter().cloned())
-                .collect(),
-            cold: warm.cold,
-            cut_short: false,
-            recoveries: self.recoveries,
-            operations,
-            elections: (self.world.leaders().len() - warm.leaders) as u64,
-            terms: self.world.highest_term().get() - warm.term.get(),
-            snapshots_taken: tally.snapshots_taken,
-            snapshots_installed: tally.snapshots_installed,
-            append_rejections: tally.append_rejections,
-            commands_repeated: tally.commands_repeated,
-            sessions_expired: tally.sessions_expired,
-            entries_repaired: tally.entries_repaired,
-            coverage: self.world.coverage(),
-            committed: self.world.committed().0,
-            restarts: servers.values().map(|server| server.life.saturating_sub(1)).sum(),
-            event_hash,
-            virtual_time: self.sim.elapsed(),
-        }
-    }
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -11,16 +11,16 @@ use crate::plan::{Quantity, View};
 
 /// One server as the world sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     pub(super) running: bool,
-    pub(super) paused: u32,
+    pub(crate) paused: u32,
     /// How often it had something to do and was paused.
     pub(super) held: u64,
     pub(super) term: Term,
     pub(super) role: RoleName,
     pub(super) leads_since: Time,
     /// Which of its lives this is, from 1.
-    pub(super) life: u64,
+    pub(crate) life: u64,
     /// The life of its data directory that it was last seen in.
     pub(super) incarnation: Option<Incarnation>,
     /// The last life that ended with a shutdown in order.
@@ -39,17 +39,17 @@ pub(super) struct Server {
     pub(super) shut: u32,
     pub(super) turned_away: u64,
     /// The plan has damaged its disk.
-    pub(super) damaged: bool,
+    pub(crate) damaged: bool,
     /// It ended over what the plan did to its disk, and has not started since.
     pub(super) gave_out: bool,
     /// What it has to catch up with since it lost something.
     pub(super) lacks: Option<Lack>,
     /// Asks this life to shut down.
-    pub(super) stop: Arc<Notify>,
+    pub(crate) stop: Arc<Notify>,
     /// Asks this life to take a snapshot.
-    pub(super) take_snapshot: Arc<Notify>,
+    pub(crate) take_snapshot: Arc<Notify>,
     /// Tells this life that it is asked for something.
-    pub(super) asked: Arc<Notify>,
+    pub(crate) asked: Arc<Notify>,
 }
 
 /// What is known of a server's log, in the life that it is in.

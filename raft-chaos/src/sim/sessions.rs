@@ -1,4 +1,4 @@
-//! Clients' sessions in the simulated world: the client's end, and the state machine that has them, watched.
+//! Clients' sessions: the client's end, and the state machine that has them, watched.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,45 +6,42 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::{Environment as _, SnapshotReader, StateMachine};
+use raft_core::node::{Environment, SnapshotReader, StateMachine};
 use raft_core::sessions::{
     Answer, ClientSession, CommandError, Limits, Proposed, Proposer as _, Request, Retries, Sessions,
 };
 use raft_core::{ClusterId, LogIndex, NodeId, Time};
-use raft_net::{Servers, TurmoilNet};
+use raft_net::{Net, Servers};
 
-use super::environment::SimEnvironment;
+use super::audience::Audience;
 use super::seen::Seen;
-use super::server::{PORT, host_name};
-use super::world::World;
 use crate::data;
 use crate::mix::mix;
 
-type Way = Servers<TurmoilNet, SimEnvironment>;
-
 /// A client's end: one session after the other.
-pub(super) struct InSessions {
-    environment: SimEnvironment,
+pub(super) struct InSessions<N: Net, E> {
+    net: N,
+    environment: E,
     servers: BTreeMap<NodeId, String>,
     connect: Duration,
     retries: Retries,
-    session: Option<ClientSession<Way, SimEnvironment>>,
+    session: Option<ClientSession<Servers<N, E>, E>>,
 }
 
-impl InSessions {
-    pub(super) fn new(
-        environment: &SimEnvironment,
-        servers: &[NodeId],
+impl<N: Net, E: Environment> InSessions<N, E> {
+    pub(super) const fn new(
+        net: N,
+        environment: E,
+        servers: BTreeMap<NodeId, String>,
         connect: Duration,
         retries: Retries,
     ) -> Self {
-        let servers = servers.iter().map(|&id| (id, format!("{}:{PORT}", host_name(id)))).collect();
-        Self { environment: environment.clone(), servers, connect, retries, session: None }
+        Self { net, environment, servers, connect, retries, session: None }
     }
 
-    fn way(&self) -> Way {
-        let (environment, servers) = (self.environment.clone(), self.servers.clone());
-        Servers::new(TurmoilNet, environment, ClusterId(1), servers).connect_within(self.connect)
+    fn way(&self) -> Servers<N, E> {
+        let (net, environment, servers) = (self.net.clone(), self.environment.clone(), self.servers.clone());
+        Servers::new(net, environment, ClusterId(1), servers).connect_within(self.connect)
     }
 
     /// Has the command applied, once. A client whose session is gone without a doubt about this command asks in a new one;
@@ -78,7 +75,7 @@ impl InSessions {
         Seen::NotApplied
     }
 
-    async fn register(&self, deadline: Time) -> Option<ClientSession<Way, SimEnvironment>> {
+    async fn register(&self, deadline: Time) -> Option<ClientSession<Servers<N, E>, E>> {
         ClientSession::register(self.way(), self.environment.clone(), self.retries, deadline).await.ok()
     }
 
@@ -97,19 +94,19 @@ impl InSessions {
     }
 }
 
-/// A state machine with sessions, and the world that hears what became of each entry, and what the table is then.
-pub(super) struct Watched<M> {
+/// A state machine with sessions, and who hears what became of each entry, and what the table is then.
+pub(super) struct Watched<M, A> {
     pub(super) id: NodeId,
     pub(super) machine: Sessions<M>,
-    pub(super) world: World,
+    pub(super) audience: A,
 }
 
 #[async_trait]
-impl<M: StateMachine> StateMachine for Watched<M> {
+impl<M: StateMachine, A: Audience> StateMachine for Watched<M, A> {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
         let answer = self.machine.apply(index, command).await;
         let table = mix(0, &self.machine.table().encode()[..]);
-        self.world.in_sessions(self.id, index, table, Answer::decode(answer.clone()).as_ref());
+        self.audience.in_sessions(self.id, index, table, Answer::decode(answer.clone()).as_ref());
         answer
     }
 

@@ -6,10 +6,10 @@ use raft_core::{NodeId, Time};
 
 /// An invariant that was broken.
 #[derive(Clone, Debug)]
-pub(super) struct Violation {
+pub(crate) struct Violation {
     pub(super) at: Time,
     /// Its name in a plan.
-    pub(super) property: &'static str,
+    pub(crate) property: &'static str,
     pub(super) nodes: Vec<NodeId>,
     pub(super) what: String,
 }

@@ -1,20 +1,18 @@
 //! The clients: what they ask, whom, and what they saw of it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::node::Environment as _;
+use raft_core::node::Environment;
 use raft_core::sessions::{Limits, Retries as Tries};
 use raft_core::{ClusterId, NodeId, Rng, Time};
-use raft_net::{Client, Outcome, TurmoilNet};
+use raft_net::{Client, Net, Outcome};
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
-use super::environment::SimEnvironment;
 use super::seen::Seen;
-use super::server::{PORT, host_name};
 use super::sessions::InSessions;
 use super::trace::Happening;
 use super::world::World;
@@ -30,7 +28,7 @@ const REST: Duration = Duration::from_millis(20);
 
 /// What all clients share. Clones share the same.
 #[derive(Clone)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     state: Arc<Mutex<State>>,
     plan: Arc<Workload>,
     data: Arc<dyn DataType>,
@@ -85,19 +83,18 @@ impl Clients {
     }
 
     /// Runs all clients until [`Clients::stop`], and until what they have begun has ended.
-    pub(super) async fn run(self, seed: u64) -> turmoil::Result {
-        let environment = SimEnvironment::new(&self.world, None, Clock::default());
+    pub(crate) async fn run<N: Net, E: Environment>(self, way: Way<N, E>, seed: u64) {
         let mut rng = Rng::new(seed);
-        self.limit_sessions(&environment).await;
+        self.limit_sessions(&way).await;
         let mut clients = JoinSet::new();
         for number in 0..self.plan.clients {
             let client = OneClient {
                 shared: self.clone(),
-                environment: environment.clone(),
+                way: way.clone(),
                 number,
                 rng: Rng::new(rng.next_u64()),
                 connection: None,
-                sessions: self.sessions(&environment),
+                sessions: self.sessions(&way),
                 next: 0,
                 drawn: 0,
                 last_seen: None,
@@ -105,23 +102,23 @@ impl Clients {
             clients.spawn(client.run());
         }
         while clients.join_next().await.is_some() {}
-        Ok(())
     }
 
     /// A client's end of sessions, where clients have them.
-    fn sessions(&self, environment: &SimEnvironment) -> Option<InSessions> {
+    fn sessions<N: Net, E: Environment>(&self, way: &Way<N, E>) -> Option<InSessions<N, E>> {
         match self.plan.retries {
             Retries::None => None,
             Retries::Session { .. } => {
                 let tries = Tries { patience: self.plan.op_timeout / 4, rest: REST };
-                Some(InSessions::new(environment, &self.servers, CONNECT, tries))
+                let Way { net, environment, addresses } = way.clone();
+                Some(InSessions::new(net, environment, addresses, CONNECT, tries))
             }
         }
     }
 
     /// Before all else, as many sessions are allowed as the plan says.
-    async fn limit_sessions(&self, environment: &SimEnvironment) {
-        if let (Some(client), Retries::Session { sessions }) = (self.sessions(environment), self.plan.retries)
+    async fn limit_sessions<N: Net, E: Environment>(&self, way: &Way<N, E>) {
+        if let (Some(client), Retries::Session { sessions }) = (self.sessions(way), self.plan.retries)
             && sessions != Limits::INITIAL.sessions()
         {
             client.limit(sessions, || self.with(|state| state.stopped)).await;
@@ -181,15 +178,23 @@ impl State {
     }
 }
 
+/// How clients reach servers.
+#[derive(Clone)]
+pub(crate) struct Way<N, E> {
+    pub(crate) net: N,
+    pub(crate) environment: E,
+    pub(crate) addresses: BTreeMap<NodeId, String>,
+}
+
 /// One client: one operation at a time.
-struct OneClient {
+struct OneClient<N: Net, E> {
     shared: Clients,
-    environment: SimEnvironment,
+    way: Way<N, E>,
     number: u64,
     rng: Rng,
-    connection: Option<Client<TurmoilNet, SimEnvironment>>,
+    connection: Option<Client<N, E>>,
     /// Where clients have sessions: through what this one has its commands applied.
-    sessions: Option<InSessions>,
+    sessions: Option<InSessions<N, E>>,
     /// Whom to ask next, as a place among the servers.
     next: usize,
     /// How many operations it has drawn.
@@ -198,7 +203,7 @@ struct OneClient {
     last_seen: Option<(String, Value)>,
 }
 
-impl OneClient {
+impl<N: Net, E: Environment> OneClient<N, E> {
     /// Open loop: operations are due at their times, whatever became of earlier ones; a client that is
     /// late begins at once, and what it missed meanwhile is left out.
     async fn run(mut self) {
@@ -207,17 +212,17 @@ impl OneClient {
         let period = spacing * u32::try_from(plan.clients).unwrap_or(u32::MAX);
         let mut due = Time::ZERO.after(spacing * u32::try_from(self.number).unwrap_or(u32::MAX));
         loop {
-            self.environment.sleep_until(due).await;
+            self.way.environment.sleep_until(due).await;
             if self.shared.with(|state| state.stopped) {
                 return;
             }
             self.operation(&plan).await;
-            due = due.after(period).max(self.environment.now());
+            due = due.after(period).max(self.way.environment.now());
         }
     }
 
     async fn operation(&mut self, plan: &Workload) {
-        let began = self.environment.now();
+        let began = self.way.environment.now();
         let deadline = began.after(plan.op_timeout);
         let key = self.key(plan);
         let asked = self.draw(plan, &key);
@@ -242,7 +247,7 @@ impl OneClient {
     /// Asks until an answer is certain or time is up. A server that says "certainly not applied" may be
     /// followed by another one within the same operation; "unknown" ends it.
     async fn ask(&mut self, is_beside: bool, command: Bytes, deadline: Time) -> (Seen, Option<NodeId>) {
-        while self.environment.now() < deadline {
+        while self.way.environment.now() < deadline {
             let Some(client) = self.connect(deadline).await else {
                 self.try_another(None);
                 self.rest(deadline).await;
@@ -281,7 +286,7 @@ impl OneClient {
         (Seen::NotApplied, None)
     }
 
-    async fn connect(&mut self, deadline: Time) -> Option<&mut Client<TurmoilNet, SimEnvironment>> {
+    async fn connect(&mut self, deadline: Time) -> Option<&mut Client<N, E>> {
         if self.shared.plan.route == Route::Any {
             self.connection = None;
             self.next = usize::try_from(self.rng.below(self.shared.servers.len() as u64)).unwrap_or(0);
@@ -291,11 +296,11 @@ impl OneClient {
                 Route::Node(id) => id,
                 Route::Leader | Route::Any | Route::Sticky => self.shared.servers[self.next],
             };
-            let address = format!("{}:{PORT}", host_name(server));
-            let until = deadline.min(self.environment.now().after(CONNECT));
-            let environment = self.environment.clone();
+            let Way { net, environment, addresses } = &self.way;
+            let address = addresses.get(&server)?;
+            let until = deadline.min(environment.now().after(CONNECT));
             self.connection =
-                Client::connect(&TurmoilNet, environment, ClusterId(1), &address, until).await.ok();
+                Client::connect(net, environment.clone(), ClusterId(1), address, until).await.ok();
         }
         self.connection.as_mut()
     }
@@ -308,8 +313,8 @@ impl OneClient {
         self.next = hinted.unwrap_or((self.next + 1) % servers.len());
     }
 
-    async fn rest(&self, deadline: Time) {
-        self.environment.sleep_until(deadline.min(self.environment.now().after(REST))).await;
+    async fn rest(&mut self, deadline: Time) {
+        self.way.environment.sleep_until(deadline.min(self.way.environment.now().after(REST))).await;
     }
 
     /// One of the keys that this client touches.
@@ -348,7 +353,7 @@ impl OneClient {
     }
 
     fn end(&self, began: Time, f: F, started: Started, seen: Seen, node: Option<NodeId>) {
-        let ended = self.environment.now();
+        let ended = self.way.environment.now();
         self.happened(&started, seen.name());
         let ok = seen.answer().is_some();
         let (outcome, log_index) = seen.outcome();

@@ -37,7 +37,7 @@ use crate::plan::{Link, Moment, View};
 
 /// A handle on the world. Clones are handles on the same one.
 #[derive(Clone)]
-pub(super) struct World {
+pub(crate) struct World {
     inner: Arc<Mutex<Inner>>,
     /// Wakes those who wait because their node is paused.
     resumed: Arc<Notify>,
@@ -64,10 +64,12 @@ struct Inner {
     /// Grows with every change of who runs, who is paused, what is cut and who leads.
     version: u64,
     trace: Trace,
+    /// Whether all is heard of in the order in which it happens, so that it can be judged.
+    in_order: bool,
 }
 
 impl World {
-    pub(super) fn new(nodes: &[NodeId], latency: Link, seed: u64, trace: Trace) -> Self {
+    pub(crate) fn new(nodes: &[NodeId], latency: Link, seed: u64, trace: Trace) -> Self {
         let inner = Inner {
             now: Time::ZERO,
             nodes: nodes.iter().map(|&id| (id, Server::new())).collect(),
@@ -86,6 +88,7 @@ impl World {
             last_commit: Time::ZERO,
             version: 0,
             trace,
+            in_order: true,
         };
         Self { inner: Arc::new(Mutex::new(inner)), resumed: Arc::new(Notify::new()) }
     }
@@ -95,7 +98,7 @@ impl World {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_now(&self, now: Time) {
+    pub(crate) fn set_now(&self, now: Time) {
         self.lock().now = now;
     }
 
@@ -130,7 +133,7 @@ impl World {
     }
 
     /// A server has opened its disk, which is in this life, and found this.
-    pub(super) fn started(&self, id: NodeId, incarnation: Incarnation, restored: &Restored) {
+    pub(crate) fn started(&self, id: NodeId, incarnation: Incarnation, restored: &Restored) {
         let inner = &mut *self.lock();
         inner.version += 1;
         if let Err(broken) = inner.figure3.started(id, restored) {
@@ -151,7 +154,7 @@ impl World {
     }
 
     /// A server no longer runs.
-    pub(super) fn gone(&self, id: NodeId, how: &str) {
+    pub(crate) fn gone(&self, id: NodeId, how: &str) {
         let inner = &mut *self.lock();
         inner.version += 1;
         let Some(server) = inner.nodes.get_mut(&id) else { return };
@@ -163,7 +166,7 @@ impl World {
     }
 
     /// A server has shut down in order.
-    pub(super) fn shut_down(&self, id: NodeId) {
+    pub(crate) fn shut_down(&self, id: NodeId) {
         if let Some(server) = self.lock().nodes.get_mut(&id) {
             server.shut_down = server.life;
         }
@@ -179,12 +182,18 @@ impl World {
         self.gone(id, "ended by itself");
     }
 
+    /// The process of a server ended by itself, over this.
+    pub(crate) fn ended_over(&self, id: NodeId, why: String) {
+        self.lock().ended.push((id, why));
+        self.gone(id, "ended by itself");
+    }
+
     /// Those that ended by themselves, and why.
     pub(super) fn ends(&self) -> Vec<(NodeId, String)> {
         self.lock().ended.clone()
     }
 
-    pub(super) fn server(&self, id: NodeId) -> Option<Server> {
+    pub(crate) fn server(&self, id: NodeId) -> Option<Server> {
         self.lock().nodes.get(&id).cloned()
     }
 
@@ -202,6 +211,13 @@ impl World {
             server.paused = if on { server.paused + 1 } else { server.paused.saturating_sub(1) };
         }
         self.resumed.notify_waiters();
+    }
+
+    /// A server that is paused was seen to do nothing.
+    pub(crate) fn is_halted(&self, id: NodeId) {
+        if let Some(server) = self.lock().nodes.get_mut(&id) {
+            server.held += 1;
+        }
     }
 
     /// A server's clock is off by too much, or is not.
@@ -252,7 +268,7 @@ impl World {
 
     // --- what servers do ---
 
-    pub(super) fn observe(&self, id: NodeId, event: &Event) {
+    pub(crate) fn observe(&self, id: NodeId, event: &Event) {
         let inner = &mut *self.lock();
         if let Err(broken) = inner.figure3.observe(id, event) {
             inner.break_property(broken);
@@ -282,7 +298,7 @@ impl World {
     }
 
     /// A server applied an operation, with this answer; `state` names its state now.
-    pub(super) fn applied(&self, id: NodeId, operation: u64, answer: &Answer, state: u64) {
+    pub(crate) fn applied(&self, id: NodeId, operation: u64, answer: &Answer, state: u64) {
         let inner = &mut *self.lock();
         let agreed = inner.agreement.applied(id, operation, answer, state);
         inner.disagree(agreed);
@@ -290,7 +306,7 @@ impl World {
 
     /// A server whose clients have sessions applied the entry at `index`: this became of it, and `table` names all sessions
     /// now.
-    pub(super) fn in_sessions(
+    pub(crate) fn in_sessions(
         &self,
         id: NodeId,
         index: LogIndex,
@@ -307,14 +323,14 @@ impl World {
     }
 
     /// A server became what a snapshot says: the last operation in it is the one at `index`.
-    pub(super) fn restored(&self, id: NodeId, index: LogIndex, state: u64) {
+    pub(crate) fn restored(&self, id: NodeId, index: LogIndex, state: u64) {
         let inner = &mut *self.lock();
         let agreed = inner.agreement.restored(id, index, state);
         inner.disagree(agreed);
     }
 
     /// A server answered a read from the state after the command at `index`.
-    pub(super) fn answered(&self, operation: u64, index: LogIndex) {
+    pub(crate) fn answered(&self, operation: u64, index: LogIndex) {
         self.lock().agreement.answered(operation, index);
     }
 
@@ -337,7 +353,7 @@ impl World {
         self.lock().coverage
     }
 
-    pub(super) fn violations(&self) -> Vec<Violation> {
+    pub(crate) fn violations(&self) -> Vec<Violation> {
         self.lock().violations.clone()
     }
 
@@ -378,6 +394,9 @@ impl Inner {
     }
 
     fn violate(&mut self, property: &'static str, nodes: Vec<NodeId>, what: String) {
+        if !self.in_order {
+            return;
+        }
         let violation = Violation { at: self.now, property, nodes, what };
         self.trace.push(self.now, &Happening::Broken { what: violation.to_string() });
         self.violations.push(violation);

@@ -19,6 +19,7 @@ mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod process;
 mod recover;
 mod replay;
 mod report;

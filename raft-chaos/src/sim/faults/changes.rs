@@ -1,9 +1,9 @@
 //! What servers are asked for: another membership, another leader; and disks that are wiped.
 
 use raft_core::{Configuration, Incarnation, LogIndex, Member, NodeId};
-use turmoil::Sim;
 
 use super::super::evidence::{Asked, Evidence};
+use super::super::hosts::Hosts;
 use super::super::membership::{Ask, AskId};
 use super::{Begun, Faults, Kind, list};
 use crate::mix::mix;
@@ -74,14 +74,14 @@ impl Faults {
     }
 
     /// Kills servers and takes all that they had; those that are down lose it too.
-    pub(super) fn wipe(&mut self, nodes: Vec<NodeId>, sim: &mut Sim<'_>) -> Begun {
+    pub(super) fn wipe(&mut self, nodes: Vec<NodeId>, hosts: &mut dyn Hosts) -> Begun {
         let lives = self.machines.running(&nodes);
         let life = |node: &NodeId| (*node, self.world.membership(|membership| membership.life(*node)));
         let before = nodes.iter().map(life).collect();
         self.wiped.push(Wiped { firing: self.firings.len(), before });
         for &node in nodes.iter().filter(|_| !self.is_idle("wipe")) {
             if lives.iter().any(|life| life.node == node) {
-                self.machines.kill(node, sim);
+                self.machines.kill(node, hosts);
             }
             self.machines.wipe(node);
         }

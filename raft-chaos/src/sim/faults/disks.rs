@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_core::{LogIndex, NodeId, Rng};
 use raft_storage::{DiskFault, FaultId};
-use turmoil::Sim;
 
 use super::super::disk::Damaged;
 use super::super::evidence::Evidence;
+use super::super::hosts::Hosts;
 use super::super::machines::Life;
 use super::super::planted;
-use super::super::server::host_name;
 use super::super::trace::{Happening, Scope};
 use super::{Begun, Faults, Kind, list};
 use crate::plan::{Damage, Loss};
@@ -30,22 +29,22 @@ impl Faults {
         nodes: Vec<NodeId>,
         loss: Loss,
         damage: Option<Damage>,
-        sim: &mut Sim<'_>,
+        hosts: &mut dyn Hosts,
     ) -> Begun {
         let lives = self.machines.running(&nodes);
         let mut bytes = 0;
         let met = if self.is_idle("crash") { &[][..] } else { &lives };
         for node in met.iter().map(|life| life.node) {
             match loss {
-                Loss::None => self.machines.kill(node, sim),
+                Loss::None => self.machines.kill(node, hosts),
                 Loss::Unsynced { torn } => {
                     let is_torn = self.rng.below(1_000_000) < u64::from(torn.ppm());
                     let part = is_torn.then(|| self.rng.below(1 << 32));
-                    bytes += self.machines.cut_power(node, part, sim);
+                    bytes += self.machines.cut_power(node, part, hosts);
                 }
             }
         }
-        let gone = lives.iter().map(|life| life.node).filter(|node| !sim.is_host_running(host_name(*node)));
+        let gone = lives.iter().map(|life| life.node).filter(|node| !hosts.is_running(*node));
         let gone = gone.collect();
         let (does, evidence) = match loss {
             Loss::None => (format!("kills {}", list(nodes.iter().copied())), Evidence::Killed(gone)),

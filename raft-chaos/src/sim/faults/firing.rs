@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use raft_core::{NodeId, Time};
-use turmoil::Sim;
 
 use super::super::chaos::Due;
 use super::super::evidence::Firing;
+use super::super::hosts::Hosts;
 use super::super::network::Direction;
 use super::super::script::Fired;
 use super::super::trace::{Happening, Scope};
@@ -29,39 +29,45 @@ struct Shot {
 
 impl Faults {
     /// Does what the event says, if there is somebody to do it to; otherwise it has not fired.
-    pub(super) fn fire_event(&mut self, place: usize, now: Time, trigger: Option<NodeId>, sim: &mut Sim<'_>) {
+    pub(super) fn fire_event(
+        &mut self,
+        place: usize,
+        now: Time,
+        trigger: Option<NodeId>,
+        hosts: &mut dyn Hosts,
+    ) {
         let Event { name, action, .. } = self.schedule.event(place).clone();
         let nth = self.schedule.count(place) + 1;
         let shot = Shot { name, action, nth, trigger, budget: None, aim: None };
-        if let Ok(acted_on) = self.fire(shot, now, sim) {
+        if let Ok(acted_on) = self.fire(shot, now, hosts) {
             self.schedule.fired(place, now, acted_on);
         }
     }
 
     /// Does it if there is somebody to do it to and the budget admits it.
-    pub(super) fn fire_chaos(&mut self, due: Due, now: Time, sim: &mut Sim<'_>) {
+    pub(super) fn fire_chaos(&mut self, due: Due, now: Time, hosts: &mut dyn Hosts) {
         let (plan::Chaos { name, action, .. }, nth) = (due.plan, due.nth);
         let budget = Some(self.budget);
         let shot = Shot { name: name.clone(), action, nth, trigger: None, budget, aim: None };
-        if let Err(why) = self.fire(shot, now, sim) {
+        if let Err(why) = self.fire(shot, now, hosts) {
             self.chaos.skip(name, why);
         }
     }
 
     /// Fires what has fired in another run of the plan.
-    pub(super) fn fire_again(&mut self, fired: &Fired, now: Time, sim: &mut Sim<'_>) {
+    pub(super) fn fire_again(&mut self, fired: &Fired, now: Time, hosts: &mut dyn Hosts) {
         let place = self.schedule.place(&fired.event);
         let event = place.map(|place| self.schedule.event(place).action.clone());
         let Some(action) = event.or_else(|| self.chaos.action(&fired.event)) else { return };
         let Fired { event: name, nth, trigger, .. } = fired.clone();
         let shot = Shot { name, action, nth, trigger, budget: None, aim: Some(fired.aim()) };
-        if let (Ok(acted_on), Some(place)) = (self.fire(shot, now, sim), place) {
+        if let (Ok(acted_on), Some(place)) = (self.fire(shot, now, hosts), place) {
             self.schedule.fired(place, now, acted_on);
         }
     }
 
     /// Gives whom it acted on, or why nothing was done.
-    fn fire(&mut self, shot: Shot, now: Time, sim: &mut Sim<'_>) -> Result<Vec<NodeId>, String> {
+    fn fire(&mut self, shot: Shot, now: Time, hosts: &mut dyn Hosts) -> Result<Vec<NodeId>, String> {
         let Shot { name, action, nth, trigger, budget, aim } = shot;
         let view = self.schedule.view(trigger);
         self.rng = draws(self.seed, &name, nth);
@@ -79,7 +85,7 @@ impl Faults {
         if let Some(key) = budget.and_then(|budget| budget.exceeded(&self.health(), &toll)) {
             return Err(format!("budget.{key}"));
         }
-        let begun = self.begin(&name, &action, aim.clone(), &view, now, sim).ok_or_else(nobody)?;
+        let begun = self.begin(&name, &action, aim.clone(), &view, now, hosts).ok_or_else(nobody)?;
         self.fired.push(Fired {
             event: name.clone(),
             nth,
@@ -128,7 +134,7 @@ impl Faults {
         aim: Drawn,
         view: &View,
         now: Time,
-        sim: &mut Sim<'_>,
+        hosts: &mut dyn Hosts,
     ) -> Option<Begun> {
         let Drawn { target: nodes, cut } = aim;
         Some(match action {
@@ -137,12 +143,12 @@ impl Faults {
             Action::Link { fault, .. } => self.link(nodes, cut, fault),
             Action::Clock { fault, .. } => self.clock(nodes, *fault, now),
             Action::IsolateClient { .. } => self.isolate_client(nodes),
-            Action::Crash { loss, damage, .. } => self.crash(nodes, *loss, *damage, sim),
+            Action::Crash { loss, damage, .. } => self.crash(nodes, *loss, *damage, hosts),
             Action::Stop { damage, .. } => self.stop(nodes, *damage),
             Action::Disk { fault, .. } => self.disk(nodes, *fault),
-            Action::Pause { .. } => self.pause(nodes),
+            Action::Pause { .. } => self.pause(nodes, hosts),
             Action::Snapshot { .. } => self.snapshot(nodes),
-            Action::Wipe { .. } => self.wipe(nodes, sim),
+            Action::Wipe { .. } => self.wipe(nodes, hosts),
             Action::Membership { change, target, via, expect } => {
                 return self.membership(view, name, (change, target.as_ref(), via), *expect);
             }

@@ -15,12 +15,12 @@ impl World {
     }
 
     /// Whether clients cannot reach a server.
-    pub(in super::super) fn is_shut(&self, id: NodeId) -> bool {
+    pub(crate) fn is_shut(&self, id: NodeId) -> bool {
         self.lock().nodes.get(&id).is_some_and(|server| server.shut > 0)
     }
 
     /// What a client sent to a server has not reached it.
-    pub(in super::super) fn turned_away(&self, id: NodeId) {
+    pub(crate) fn turned_away(&self, id: NodeId) {
         if let Some(server) = self.lock().nodes.get_mut(&id) {
             server.turned_away += 1;
         }

@@ -48,7 +48,7 @@ impl World {
     }
 
     /// A server ended over what the plan did to its disk. It is down, and nothing is wrong with it.
-    pub(in super::super) fn gave_out(&self, id: NodeId) {
+    pub(crate) fn gave_out(&self, id: NodeId) {
         self.gone(id, "ends over its disk");
         if let Some(server) = self.lock().nodes.get_mut(&id) {
             server.gave_out = true;

@@ -11,16 +11,18 @@ use super::super::membership::{Ask, AskId, Membership};
 use super::{Inner, World};
 
 impl World {
-    /// The group begins with this, and each server in this life of its data directory.
-    pub(in super::super) fn begin(&self, first: Configuration, lives: BTreeMap<NodeId, Incarnation>) {
+    /// The group begins with this, and each server in this life of its data directory. What is not heard of in order is
+    /// not judged.
+    pub(crate) fn begin(&self, first: Configuration, lives: BTreeMap<NodeId, Incarnation>, in_order: bool) {
         let inner = &mut *self.lock();
+        inner.in_order = in_order;
         inner.figure3 = Figure3::new(first.clone());
-        inner.specification = Some(Specification::new(first.clone()));
+        inner.specification = in_order.then(|| Specification::new(first.clone()));
         inner.membership = Membership::new(first, lives);
     }
 
     /// The disk of a server that does not run is empty now.
-    pub(in super::super) fn wiped(&self, id: NodeId) {
+    pub(crate) fn wiped(&self, id: NodeId) {
         let inner = &mut *self.lock();
         inner.version += 1;
         let life = next_life(inner.membership.life(id));
@@ -35,7 +37,7 @@ impl World {
         }
     }
 
-    pub(in super::super) fn membership<T>(&self, work: impl FnOnce(&Membership) -> T) -> T {
+    pub(crate) fn membership<T>(&self, work: impl FnOnce(&Membership) -> T) -> T {
         work(&self.lock().membership)
     }
 
@@ -49,11 +51,11 @@ impl World {
     }
 
     /// What a server is asked for next.
-    pub(in super::super) fn next_ask(&self, id: NodeId) -> Option<(AskId, Ask)> {
+    pub(crate) fn next_ask(&self, id: NodeId) -> Option<(AskId, Ask)> {
         self.lock().membership.next_ask(id)
     }
 
-    pub(in super::super) fn answered_ask(&self, id: AskId, answer: Result<(), String>) {
+    pub(crate) fn answered_ask(&self, id: AskId, answer: Result<(), String>) {
         self.lock().membership.answered(id, answer);
     }
 }

@@ -1,0 +1,140 @@
+//! What a plan may ask of the simulated world only. It is refused by name where servers are processes.
+
+use super::tree::event_name;
+use super::walk::{Item, Section};
+use super::{Mode, Storage};
+
+/// Actions that no process can be made to meet without its consent, and why.
+const SIMULATED: [(&str, &str); 2] = [
+    ("clock", "all processes have this machine's clock, which no plan sets"),
+    ("disk", "all processes have this machine's disks, which no plan makes fail"),
+];
+
+/// Actions after which a server is to find on its disk what it had.
+const NEED_DISKS: [&str; 3] = ["crash", "stop", "wipe"];
+
+/// Notes all that a plan asks for which processes cannot do.
+pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage) {
+    match mode {
+        Mode::Sim => return,
+        Mode::Process | Mode::Both => {}
+    }
+    if let Some(kind) = root.section("workload").get("kind").filter(|kind| kind.raw_text() == Some("lab")) {
+        refused(&kind, "a test of the lab is one of the simulation");
+    }
+    let events = root.get("event").as_ref().and_then(Item::raw_list).unwrap_or_default();
+    for (position, mut event) in events.into_iter().enumerate() {
+        event.key = format!("event.{}", event_name(event.node, position));
+        refuse_in(&event, storage);
+    }
+    let chaos = root.get("chaos").as_ref().and_then(Item::raw_list).unwrap_or_default();
+    for (position, mut table) in chaos.into_iter().enumerate() {
+        table.key = format!("chaos.{}", position + 1);
+        refuse_in(&table, storage);
+    }
+}
+
+fn refuse_in(item: &Item<'_>, storage: Storage) {
+    let Some(mut table) = item.raw_section() else { return };
+    if let Some(deed) = table.get("do") {
+        let word = deed.raw_text().unwrap_or_default();
+        if let Some((_, why)) = SIMULATED.iter().find(|(simulated, _)| *simulated == word) {
+            refused(&deed, why);
+        } else if storage == Storage::Memory && NEED_DISKS.contains(&word) {
+            deed.not_built("what is in a process's memory ends with it; write cluster.storage = \"rocksdb\"");
+        }
+    }
+    if let Some(lose) = inner(&mut table, "disk", "lose").filter(|lose| lose.raw_text() == Some("unsynced")) {
+        refused(&lose, "what the system was handed outlives a process, and its power is this machine's");
+    }
+    if let Some(fsync) = inner(&mut table, "when", "fsync").filter(|fsync| fsync.raw_text() == Some("before"))
+    {
+        refused(&fsync, "a process is not held before it syncs");
+    }
+    if let Some(only) = table.get("only") {
+        refused(&only, "a proxy treats all messages alike");
+    }
+}
+
+fn inner<'a>(table: &mut Section<'a>, key: &'static str, inner: &'static str) -> Option<Item<'a>> {
+    table.get(key)?.raw_section()?.get(inner)
+}
+
+fn refused(item: &Item<'_>, why: &str) {
+    item.not_built(&format!("{why}; write run.mode = \"sim\", or leave it out"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Plan;
+
+    const HEAD: &str = "schema = 1\nname = \"p\"\nrun.mode = \"process\"\n";
+
+    /// Each row: what a plan has, and the key that is refused where servers are processes, and the reason; all is taken where
+    /// they are simulated.
+    #[test]
+    fn what_processes_cannot_do_is_refused_by_name() {
+        let memory = "cluster.storage = \"memory\"\n";
+        let event = |text: &str| format!("[[event]]\nname = \"it\"\n{text}");
+        let chaos = |text: &str| format!("[[chaos]]\nevery = \"1s\"\n{text}");
+        for (text, key, why) in [
+            (
+                event("do = \"clock\"\ntarget = \"one\"\nclock.jump = \"1s\""),
+                "event.it.do",
+                "machine's clock",
+            ),
+            (
+                chaos("do = \"clock\"\ntarget = \"one\"\nclock.drift = \"+1%\""),
+                "chaos.1.do",
+                "machine's clock",
+            ),
+            (event("do = \"disk\"\ntarget = 1\ndisk.fsync = \"error\""), "event.it.do", "machine's disks"),
+            (event("do = \"crash\"\ntarget = 1\ndisk.lose = \"unsynced\""), "event.it.disk.lose", "power"),
+            (chaos("do = \"link\"\nlink.loss = \"5%\"\nonly = [\"vote\"]"), "chaos.1.only", "proxy"),
+            (event("do = \"heal\"\nwhen.fsync = \"before\""), "event.it.when.fsync", "held"),
+            (
+                format!("{memory}{}", event("do = \"crash\"\ntarget = 1")),
+                "event.it.do",
+                "storage = \"rocksdb\"",
+            ),
+            (
+                format!("{memory}{}", event("do = \"wipe\"\ntarget = 1")),
+                "event.it.do",
+                "storage = \"rocksdb\"",
+            ),
+            (
+                format!("{memory}{}", chaos("do = \"stop\"\ntarget = 1")),
+                "chaos.1.do",
+                "storage = \"rocksdb\"",
+            ),
+            ("workload = { kind = \"lab\", test = \"figure-8\" }".to_owned(), "workload.kind", "lab"),
+        ] {
+            let text = format!("{HEAD}{text}\n");
+            let errors = Plan::parse(&text, "plan.toml", &[]).expect_err(&text);
+            let [mistake] = errors.mistakes() else { panic!("{errors}") };
+            assert_eq!((mistake.key.as_str(), errors.exit_code()), (key, 69), "{errors}");
+            assert!(mistake.what.contains(why), "{why:?} is not in {mistake}");
+            let simulated = Plan::parse(&text, "plan.toml", &["run.mode=sim".to_owned()]);
+            assert!(simulated.is_ok(), "{text}: {simulated:?}");
+        }
+    }
+
+    /// Each row: what a plan has that processes can do.
+    #[test]
+    fn what_processes_can_do_is_taken() {
+        let memory = "cluster.storage = \"memory\"\n";
+        for text in [
+            "",
+            &format!("{memory}[[event]]\ndo = \"pause\"\ntarget = \"leader\""),
+            "[[event]]\ndo = \"crash\"\ntarget = \"leader\"\nwhen.fsync = \"after\"\ndisk.damage = \"delete:wal\"",
+            "[[chaos]]\nevery = \"1s\"\ndo = \"link\"\nlink = { loss = \"5%\", rate = \"1mbit\", reset = \"1%\" }",
+        ] {
+            let text = format!("{HEAD}{text}\n");
+            let plan = Plan::parse(&text, "plan.toml", &[]).unwrap_or_else(|errors| panic!("{errors}"));
+            // All of it takes 3 + 30 + 10 s.
+            assert_eq!(plan.run.max_wall.as_secs(), 103);
+            let again = Plan::parse(&plan.lock(7), "plan.lock.toml", &[]).map(|again| again.run.mode);
+            assert_eq!(again, Ok(plan.run.mode));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What happened in a run in the order in which it did, from the books of all servers, told to a world that judges it.
+
+use std::collections::BTreeMap;
+
+use raft_core::{Configuration, Incarnation, NodeId, Time};
+
+use super::STILL;
+use super::book::{Line, What};
+use super::life::tell;
+use crate::sim::{Telling, Trace, World};
+
+/// All that happened.
+pub(super) struct Chronicle {
+    /// The moment of the machine's clock in which the run began.
+    origin_ns: u64,
+    /// When, where, and what; nothing is a disk that was wiped.
+    all: Vec<(u64, NodeId, Option<What>)>,
+}
+
+impl Chronicle {
+    pub(super) const fn new(origin_ns: u64) -> Self {
+        Self { origin_ns, all: Vec::new() }
+    }
+
+    /// The disk of a server was wiped.
+    pub(super) fn wiped(&mut self, at_ns: u64, id: NodeId) {
+        self.all.push((at_ns, id, None));
+    }
+
+    /// A server has written this down.
+    pub(super) fn hear(&mut self, id: NodeId, book: Vec<Line>) {
+        self.all.extend(book.into_iter().map(|Line { at_ns, what }| (at_ns, id, Some(what))));
+    }
+
+    /// A world of a group that began with this, which has heard all of it.
+    pub(super) fn told(mut self, first: Configuration, lives: BTreeMap<NodeId, Incarnation>) -> World {
+        let ids: Vec<_> = lives.keys().copied().collect();
+        let world = World::new(&ids, STILL, 0, Trace::new(None, None, Telling::default(), Time::ZERO));
+        world.begin(first, lives, true);
+        // Lines of one book stay in their order.
+        self.all.sort_by_key(|(at_ns, ..)| *at_ns);
+        for (at_ns, id, what) in self.all {
+            world.set_now(Time::from_nanos(at_ns.saturating_sub(self.origin_ns)));
+            match what {
+                Some(what) => tell(&world, id, what),
+                None => world.wiped(id),
+            }
+        }
+        world
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::{Event, LogIndex, Member, RoleName, Term};
+
+    use super::*;
+    use crate::data::Answer;
+    use crate::history::{Reply, Value};
+
+    fn n(id: u64) -> NodeId {
+        NodeId::new(id)
+    }
+
+    fn started(id: u64) -> What {
+        What::Started { incarnation: Incarnation(id), restored: Box::default() }
+    }
+
+    fn role(from: (u64, RoleName), to: (u64, RoleName), leader: Option<NodeId>) -> What {
+        let ((from_term, from), (term, to)) = (from, to);
+        let (from_term, term) = (Term::new(from_term), Term::new(term));
+        What::Event(Event::Role { from_term, from, term, to, leader })
+    }
+
+    fn applied(index: u64, operation: u64, value: &str) -> What {
+        let answer = Answer { index: LogIndex::new(index), reply: Reply::value(Value::text(value)) };
+        What::Applied { operation, answer, state: operation }
+    }
+
+    /// What is broken in a run of which these are the lines, each with its time and its server.
+    fn broken(lines: &[(u64, u64, What)]) -> Vec<&'static str> {
+        let lives: BTreeMap<_, _> = (1..=3).map(|id| (n(id), Incarnation(id))).collect();
+        let first = Configuration::of(lives.iter().map(|(&id, &life)| Member::bound(id, life)));
+        let mut chronicle = Chronicle::new(1_000);
+        for id in 1..=3 {
+            let of_one = lines.iter().filter(|(_, node, _)| *node == id);
+            let book = of_one.map(|(at_ns, _, what)| Line { at_ns: *at_ns, what: what.clone() });
+            chronicle.hear(n(id), book.collect());
+        }
+        chronicle.told(first, lives).violations().iter().map(|violation| violation.property).collect()
+    }
+
+    /// Two servers that lead in one term, and two state machines that do not do the same, are found across books.
+    #[test]
+    fn what_no_book_shows_by_itself_is_judged() {
+        use RoleName::{Candidate, Follower, Leader};
+        let start = || (1..=3).map(|id| (1_000 + id, id, started(id))).collect::<Vec<_>>();
+        assert_eq!(broken(&start()), [""; 0]);
+        let mut leaders = start();
+        for (at, id) in [(2_000, 2), (3_000, 1)] {
+            leaders.push((at, id, role((0, Follower), (1, Candidate), None)));
+            leaders.push((at + 1, id, role((1, Candidate), (1, Leader), Some(n(id)))));
+        }
+        assert!(broken(&leaders).contains(&"election-safety"), "{:?}", broken(&leaders));
+        let mut machines = start();
+        machines.extend([(2_000, 1, applied(3, 7, "a")), (2_001, 2, applied(3, 7, "a"))]);
+        assert_eq!(broken(&machines), [""; 0]);
+        machines.push((2_002, 3, applied(3, 7, "b")));
+        assert_eq!(broken(&machines), ["state-hash"]);
+    }
+
+    /// What is in order by the machine's clock is right, whichever book is read first: n1 becomes a snapshot of what n3 has
+    /// applied before.
+    #[test]
+    fn books_are_told_by_the_clock() {
+        let restored = What::Restored { index: LogIndex::new(3), state: 7 };
+        let lines = |snapshot_at| {
+            let start = (1..=3).map(|id| (1_000 + id, id, started(id)));
+            let both = [(snapshot_at, 1, restored.clone()), (2_000, 3, applied(3, 7, "a"))];
+            start.chain(both).collect::<Vec<_>>()
+        };
+        assert_eq!(broken(&lines(2_001)), [""; 0]);
+        assert_eq!(broken(&lines(1_999)), ["state-hash"], "nobody had applied it yet");
+    }
+}

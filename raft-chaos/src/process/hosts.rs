@@ -1,0 +1,320 @@
+//! The servers as processes of this machine: how they are started, told something, stopped, halted, killed and listened to.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use raft_core::node::{Environment, SystemEnvironment};
+use raft_core::{Configuration, Incarnation, NodeId, Time};
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::book::{Reader, machine_ns};
+use super::chronicle::Chronicle;
+use super::door::Door;
+use super::leftovers::{NODES, Register, stat};
+use super::life::{Life, Told, attend, tell};
+use super::proxy::Proxy;
+use super::tested::{STORE_FAILED, Tested};
+use crate::runner;
+use crate::sim::{Cast, Hosts, SimLinks, Way, World};
+
+/// How often it is looked whether anything is due. Servers and clients go on meanwhile.
+const TICK: Duration = Duration::from_millis(1);
+/// A server listens on this port and its id, and a proxy on this one, and a hundred times the one and once the other id.
+const SERVER_PORT: u64 = 7_000;
+const PROXY_PORT: u64 = 8_000;
+
+/// The servers of a run as processes.
+pub(super) struct Processes {
+    /// Proxies and clients run on it.
+    runtime: Runtime,
+    clock: SystemEnvironment,
+    /// The moment of the machine's clock in which the run began.
+    origin_ns: u64,
+    program: PathBuf,
+    world: World,
+    servers: BTreeMap<NodeId, Server>,
+    first: Configuration,
+    /// Whose disks were wiped, and when.
+    wiped: Vec<(u64, NodeId)>,
+    /// What attendants of servers have heard that these are to be told.
+    tells: mpsc::UnboundedSender<(NodeId, Told)>,
+    told: mpsc::UnboundedReceiver<(NodeId, Told)>,
+    register: Register,
+    /// What went wrong with this tool's own files.
+    failed: Option<io::Error>,
+}
+
+/// One of them.
+struct Server {
+    /// What it is told when it starts.
+    tested: Tested,
+    /// Where it has its files.
+    folder: PathBuf,
+    reader: Reader,
+    life: Option<Life>,
+    /// The life of its disk that it began with.
+    began_as: Incarnation,
+    seed: u64,
+}
+
+impl Processes {
+    /// Starts all servers, and between them the proxies, and the clients.
+    pub(super) fn start(plan: &Path, folder: &Path, program: PathBuf, cast: Cast) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let Cast { world, seats, seeds, clients, clients_seed, .. } = cast;
+        let (clock, origin_ns) = (SystemEnvironment::new(), machine_ns());
+        let host = host(std::process::id());
+        let ids: Vec<NodeId> = seats.keys().copied().collect();
+        let address = |&id: &NodeId| (id, format!("{host}:{}", SERVER_PORT + id.get()));
+        let addresses: BTreeMap<_, _> = ids.iter().map(address).collect();
+        let proxy = |from: NodeId, to: NodeId| format!("{host}:{}", PROXY_PORT + 100 * from.get() + to.get());
+        let first = seats.values().next().map(|seat| seat.first.clone()).unwrap_or_default();
+        let server = |(&id, &seed): (&NodeId, &u64)| {
+            let own = folder.join(NODES).join(id.get().to_string());
+            let others = ids.iter().filter(|&&other| other != id);
+            let tested = Tested {
+                parent: std::process::id(),
+                id,
+                plan: plan.to_owned(),
+                first: first.clone(),
+                incarnation: Incarnation(seed),
+                seed,
+                address: addresses[&id].clone(),
+                peers: others.map(|&other| (other, proxy(id, other))).collect(),
+                data: own.join(super::DATA),
+                book: own.join("events.jsonl"),
+            };
+            let reader = Reader::new(tested.book.clone());
+            (id, Server { tested, folder: own, reader, life: None, began_as: Incarnation(seed), seed })
+        };
+        let servers = seeds.iter().map(server).collect();
+        for (&from, &to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (from, to))) {
+            if from != to {
+                let (at, target) = (proxy(from, to), addresses[&to].clone());
+                let proxy = runtime.block_on(Proxy::listen(&at, (from, to), target));
+                let proxy = proxy.map_err(|error| {
+                    io::Error::new(error.kind(), format!("{at}: {error}; is it another run's?"))
+                })?;
+                runtime.spawn(proxy.run(clock, SimLinks(world.clone())));
+            }
+        }
+        let door = Door {
+            servers: addresses.iter().map(|(&id, address)| (address.clone(), id)).collect(),
+            world: world.clone(),
+        };
+        runtime.spawn(clients.run(Way { net: door, environment: clock, addresses }, clients_seed));
+        let (tells, told) = mpsc::unbounded_channel();
+        let mut processes = Self {
+            runtime,
+            clock,
+            origin_ns,
+            program,
+            world,
+            servers,
+            first,
+            wiped: Vec::new(),
+            tells,
+            told,
+            register: Register::begin(folder)?,
+            failed: None,
+        };
+        ids.into_iter().try_for_each(|id| processes.boot(id))?;
+        Ok(processes)
+    }
+
+    /// Begins a life of a server.
+    fn boot(&mut self, id: NodeId) -> io::Result<()> {
+        let life = self.world.server(id).map_or(0, |server| server.life);
+        let incarnation = self.world.membership(|membership| membership.life(id));
+        let Some(server) = self.servers.get_mut(&id) else { return Ok(()) };
+        if server.tested.incarnation != incarnation {
+            self.wiped.push((machine_ns(), id));
+            server.tested.incarnation = incarnation;
+        }
+        server.tested.seed = server.seed ^ life.wrapping_mul(0x9e37_79b9);
+        fs::create_dir_all(&server.folder)?;
+        let told = server.folder.join("server.json");
+        fs::write(&told, serde_json::to_vec(&server.tested)?)?;
+        let log = OpenOptions::new().create(true).append(true).open(server.folder.join("log"))?;
+        let mut command = Command::new(&self.program);
+        command.arg("tested").arg(told).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        // What a terminal sends to interrupt this tool is not for them.
+        let child = command.process_group(0).spawn()?;
+        self.register.add(child.id())?;
+        let attendant = attend(id, self.world.clone(), self.tells.clone());
+        let attendant = self.runtime.spawn(attendant);
+        server.life = Some(Life::new(child, attendant));
+        Ok(())
+    }
+
+    /// Tells servers what the plan has asked of them meanwhile.
+    fn tell_servers(&mut self) {
+        while let Ok((id, told)) = self.told.try_recv() {
+            let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) else {
+                continue;
+            };
+            match told {
+                Told::Stop => {
+                    life.stopping = true;
+                    life.signal(Signal::TERM);
+                }
+                Told::Order(order) => life.order(&order),
+            }
+        }
+    }
+
+    /// Hears what servers have written down since the last time, in the order of its times.
+    fn listen(&mut self) {
+        let mut lines = Vec::new();
+        for (&id, server) in &mut self.servers {
+            match server.reader.read() {
+                Ok(read) => lines.extend(read.into_iter().map(|line| (id, line))),
+                Err(error) => drop(self.failed.get_or_insert(error)),
+            }
+        }
+        lines.sort_by_key(|(_, line)| line.at_ns);
+        for (id, line) in lines {
+            if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) {
+                life.hear(&line.what);
+            }
+            tell(&self.world, id, line.what);
+        }
+    }
+
+    /// Notes who has ended.
+    fn look_who_ended(&mut self) {
+        let ended = |server: &mut Server| {
+            let status = server.life.as_mut()?.child.try_wait().ok().flatten()?;
+            Some((server.tested.id, status.code()))
+        };
+        let ended: Vec<_> = self.servers.values_mut().filter_map(ended).collect();
+        if !ended.is_empty() {
+            // What they have said last.
+            self.listen();
+        }
+        for (id, code) in ended {
+            let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.take()) else {
+                continue;
+            };
+            life.attendant.abort();
+            let is = |status: u8| code == Some(status.into());
+            let damaged = self.world.server(id).is_some_and(|server| server.damaged);
+            if is(0) && life.stopping {
+                self.world.shut_down(id);
+            } else if is(STORE_FAILED) && damaged {
+                self.world.gave_out(id);
+            } else if life.is_contradicted {
+                self.world.gone(id, "ended by itself");
+            } else {
+                let why = life.reason(code, &self.servers[&id].folder.join("log"));
+                self.world.ended_over(id, why);
+            }
+        }
+    }
+
+    /// Notes which of those that are paused have really stopped.
+    fn look_who_is_halted(&self) {
+        for (&id, server) in &self.servers {
+            let Some(life) = &server.life else { continue };
+            if self.world.server(id).is_some_and(|server| server.paused > 0)
+                && stat(life.child.id()).is_some_and(|(state, _)| state == 'T')
+            {
+                self.world.is_halted(id);
+            }
+        }
+    }
+
+    /// All that happened, for those who judge it.
+    fn in_order(&self) -> io::Result<World> {
+        let mut chronicle = Chronicle::new(self.origin_ns);
+        for &(at_ns, id) in &self.wiped {
+            chronicle.wiped(at_ns, id);
+        }
+        for (&id, server) in &self.servers {
+            chronicle.hear(id, Reader::new(server.tested.book.clone()).read()?);
+        }
+        let lives = self.servers.iter().map(|(&id, server)| (id, server.began_as)).collect();
+        Ok(chronicle.told(self.first.clone(), lives))
+    }
+
+    /// Ends a life wherever it is, and hears the last of it.
+    fn end_life(&mut self, id: NodeId) {
+        if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.take()) {
+            life.kill();
+        }
+        self.listen();
+    }
+}
+
+impl Hosts for Processes {
+    fn elapsed(&self) -> Duration {
+        self.clock.now().since(Time::ZERO)
+    }
+
+    fn step(&mut self) {
+        self.runtime.block_on(async { tokio::time::sleep(TICK).await });
+        self.world.set_now(self.clock.now());
+        self.tell_servers();
+        self.listen();
+        self.look_who_ended();
+        self.look_who_is_halted();
+    }
+
+    fn is_over(&self) -> bool {
+        runner::interrupted() || self.failed.is_some()
+    }
+
+    fn is_running(&mut self, node: NodeId) -> bool {
+        self.servers.get(&node).is_some_and(|server| server.life.is_some())
+    }
+
+    fn kill(&mut self, node: NodeId) {
+        self.end_life(node);
+    }
+
+    /// A plan that asks for it has been refused.
+    fn darken(&mut self, _: NodeId, _: bool) {}
+
+    fn start(&mut self, node: NodeId) {
+        if let Err(error) = self.boot(node) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn pause(&mut self, node: NodeId, on: bool) {
+        if let Some(life) = self.servers.get(&node).and_then(|server| server.life.as_ref()) {
+            life.signal(if on { Signal::STOP } else { Signal::CONT });
+        }
+    }
+
+    fn end(&mut self) -> io::Result<Option<World>> {
+        let lives: Vec<_> = self.servers.values_mut().filter_map(|server| server.life.take()).collect();
+        lives.into_iter().for_each(Life::kill);
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.in_order().map(Some),
+        }
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let lives = self.servers.values_mut().filter_map(|server| server.life.take());
+        lives.for_each(Life::kill);
+    }
+}
+
+/// The host of a run's servers: an address of this machine that no other run has that goes on.
+fn host(pid: u32) -> Ipv4Addr {
+    let [_, high, middle, low] = pid.to_be_bytes();
+    // 127.0.0.x is everybody's; a number of a process has 22 bits.
+    Ipv4Addr::new(127, high + 64, middle, low)
+}

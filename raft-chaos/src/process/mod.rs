@@ -1,0 +1,57 @@
+//! A plan in the real world: servers in processes of their own, over TCP, with their logs on disk, in real time.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `hosts.rs`, `life.rs` | the processes, and what is done to them |
+//! | `tested.rs` | a server under test, in its process |
+//! | `book.rs` | what it writes down of itself |
+//! | `chronicle.rs` | all of that in order, for those who judge it |
+//! | `proxy.rs` | what stands between two servers, and does to their messages what links do |
+//! | `door.rs` | how clients reach servers |
+//! | `leftovers.rs` | what is to be ended of a run whose tool was killed |
+//!
+//! Everything else is that of the simulation: when events fire and what they do, clients, evidence, liveness, judges. What
+//! happened inside servers is heard of when it is read from their books, for triggers and targets; and once more when
+//! the run is over, in the order of the machine's clock, for those who judge it.
+
+mod book;
+mod chronicle;
+mod door;
+mod hosts;
+mod leftovers;
+mod life;
+mod proxy;
+mod tested;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::data;
+use crate::plan::{Link, Plan};
+use crate::sim::{self, Ground, Options, Ran};
+use hosts::Processes;
+pub(crate) use leftovers::{NODES, clean};
+pub(crate) use tested::{end_with, live};
+
+/// The name of a server's disk in its folder.
+const DATA: &str = "data";
+
+/// Links as they are: this machine's.
+const STILL: Link = Link { delay: Duration::ZERO, jitter: Duration::ZERO, tail: None };
+
+/// Runs a plan with one seed. `lock` is the file of the plan; what is written goes below `folder`.
+///
+/// # Errors
+///
+/// A process, a port or a file could not be had.
+pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path) -> io::Result<Ran> {
+    let ground = Ground {
+        latency: STILL,
+        folder: |scratch, id| scratch.join(id.get().to_string()).join(DATA),
+        in_order: false,
+    };
+    let program = std::env::current_exe()?;
+    let data = data::of(&plan.workload).into();
+    sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, program, cast))
+}

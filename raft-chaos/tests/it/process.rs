@@ -1,0 +1,244 @@
+//! Plans whose servers are processes.
+
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::tool::Tool;
+
+/// A leader is killed and its successor cut off.
+const FAULTS: &str = r#"
+schema = 1
+name = "for-real"
+[run]
+mode = "process"
+seeds = 1
+warmup = "2s"
+duration = "7s"
+settle = "4s"
+[workload]
+kind = "kv"
+[[event]]
+name = "kill"
+when = { after = "500ms", leader = "elected" }
+do = "crash"
+target = "leader"
+restart_after = "1s"
+[[event]]
+name = "cut"
+when = { event = "kill", after = "2500ms", leader = "elected" }
+do = "partition"
+split = { isolate = "leader" }
+for = "2s"
+[check.evidence]
+elections = ">= 2"
+ops_ok = ">= 200"
+"#;
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+/// The folder of the only run in here.
+fn only_run(tool: &Tool) -> Option<PathBuf> {
+    let runs = folders(&tool.path("raft-chaos-out/for-real"));
+    if let [run] = &runs[..] { Some(run.clone()) } else { None }
+}
+
+#[test]
+fn a_leader_is_killed_and_its_successor_cut_off() {
+    let tool = Tool::new();
+    let (code, results) = tool.run(&tool.plan(FAULTS), &[]);
+    let [result] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((code, &result["verdict"]), (0, &"pass".into()), "{result}");
+    assert_eq!((&result["mode"], &result["restarts"]), (&"process".into(), &1.into()));
+    assert_eq!(result["checker"]["verdict"], "linearizable");
+    assert_eq!(result["faults"][0]["evidence"]["killed"].as_array().map(Vec::len), Some(1));
+    let run = only_run(&tool).unwrap();
+    assert!(!run.join("nodes").exists() && !run.join("processes.jsonl").exists(), "nothing is left");
+    assert!(fs::read_to_string(run.join("schedule.jsonl")).unwrap().lines().count() == 2);
+    let history = fs::read_to_string(run.join("history.jsonl")).unwrap();
+    let ok = history.lines().filter(|line| line.contains(r#""type":"ok""#)).count();
+    assert_eq!(result["ops"]["ok"], ok);
+    let checked = tool.call(&["check", &run.join("history.jsonl").display().to_string(), "--model", "kv"]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+}
+
+/// Everything else that can be done to processes, each with its evidence.
+#[test]
+fn processes_meet_what_simulated_servers_meet() {
+    let tool = Tool::new();
+    let plan = r#"
+schema = 1
+name = "all-for-real"
+run = { mode = "process", seeds = 1, warmup = "2s", duration = "8s", settle = "4s" }
+cluster = { spares = 1 }
+workload = { kind = "list-append", retries = "session" }
+[[event]]
+name = "wipe"
+do = "wipe"
+target = 4
+[[event]]
+name = "link"
+when.at = "200ms"
+do = "link"
+link = { delay = "2ms", loss = "2%", duplicate = "5%", reorder = "5%", reset = "0.2%" }
+for = "1s"
+[[event]]
+name = "pause"
+when.at = "1500ms"
+do = "pause"
+target = "follower"
+for = "700ms"
+[[event]]
+name = "shut"
+when.at = "2500ms"
+do = "isolate-client"
+target = "leader"
+for = "500ms"
+[[event]]
+name = "snapshot"
+when.at = "3200ms"
+do = "snapshot"
+target = "leader"
+[[event]]
+name = "stop"
+when.at = "3500ms"
+do = "stop"
+target = "follower"
+restart_after = "500ms"
+[[event]]
+name = "transfer"
+when.at = "5s"
+do = "transfer"
+to = "follower"
+[[event]]
+name = "learn"
+when = { at = "6s", leader = "elected" }
+do = "membership"
+change = "add-learner"
+expect = "ok"
+"#;
+    let (code, results) = tool.run(&tool.plan(plan), &[]);
+    let [result] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((code, &result["verdict"]), (0, &"pass".into()), "{result}");
+    let evidence = |place: usize| result["faults"][place]["evidence"].to_string();
+    let kinds = [
+        "wiped",
+        "messages_touched",
+        "held_back",
+        "requests_met",
+        "snapshot_taken",
+        "shut_down",
+        "asked",
+        "asked",
+    ];
+    for (place, kind) in kinds.into_iter().enumerate() {
+        assert!(evidence(place).contains(kind), "{kind} is not in {}", evidence(place));
+    }
+}
+
+/// All seeds are simulated, and the first is run for real as well. Nothing there goes the same way twice.
+#[test]
+fn a_plan_of_both_worlds_runs_in_both() {
+    let tool = Tool::new();
+    let run = r#"{ mode = "both", seeds = "4..6", warmup = "2s", duration = "1s", settle = "1s" }"#;
+    let plan = tool.plan(&format!("schema = 1\nname = \"both\"\nrun = {run}\n"));
+    let (code, results) = tool.run(&plan, &[]);
+    assert_eq!(code, 0, "{results:?}");
+    let mut ran: Vec<_> =
+        results.iter().map(|run| (run["mode"].to_string(), run["seed"].to_string())).collect();
+    ran.sort();
+    let ran: Vec<_> = ran.iter().map(|(mode, seed)| (mode.as_str(), seed.as_str())).collect();
+    assert_eq!(ran, [("\"process\"", "4"), ("\"sim\"", "4"), ("\"sim\"", "5")]);
+    let said = tool.call(&["determinism", &plan]);
+    assert!(said.code == 69 && said.err.contains("run.mode"), "{}", said.err);
+}
+
+/// A tool in the middle of a run, and the processes of its servers.
+struct Running {
+    child: Child,
+    run: PathBuf,
+    servers: Vec<Pid>,
+}
+
+fn begin(tool: &Tool) -> Running {
+    let plan = tool.plan(FAULTS);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-chaos"));
+    command.args(["run", &plan, "--format", "json"]).current_dir(tool.path("."));
+    let child = command.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+    let (run, servers) = started(tool);
+    Running { child, run, servers }
+}
+
+/// Waits until all servers of a run have processes.
+fn started(tool: &Tool) -> (PathBuf, Vec<Pid>) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(run) = only_run(tool) {
+            let register = fs::read_to_string(run.join("processes.jsonl")).unwrap_or_default();
+            let pid = |line: &str| {
+                let process: Value = serde_json::from_str(line).ok()?;
+                Pid::from_raw(process["pid"].as_i64()?.try_into().ok()?)
+            };
+            // The first is the run itself.
+            let pids: Vec<_> = register.lines().filter_map(pid).collect();
+            if pids.len() == 4 {
+                return (run, pids[1..].to_vec());
+            }
+        }
+        assert!(Instant::now() < until, "the servers never started");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether a process has not ended. Who has ended may wait for somebody to take note.
+fn goes_on(process: &Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Waits until all of these processes have ended.
+fn all_end(processes: &[Pid]) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while processes.iter().any(goes_on) {
+        assert!(Instant::now() < until, "they go on");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The servers end at once, also one that is stopped; the next start removes the rest.
+#[test]
+fn a_tool_that_is_killed_leaves_nothing_behind() {
+    let tool = Tool::new();
+    let Running { mut child, run, servers } = begin(&tool);
+    kill_process(servers[0], Signal::STOP).unwrap();
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    all_end(&servers);
+    assert!(run.join("nodes").exists(), "nobody could remove it");
+    let next = "schema = 1\nname = \"next\"\nrun = { seeds = 1, duration = \"2s\", settle = \"1s\" }";
+    let next = tool.call(&["run", &tool.plan(next)]);
+    assert_eq!(next.code, 0, "{}", next.err);
+    assert!(next.err.contains("its tool was killed"), "{}", next.err);
+    assert!(!run.join("nodes").exists() && !run.join("processes.jsonl").exists());
+}
+
+#[test]
+fn an_interrupt_ends_a_run_in_order() {
+    let tool = Tool::new();
+    let Running { mut child, run, servers } = begin(&tool);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    all_end(&servers);
+    let result: Value = serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+    assert_eq!(result["verdict"], "interrupted");
+    assert!(!run.join("nodes").exists() && !run.join("processes.jsonl").exists());
+}
