@@ -147,6 +147,9 @@ impl Seat {
             connect_timeout: timeout,
             keep_alive: timeout,
             silence: timeout * 4,
+            idle: timeout * 4,
+            // Links that a plan makes slow are slow for messages, not for bytes: none of them is still on its way.
+            unasked_pong: Duration::MAX,
             back_off: (self.cluster.heartbeat, timeout),
             ..PeersConfig::new(self.id, peers)
         }
