@@ -210,7 +210,7 @@ fn prepare(selection: &Selection) -> Result<Prepared, u8> {
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
     let plans = read(&selection.plans, &overrides)?;
     #[cfg(feature = "planted-bugs")]
-    if selection.plant.is_some() {
+    if selection.plant.as_deref().and_then(planted).is_some_and(|bug| !matches!(bug, Planted::Raft(_))) {
         only_simulated(&plans)?;
     }
     let runner = runner(

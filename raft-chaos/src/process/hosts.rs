@@ -23,7 +23,7 @@ use super::life::{Life, Told, attend, tell};
 use super::proxy::Proxy;
 use super::tested::{STORE_FAILED, Tested};
 use crate::runner;
-use crate::sim::{Cast, Hosts, SimLinks, Way, World};
+use crate::sim::{Cast, Hosts, Planted, SimLinks, Way, World};
 
 /// How often it is looked whether anything is due. Servers and clients go on meanwhile.
 const TICK: Duration = Duration::from_millis(1);
@@ -91,6 +91,7 @@ impl Processes {
                 peers: others.map(|&other| (other, proxy(id, other))).collect(),
                 data: own.join(super::DATA),
                 book: own.join("events.jsonl"),
+                planted: seats.get(&id).and_then(|seat| seat.planted).and_then(Planted::name),
             };
             let reader = Reader::new(tested.book.clone());
             (id, Server { tested, folder: own, reader, life: None, began_as: Incarnation(seed), seed })

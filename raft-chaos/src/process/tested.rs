@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::book::{Book, What};
 use crate::data;
 use crate::plan::{Plan, Retries, Storage};
-use crate::sim::{Ask, AskId, Seat, Surroundings, answer};
+use crate::sim::{Ask, AskId, Planted, Seat, Surroundings, answer};
 
 /// The status of a server whose store failed or is damaged.
 pub(super) const STORE_FAILED: u8 = 74;
@@ -48,6 +48,8 @@ pub(super) struct Tested {
     pub(super) data: PathBuf,
     /// Where it writes what happens inside it.
     pub(super) book: PathBuf,
+    /// The name of the bug that it has on purpose.
+    pub(super) planted: Option<String>,
 }
 
 /// What a server under test is told while it runs: a line each, on its standard input. When that ends, so does the server.
@@ -131,7 +133,7 @@ impl Tested {
             first: self.first.clone(),
             sessions: plan.workload.retries != Retries::None,
             data: Arc::from(data::of(&plan.workload)),
-            planted: None,
+            planted: self.planted.as_deref().and_then(Planted::named),
         };
         let book = environment.book.clone();
         let around = Surroundings {

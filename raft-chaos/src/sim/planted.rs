@@ -44,6 +44,32 @@ pub const IDLE: [&str; 14] = [
 ];
 
 impl Planted {
+    /// The name of a bug of the protocol's.
+    pub(crate) fn name(self) -> Option<String> {
+        match self {
+            #[cfg(feature = "planted-bugs")]
+            Self::Raft(bug) => {
+                let named = PlantedBug::ALL.iter().find(|(_, known)| *known == bug);
+                named.map(|(name, _)| (*name).to_owned())
+            }
+            #[cfg(not(feature = "planted-bugs"))]
+            Self::Raft(_) => None,
+            #[cfg(feature = "planted-bugs")]
+            Self::Panic | Self::FailedSyncIgnored | Self::Leak | Self::Idle(_) => None,
+        }
+    }
+
+    /// The bug of the protocol's of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        #[cfg(feature = "planted-bugs")]
+        return PlantedBug::ALL.iter().find(|(known, _)| *known == name).map(|(_, bug)| Self::Raft(*bug));
+        #[cfg(not(feature = "planted-bugs"))]
+        {
+            let _ = name;
+            None
+        }
+    }
+
     /// Whether the tester does not do this.
     pub(super) fn is_idle(self, action: &str) -> bool {
         let idle: Option<&str> = match self {

@@ -145,6 +145,21 @@ expect = "ok"
     }
 }
 
+/// A bug that every server has is found, and the run leaves what it was found in.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn what_servers_do_wrong_is_found_across_their_records() {
+    let tool = Tool::new();
+    let plan = FAULTS.replace("for-real", "wrong-for-real");
+    let (code, results) = tool.run(&tool.plan(&plan), &["--plant", "ack-before-sync"]);
+    let [result] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((code, &result["verdict"]), (1, &"safety".into()), "{result}");
+    let found = result["violations"].to_string();
+    assert!(found.contains("durable-before-ack"), "{found}");
+    let runs = folders(&tool.path("raft-chaos-out/wrong-for-real"));
+    assert!(runs[0].join("nodes/1/events.jsonl").exists() && runs[0].join("report.html").exists());
+}
+
 /// All seeds are simulated, and the first is run for real as well. Nothing there goes the same way twice.
 #[test]
 fn a_plan_of_both_worlds_runs_in_both() {
@@ -178,7 +193,7 @@ fn begin(tool: &Tool) -> Running {
     Running { child, run, servers }
 }
 
-/// Waits until all servers of a run have processes.
+/// Waits until all servers of a run have begun.
 fn started(tool: &Tool) -> (PathBuf, Vec<Pid>) {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
@@ -190,7 +205,9 @@ fn started(tool: &Tool) -> (PathBuf, Vec<Pid>) {
             };
             // The first is the run itself.
             let pids: Vec<_> = register.lines().filter_map(pid).collect();
-            if pids.len() == 4 {
+            // Who writes will end with the tool; who has not begun to may not know yet.
+            let writes = |id: u64| run.join(format!("nodes/{id}/events.jsonl")).exists();
+            if pids.len() == 4 && (1..=3).all(writes) {
                 return (run, pids[1..].to_vec());
             }
         }
