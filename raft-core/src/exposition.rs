@@ -1,4 +1,4 @@
-//! What is measured, as Prometheus reads it (feature `prometheus`): [`Metrics`](crate::node::Metrics) is a
+//! What is measured, as Prometheus reads it (feature `prometheus`): [`Metrics`] is a
 //! [`Collector`], and so is what raft-net and raft-storage measure. Whoever is asked for metrics takes the pictures, puts them
 //! into a registry and has it encoded:
 //!
