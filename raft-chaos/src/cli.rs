@@ -33,6 +33,8 @@ use crate::process;
 use crate::progress::Progress;
 use crate::recover;
 use crate::runner::{self, Runner, Voice};
+#[cfg(feature = "planted-bugs")]
+use crate::sim::Planted;
 use crate::verdict::Verdict;
 use crate::verify;
 use plans::PlanCommand;
@@ -210,7 +212,8 @@ fn prepare(selection: &Selection) -> Result<Prepared, u8> {
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
     let plans = read(&selection.plans, &overrides)?;
     #[cfg(feature = "planted-bugs")]
-    if selection.plant.as_deref().and_then(planted).is_some_and(|bug| !matches!(bug, Planted::Raft(_))) {
+    if selection.plant.as_deref().and_then(bugs::planted).is_some_and(|bug| !matches!(bug, Planted::Raft(_)))
+    {
         only_simulated(&plans)?;
     }
     let runner = runner(
