@@ -10,7 +10,7 @@ use crate::tool::{Tool, shipped};
 fn a_few_bugs_are_found_by_the_plans_of_nights() {
     let tool = Tool::new();
     let bugs = ["vote-without-log-check", "ack-before-sync", "read-not-confirmed", "sessions-filter-nothing"];
-    let said = tool.call(&["selftest", "--mutants", &bugs.join(","), "--seeds", "24", "--format", "json"]);
+    let said = tool.call(&["selftest", "--mutants", &bugs.join(","), "--seeds", "48", "--format", "json"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let table: Value = serde_json::from_str(&said.out).expect("one object");
     assert_eq!((&table["found"], &table["percent"]), (&4.into(), &100.into()), "{table}");
