@@ -60,6 +60,7 @@ pub mod linearizable;
 pub mod lint;
 mod memory;
 mod mix;
+mod monotonic;
 pub mod node;
 pub mod outcome;
 pub mod outside;

@@ -19,7 +19,6 @@ use serde_json::Value;
 use crate::child::{Ended, wait};
 use crate::outcome::{Outcome, Wanted};
 use crate::plan::{Mode, Plan};
-use crate::process;
 use crate::progress::{Display, Progress};
 use crate::report;
 use crate::result::RunResult;
@@ -100,9 +99,6 @@ impl Runner {
                 summary.join(run(Mode::Process, &first)?);
             }
             return Ok(summary);
-        }
-        for left in process::clean(&self.out)? {
-            eprintln!("{}: its tool was killed; what it had left was ended and removed", left.display());
         }
         let folder = self.new_folder(&plan.name)?;
         match self.voice {

@@ -214,8 +214,8 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
             };
             environment.point(Point::Received).await;
             let id = request.id;
-            let operates = request.ask == Ask::Apply && (config.needs_admin)(&request.command);
-            let not_admin = || identity.is_no_admin().filter(|_| operates);
+            let operates = || request.ask == Ask::Apply && (config.needs_admin)(&request.command);
+            let not_admin = || identity.is_no_admin().filter(|_| operates());
             if let Some(reason) = identity.may_not(request.ask).or_else(not_admin) {
                 self.context.counters.refused(&reason);
                 let outcome = Outcome::NotApplied { reason, leader_hint: None };

@@ -93,7 +93,7 @@ impl Survey {
     }
 
     /// Why nobody could be asked.
-    fn nobody(&self) -> String {
+    pub fn nobody(&self) -> String {
         let silent = self.silent.iter().map(|(address, why)| format!("{address}: {why}"));
         let silent: Vec<_> = silent.collect();
         if silent.is_empty() { "no servers are known".to_owned() } else { silent.join("; ") }

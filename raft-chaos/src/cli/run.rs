@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::bounds::Bounds;
 use super::{Prepared, Selection, USAGE, cannot, ended, prepare, seeds};
 use crate::plan::Plan;
+use crate::process;
 use crate::progress::Progress;
 use crate::report;
 use crate::runner::{Runner, Seeds, Voice, interrupted};
@@ -93,6 +94,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, u8> {
 
 /// Runs plan by plan, and adds what comes of them up.
 fn run_all(args: &RunArgs, runner: &Runner, works: &[Work<'_>], total: &mut Summary) -> Result<(), u8> {
+    for left in process::clean(&runner.out).map_err(|error| cannot(&error))? {
+        eprintln!("{}: its tool was killed; what it had left was ended and removed", left.display());
+    }
     let ends = args.bounds.ends(args.until_failure || args.fail_fast && !args.keep_going);
     for Work { path, plan, command, seeds } in works {
         if interrupted() || ends.are_here(total.worst() != Verdict::Pass) {

@@ -22,8 +22,7 @@ impl<N: Net> Client<N> {
     pub(super) async fn members(&self) -> Result<Said, NotObeyed> {
         let survey = self.operator.survey(self.deadline).await;
         let Some(report) = survey.best() else {
-            let silent = survey.silent.iter().map(|(address, why)| format!("{address}: {why}"));
-            return Err(refused(silent.collect::<Vec<_>>().join("; ")));
+            return Err(refused(survey.nobody()));
         };
         let mut rows = vec![["node", "is", "at", "life"].map(str::to_owned).to_vec()];
         for (member, is) in members(report) {

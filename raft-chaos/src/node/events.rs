@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Term};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
 use crate::history::Reply;
+use crate::monotonic::monotonic_ns;
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl Events {
     fn write(&self, happening: Happening) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = file.as_mut() else { return };
-        let line = Line { time_ns: now_ns(), node: self.node, happening };
+        let line = Line { time_ns: monotonic_ns(), node: self.node, happening };
         if let Err(error) = write_line(open, &line) {
             tracing::error!(file = %self.path.display(), %error, "no more events are written");
             *file = None;
@@ -122,14 +122,6 @@ fn write_line(file: &mut File, line: &Line) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(line)?;
     bytes.push(b'\n');
     file.write_all(&bytes)
-}
-
-/// Nanoseconds on the machine's monotonic clock.
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    // Neither is negative.
-    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
-    seconds * 1_000_000_000 + nanos
 }
 
 #[cfg(test)]

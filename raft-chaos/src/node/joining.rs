@@ -62,10 +62,8 @@ fn addresses(id: NodeId, survey: &Survey) -> BTreeMap<NodeId, String> {
 }
 
 fn nobody(survey: &Survey) -> Ended {
-    let silent = survey.silent.iter().map(|(address, why)| format!("{address}: {why}"));
-    let silent: Vec<_> = silent.collect();
+    let silent = survey.nobody();
     Ended::unavailable(format!(
-        "join: no server of the cluster answers; start one, or correct the address: {}",
-        silent.join("; ")
+        "join: no server of the cluster answers; start one, or correct the address: {silent}"
     ))
 }

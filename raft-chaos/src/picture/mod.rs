@@ -36,7 +36,7 @@ use crate::record;
 use bands::Band;
 use clients::Clients;
 use lane::Lane;
-pub(crate) use page::{STYLE, badge};
+pub(crate) use page::{badge, document};
 pub use perfetto::perfetto;
 use recording::Recording;
 use traffic::{Flight, Traffic};

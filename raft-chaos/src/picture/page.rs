@@ -14,7 +14,7 @@ use super::{Picture, Trouble};
 use crate::verdict::Verdict;
 
 /// How reports look.
-pub(crate) const STYLE: &str = include_str!("page/style.css");
+const STYLE: &str = include_str!("page/style.css");
 /// In the order in which they need each other.
 const SCRIPTS: [&str; 8] = [
     include_str!("page/run.js"),
@@ -38,26 +38,33 @@ pub(super) fn page(recording: &Recording, trouble: &Trouble, picture: &Picture) 
     let result = &recording.result;
     let data = packed(picture)?;
     let title = format!("{}: {}, seed {}", verdict(result).1, text(&result["plan"]), result["seed"]);
+    let body = html! {
+        (head(recording))
+        (explained::trouble(trouble, picture.origin))
+        (drawing())
+        script #data type="application/octet-stream" { (PreEscaped(data)) }
+        @for script in SCRIPTS { script { (PreEscaped(script)) } }
+    };
+    Ok(document(&title, POLICY, "", &body))
+}
+
+/// A page that is all that it needs: what it may do beyond being read, and how it looks but for what all reports have in
+/// common.
+pub(crate) fn document(title: &str, policy: &str, style: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy);
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(style)) }
             }
-            body {
-                (head(recording))
-                (explained::trouble(trouble, picture.origin))
-                (drawing())
-                script #data type="application/octet-stream" { (PreEscaped(data)) }
-                @for script in SCRIPTS { script { (PreEscaped(script)) } }
-            }
+            body { (body) }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// A sign and a name for a verdict, and the class of its colour.

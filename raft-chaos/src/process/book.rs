@@ -10,19 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_core::sessions::Answer as SessionAnswer;
 use raft_core::{Event, Incarnation, LogIndex, NodeId, Restored};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Answer;
+use crate::monotonic::monotonic_ns;
 use crate::sim::Audience;
-
-/// Nanoseconds of the machine's clock, the same in every process.
-pub(super) fn machine_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    // Neither is negative: the clock begins at zero, and its nanoseconds are less than a second.
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
-}
 
 /// A line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,7 +98,7 @@ impl Book {
     /// Writes this down, and hands it to the operating system, which keeps it whatever becomes of this process.
     pub(super) fn note(&self, what: What) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = Line { at_ns: machine_ns(), what };
+        let line = Line { at_ns: monotonic_ns(), what };
         let mut bytes = serde_json::to_vec(&line).expect("what happens inside a server is plain data");
         bytes.push(b'\n');
         file.write_all(&bytes).expect("the folder of a run can be written");
@@ -195,9 +187,9 @@ mod tests {
     fn a_line_keeps_all_of_it() {
         let restored = Box::new(Restored { damaged: vec![LogIndex::new(3)], ..Restored::default() });
         let what = What::Started { incarnation: Incarnation(u64::MAX), restored: restored.clone() };
-        let line = serde_json::to_string(&Line { at_ns: machine_ns(), what }).unwrap();
+        let line = serde_json::to_string(&Line { at_ns: monotonic_ns(), what }).unwrap();
         let Line { at_ns, what } = serde_json::from_str(&line).unwrap();
-        assert!(0 < at_ns && at_ns <= machine_ns());
+        assert!(0 < at_ns && at_ns <= monotonic_ns());
         let What::Started { incarnation, restored: read } = what else { panic!("{line}") };
         assert_eq!((incarnation, read), (Incarnation(u64::MAX), restored));
     }

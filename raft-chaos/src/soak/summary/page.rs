@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{EntryName, Finding, Kept, Slow, Summary, Sums};
 use crate::coverage::{columns, missing, rows};
-use crate::picture::{STYLE, badge};
+use crate::picture::{badge, document};
 use crate::verdict::Verdict;
 
 /// What is of this page alone.
@@ -18,27 +18,15 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 pub(super) fn page(summary: &Summary, file: &Path) -> String {
     let all = summary.all();
     let title = format!("{}: {} seeds", badge(summary.worst()).1, all.seeds());
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(STYLE_OF_SUMS)) }
-            }
-            body {
-                (head(summary, &all))
-                (verdicts(summary, &all))
-                (failures(summary, file))
-                (recoveries(summary))
-                (coverage(&all))
-                (kept(summary, file))
-            }
-        }
+    let body = html! {
+        (head(summary, &all))
+        (verdicts(summary, &all))
+        (failures(summary, file))
+        (recoveries(summary))
+        (coverage(&all))
+        (kept(summary, file))
     };
-    page.into_string()
+    document(&title, POLICY, STYLE_OF_SUMS, &body)
 }
 
 fn head(summary: &Summary, all: &Sums) -> Markup {
