@@ -3,7 +3,7 @@
 //! Every cell that was reached is worth one, shared by the seeds that reached it. A table's pace with a seed (off, half as
 //! often as the plan says, as often, twice as often) is worth what seeds with that pace were worth; what is tried next is
 //! drawn by how likely it is to be worth the most (Thompson 1933), for each table by itself. One seed in four is as
-//! the plan has it.
+//! the plan has it, and every seed of a plan that has limits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -87,8 +87,7 @@ impl Learned {
         for (cell, count) in Cell::all().zip(&mut self.counts) {
             *count += u32::from(line.coverage.has(cell));
         }
-        let name = EntryName { plan: line.plan.clone(), store: line.store.clone() };
-        let seen = self.seen.entry(name).or_default();
+        let seen = self.seen.entry(EntryName::of_line(line)).or_default();
         if !line.paces.is_empty() {
             seen.push_back((line.paces.clone(), line.coverage));
         }
@@ -101,11 +100,14 @@ impl Learned {
     pub(super) fn next(&self, plan: &Plan, seed: u64) -> Paces {
         let name = EntryName::of(plan);
         let mut rng = Rng::new(mix(seed, ("lean", &name.plan, &name.store)));
-        if !plan.run.swarm || rng.one_in(UNLEANED) {
+        // What a plan allows in numbers is meant for its own pace.
+        let may_lean = plan.run.swarm && plan.check.limits.is_empty();
+        if !may_lean || rng.one_in(UNLEANED) {
             return Vec::new();
         }
         let seen = self.seen.get(&name).into_iter().flatten();
-        let worths: Vec<_> = seen.map(|(paces, coverage)| (paces, self.worth(coverage))).collect();
+        let seeds: Vec<_> = seen.map(|(paces, coverage)| (paces, self.worth(coverage))).collect();
+        let worths = Worths::of(seeds);
         let pace = |(place, chaos): (usize, &Chaos)| match chaos.off {
             Some(off) => {
                 if off {
@@ -114,7 +116,7 @@ impl Learned {
                     Pace::Once
                 }
             }
-            None => best(place, &worths, &mut rng),
+            None => worths.best(place, &mut rng),
         };
         plan.chaos.iter().enumerate().map(pace).collect()
     }
@@ -126,22 +128,35 @@ impl Learned {
     }
 }
 
-/// The pace of the table at this place that may be worth the most.
-fn best(place: usize, worths: &[(&Paces, f64)], rng: &mut Rng) -> Pace {
-    let may_be_worth = |pace: Pace, rng: &mut Rng| {
-        let with =
-            || worths.iter().filter(|(paces, _)| paces.get(place) == Some(&pace)).map(|(_, worth)| worth);
-        let count = u32::try_from(with().count()).unwrap_or(u32::MAX);
-        let (count, sum) = (f64::from(count), with().sum::<f64>());
-        let all = f64::from(u32::try_from(worths.len()).unwrap_or(u32::MAX)).max(1.0);
-        let mean = worths.iter().map(|(_, worth)| worth).sum::<f64>() / all;
-        let spread = (worths.iter().map(|(_, worth)| (worth - mean).powi(2)).sum::<f64>() / all).sqrt();
+/// What the seeds of a plan were worth, each with its paces.
+struct Worths<'a> {
+    seeds: Vec<(&'a Paces, f64)>,
+    mean: f64,
+    spread: f64,
+}
+
+impl<'a> Worths<'a> {
+    fn of(seeds: Vec<(&'a Paces, f64)>) -> Self {
+        let all = f64::from(u32::try_from(seeds.len()).unwrap_or(u32::MAX)).max(1.0);
+        let mean = seeds.iter().map(|(_, worth)| worth).sum::<f64>() / all;
+        let spread = (seeds.iter().map(|(_, worth)| (worth - mean).powi(2)).sum::<f64>() / all).sqrt();
+        Self { seeds, mean, spread }
+    }
+
+    /// The pace of the table at this place that may be worth the most.
+    fn best(&self, place: usize, rng: &mut Rng) -> Pace {
+        let drawn = Pace::ALL.map(|pace| (self.may_be_worth(place, pace, rng), pace));
+        drawn.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).map_or(Pace::Once, |(_, pace)| pace)
+    }
+
+    fn may_be_worth(&self, place: usize, pace: Pace, rng: &mut Rng) -> f64 {
+        let had_it = |(paces, _): &&(&Paces, f64)| paces.get(place) == Some(&pace);
+        let with: Vec<_> = self.seeds.iter().filter(had_it).map(|(_, worth)| *worth).collect();
+        let count = f64::from(u32::try_from(with.len()).unwrap_or(u32::MAX));
         // Two seeds that were worth what all were, before anything is known.
-        let expected = (sum + 2.0 * mean) / (count + 2.0);
-        expected + spread.max(1.0) / (count + 2.0).sqrt() * normal(rng)
-    };
-    let drawn = Pace::ALL.map(|pace| (may_be_worth(pace, rng), pace));
-    drawn.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).map_or(Pace::Once, |(_, pace)| pace)
+        let expected = (with.iter().sum::<f64>() + 2.0 * self.mean) / (count + 2.0);
+        expected + self.spread.max(1.0) / (count + 2.0).sqrt() * normal(rng)
+    }
 }
 
 /// About normally distributed, with a mean of 0 and a deviation of 1: the sum of twelve even numbers.
@@ -216,7 +231,12 @@ do = "heal"
         let fast = leaned.iter().filter(|paces| paces[0] == Pace::Twice).count();
         assert!(fast * 2 > leaned.len(), "{fast} of {}", leaned.len());
         assert!(leaned.iter().all(|paces| paces[2] == Pace::Once), "the plan says so itself");
-        let calm = Plan { run: crate::plan::Run { swarm: false, ..plan.run.clone() }, ..plan };
-        assert!((0..20).all(|seed| learned.next(&calm, seed).is_empty()));
+        let mut calm = plan.clone();
+        calm.run.swarm = false;
+        let limited = self::plan(&["check.limits.elections=\"<= 2\"".to_owned()]);
+        assert!(
+            (0..20)
+                .all(|seed| learned.next(&calm, seed).is_empty() && learned.next(&limited, seed).is_empty())
+        );
     }
 }
