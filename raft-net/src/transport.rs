@@ -100,9 +100,12 @@ impl PeersConfig {
 
     /// A connection whose other end is not there any more, and has not said so, is noticed within so long: a leader whose
     /// connection to a follower has died dials anew before the follower misses it, if this is the shortest election timeout.
+    /// So does a leader whose follower was away: it dials at least every half of that.
     pub fn notice_within(&mut self, election_timeout: Duration) {
-        let fifth = (election_timeout / 5).max(Duration::from_millis(1));
-        (self.keep_alive, self.unasked_pong, self.silence) = (fifth, fifth, fifth * 4);
+        let part = |parts: u32| (election_timeout / parts).max(Duration::from_millis(1));
+        (self.keep_alive, self.unasked_pong, self.silence) = (part(5), part(5), part(5) * 4);
+        let (shortest, longest) = self.back_off;
+        self.back_off = (shortest.min(part(2)), longest.min(part(2)));
     }
 
     /// What this server says first to `to`.

@@ -38,6 +38,8 @@ struct Inside {
     /// When one end of a stopped connection let go of it.
     let_go: Vec<Instant>,
     way: Way,
+    /// Whether nobody listens anywhere.
+    is_down: bool,
 }
 
 /// How bytes get through the middle.
@@ -121,6 +123,9 @@ impl Net for Pipes {
     }
 
     async fn connect(&self, address: &str) -> io::Result<DuplexStream> {
+        if self.inside(|inside| inside.is_down) {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let [(near, near_middle), (far_middle, far)] = [(); 2].map(|()| tokio::io::duplex(BUFFER_BYTES));
         let (stop, stopped) = watch::channel(false);
         let listener = self.inside(|inside| {
@@ -225,6 +230,27 @@ async fn a_peer_that_vanishes_without_a_word_is_dialled_anew_within_an_election_
         // What waited meanwhile is old: the protocol sends again what matters.
         let next = pair.send(bytes);
         pair.receive(next).await;
+    }
+}
+
+/// However long it was away: it has begun to wait for a leader.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_comes_back_is_dialled_within_half_an_election_timeout() {
+    let pair = Pair::start(Way::default(), |config| {
+        config.back_off = PeersConfig::new(A, BTreeMap::new()).back_off;
+        config.notice_within(ELECTION);
+    })
+    .await;
+    for away in (1..60).map(|tenths| Duration::from_millis(100) * tenths) {
+        let before = pair.pipes.dials().len();
+        pair.pipes.inside(|inside| inside.is_down = true);
+        pair.pipes.stop();
+        sleep(away + ELECTION).await;
+        pair.pipes.inside(|inside| inside.is_down = false);
+        let back = Instant::now();
+        sleep(ELECTION / 2).await;
+        let dials = pair.pipes.dials();
+        assert_eq!(dials.len(), before + 1, "back at {back:?} after {away:?}: {dials:?}");
     }
 }
 
