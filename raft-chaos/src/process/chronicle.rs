@@ -13,8 +13,25 @@ use crate::sim::{Telling, Trace, World};
 pub(super) struct Chronicle {
     /// The moment of the machine's clock in which the run began.
     origin_ns: u64,
-    /// When, where, and what; nothing is a disk that was wiped.
-    all: Vec<(u64, NodeId, Option<What>)>,
+    /// When, where, and what.
+    all: Vec<(u64, NodeId, Told)>,
+}
+
+/// What is told of a server.
+enum Told {
+    /// It has written this down.
+    Wrote(What),
+    /// This was done to its disk.
+    Done(ToDisk),
+}
+
+/// What was done to the disk of a server that was down.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ToDisk {
+    /// It is empty.
+    Wiped,
+    /// A bit of the log is another one.
+    Flipped,
 }
 
 impl Chronicle {
@@ -22,14 +39,14 @@ impl Chronicle {
         Self { origin_ns, all: Vec::new() }
     }
 
-    /// The disk of a server was wiped.
-    pub(super) fn wiped(&mut self, at_ns: u64, id: NodeId) {
-        self.all.push((at_ns, id, None));
+    /// This was done to the disk of a server.
+    pub(super) fn done(&mut self, at_ns: u64, id: NodeId, done: ToDisk) {
+        self.all.push((at_ns, id, Told::Done(done)));
     }
 
     /// A server has written this down.
     pub(super) fn hear(&mut self, id: NodeId, book: Vec<Line>) {
-        self.all.extend(book.into_iter().map(|Line { at_ns, what }| (at_ns, id, Some(what))));
+        self.all.extend(book.into_iter().map(|Line { at_ns, what }| (at_ns, id, Told::Wrote(what))));
     }
 
     /// A world of a group that began with this, which has heard all of it.
@@ -39,11 +56,12 @@ impl Chronicle {
         world.begin(first, lives, true);
         // Lines of one book stay in their order.
         self.all.sort_by_key(|(at_ns, ..)| *at_ns);
-        for (at_ns, id, what) in self.all {
+        for (at_ns, id, told) in self.all {
             world.set_now(Time::from_nanos(at_ns.saturating_sub(self.origin_ns)));
-            match what {
-                Some(what) => tell(&world, id, what),
-                None => world.wiped(id),
+            match told {
+                Told::Wrote(what) => tell(&world, id, what),
+                Told::Done(ToDisk::Wiped) => world.wiped(id),
+                Told::Done(ToDisk::Flipped) => world.flipped(id),
             }
         }
         world

@@ -15,13 +15,14 @@ use rustix::process::Signal;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::book::{Reader, machine_ns};
-use super::chronicle::Chronicle;
+use super::book::Reader;
+use super::chronicle::{Chronicle, ToDisk};
 use super::door::Door;
 use super::leftovers::{NODES, Register, stat};
 use super::life::{Life, Told, attend, tell};
 use super::proxy::Proxy;
 use super::tested::{STORE_FAILED, Tested};
+use crate::monotonic::monotonic_ns;
 use crate::runner;
 use crate::sim::{Cast, Hosts, Planted, SimLinks, Way, World};
 
@@ -42,8 +43,8 @@ pub(super) struct Processes {
     world: World,
     servers: BTreeMap<NodeId, Server>,
     first: Configuration,
-    /// Whose disks were wiped, and when.
-    wiped: Vec<(u64, NodeId)>,
+    /// What was done to disks, and when.
+    done: Vec<(u64, NodeId, ToDisk)>,
     /// What attendants of servers have heard that these are to be told.
     tells: mpsc::UnboundedSender<(NodeId, Told)>,
     told: mpsc::UnboundedReceiver<(NodeId, Told)>,
@@ -70,7 +71,7 @@ impl Processes {
     pub(super) fn start(plan: &Path, folder: &Path, program: PathBuf, cast: Cast) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Cast { world, seats, seeds, clients, clients_seed, .. } = cast;
-        let (clock, origin_ns) = (SystemEnvironment::new(), machine_ns());
+        let (clock, origin_ns) = (SystemEnvironment::new(), monotonic_ns());
         let host = host(std::process::id());
         let ids: Vec<NodeId> = seats.keys().copied().collect();
         let address = |&id: &NodeId| (id, format!("{host}:{}", SERVER_PORT + id.get()));
@@ -121,7 +122,7 @@ impl Processes {
             world,
             servers,
             first,
-            wiped: Vec::new(),
+            done: Vec::new(),
             tells,
             told,
             register: Register::begin(folder)?,
@@ -133,12 +134,16 @@ impl Processes {
 
     /// Begins a life of a server.
     fn boot(&mut self, id: NodeId) -> io::Result<()> {
-        let life = self.world.server(id).map_or(0, |server| server.life);
+        let known = self.world.server(id);
+        let life = known.as_ref().map_or(0, |server| server.life);
         let incarnation = self.world.membership(|membership| membership.life(id));
         let Some(server) = self.servers.get_mut(&id) else { return Ok(()) };
         if server.tested.incarnation != incarnation {
-            self.wiped.push((machine_ns(), id));
+            self.done.push((monotonic_ns(), id, ToDisk::Wiped));
             server.tested.incarnation = incarnation;
+        }
+        if known.is_some_and(|server| server.flipped) {
+            self.done.push((monotonic_ns(), id, ToDisk::Flipped));
         }
         server.tested.seed = server.seed ^ life.wrapping_mul(0x9e37_79b9);
         fs::create_dir_all(&server.folder)?;
@@ -236,8 +241,8 @@ impl Processes {
     /// All that happened, for those who judge it.
     fn in_order(&self) -> io::Result<World> {
         let mut chronicle = Chronicle::new(self.origin_ns);
-        for &(at_ns, id) in &self.wiped {
-            chronicle.wiped(at_ns, id);
+        for &(at_ns, id, done) in &self.done {
+            chronicle.done(at_ns, id, done);
         }
         for (&id, server) in &self.servers {
             chronicle.hear(id, Reader::new(server.tested.book.clone()).read()?);

@@ -40,6 +40,8 @@ pub(crate) struct Server {
     pub(super) turned_away: u64,
     /// The plan has damaged its disk.
     pub(crate) damaged: bool,
+    /// A bit of its log was flipped while it was down, and it has not started since.
+    pub(crate) flipped: bool,
     /// It ended over what the plan did to its disk, and has not started since.
     pub(super) gave_out: bool,
     /// What it has to catch up with since it lost something.
@@ -146,6 +148,7 @@ impl Server {
             shut: 0,
             turned_away: 0,
             damaged: false,
+            flipped: false,
             gave_out: false,
             lacks: None,
             stop: Arc::new(Notify::new()),

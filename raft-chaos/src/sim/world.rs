@@ -136,6 +136,7 @@ impl World {
     pub(crate) fn started(&self, id: NodeId, incarnation: Incarnation, restored: &Restored) {
         let inner = &mut *self.lock();
         inner.version += 1;
+        inner.bear_with_flipped_end(id, restored);
         if let Err(broken) = inner.figure3.started(id, restored) {
             inner.break_property(broken);
         }

@@ -1,5 +1,7 @@
 //! Faults of disks, and damage to them: what a run says of each, on both stores.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::tool::Tool;
@@ -132,6 +134,32 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
             assert!(bytes.as_u64() > Some(0), "{how}, {damage} on {storage}: {bytes}");
         }
     }
+}
+
+/// A bit of what a killed node wrote last is flipped: for all that its store can know that write was interrupted, and it says
+/// that its log may have been longer. That breaks no promise.
+#[test]
+fn what_was_written_last_may_read_as_a_torn_end() {
+    let tool = Tool::new();
+    let plan = r#"
+schema = 1
+name = "last-write"
+run = { seeds = 1, warmup = "2s", duration = "4s", settle = "8s" }
+cluster = { snapshot_every = 8 }
+workload = { rate = 20 }
+[[event]]
+when = { at = "1s" }
+do = "crash"
+target = 1
+restart_after = "500ms"
+disk = { damage = "flip-log" }
+"#;
+    let (code, result) = tool.run_on("rocksdb", plan);
+    assert_eq!(code, 0, "{}", result["reasons"]);
+    let runs = tool.path("raft-chaos-out/last-write").read_dir().unwrap();
+    let events = runs.map(|run| fs::read_to_string(run.unwrap().path().join("events.jsonl")).unwrap());
+    let trusted = |events: &String| events.contains(r#""node":1,"event":"tail-trusted""#);
+    assert!(events.into_iter().any(|events| trusted(&events)), "n1 was not in doubt; take another seed");
 }
 
 /// A table is made when a directory is opened again.

@@ -169,6 +169,9 @@ impl Faults {
         if damaged.bytes > 0 {
             self.world.damaged(node);
         }
+        if damaged.bytes > 0 && all.damage == Damage::FlipLog {
+            self.world.flipped(node);
+        }
     }
 
     /// Those that ended over their disks and are to start again: disks that are faulty for ever stay so.

@@ -1,5 +1,7 @@
 //! What the plan does to disks, and which servers have not got over it.
 
+use std::mem;
+
 use raft_core::{Event, LogIndex, NodeId, Restored};
 use raft_storage::StorageError;
 
@@ -25,6 +27,13 @@ impl World {
         if let Some(server) = inner.nodes.get_mut(&id) {
             server.damaged = true;
             server.lacks = Some(Lack { until, suspect: false });
+        }
+    }
+
+    /// A bit of the log of a server that does not run was flipped.
+    pub(crate) fn flipped(&self, id: NodeId) {
+        if let Some(server) = self.lock().nodes.get_mut(&id) {
+            server.flipped = true;
         }
     }
 
@@ -57,6 +66,19 @@ impl World {
 }
 
 impl Inner {
+    /// What was written last before a server was killed, and was not what it had been when it was read again, may have been
+    /// interrupted, for all that its store can know. It says so, and what it acknowledged of that is lost.
+    pub(super) fn bear_with_flipped_end(&mut self, id: NodeId, restored: &Restored) {
+        let flipped = self.nodes.get_mut(&id).is_some_and(|server| mem::take(&mut server.flipped));
+        if !flipped || !restored.suspect_tail {
+            return;
+        }
+        self.figure3.tail_lost(id);
+        if let Some(specification) = &mut self.specification {
+            specification.tail_lost(id);
+        }
+    }
+
     /// A server has found this on its disk.
     pub(super) fn find_lack(&mut self, id: NodeId, restored: &Restored) {
         let (damaged, suspect) = (!restored.damaged.is_empty(), restored.suspect_tail);

@@ -33,7 +33,7 @@ impl World {
         }
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.snapshot, server.commit) = (LogIndex::ZERO, LogIndex::ZERO);
-            (server.damaged, server.lacks) = (false, None);
+            (server.damaged, server.flipped, server.lacks) = (false, false, None);
         }
     }
 
