@@ -19,6 +19,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Carries frames from the server `from` to the server `to` over a connection that neither of them has made with the other,
 /// for a test harness between real processes: `links` decides on each, as it does inside a server.
 ///
+/// Both speak the newest version, as servers of one release do: a conversation in an earlier one is not understood.
+///
 /// Ends when `from` closes the connection and all that was on its way has arrived. What is on its way when a link is cut arrives.
 ///
 /// # Errors
