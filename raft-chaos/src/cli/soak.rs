@@ -58,6 +58,8 @@ pub(super) struct SoakArgs {
     /// The folder of the ledger. A soak goes on from the ledger that it finds there.
     #[arg(long, value_name = "DIR", default_value = "raft-chaos-soak")]
     out: PathBuf,
+    #[command(flatten)]
+    carry: Carry,
     /// Give every node this bug.
     #[cfg(feature = "planted-bugs")]
     #[arg(long, value_name = "BUG", hide = true)]
@@ -72,6 +74,19 @@ pub(super) struct MergeArgs {
     /// The folder of the new one.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    carry: Carry,
+}
+
+/// Where nights are added up.
+#[derive(Debug, Args)]
+struct Carry {
+    /// Add the sums of the ledger to this file, which has a line for each commit, plan and store.
+    #[arg(long, value_name = "FILE", requires = "commit")]
+    nights: Option<PathBuf>,
+    /// The commit that they are of.
+    #[arg(long, value_name = "ID", requires = "nights")]
+    commit: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,18 +123,22 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
     let mut display = Display::of_seeds(args.bounds.progress, "soak", args.seeds);
     let summary = soak.run(&mut |summary| display.seeds(summary)).map_err(|error| cannot(&error))?;
     drop(display);
-    Ok(said(&summary, &args.out))
+    said(&summary, &args.out, &args.carry)
 }
 
 /// The exit code of everything that is in the new ledger.
 pub(super) fn merged(args: &MergeArgs) -> Result<u8, u8> {
     let summary = merge(&args.folders, &args.out).map_err(|error| cannot(&error))?;
-    Ok(said(&summary, &args.out))
+    said(&summary, &args.out, &args.carry)
 }
 
-fn said(summary: &Summary, folder: &Path) -> u8 {
+fn said(summary: &Summary, folder: &Path, carry: &Carry) -> Result<u8, u8> {
     report::soaked(summary, folder);
-    ended(summary.worst())
+    if let (Some(file), Some(commit)) = (&carry.nights, &carry.commit) {
+        let nights = summary.carry_on(file, commit).map_err(|error| cannot(&error))?;
+        report::say(&format!("nights    {nights}: {}", file.display()));
+    }
+    Ok(ended(summary.worst()))
 }
 
 fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {

@@ -32,7 +32,7 @@ use ledger::Ledger;
 pub use ledger::Line;
 pub use merge::merge;
 use queue::{Queue, Task};
-pub use summary::{Summary, Sums};
+pub use summary::{Nights, Summary, Sums};
 
 /// What a soak is to do.
 #[derive(Clone, Debug)]

@@ -1,13 +1,15 @@
-//! What seeds add up to: one model, and three forms of it.
+//! What seeds add up to: one model, and its forms.
 //!
 //! | file | is |
 //! | --- | --- |
 //! | `summary/markdown.rs` | for a terminal, or a step of a continuous integration |
 //! | `summary/page.rs` | for a browser, in the style of a run's report |
 //! | `summary/junit.rs` | for other programs |
+//! | `summary/nights.rs` | for a small file that many ledgers are added up in |
 
 mod junit;
 mod markdown;
+mod nights;
 mod page;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use crate::coverage::Coverage;
 use crate::outcome::Outcome;
 use crate::record::named;
 use crate::verdict::Verdict;
+pub use nights::Nights;
 
 /// How many recoveries are listed.
 const SLOWEST: usize = 10;
