@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::backup;
 use crate::check;
 use crate::export;
 use crate::inspect;
@@ -101,6 +102,12 @@ enum Command {
     /// done and what may be lost, and changes nothing.
     #[command(after_help = recover::EXIT_CODES)]
     Recover(offline::RecoverArgs),
+    /// Put the data directory of a stopped node into one file. Changes nothing in it.
+    #[command(after_help = backup::EXIT_CODES)]
+    Backup(offline::BackupArgs),
+    /// Make a data directory of a backup, for one node that begins a new cluster.
+    #[command(after_help = backup::EXIT_CODES)]
+    Restore(offline::RestoreArgs),
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
     Seed(seed::SeedArgs),
@@ -187,6 +194,8 @@ fn parsed() -> ExitCode {
         Command::Client(args) => client::client(args).into(),
         Command::Inspect(args) => offline::inspect(&args).into(),
         Command::Recover(args) => offline::recover(&args).into(),
+        Command::Backup(args) => offline::backup(&args).into(),
+        Command::Restore(args) => offline::restore(&args).into(),
         Command::Seed(args) => seed::seed(args).into(),
         Command::Tested(args) => process::live(&args.file).unwrap_or_else(|error| cannot(&error)).into(),
     }

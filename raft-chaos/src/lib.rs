@@ -39,8 +39,10 @@
 //! | [`node`], [`client`] | one real node, and what is asked of it |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
+//! | [`backup`] | a node's directory in one file, and a new cluster from it |
 
 pub mod anomalies;
+pub mod backup;
 pub mod check;
 mod child;
 pub mod cli;

@@ -17,9 +17,9 @@ use crate::inspect::{self, plural};
 pub const SCHEMA: u32 = 1;
 
 /// Something is damaged.
-const DAMAGED: u8 = 1;
+pub(crate) const DAMAGED: u8 = 1;
 /// It was written to meanwhile.
-const INCONCLUSIVE: u8 = 2;
+pub(crate) const INCONCLUSIVE: u8 = 2;
 /// What was asked for cannot be meant.
 const USAGE: u8 = 64;
 /// The plan could not be written down.
@@ -67,19 +67,20 @@ pub fn recover(request: &Request<'_>) -> (Result<String, String>, u8) {
 }
 
 fn try_recover(request: &Request<'_>) -> Result<Plan, RecoveryError> {
-    // So few bits that whoever reads JSON into a float reads all of them.
-    let cluster = request.cluster.unwrap_or_else(|| ClusterId(1 + (drawn() >> 16)));
     let (id, groups) = (request.id, request.groups.clone());
-    let plan = Recovery { id, groups, cluster, incarnation: Incarnation(drawn()) }.plan(request.directory)?;
+    let cluster = request.cluster.unwrap_or_else(drawn_cluster);
+    let plan =
+        Recovery { id, groups, cluster, incarnation: Incarnation::random() }.plan(request.directory)?;
     if request.yes {
         plan.carry_out()?;
     }
     Ok(plan)
 }
 
-/// A number that nobody has drawn before: a hash under keys of the system's own randomness.
-fn drawn() -> u64 {
-    RandomState::new().hash_one(0)
+/// A cluster that nobody has drawn before, by a hash under keys of the system's own randomness. It has so few bits
+/// that whoever reads JSON into a float reads all of them.
+pub(crate) fn drawn_cluster() -> ClusterId {
+    ClusterId(1 + (RandomState::new().hash_one(0) >> 16))
 }
 
 fn said(request: &Request<'_>, plan: &Plan) -> (Result<String, String>, u8) {
@@ -93,7 +94,7 @@ fn said(request: &Request<'_>, plan: &Plan) -> (Result<String, String>, u8) {
     }
 }
 
-const fn exit_code(error: &RecoveryError) -> u8 {
+pub(crate) const fn exit_code(error: &RecoveryError) -> u8 {
     match error {
         RecoveryError::Storage(error) => inspect::exit_code(error),
         RecoveryError::Damaged(_) => DAMAGED,

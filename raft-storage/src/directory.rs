@@ -182,7 +182,8 @@ pub(crate) fn make(path: &Path, mode: Mode) -> io::Result<()> {
     sync(&File::open(parent)?, mode)
 }
 
-fn lock(path: &Path, name: &str) -> Result<File, StorageError> {
+/// Locks a directory that is there, by this file in it, as long as the file is open.
+pub(crate) fn lock(path: &Path, name: &str) -> Result<File, StorageError> {
     let file = path.join(name);
     let lock = File::options()
         .create(true)

@@ -85,6 +85,8 @@ pub mod format;
 #[cfg(feature = "rocksdb")]
 mod groups;
 #[cfg(feature = "rocksdb")]
+mod hold;
+#[cfg(feature = "rocksdb")]
 pub mod inspection;
 #[cfg(feature = "rocksdb")]
 pub mod machine;
@@ -136,6 +138,8 @@ pub use database::RocksOptions;
 pub use error::StorageError;
 #[cfg(feature = "rocksdb")]
 pub use groups::RocksGroups;
+#[cfg(feature = "rocksdb")]
+pub use hold::Hold;
 #[cfg(feature = "rocksdb")]
 pub use inspection::Inspection;
 pub use memory::{Loss, MemoryDisk, MemoryStore};

@@ -13,7 +13,7 @@ use raft_core::{
 };
 use raft_storage::machine::{Changes, Commands, MachineOptions, RocksMachine, View};
 use raft_storage::recovery::Plan;
-use raft_storage::{Opened, Recovery, RecoveryError, RocksGroups, RocksStore, StorageError};
+use raft_storage::{Hold, Opened, Recovery, RecoveryError, RocksGroups, RocksStore, StorageError};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -270,4 +270,17 @@ async fn of_several_groups_those_are_recovered_that_have_lost_their_majority() {
     });
     let recovered = (Some(NEW), Incarnation(11), id(7, 5));
     assert_eq!(found, [recovered, (Some(OLD), Incarnation(1), id(3, 4)), recovered]);
+}
+
+/// While its files are copied no server starts on it, and one that runs is in the way of that.
+#[tokio::test]
+async fn a_directory_that_is_held_is_not_opened() {
+    let directory = survivor().await;
+    let locked = StorageError::Locked { path: directory.path().to_owned() };
+    let hold = Hold::of(directory.path()).unwrap();
+    let opened = RocksStore::open(directory.path(), GroupId(0), Incarnation(1)).map(drop);
+    assert_eq!(opened, Err(locked.clone()));
+    drop(hold);
+    let _opened = open(directory.path());
+    assert_eq!(Hold::of(directory.path()).map(drop), Err(locked));
 }

@@ -1,12 +1,17 @@
-//! `raft-chaos inspect` and `raft-chaos recover`: what is done with a node's data directory while no node needs it.
+//! `raft-chaos inspect`, `recover`, `backup` and `restore`: what is done with a node's data directory while no node
+//! needs it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
 use raft_core::{ClusterId, GroupId, NodeId};
+use serde::Serialize;
 
 use super::{Format, quoted};
+use crate::backup::{self, Restore};
 use crate::inspect;
+use crate::node::Ended;
 use crate::recover;
 use crate::report;
 
@@ -45,6 +50,38 @@ pub(super) struct RecoverArgs {
     format: Format,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The directory of the node, which must be stopped.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The file that is to be the backup. There is nothing yet.
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    from: PathBuf,
+    /// The directory that is to be made. There is nothing yet, or it is empty.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The node that is to have it. It alone votes at first; others join it from empty directories.
+    #[arg(long, value_name = "N")]
+    id: u64,
+    /// The id of the cluster that it begins: one that was never used [default: drawn at random].
+    #[arg(long, value_name = "C")]
+    cluster: Option<u64>,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
 /// Says what is in a directory.
 pub(super) fn inspect(args: &InspectArgs) -> u8 {
     let (said, code) = inspect::inspect(&args.directory, args.verify, matches!(args.format, Format::Json));
@@ -74,4 +111,34 @@ pub(super) fn recover(args: &RecoverArgs) -> u8 {
         Err(error) => eprintln!("raft-chaos: {error}"),
     }
     code
+}
+
+/// Puts a directory into a file.
+pub(super) fn backup(args: &BackupArgs) -> u8 {
+    told(backup::back_up(&args.directory, &args.to), args.format)
+}
+
+/// Makes a directory of that.
+pub(super) fn restore(args: &RestoreArgs) -> u8 {
+    let RestoreArgs { from, directory, id, cluster, format } = args;
+    let cluster = cluster.map(ClusterId);
+    told(Restore { from, directory, id: NodeId::new(*id), cluster }.carry_out(), *format)
+}
+
+/// Says what was done, or why it was not, and returns the exit code.
+fn told(done: Result<impl Display + Serialize, Ended>, format: Format) -> u8 {
+    let said = done.and_then(|done| match format {
+        Format::Human => Ok(done.to_string()),
+        Format::Json => backup::json(&done),
+    });
+    match said {
+        Ok(said) => {
+            report::say(&said);
+            0
+        }
+        Err(ended) => {
+            eprintln!("raft-chaos: {ended}");
+            ended.status
+        }
+    }
 }

@@ -17,7 +17,7 @@ const UNAVAILABLE: u8 = 69;
 /// A bug in the node, or in what it was sent.
 const BUG: u8 = 70;
 /// The store has failed, or is damaged.
-const STORE: u8 = 74;
+pub(crate) const STORE: u8 = 74;
 /// A second signal came before the node had ended in order.
 const INTERRUPTED: u8 = 130;
 
@@ -54,6 +54,11 @@ impl Ended {
         Self { status: UNAVAILABLE, why: why.to_string() }
     }
 
+    /// Not as it was meant, by whoever wrote this.
+    pub(crate) fn bug(why: impl fmt::Display) -> Self {
+        Self { status: BUG, why: why.to_string() }
+    }
+
     /// Whoever was told to end has been told again.
     pub(super) fn interrupted() -> Self {
         let why = "ended at once: nothing that was acknowledged is lost, and no leadership was handed over";
@@ -61,7 +66,7 @@ impl Ended {
     }
 
     /// The file `path` in the directory of a node is not what the node wrote.
-    pub(super) fn damaged(path: &Path, why: impl fmt::Display) -> Self {
+    pub(crate) fn damaged(path: &Path, why: impl fmt::Display) -> Self {
         Self { status: STORE, why: format!("damaged: {}: {why}", path.display()) }
     }
 

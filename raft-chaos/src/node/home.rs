@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
 
-const FILE: &str = "node.json";
+pub(crate) const FILE: &str = "node.json";
 
 /// What a node keeps, and where.
 #[derive(Debug)]
@@ -41,18 +41,8 @@ impl Home {
         kind: &str,
         first: Option<Configuration>,
     ) -> Result<Self, Ended> {
-        let path = directory.join(FILE);
-        let kept = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Ended::damaged(&path, format!("{error}; bring the node back as a new one, by replace"))
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Kept { id, kind: kind.to_owned(), first, addresses: BTreeMap::new() }
-            }
-            Err(error) => {
-                return Err(Ended::damaged(&path, format!("cannot be read: {error}; mend the disk")));
-            }
-        };
+        let new = || Kept { id, kind: kind.to_owned(), first, addresses: BTreeMap::new() };
+        let kept = read(directory)?.unwrap_or_else(new);
         let (name, of) = (directory.display(), kept.id);
         if of != id {
             return Err(Ended::usage(format!(
@@ -101,6 +91,27 @@ impl Home {
             let file = self.directory.join(FILE);
             tracing::warn!(file = %file.display(), %error, "where servers listen cannot be kept");
         }
+    }
+}
+
+/// Whose directory it is, and the kind of data in it; none where no node has begun to keep anything.
+pub(crate) fn whose(directory: &Path) -> Result<Option<(NodeId, String)>, Ended> {
+    Ok(read(directory)?.map(|Kept { id, kind, .. }| (id, kind)))
+}
+
+/// Makes a directory that of a node which begins a cluster alone.
+pub(crate) fn begin(directory: &Path, id: NodeId, kind: &str) -> Result<(), Ended> {
+    Home::open(directory, id, kind, Some(Configuration::of([id])))?.settle()
+}
+
+fn read(directory: &Path) -> Result<Option<Kept>, Ended> {
+    let path = directory.join(FILE);
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            Ended::damaged(&path, format!("{error}; bring the node back as a new one, by replace"))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Ended::damaged(&path, format!("cannot be read: {error}; mend the disk"))),
     }
 }
 

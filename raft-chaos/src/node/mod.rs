@@ -12,7 +12,7 @@
 
 mod ended;
 mod events;
-mod home;
+pub(crate) mod home;
 mod http;
 mod joining;
 mod settings;
@@ -29,6 +29,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::data;
+pub(crate) use ended::STORE;
 pub use ended::{EXIT_CODES, Ended};
 use events::Events;
 pub use events::{Happening, Line, NodeEvent};

@@ -1,5 +1,6 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
+mod backup;
 mod chaos;
 mod clocks;
 mod coverage;
@@ -15,11 +16,13 @@ mod moments;
 mod node;
 mod node_tls;
 mod nodes;
+mod operations;
 mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
 mod process;
+mod readme;
 mod recover;
 mod replay;
 mod report;

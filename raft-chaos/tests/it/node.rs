@@ -94,10 +94,7 @@ fn nodes_come_and_go_while_others_serve() {
     nodes.done(ALL, &["put", "a", "1"]);
     let (first, new) = (nodes.address(1), nodes.address(4));
     nodes.start(4, &["--join", &first]);
-    until("n4 lives", || match nodes.get(4, "/health")? {
-        (200, _) => Ok(()),
-        (_, why) => Err(why),
-    });
+    nodes.lives(4);
     assert_eq!(
         nodes.done(ALL, &["add-learner", "4", &new]).split('#').next(),
         Some("the members are n1,n2,n3+n4")

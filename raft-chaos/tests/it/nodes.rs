@@ -30,7 +30,7 @@ fn port() -> u16 {
 }
 
 /// A host of this process alone.
-fn host() -> Ipv4Addr {
+pub(crate) fn host() -> Ipv4Addr {
     let [_, high, middle, low] = id().to_be_bytes();
     if cfg!(target_os = "linux") {
         Ipv4Addr::new(127, 64 | high & 63, middle, low)
@@ -133,6 +133,14 @@ impl Nodes {
         let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {answer:?}"))?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         Ok((status.ok_or_else(|| head.to_owned())?, body.to_owned()))
+    }
+
+    /// Waits until a node answers, of use or not.
+    pub(crate) fn lives(&mut self, id: u64) {
+        until(&format!("n{id} lives"), || match self.get(id, "/health")? {
+            (200, _) => Ok(()),
+            (_, why) => Err(why),
+        });
     }
 
     /// Waits until a node is of use.

@@ -43,7 +43,7 @@ ops_ok = ">= 200"
 "#;
 
 /// In real time what one run waits for is what another one takes.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
