@@ -79,7 +79,7 @@ pub(super) fn write(about: &About, directory: &Path, to: &Path) -> Result<u64, E
     let refused = |error: io::Error| {
         Ended::unavailable(format!("backup {}: {error}; mend the disk, or make room on it", to.display()))
     };
-    let (folder, mut names) = beside(to);
+    let (folder, names) = beside(to);
     let mut file = names.tempfile_in(folder).map_err(refused)?;
     write_head(about, file.as_file_mut()).map_err(refused)?;
     for copied in &about.files {

@@ -216,10 +216,15 @@ fn what_is_interrupted_leaves_nothing() {
     let nodes = stopped();
     let tool = &nodes.tool;
     done(tool, &["backup", "n1", "b"]);
-    for arguments in [&["backup", "n1", "c"][..], &["restore", "b", "c", "--id", "2"]] {
-        let small = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
+    // In blocks of 512 bytes: there is room for each file of the directory, and not for all of them in one.
+    let largest = content(&tool.path("n1")).values().map(Vec::len).max().unwrap() / 512 + 1;
+    assert!(fs::metadata(tool.path("b")).unwrap().len() > 512 * largest as u64);
+    for (arguments, blocks) in
+        [(&["backup", "n1", "c"][..], largest), (&["restore", "b", "c", "--id", "2"], 1)]
+    {
+        let small = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
         let mut shell = Command::new("sh");
-        shell.args(["-c", small, "sh", env!("CARGO_BIN_EXE_raft-chaos")]).args(arguments);
+        shell.args(["-c", &small, "sh", env!("CARGO_BIN_EXE_raft-chaos")]).args(arguments);
         let output = shell.current_dir(tool.path(".")).output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(69), "{arguments:?}: {err}");

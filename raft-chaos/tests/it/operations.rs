@@ -108,22 +108,50 @@ impl Drop for Writers {
     }
 }
 
-/// That all that was acknowledged is there, once and in order, and nothing of what was refused `by_now`.
+/// What is wrong with what is under the key of a writer: numbers, each with a semicolon behind it.
+fn wrong(text: &str, acknowledged: &[u64], refused: &BTreeSet<u64>) -> Option<String> {
+    let found: Vec<u64> = text.split_terminator(';').map(|number| number.parse().unwrap()).collect();
+    let once: BTreeSet<_> = found.iter().copied().collect();
+    let told: BTreeSet<_> = acknowledged.iter().copied().collect();
+    let there: Vec<_> = found.iter().copied().filter(|number| told.contains(number)).collect();
+    if let Some(lost) = acknowledged.iter().find(|number| !once.contains(number)) {
+        Some(format!("{lost} is lost"))
+    } else if once.len() != found.len() {
+        Some("one is there twice".to_owned())
+    } else if let Some(number) = once.intersection(refused).next() {
+        Some(format!("{number} was refused and is there"))
+    } else if there != acknowledged {
+        Some("they are in another order".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Each row: what is there, where 1 and 3 were acknowledged, nobody knows of 2, and 4 was refused; and what is wrong.
+#[test]
+fn what_is_wrong_is_noticed() {
+    for (text, told) in [
+        ("1;3;", None),
+        ("1;2;3;", None),
+        ("1;3;2;", None),
+        ("", Some("1 is lost")),
+        ("1;2;", Some("3 is lost")),
+        ("1;3;3;", Some("one is there twice")),
+        ("1;2;3;2;", Some("one is there twice")),
+        ("1;3;4;", Some("4 was refused and is there")),
+        ("3;1;", Some("they are in another order")),
+    ] {
+        assert_eq!(wrong(text, &[1, 3], &BTreeSet::from([4])).as_deref(), told, "{text}");
+    }
+}
+
+/// That all that was acknowledged is there, and nothing of what was refused by now.
 fn assert_all_there(nodes: &mut Nodes, at: u64, cluster: &str, acknowledged: &[Book], by_now: &[Book]) {
     for (writer, book) in acknowledged.iter().enumerate() {
         let text = nodes.done(&[at], &["get", &key(writer), "--cluster", cluster]);
-        let found: Vec<u64> = text.split_terminator(';').map(|number| number.parse().unwrap()).collect();
-        let once: BTreeSet<_> = found.iter().copied().collect();
-        assert_eq!(once.len(), found.len(), "one is there twice: {found:?}");
-        assert!(
-            once.is_disjoint(&by_now[writer].refused),
-            "{found:?} has one of {:?}",
-            by_now[writer].refused
-        );
-        let wanted: Vec<_> = book.acknowledged.iter().map(|(number, _)| *number).collect();
-        let told: BTreeSet<_> = wanted.iter().copied().collect();
-        let there: Vec<_> = found.iter().copied().filter(|number| told.contains(number)).collect();
-        assert_eq!(there, wanted, "{found:?}");
+        let numbers: Vec<_> = book.acknowledged.iter().map(|(number, _)| *number).collect();
+        let wrong = wrong(&text, &numbers, &by_now[writer].refused);
+        assert_eq!(wrong, None, "{text} of {:?}", by_now[writer]);
     }
 }
 
