@@ -129,9 +129,12 @@ impl Archive {
     pub(super) fn open(path: &Path) -> Result<Self, Ended> {
         let name = path.display();
         let refused = |error: io::Error| Ended::unavailable(format!("backup {name}: {error}"));
-        let file = File::open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ended::usage(format!("backup {name}: there is no such file")),
-            _ => refused(error),
+        let file = File::open(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Ended::usage(format!("backup {name}: there is no such file"))
+            } else {
+                refused(error)
+            }
         })?;
         let (mut from, mut first, mut second) = (BufReader::new(file), Vec::new(), Vec::new());
         (&mut from).take(FIRST_LINE.len() as u64).read_to_end(&mut first).map_err(refused)?;

@@ -16,9 +16,15 @@ use crate::tool::{Said, Tool};
 /// How long anything may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
+/// What nodes are told whose leaders are not to be taken for dead where all of them wait for one slow disk.
+pub(crate) const PATIENT: &[(&str, &str)] =
+    &[("RAFT_NODE_ELECTION_TIMEOUT", "500ms..1s"), ("RAFT_NODE_HEARTBEAT", "100ms")];
+
 /// A folder with the directories of nodes, and those that run.
 pub(crate) struct Nodes {
     pub(crate) tool: Tool,
+    /// Of their environment.
+    variables: &'static [(&'static str, &'static str)],
     ports: BTreeMap<u64, (u16, u16)>,
     running: BTreeMap<u64, Child>,
 }
@@ -53,18 +59,28 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) 
 
 impl Nodes {
     pub(crate) fn new() -> Self {
-        Self { tool: Tool::new(), ports: BTreeMap::new(), running: BTreeMap::new() }
+        Self { tool: Tool::new(), variables: &[], ports: BTreeMap::new(), running: BTreeMap::new() }
+    }
+
+    pub(crate) fn patient() -> Self {
+        let mut nodes = Self::new();
+        nodes.variables = PATIENT;
+        nodes
     }
 
     /// Nodes 1 to `count` of a new cluster, each of them ready.
     pub(crate) fn cluster(count: u64) -> Self {
         let mut nodes = Self::new();
-        let peers = nodes.peers(count);
-        for id in 1..=count {
-            nodes.start(id, &["--peers", &peers]);
-        }
-        (1..=count).for_each(|id| nodes.is_ready(id));
+        nodes.begin(count);
         nodes
+    }
+
+    pub(crate) fn begin(&mut self, count: u64) {
+        let peers = self.peers(count);
+        for id in 1..=count {
+            self.start(id, &["--peers", &peers]);
+        }
+        (1..=count).for_each(|id| self.is_ready(id));
     }
 
     pub(crate) fn peers(&mut self, count: u64) -> String {
@@ -107,6 +123,7 @@ impl Nodes {
         let node = command
             .args(self.told(id))
             .args(more)
+            .envs(self.variables.iter().copied())
             .current_dir(self.tool.path("."))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

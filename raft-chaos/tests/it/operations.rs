@@ -164,7 +164,8 @@ fn assert_nothing_lost(nodes: &mut Nodes, at: u64, writers: &Writers) {
 #[test]
 fn not_one_acknowledged_write_is_missing() {
     let _alone = alone();
-    let mut nodes = Nodes::cluster(3);
+    let mut nodes = Nodes::patient();
+    nodes.begin(3);
     let mut writers = Writers::of(&mut nodes, 1..=5);
     writers.go_on();
     kill_the_leader_and_start_it_again(&mut nodes, &writers);

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::nodes::{host, until};
+use crate::nodes::{PATIENT, host, until};
 use crate::process::alone;
 use crate::tool::Tool;
 
@@ -73,7 +73,11 @@ impl Reader {
         );
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{}\n{line}", self.variables.join("\n"))]);
-        shell.current_dir(self.tool.path(".")).env("PATH", path.unwrap()).stdin(Stdio::null());
+        shell
+            .current_dir(self.tool.path("."))
+            .env("PATH", path.unwrap())
+            .envs(PATIENT.iter().copied())
+            .stdin(Stdio::null());
         shell
     }
 
