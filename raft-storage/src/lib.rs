@@ -5,6 +5,7 @@
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
 //! - `Inspection` says what is in a directory, and changes nothing of it (feature `rocksdb`).
 //! - `recovery` makes a new group of what one server has, where the majority is lost for good (feature `rocksdb`).
+//! - `Hold` keeps servers off a directory while its files are copied (feature `rocksdb`).
 //! - `machine` keeps what the commands have led to: a state machine in RocksDB.
 //! - [`contract`] is what either is held to, as tests that can be asked of any other store.
 //!
