@@ -1,8 +1,10 @@
 //! The command line: what was typed, what is meant, and the exit code.
 
+mod bench;
 mod bounds;
 mod bugs;
 mod client;
+mod compare;
 mod coverage;
 mod determinism;
 mod doctor;
@@ -80,6 +82,9 @@ enum Command {
     /// Say how much of the protocol runs have reached, all together, and name what they have not.
     #[command(after_help = "Exit codes: 0 it is said; 64 there is no such run, or it says nothing of it.")]
     Coverage(coverage::CoverageArgs),
+    /// Hold two runs against each other, or many of each: a simulated one and a real one, or one of before and one of after.
+    #[command(after_help = crate::compare::EXIT_CODES)]
+    Compare(compare::CompareArgs),
     /// Run every seed more than once and name the first event that differs. Ends with 4 if one does.
     Determinism(determinism::DeterminismArgs),
     /// Plant bugs in the nodes, and see how soon each is found.
@@ -95,6 +100,9 @@ enum Command {
     Node(node::NodeArgs),
     /// Ask running nodes: for values, for how they are, and to change who takes part.
     Client(client::ClientArgs),
+    /// Measure how much a cluster does in a second and how long that takes: one that it starts for it, or running nodes.
+    #[command(after_help = crate::bench::EXIT_CODES)]
+    Bench(bench::BenchArgs),
     /// Say what is in a node's data directory. Changes nothing of it; a node may be running on it.
     #[command(after_help = inspect::EXIT_CODES)]
     Inspect(offline::InspectArgs),
@@ -183,6 +191,7 @@ fn parsed() -> ExitCode {
         Command::Soak(args) => either(soak::soak(&args)).into(),
         Command::Merge(args) => either(soak::merged(&args)).into(),
         Command::Coverage(args) => either(coverage::covered(&args)).into(),
+        Command::Compare(args) => either(compare::compared(&args)).into(),
         Command::Determinism(args) => either(determinism::determinism(&args)).into(),
         Command::Selftest(args) => either(selftest::selftest(&args)).into(),
         Command::Doctor(args) => either(doctor::doctor(&args)).into(),
@@ -192,6 +201,7 @@ fn parsed() -> ExitCode {
         Command::Export(args) => export::main(&args).into(),
         Command::Node(args) => node::node(args).into(),
         Command::Client(args) => client::client(args).into(),
+        Command::Bench(args) => either(bench::bench(args)).into(),
         Command::Inspect(args) => offline::inspect(&args).into(),
         Command::Recover(args) => offline::recover(&args).into(),
         Command::Backup(args) => offline::backup(&args).into(),

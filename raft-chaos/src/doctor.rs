@@ -155,25 +155,13 @@ fn space(folder: &Path) -> Finding {
     }
 }
 
-/// How long it takes until a block is on the disk.
+/// Whether blocks get to the disk, and soon.
 fn syncs(folder: &Path) -> Finding {
     let cure = "write to another disk with --out";
-    let timed = || -> io::Result<Vec<Duration>> {
-        let scratch = tempfile::tempdir_in(folder)?;
-        let mut file = File::create(scratch.path().join("block"))?;
-        let sync = |_| {
-            let began = Instant::now();
-            file.write_all(&BLOCK)?;
-            file.sync_data()?;
-            Ok(began.elapsed())
-        };
-        (0..SYNCS).map(sync).collect()
-    };
-    let mut times = match timed() {
+    let times = match sync_times(folder) {
         Ok(times) => times,
         Err(error) => return Finding::failed("disk sync", &error, cure),
     };
-    times.sort_unstable();
     let (middle, worst) = (times[SYNCS / 2], times[SYNCS - 1]);
     let verdict = if middle < NO_SYNC {
         (
@@ -186,6 +174,21 @@ fn syncs(folder: &Path) -> Finding {
         (Health::Good, "")
     };
     Finding::new("disk sync", format!("half of them within {middle:.1?}, all within {worst:.1?}"), verdict)
+}
+
+/// How long it takes until a block is on the disk, measured again and again, from the fastest to the slowest.
+pub(crate) fn sync_times(folder: &Path) -> io::Result<Vec<Duration>> {
+    let scratch = tempfile::tempdir_in(folder)?;
+    let mut file = File::create(scratch.path().join("block"))?;
+    let sync = |_| {
+        let began = Instant::now();
+        file.write_all(&BLOCK)?;
+        file.sync_data()?;
+        Ok(began.elapsed())
+    };
+    let mut times: Vec<_> = (0..SYNCS).map(sync).collect::<io::Result<_>>()?;
+    times.sort_unstable();
+    Ok(times)
 }
 
 fn files() -> Finding {

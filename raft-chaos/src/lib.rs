@@ -33,20 +33,24 @@
 //! | [`replay`] | a seed once more, in detail |
 //! | [`soak`] | seeds without end, and what they add up to |
 //! | [`coverage`] | how much of the protocol they have reached |
+//! | [`compare`] | two runs side by side |
 //! | [`check`], [`verify`] | judging a recorded history again, by ours and by others' |
 //! | [`export`] | a run as other tools read it |
 //! | [`doctor`] | what this machine allows |
 //! | [`node`], [`client`] | one real node, and what is asked of it |
+//! | [`bench`] | how fast such nodes are |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 //! | [`backup`] | a node's directory in one file, and a new cluster from it |
 
 pub mod anomalies;
 pub mod backup;
+pub mod bench;
 pub mod check;
 mod child;
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod coverage;
 pub mod data;
 pub mod determinism;

@@ -51,6 +51,22 @@ impl Display {
             Some(total) => bar(ProgressBar::new(total), "[{bar:10}] {wide_msg}"),
             None => bar(ProgressBar::no_length(), "{spinner} {wide_msg}"),
         };
+        Self::of_many(progress, name, total, bar)
+    }
+
+    /// Of a bench of so many rows.
+    pub(crate) fn of_rows(progress: Progress, total: usize) -> Self {
+        let total = total as u64;
+        let bar = || bar(ProgressBar::new(total), "[{bar:10}] {wide_msg}");
+        Self::of_many(progress, "bench", Some(total), bar)
+    }
+
+    fn of_many(
+        progress: Progress,
+        name: &str,
+        total: Option<u64>,
+        bar: impl FnOnce() -> ProgressBar,
+    ) -> Self {
         let lines = || Kind::Lines { name: name.to_owned(), total, next: Duration::ZERO };
         Self::new(match progress {
             Progress::None => Kind::None,
@@ -90,12 +106,7 @@ impl Display {
                 bar.set_message(of_seeds(done, bar.length(), failed, rate, all.coverage.reached()));
             }
             Kind::Lines { name, total, next } => {
-                let step = total.map(|total| (total / LINES).max(1));
-                if elapsed >= *next
-                    || step.is_some_and(|step| done.is_multiple_of(step))
-                    || *total == Some(done)
-                {
-                    *next = elapsed + LINE_EVERY;
+                if is_due(done, *total, elapsed, next) {
                     let virtual_h = all.counts.virtual_s / 3600.0;
                     let of = of(done, *total);
                     eprintln!(
@@ -103,6 +114,23 @@ impl Display {
                         all.coverage.reached(),
                         elapsed.as_secs_f64()
                     );
+                }
+            }
+            Kind::None => {}
+        }
+    }
+
+    /// So many rows have been measured, and this is what is done now.
+    pub(crate) fn rows(&mut self, done: usize, now: &str) {
+        let (done, elapsed) = (done as u64, self.began.elapsed());
+        match &mut self.kind {
+            Kind::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message(cut(&format!("{} rows; {now}", out_of(done, bar.length()))));
+            }
+            Kind::Lines { name, total, next } => {
+                if is_due(done, *total, elapsed, next) {
+                    eprintln!("{name}: {} rows, {now}, {:.0} s", out_of(done, *total), elapsed.as_secs_f64());
                 }
             }
             Kind::None => {}
@@ -150,8 +178,23 @@ fn bar(bar: ProgressBar, template: &str) -> ProgressBar {
     }
 }
 
+/// Whether it is time for another line.
+fn is_due(done: u64, total: Option<u64>, elapsed: Duration, next: &mut Duration) -> bool {
+    let step = total.map(|total| (total / LINES).max(1));
+    let is_due =
+        elapsed >= *next || step.is_some_and(|step| done.is_multiple_of(step)) || total == Some(done);
+    if is_due {
+        *next = elapsed + LINE_EVERY;
+    }
+    is_due
+}
+
+fn out_of(done: u64, total: Option<u64>) -> String {
+    total.map_or_else(|| done.to_string(), |total| format!("{done} of {total}"))
+}
+
 fn of(done: u64, total: Option<u64>) -> String {
-    total.map_or_else(|| format!("{done} seeds"), |total| format!("{done} of {total} seeds"))
+    format!("{} seeds", out_of(done, total))
 }
 
 /// What stands behind a bar of many seeds.

@@ -281,7 +281,12 @@ fn longest_recovery(recoveries: &[Recovery]) -> u64 {
 
 /// The smallest of `sorted` that at least so many in a hundred do not exceed; 0 of none.
 pub fn quantile(sorted: &[u64], percent: usize) -> u64 {
-    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    permille(sorted, percent * 10)
+}
+
+/// The same with so many in a thousand.
+pub fn permille(sorted: &[u64], permille: usize) -> u64 {
+    let place = (sorted.len() * permille).div_ceil(1_000).saturating_sub(1);
     sorted.get(place).copied().unwrap_or(0)
 }
 
@@ -301,5 +306,7 @@ mod tests {
         ] {
             assert_eq!(quantile(sorted, percent), expected);
         }
+        let thousand: Vec<u64> = (1..=1_000).collect();
+        assert_eq!((permille(&thousand, 999), permille(&thousand[..999], 999)), (999, 999));
     }
 }

@@ -1,6 +1,7 @@
 //! `client`: what a person asks of running nodes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use raft_core::{ClusterId, NodeId};
@@ -22,6 +23,18 @@ pub(super) struct ClientArgs {
         global = true
     )]
     servers: Vec<String>,
+    #[command(flatten)]
+    manner: Manner,
+    /// What standard output is for.
+    #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
+    format: Format,
+    #[command(subcommand)]
+    ask: AskCommand,
+}
+
+/// How servers are asked.
+#[derive(Debug, Args)]
+pub(super) struct Manner {
     /// The number of their cluster.
     #[arg(long, env = "RAFT_CLIENT_CLUSTER", value_name = "N", default_value_t = 1, global = true)]
     cluster: u64,
@@ -37,11 +50,20 @@ pub(super) struct ClientArgs {
     /// How long it may take.
     #[arg(long, value_name = "TIME", default_value = "5s", global = true)]
     timeout: String,
-    /// What standard output is for.
-    #[arg(long, value_enum, default_value_t = Format::Human, global = true)]
-    format: Format,
-    #[command(subcommand)]
-    ask: AskCommand,
+}
+
+impl Manner {
+    /// How long it may take.
+    pub(super) fn timeout(&self) -> Result<Duration, String> {
+        duration(&self.timeout).map_err(|why| format!("timeout: {why}"))
+    }
+
+    /// The way to these servers.
+    pub(super) fn way(self, servers: Vec<String>) -> Result<Way, String> {
+        let timeout = self.timeout()?;
+        let tls = (self.tls_ca, self.tls_cert, self.tls_key);
+        Ok(Way { servers, cluster: ClusterId(self.cluster), tls, timeout })
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,11 +156,9 @@ pub(super) fn client(args: ClientArgs) -> u8 {
 }
 
 fn meant(args: ClientArgs) -> Result<(Way, Ask), String> {
-    let ClientArgs { servers, cluster, tls_ca, tls_cert, tls_key, timeout, ask, .. } = args;
+    let ClientArgs { servers, manner, ask, .. } = args;
     if servers.is_empty() {
         return Err("servers: not given; give --servers HOST:PORT,... or RAFT_CLIENT_SERVERS".to_owned());
     }
-    let timeout = duration(&timeout).map_err(|why| format!("timeout: {why}"))?;
-    let (cluster, tls) = (ClusterId(cluster), (tls_ca, tls_cert, tls_key));
-    Ok((Way { servers, cluster, tls, timeout }, ask.ask()?))
+    Ok((manner.way(servers)?, ask.ask()?))
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::cannot;
 use crate::node::{self, Settings};
+use crate::process;
 
 #[derive(Debug, Args)]
 #[command(after_help = node::EXIT_CODES)]
@@ -14,10 +16,16 @@ pub(super) struct NodeArgs {
     /// Take what no flag and no variable says from this TOML file: its keys are the names of the flags, as in id = 1.
     #[arg(long, env = "RAFT_NODE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// End with this process, which has started it.
+    #[arg(long, value_name = "PID", hide = true)]
+    end_with: Option<u32>,
 }
 
 /// Runs the node to its end, and returns the exit code.
 pub(super) fn node(args: NodeArgs) -> u8 {
+    if let Some(Err(error)) = args.end_with.map(process::end_with) {
+        return cannot(&error);
+    }
     let file = args.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read);
     match file.and_then(|file| node::run(args.settings.or(file))) {
         Ok(()) => 0,

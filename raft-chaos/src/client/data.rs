@@ -10,7 +10,7 @@ use crate::history::{F, Value};
 use crate::node::{Command, Store};
 
 /// An operation that no history knows of.
-fn command(f: &'static str, key: &str, value: Value) -> data::Command {
+pub(crate) fn command(f: &'static str, key: &str, value: Value) -> data::Command {
     data::Command { operation: u64::MAX, key: key.to_owned(), f: F::new(f), value, ballast: Bytes::new() }
 }
 

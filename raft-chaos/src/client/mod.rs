@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::node::{Ended, TlsFiles, check_address};
+pub(crate) use data::command;
 
 /// The number of this form of the JSON.
 pub const SCHEMA: u32 = 1;

@@ -41,6 +41,9 @@ pub(crate) use settings::{TlsFiles, check_address};
 use store::Surroundings;
 pub use store::{Command, Store};
 
+/// Connections that a node accepts, of servers and clients together: each client that asks something has one.
+pub(crate) const CONNECTIONS_MAX: usize = 4_096;
+
 /// Runs a node until it is told to end, by SIGTERM or SIGINT, or ends by itself.
 ///
 /// # Errors
@@ -164,7 +167,8 @@ impl Life<'_> {
         }
         let kept = data::named(*kind, data::Mix::new()).machine();
         let store = Store::new(kept, self.surroundings(tcp.addresses()));
-        let builder = Server::builder(self.config()).log(log).network(tcp.listen(listen)).machine(store);
+        let tcp = tcp.listen(listen).configure(|config| config.connections_max = CONNECTIONS_MAX);
+        let builder = Server::builder(self.config()).log(log).network(tcp).machine(store);
         let started = match self.events.clone() {
             Some(events) => builder.observer(move |event| events.observe(event)).start().await,
             None => builder.start().await,

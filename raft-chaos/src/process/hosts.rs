@@ -319,7 +319,7 @@ impl Drop for Processes {
 }
 
 /// The host of a run's servers: an address of this machine that no other run has that goes on.
-fn host(pid: u32) -> Ipv4Addr {
+pub(crate) fn host(pid: u32) -> Ipv4Addr {
     let [_, high, middle, low] = pid.to_be_bytes();
     // 127.0.0.x is everybody's; a number of a process has 22 bits.
     Ipv4Addr::new(127, high + 64, middle, low)

@@ -45,14 +45,14 @@ pub(super) fn stat(pid: u32) -> Option<(char, u64)> {
 
 /// The processes of a run that goes on. The first is that of the run itself.
 #[derive(Debug)]
-pub(super) struct Register {
+pub(crate) struct Register {
     path: PathBuf,
     file: File,
 }
 
 impl Register {
     /// Of this process's run, in this folder.
-    pub(super) fn begin(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
         let path = folder.join(REGISTER);
         let mut register = Self { file: File::create(&path)?, path };
         register.add(std::process::id())?;
@@ -60,7 +60,7 @@ impl Register {
     }
 
     /// Another process has begun.
-    pub(super) fn add(&mut self, pid: u32) -> io::Result<()> {
+    pub(crate) fn add(&mut self, pid: u32) -> io::Result<()> {
         let Some(process) = Process::of(pid) else { return Ok(()) };
         writeln!(self.file, "{}", serde_json::to_string(&process)?)
     }
@@ -92,8 +92,8 @@ pub(crate) fn clean(out: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(cleaned)
 }
 
-/// Whether there was something to do.
-fn clean_run(run: &Path) -> io::Result<bool> {
+/// The same for one run by its folder; whether there was something to do.
+pub(crate) fn clean_run(run: &Path) -> io::Result<bool> {
     let Ok(register) = fs::read_to_string(run.join(REGISTER)) else { return Ok(false) };
     // The last line may have been on its way.
     let mut processes = register.lines().map_while(|line| serde_json::from_str::<Process>(line).ok());

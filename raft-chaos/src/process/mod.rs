@@ -31,7 +31,8 @@ use crate::data;
 use crate::plan::{Link, Plan};
 use crate::sim::{self, Ground, Options, Ran};
 use hosts::Processes;
-pub(crate) use leftovers::{NODES, clean};
+pub(crate) use hosts::host;
+pub(crate) use leftovers::{NODES, Register, clean, clean_run};
 pub(crate) use tested::{end_with, live};
 
 /// The name of a server's disk in its folder.

@@ -1,8 +1,10 @@
 //! The tool from outside: one binary, because each links all of RocksDB.
 
 mod backup;
+mod bench;
 mod chaos;
 mod clocks;
+mod compare;
 mod coverage;
 mod disks;
 mod doctor;

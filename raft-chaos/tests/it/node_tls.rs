@@ -55,6 +55,20 @@ fn whoever_has_the_right_certificate_gets_through() {
     assert!(nodes.done(&[1], &with(&["put", "k", "v"], &admin)).starts_with("done"));
     assert_eq!(nodes.done(&[1], &with(&["get", "k"], &read)), "v");
 
+    let server = nodes.address(1);
+    let bench =
+        ["bench", "--servers", &server, "--clients", "1", "--value", "1B", "--keys", "1", "--time", "300ms"];
+    let measured = nodes.tool.call(&with(&bench, &admin));
+    assert!(
+        measured.code == 0 && measured.out.contains("over TLS on TCP"),
+        "{}{}",
+        measured.out,
+        measured.err
+    );
+    let refused = nodes.tool.call(&with(&bench, &read));
+    assert_eq!(refused.code, 69, "{}", refused.out);
+    assert!(refused.err.contains("the keys cannot be filled"), "{}", refused.err);
+
     // A node that joins asks with its own certificate.
     let (first, new) = (nodes.address(1), nodes.address(2));
     nodes.start(2, &with(&["--join", &first], &two));
