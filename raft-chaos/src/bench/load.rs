@@ -182,16 +182,16 @@ impl<N: Net> One<N> {
         let mut tally = Tally::default();
         let mut is_first = true;
         loop {
-            let window = self.window.get().copied();
-            if window.is_some_and(|window| Instant::now() >= window.until) {
+            if self.window.get().is_some_and(|window| Instant::now() >= window.until) {
                 return tally;
             }
             let key = name(keys.below(self.load.keys));
             let Ok(request) = request(self.kind.op, &key, || values.next()) else { return tally };
             let began = Instant::now();
             let end = self.ask(&servers, request).await;
-            if let Some(window) = window {
-                tally.note(end, (began, Instant::now()), window);
+            let ended = Instant::now();
+            if let Some(window) = self.window.get() {
+                tally.note(end, (began, ended), *window);
             }
             if std::mem::take(&mut is_first) {
                 // Whoever listens no more has been interrupted.

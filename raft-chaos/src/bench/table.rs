@@ -4,7 +4,7 @@ use super::told::{Latency, Row, Setup};
 
 /// Over the rows. Latencies are in milliseconds, processor time in percent of one core.
 pub const HEAD: &str =
-    "op      value  clients     ops/s    p50 ms    p99 ms   p999 ms    max ms  errors  load nodes others";
+    "op      value  clients     ops/s   p50 ms   p99 ms  p999 ms   max ms  errors  load nodes others";
 
 /// Under which circumstances it was measured.
 pub fn words(setup: &Setup) -> String {
@@ -35,9 +35,9 @@ pub fn line(row: &Row) -> String {
     let millis = |us: u64| format!("{:.3}", us as f64 / 1e3);
     let latency = match row.latency_us {
         Some(Latency { p50, p99, p999, max }) => {
-            [p50, p99, p999, max].map(|us| format!("{:>10}", millis(us))).concat()
+            [p50, p99, p999, max].map(|us| format!("{:>9}", millis(us))).concat()
         }
-        None => format!("{:>40}", "no operation was done"),
+        None => format!("{:>36}", "no operation was done"),
     };
     let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.0}%"));
     let shares = row.cpu_percent;
@@ -92,10 +92,11 @@ mod tests {
         assert_eq!(
             format!("{HEAD}\n{}\n{}", line(&row(Some(latency), 11.0)), line(&row(None, 9.0))),
             "\
-op      value  clients     ops/s    p50 ms    p99 ms   p999 ms    max ms  errors  load nodes others
-write    4KiB     4000   1234568     0.048     1.234    99.000  5000.001       3  104%     -    11% busy
-write    4KiB     4000   1234568                   no operation was done       3  104%     -     9%"
+op      value  clients     ops/s   p50 ms   p99 ms  p999 ms   max ms  errors  load nodes others
+write    4KiB     4000   1234568    0.048    1.234   99.000 5000.001       3  104%     -    11% busy
+write    4KiB     4000   1234568               no operation was done       3  104%     -     9%"
         );
+        assert_eq!(line(&row(Some(latency), 11.0)).len(), 100);
     }
 
     #[test]

@@ -91,9 +91,9 @@ impl Comparison {
         }
     }
 
-    /// None where one of them says nothing of it.
+    /// None where one of them says nothing of it, as a real run, in which nobody looks into nodes.
     fn cells(&self) -> Option<Cells> {
-        let [one, two] = self.sides.each_ref().map(|side| side.coverage);
+        let [one, two] = self.sides.each_ref().map(|side| side.coverage.filter(|all| all.reached() > 0));
         let (one, two) = (one?, two?);
         let only = |one: Coverage, two: Coverage| {
             let only = Cell::all().filter(|cell| one.has(*cell) && !two.has(*cell));

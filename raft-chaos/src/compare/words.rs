@@ -1,6 +1,6 @@
 //! Two runs side by side, for people: lines of at most 100 columns, but for paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::side::{MEASURES, Side, Spread};
 use super::{Cells, Comparison};
@@ -13,13 +13,13 @@ const ALIKE: f64 = 1.25;
 pub(super) fn words(comparison: &Comparison) -> String {
     let [one, two] = &comparison.sides;
     let mut lines = vec![heading("A", one), heading("B", two), String::new()];
-    lines.push(row("", "A", "B", ""));
+    lines.push(row("", "A", "B", "B/A"));
     for measure in &MEASURES {
         if let Some(line) = of_measure(measure.name, one, two) {
             lines.push(line);
         }
     }
-    let names: std::collections::BTreeSet<_> = one.errors.keys().chain(two.errors.keys()).collect();
+    let names: BTreeSet<_> = one.errors.keys().chain(two.errors.keys()).collect();
     for name in names {
         let count = |side: &Side| side.errors.get(name).copied().unwrap_or(0).to_string();
         lines.push(row(name, &count(one), &count(two), ""));
@@ -61,8 +61,7 @@ fn of_measure(name: &str, one: &Side, two: &Side) -> Option<String> {
     if spreads.iter().all(Option::is_none) {
         return None;
     }
-    let head = if name == "ok" { "B/A " } else { "" };
-    let ratio = ratio(spreads).map_or_else(String::new, |ratio| format!("{head}{ratio:.2}"));
+    let ratio = ratio(spreads).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
     let [one, two] = spreads.map(|spread| spread.map_or_else(|| "-".to_owned(), told));
     Some(row(name, &one, &two, &ratio))
 }
@@ -81,7 +80,12 @@ fn told(spread: Spread) -> String {
 }
 
 fn number(number: f64) -> String {
-    if number.fract() == 0.0 || number >= 1_000.0 { format!("{number:.0}") } else { format!("{number:.1}") }
+    let text = format!("{number:.1}");
+    match text.strip_suffix(".0") {
+        Some(whole) => whole.to_owned(),
+        None if number >= 1_000.0 => format!("{number:.0}"),
+        None => text,
+    }
 }
 
 fn of_cells(cells: &Cells) -> Vec<String> {

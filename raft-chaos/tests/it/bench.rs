@@ -170,7 +170,7 @@ fn what_cannot_be_measured_is_told_with_its_cure() {
         (&["--op", "delete"], 64, "[possible values: write, read, both]"),
         (&["--time", "0s"], 64, "nothing can be measured in no time; write 1s or so"),
         (&["--time", "long"], 64, "\"long\" is no duration"),
-        (&["--warmup", "-1s"], 64, "--warmup"),
+        (&["--warmup", "long"], 64, "\"long\" is no duration"),
         (&["--keys", "0"], 64, "0 is not in 1..=10000000"),
         (&["--timeout", "soon"], 64, "timeout: \"soon\" is no duration"),
     ] {
