@@ -13,6 +13,7 @@ use crate::nodes::{PATIENT, host, until};
 use crate::process::alone;
 use crate::tool::Tool;
 
+/// Those in which every command is run. How fast nodes are is measured by a test of its own.
 const SECTIONS: [&str; 4] = [
     "A cluster of one's own",
     "A node's directory",
@@ -25,7 +26,7 @@ fn commands() -> Vec<String> {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let (mut section, mut is_shell, mut commands) = ("", false, Vec::new());
     for line in readme.lines() {
-        section = line.strip_prefix("## ").unwrap_or(section);
+        section = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")).unwrap_or(section);
         is_shell = if line.starts_with("```") { line == "```sh" } else { is_shell };
         let command = line.split('#').next().unwrap_or_default().trim();
         if is_shell && SECTIONS.contains(&section) && !command.is_empty() && !line.starts_with("```") {
