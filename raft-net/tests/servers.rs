@@ -14,6 +14,9 @@ use raft_net::{Inlet, Net, Outcome, Peers, PeersConfig, Request, Responder, Serv
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Answers each command with how many came before it.
 struct Counter(u64);
 
@@ -106,12 +109,15 @@ impl Cluster {
     }
 
     fn in_a_minute(&self) -> Time {
-        self.clock.now().after(Duration::from_secs(60))
+        self.clock.now().after(LIMIT)
     }
 
     async fn session(&self) -> ClientSession<Servers<TcpNet, TokioEnvironment>, TokioEnvironment> {
         let servers = Servers::new(TcpNet, self.clock, ClusterId(1), self.addresses.clone());
-        ClientSession::register(servers, self.clock, Retries::default(), self.in_a_minute()).await.unwrap()
+        // Who does not answer says so at once. Only the machine may take its time, and that is no answer lost.
+        let (servers, tries) =
+            (servers.connect_within(LIMIT), Retries { patience: LIMIT, ..Retries::default() });
+        ClientSession::register(servers, self.clock, tries, self.in_a_minute()).await.unwrap()
     }
 
     async fn group<T>(&self, work: impl FnOnce(&mut Group) -> T) -> T {

@@ -219,6 +219,8 @@ impl Cluster {
         config.incarnation = incarnation;
         // Long, so that a busy machine seldom holds an election of its own. It would do no harm.
         config.election_timeout = (Duration::from_millis(500), Duration::from_secs(1));
+        // A leader whose disk is only slow leads on.
+        config.disk_patience = Duration::from_secs(60);
         config.observe = true;
         (self.change)(&mut config);
         let raft = Raft::new(config, restored, self.clock.now()).unwrap();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use raft_core::NodeId;
 use raft_net::{Version, Versions};
 
-use crate::world::{Cluster, Command, ListClient};
+use crate::world::{Cluster, Command, ListClient, hears_a_leader};
 
 const ONE: NodeId = NodeId::new(1);
 const TWO: NodeId = NodeId::new(2);
@@ -49,6 +49,7 @@ async fn servers_of_two_releases_are_restarted_as_the_other_under_writes_and_not
     ends.store(true, Ordering::Relaxed);
     let written: Vec<u64> = (0..writing.await.unwrap()).collect();
     for server in cluster.servers.values() {
+        hears_a_leader(server).await;
         assert_eq!(server.read(()).await.as_deref(), Ok(&written[..]));
     }
 }

@@ -104,8 +104,11 @@ impl Machine for List {
     }
 }
 
-/// Long, so that a busy machine seldom holds an election of its own. Where it did, who leads would not be who led.
-pub(crate) const ELECTION: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+/// Long, so that no machine holds an election of its own that stands still for a second. Where it did, who leads would not
+/// be who led.
+pub(crate) const ELECTION: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
+/// A leader whose disk is only slow leads on.
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
 /// The last of those that a cluster begins with.
 const FIRST: NodeId = NodeId::new(3);
 
@@ -153,13 +156,16 @@ impl Cluster {
     /// Starts a server; without a listener it listens where it did before.
     pub(crate) async fn serve(&mut self, id: NodeId, listener: Option<TcpListener>) {
         let directory = self.folder.path().join(id.to_string());
-        let log = RocksStore::open(directory, GroupId(0), Incarnation::random()).unwrap();
+        // The others go on meanwhile, however long the disk takes.
+        let open = move || RocksStore::open(directory, GroupId(0), Incarnation::random()).unwrap();
+        let log = tokio::task::spawn_blocking(open).await.unwrap();
         let mut config = Config::new(id, self.addresses.keys().copied().collect());
         if id > FIRST {
             // It joins later.
             config.bootstrap = None;
         }
         config.election_timeout = ELECTION;
+        config.disk_patience = DISK_PATIENCE;
         (self.configure)(&mut config);
         let gate = Gate::default();
         let versions = self.versions.get(&id).copied().unwrap_or(Versions::OURS);
