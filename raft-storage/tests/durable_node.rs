@@ -65,8 +65,8 @@ async fn live(directory: &Path, life: u64) {
     config.incarnation = opened.incarnation;
     config.durable_state_machine = true;
     (config.snapshot_entries, config.snapshot_trailing) = (50, 10);
-    config.election_timeout = (Duration::from_millis(5), Duration::from_millis(10));
-    config.heartbeat = Duration::from_millis(1);
+    // A vote of its own counts once it is on the disk, and with the next election another one is wanted.
+    config.election_timeout = (Duration::from_millis(500), Duration::from_secs(1));
     config.seed = life;
     let raft = Raft::new(config, opened.restored, Time::ZERO).unwrap();
     let (_sender, inbox) = mpsc::channel(1);
