@@ -14,17 +14,13 @@ use serde_json::Value;
 use crate::tool::{Said, Tool};
 
 /// How long anything may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-
-/// What nodes are told whose leaders are not to be taken for dead where all of them wait for one slow disk.
-pub(crate) const PATIENT: &[(&str, &str)] =
-    &[("RAFT_NODE_ELECTION_TIMEOUT", "500ms..1s"), ("RAFT_NODE_HEARTBEAT", "100ms")];
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// Long, so that votes are on a slow disk before the next election, and leadership is handed over before that is given up.
+pub(crate) const ELECTION: &str = "1s..2s";
 
 /// A folder with the directories of nodes, and those that run.
 pub(crate) struct Nodes {
     pub(crate) tool: Tool,
-    /// Of their environment.
-    variables: &'static [(&'static str, &'static str)],
     ports: BTreeMap<u64, (u16, u16)>,
     running: BTreeMap<u64, Child>,
 }
@@ -59,13 +55,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) 
 
 impl Nodes {
     pub(crate) fn new() -> Self {
-        Self { tool: Tool::new(), variables: &[], ports: BTreeMap::new(), running: BTreeMap::new() }
-    }
-
-    pub(crate) fn patient() -> Self {
-        let mut nodes = Self::new();
-        nodes.variables = PATIENT;
-        nodes
+        Self { tool: Tool::new(), ports: BTreeMap::new(), running: BTreeMap::new() }
     }
 
     /// Nodes 1 to `count` of a new cluster, each of them ready.
@@ -101,7 +91,9 @@ impl Nodes {
     /// What a node is usually told.
     fn told(&mut self, id: u64) -> Vec<String> {
         let (listen, http) = (self.address(id), self.http(id));
-        let words = ["node", "--id", &id.to_string(), "--listen", &listen, "--http", &http];
+        let id_word = id.to_string();
+        let words =
+            ["node", "--id", &id_word, "--listen", &listen, "--http", &http, "--election-timeout", ELECTION];
         words.into_iter().map(str::to_owned).chain(["--data".to_owned(), format!("n{id}")]).collect()
     }
 
@@ -123,7 +115,6 @@ impl Nodes {
         let node = command
             .args(self.told(id))
             .args(more)
-            .envs(self.variables.iter().copied())
             .current_dir(self.tool.path("."))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -178,7 +169,7 @@ impl Nodes {
     /// Asks through all of these nodes.
     pub(crate) fn ask(&mut self, through: &[u64], words: &[&str]) -> Said {
         let servers = through.iter().map(|id| self.address(*id)).collect::<Vec<_>>().join(",");
-        let mut arguments = vec!["client", "--servers", &servers, "--timeout", "20s"];
+        let mut arguments = vec!["client", "--servers", &servers, "--timeout", "40s"];
         arguments.extend(words);
         self.tool.call(&arguments)
     }

@@ -164,7 +164,7 @@ fn assert_nothing_lost(nodes: &mut Nodes, at: u64, writers: &Writers) {
 #[test]
 fn not_one_acknowledged_write_is_missing() {
     let _alone = alone();
-    let mut nodes = Nodes::patient();
+    let mut nodes = Nodes::new();
     nodes.begin(3);
     let mut writers = Writers::of(&mut nodes, 1..=5);
     writers.go_on();

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::nodes::{PATIENT, host, until};
+use crate::nodes::{ELECTION, host, until};
 use crate::process::alone;
 use crate::tool::Tool;
 
@@ -77,7 +77,7 @@ impl Reader {
         shell
             .current_dir(self.tool.path("."))
             .env("PATH", path.unwrap())
-            .envs(PATIENT.iter().copied())
+            .env("RAFT_NODE_ELECTION_TIMEOUT", ELECTION)
             .stdin(Stdio::null());
         shell
     }
