@@ -38,7 +38,7 @@
 //! | [`export`] | a run as other tools read it |
 //! | [`doctor`] | what this machine allows |
 //! | [`node`], [`client`] | one real node, and what is asked of it |
-//! | [`bench`] | how fast such nodes are |
+//! | [`mod@bench`] | how fast such nodes are |
 //! | [`inspect`] | what is said of a node's directory |
 //! | [`recover`] | what is said of a forced recovery, before and after |
 //! | [`backup`] | a node's directory in one file, and a new cluster from it |
