@@ -63,7 +63,7 @@ pub(crate) fn wait_for_room(
 pub(crate) fn check(db: &DB, path: &Path, last_error: &LastError) -> Result<(), StorageError> {
     match db.property_int_value(BACKGROUND_ERRORS).map_err(asking)? {
         Some(1..) => {
-            let said = last_error.get().unwrap_or_else(|| "nothing is known of it".into());
+            let said = last_error.wait().unwrap_or_else(|| "nothing is known of it".into());
             if said.contains("Corruption: ") {
                 return Err(StorageError::Damaged { path: path.to_owned(), message: said });
             }

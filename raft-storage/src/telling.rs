@@ -6,7 +6,8 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use rocksdb::{InfoLogger, LogLevel, Options};
 
@@ -15,17 +16,27 @@ const TARGET: &str = "rocksdb";
 /// The part of RocksDB that tries to go on after an error: what it says is of an error that was told of before.
 const RESUMES: &str = "sst_file_manager_impl";
 
+/// RocksDB counts an error, and tells of it next. That takes no time, unless the machine stands still.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The last error that RocksDB told of. What it does in the background it tells nobody otherwise.
 #[derive(Clone, Default)]
-pub(crate) struct LastError(Arc<Mutex<Option<String>>>);
+pub(crate) struct LastError(Arc<(Mutex<Option<String>>, Condvar)>);
 
 impl LastError {
-    pub(crate) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What was told, of an error that was counted.
+    pub(crate) fn wait(&self) -> Option<String> {
+        let (error, told) = &*self.0;
+        let error = error.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = told.wait_timeout_while(error, PATIENCE, |error| error.is_none());
+        let (error, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        error.clone()
     }
 
-    fn set(&self, error: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_owned());
+    fn set(&self, text: &str) {
+        let (error, told) = &*self.0;
+        *error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        told.notify_all();
     }
 }
 
