@@ -191,15 +191,23 @@ fn waiting_for_room_in_memory_is_measured() {
     watch.hang(".sst");
     let big = "0123456789abcdef".repeat(2 * 1024);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let done = |store: &mut RocksStore| {
+        runtime.block_on(async { timeout(Duration::from_secs(2), store.done()).await })
+    };
+    // Where there is room it is only the machine that takes its time.
+    let has_room = || groups.metrics().now.memtable_bytes <= 3 * 64 * 1024;
     let mut index = 0;
-    let given = loop {
+    let given = 'given: loop {
         index += 1;
         assert!(index < 1_000, "writes never wait");
         let given = Instant::now();
         store.write(batch(index, &big));
-        match runtime.block_on(async { timeout(Duration::from_secs(1), store.done()).await }) {
-            Ok(done) => assert_eq!(done, Ok(Done::Persisted(1))),
-            Err(_) => break given,
+        loop {
+            match done(&mut store) {
+                Ok(done) => break assert_eq!(done, Ok(Done::Persisted(1))),
+                Err(_) if !has_room() => break 'given given,
+                Err(_) => {}
+            }
         }
     };
     watch.wait_for_hang();
