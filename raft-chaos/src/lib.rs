@@ -68,6 +68,7 @@ mod memory;
 mod mix;
 mod monotonic;
 pub mod node;
+mod objects;
 pub mod outcome;
 pub mod outside;
 pub mod picture;

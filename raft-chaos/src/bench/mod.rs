@@ -208,14 +208,12 @@ impl Bench<'_> {
 
 /// Why there is nobody to be asked.
 fn without_leader(survey: &Survey) -> String {
-    let silent = survey.silent.iter().map(|(address, why)| format!("{address}: {why}"));
-    let silent = silent.collect::<Vec<_>>().join("; ");
     if survey.found.is_empty() {
-        format!("servers: none answers: {silent}")
-    } else if silent.is_empty() {
+        format!("servers: none answers: {}", survey.nobody())
+    } else if survey.silent.is_empty() {
         "servers: none of them leads".to_owned()
     } else {
-        format!("servers: none of those that answer leads; {silent}")
+        format!("servers: none of those that answer leads; {}", survey.nobody())
     }
 }
 

@@ -1,18 +1,21 @@
 //! What one run has written, or many: numbers by their names.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
 use crate::coverage::Coverage;
+use crate::objects::{self, at};
 use crate::result;
 
 /// What many runs leave, and one; the first that is there is read.
 const NAMES: [&str; 2] = ["results.jsonl", "result.json"];
+/// What is said of a folder that has neither.
+const LACKS: &str =
+    "has no results.jsonl or result.json; name the folder of a run, as the line `results` has it";
 
 /// A number of a run.
 pub(super) struct Measure {
@@ -109,15 +112,7 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
-        let file = file_of(path)?;
-        let text = fs::read_to_string(&file).map_err(|error| at(file.display(), &error))?;
-        let is_one = file.extension().is_some_and(|extension| extension == "json");
-        let lines: Vec<_> = if is_one { vec![text.as_str()] } else { text.lines().collect() };
-        let mut results = Vec::new();
-        for (place, line) in lines.into_iter().enumerate() {
-            let place = if is_one { String::new() } else { format!(":{}", place + 1) };
-            results.push(result_of(line).map_err(|why| at(format!("{}{place}", file.display()), &why))?);
-        }
+        let (file, results) = objects::read(path, (&NAMES, LACKS), result_of)?;
         if results.is_empty() {
             return Err(at(file.display(), "has no results: no seed of it has ended"));
         }
@@ -182,29 +177,12 @@ fn errors(results: &[Value]) -> BTreeMap<String, u64> {
     errors
 }
 
-fn file_of(path: &Path) -> io::Result<PathBuf> {
-    if !path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let found = NAMES.iter().map(|name| path.join(name)).find(|file| file.exists());
-    found.ok_or_else(|| {
-        at(
-            path.display(),
-            "has no results.jsonl or result.json; name the folder of a run, as the line `results` has it",
-        )
-    })
-}
-
 fn result_of(line: &str) -> Result<Value, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("no result of a run: {error}"))?;
     if value["ops"].is_object() && value["schema"] == result::SCHEMA {
         return Ok(value);
     }
     Err(format!("no result of a run, or not of schema {}", result::SCHEMA))
-}
-
-fn at(place: impl Display, why: &(impl Display + ?Sized)) -> io::Error {
-    io::Error::other(format!("{place}: {why}"))
 }
 
 #[cfg(test)]
