@@ -2,14 +2,13 @@
 //! own, so that one that never waits delays none either.
 
 use std::io;
-use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 
 use super::queries::Query;
 use super::{Outcome, SnapshotReader, StateMachine};
@@ -74,20 +73,20 @@ impl Applier {
         (Self { work, news, task: Some(task) }, pieces)
     }
 
-    /// On a thread of its own; `gone` is dropped when the state machine is.
+    /// On a thread of its own, which the runtime waits for when it ends: a state machine that is being closed must not be
+    /// overtaken by the end of the process. `gone` is dropped when the state machine is.
     pub(crate) fn start_apart<M: StateMachine>(
         machine: M,
         chunk_bytes: usize,
         gone: oneshot::Sender<()>,
-    ) -> io::Result<(Self, Receiver<Piece>)> {
+    ) -> (Self, Receiver<Piece>) {
         let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes);
         let runtime = Handle::current();
-        let apply = move || {
+        spawn_blocking(move || {
             let _gone = gone;
             runtime.block_on(task.run(inbox));
-        };
-        thread::Builder::new().name("raft-state-machine".into()).spawn(apply)?;
-        Ok((Self { work, news, task: None }, pieces))
+        });
+        (Self { work, news, task: None }, pieces)
     }
 
     fn task<M>(machine: M, chunk_bytes: usize) -> (Ends, Task<M>, Receiver<Work>, Receiver<Piece>) {

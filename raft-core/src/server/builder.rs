@@ -160,7 +160,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
         };
         let Joined { transport, serving } = network.join(joining).await?;
         let (gone, machine_gone) = oneshot::channel();
-        let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone)?;
+        let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone);
         let ports = (store, transport, Observed { environment, observer });
         let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
 

@@ -17,7 +17,8 @@ use crate::types::LogIndex;
 /// What a cluster replicates: a state, the commands that change it, and the queries that do not.
 ///
 /// It has a thread of its own. One that is slow, or blocks, delays its own answers and nothing else: no heartbeat,
-/// no replication. One that panics ends its server ([`NodeError::StateMachine`](crate::node::NodeError)).
+/// no replication. One that panics ends its server ([`NodeError::StateMachine`](crate::node::NodeError)). A runtime that is dropped
+/// waits until it is closed.
 pub trait Machine: Send + 'static {
     /// Changes the state.
     type Command: Coded;

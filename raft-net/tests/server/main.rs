@@ -9,6 +9,7 @@ mod durable;
 mod versions;
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -230,4 +231,21 @@ async fn a_server_that_is_dropped_ends() {
     drop(clone);
     while watch.changed().await.is_ok() {}
     assert_eq!(watch.borrow().id, id);
+}
+
+/// A program that returns from `main` with its server still running does not end before the state machine is closed: one that is
+/// in RocksDB would use it while the process tears it down.
+#[test]
+fn a_runtime_waits_for_the_state_machines_of_its_servers() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gate = runtime.block_on(async {
+        let cluster = Cluster::start(1, |_| {}).await;
+        let leader = cluster.leader().await;
+        assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+        let gate = cluster.gates[&leader.status().id].clone();
+        gate.set(Mood::SlowToClose);
+        gate
+    });
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&gate.0), 1, "the state machine has the other one");
 }

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use raft_core::node::{SnapshotReader, Status};
@@ -27,14 +28,16 @@ pub(crate) enum Mood {
     Panics,
     /// Its snapshots come to no end.
     SlowSnapshots,
+    /// It takes its time when it is dropped.
+    SlowToClose,
 }
 
 /// The mood of one server's state machine.
 #[derive(Clone, Default)]
-pub(crate) struct Gate(Arc<Held>);
+pub(crate) struct Gate(pub(crate) Arc<Held>);
 
 #[derive(Default)]
-struct Held {
+pub(crate) struct Held {
     mood: Mutex<Mood>,
     changed: Condvar,
     /// A snapshot is over when this is dropped.
@@ -61,6 +64,14 @@ impl Gate {
 pub(crate) struct List {
     items: Vec<u64>,
     gate: Gate,
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if *self.gate.0.mood.lock().unwrap() == Mood::SlowToClose {
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -228,6 +239,15 @@ impl Cluster {
     /// Somebody who does not lead.
     pub(crate) fn other_than(&self, id: NodeId) -> &Server<List> {
         self.servers.values().find(|server| server.status().id != id).unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // The runtime would wait for ever for a state machine that is stuck, instead of saying why the test failed.
+        if thread::panicking() {
+            self.gates.values().for_each(|gate| gate.set(Mood::Fine));
+        }
     }
 }
 
