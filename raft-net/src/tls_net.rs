@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::CertificateError;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::server::FallibleAccept;
 use tokio_rustls::{TlsStream, rustls};
@@ -154,7 +155,29 @@ impl AsyncWrite for Secured {
 fn insecure(error: io::Error) -> io::Error {
     let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match refused {
-        Some(refused) => io::Error::new(error.kind(), Insecure(refused.to_string())),
+        Some(refused) => io::Error::new(error.kind(), Insecure(format!("{refused}{}", cure(refused)))),
         None => error,
+    }
+}
+
+/// A certificate is good from one moment to another, by the clock of whoever looks at it.
+fn cure(refused: &rustls::Error) -> &'static str {
+    let by_our_clock = matches!(
+        refused,
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        )
+    );
+    let by_theirs =
+        matches!(refused, rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired));
+    if by_our_clock {
+        " (the other end needs a new one, or this machine's clock is wrong)"
+    } else if by_theirs {
+        " (this end needs a new one, or the other machine's clock is wrong)"
+    } else {
+        ""
     }
 }

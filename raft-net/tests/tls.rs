@@ -2,6 +2,7 @@
 //! have.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,13 +47,15 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> Papers {
-        self.issue_until(name, 4000)
+        self.issue_for(name, 1975..4000)
     }
 
-    fn issue_until(&self, name: &str, year: i32) -> Papers {
+    /// Good for these years.
+    fn issue_for(&self, name: &str, years: Range<i32>) -> Papers {
         let mut params = CertificateParams::new([]).unwrap();
         params.subject_alt_names.push(SanType::URI(name.try_into().unwrap()));
-        params.not_after = date_time_ymd(year, 1, 1);
+        (params.not_before, params.not_after) =
+            (date_time_ymd(years.start, 1, 1), date_time_ymd(years.end, 1, 1));
         let key = KeyPair::generate().unwrap();
         let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
         Papers { chain, key: key.serialize_pem() }
@@ -161,17 +164,24 @@ async fn who_is_not_who_he_should_be_is_refused_and_both_ends_say_why() {
         ),
         (
             "the dialler's certificate has expired",
-            ours.tls(&ours.issue_until("raft://1/node/1", 2020)),
+            ours.tls(&ours.issue_for("raft://1/node/1", 1975..2020)),
             ours.tls(&good_b),
-            "CertificateExpired",
-            "certificate expired",
+            "CertificateExpired (this end needs a new one, or the other machine's clock is wrong)",
+            "(the other end needs a new one, or this machine's clock is wrong)",
+        ),
+        (
+            "the dialler's certificate is not valid yet, as if the clock of who is dialled had stopped",
+            ours.tls(&ours.issue_for("raft://1/node/1", 3000..4000)),
+            ours.tls(&good_b),
+            "CertificateExpired (this end needs a new one, or the other machine's clock is wrong)",
+            "(the other end needs a new one, or this machine's clock is wrong)",
         ),
         (
             "the certificate of who is dialled has expired",
             ours.tls(&good_a),
-            ours.tls(&ours.issue_until("raft://1/node/2", 2020)),
-            "certificate expired",
-            "CertificateExpired",
+            ours.tls(&ours.issue_for("raft://1/node/2", 1975..2020)),
+            "certificate expired: ",
+            "CertificateExpired (this end needs a new one, or the other machine's clock is wrong)",
         ),
         (
             "another server dials",
