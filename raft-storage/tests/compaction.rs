@@ -42,7 +42,7 @@ struct Log {
 
 impl Log {
     fn new(compacts: bool) -> Self {
-        let directory = TempDir::new().unwrap();
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let Opened { store, .. } = RocksStore::open(directory.path(), GroupId(0), Incarnation(1)).unwrap();
         Self { directory, store, last: 0, compacts, most_bytes: 0 }
     }

@@ -57,7 +57,7 @@ struct Machine {
 impl Machine {
     /// So many keys with values of 1 KiB.
     async fn new(keys: u64) -> Self {
-        let directory = TempDir::new().unwrap();
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let machine = RocksMachine::open(directory.path(), Puts, MachineOptions::default()).unwrap();
         let mut machine = Self { machine, _directory: directory, index: 0, keys };
         for key in 0..keys {
@@ -122,7 +122,7 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        let directory = TempDir::new().unwrap();
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store = RocksStore::open(directory.path(), GroupId(1), Incarnation(1)).unwrap().store;
         Self { store, _directory: directory, last: 0, snapshots: 0 }
     }

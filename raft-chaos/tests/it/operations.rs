@@ -22,7 +22,6 @@ use raft_chaos::client::{self, Ask, Way};
 use raft_core::ClusterId;
 
 use crate::nodes::{Nodes, until};
-use crate::process::alone;
 
 /// Two, so that there is always one who waits.
 const WRITERS: usize = 2;
@@ -163,7 +162,6 @@ fn assert_nothing_lost(nodes: &mut Nodes, at: u64, writers: &Writers) {
 
 #[test]
 fn not_one_acknowledged_write_is_missing() {
-    let _alone = alone();
     let mut nodes = Nodes::new();
     nodes.begin(3);
     let mut writers = Writers::of(&mut nodes, 1..=5);

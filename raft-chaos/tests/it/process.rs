@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,12 +47,6 @@ elections = ">= 2"
 ops_ok = ">= 100"
 "#;
 
-/// In real time what one run waits for is what another one takes.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
@@ -67,7 +60,6 @@ fn only_run(tool: &Tool) -> Option<PathBuf> {
 
 #[test]
 fn a_leader_is_killed_and_its_successor_cut_off() {
-    let _alone = alone();
     let tool = Tool::new();
     let (code, results) = tool.run(&tool.plan(FAULTS), &[]);
     let [result] = &results[..] else { panic!("{results:?}") };
@@ -89,7 +81,6 @@ fn a_leader_is_killed_and_its_successor_cut_off() {
 /// for, also where the machine stands still for a second.
 #[test]
 fn processes_meet_what_simulated_servers_meet() {
-    let _alone = alone();
     let tool = Tool::new();
     let plan = r#"
 schema = 1
@@ -166,7 +157,6 @@ expect = "ok"
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn what_servers_do_wrong_is_found_across_their_records() {
-    let _alone = alone();
     let tool = Tool::new();
     let plan = FAULTS.replace("for-real", "wrong-for-real");
     let (code, results) = tool.run(&tool.plan(&plan), &["--plant", "ack-before-sync"]);
@@ -181,7 +171,6 @@ fn what_servers_do_wrong_is_found_across_their_records() {
 /// All seeds are simulated, and the first is run for real as well. Nothing there goes the same way twice.
 #[test]
 fn a_plan_of_both_worlds_runs_in_both() {
-    let _alone = alone();
     let tool = Tool::new();
     let run = r#"{ mode = "both", seeds = "4..6", warmup = "5s", duration = "1s", settle = "1s" }"#;
     let slow = r#"election_timeout = ["500ms", "1s"]"#;
@@ -254,7 +243,6 @@ fn all_end(processes: &[Pid]) {
 /// The servers end at once, also one that is stopped; the next start removes the rest.
 #[test]
 fn a_tool_that_is_killed_leaves_nothing_behind() {
-    let _alone = alone();
     let tool = Tool::new();
     let Running { mut child, run, servers } = begin(&tool);
     kill_process(servers[0], Signal::STOP).unwrap();
@@ -271,7 +259,6 @@ fn a_tool_that_is_killed_leaves_nothing_behind() {
 
 #[test]
 fn an_interrupt_ends_a_run_in_order() {
-    let _alone = alone();
     let tool = Tool::new();
     let Running { mut child, run, servers } = begin(&tool);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();

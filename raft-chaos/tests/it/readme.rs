@@ -10,7 +10,6 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::nodes::{ELECTION, host, until};
-use crate::process::alone;
 use crate::tool::Tool;
 
 /// Those in which every command is run. How fast nodes are is measured by a test of its own.
@@ -126,7 +125,6 @@ impl Drop for Reader {
 
 #[test]
 fn every_command_about_nodes_does_what_it_is_for() {
-    let _alone = alone();
     let commands = commands();
     for what in ["node --id 4", "client put", "client members", "inspect", "backup", "restore", "recover"] {
         assert!(commands.iter().any(|command| command.starts_with(&format!("raft-chaos {what}"))), "{what}");
