@@ -202,6 +202,10 @@ impl Environment for Noting {
         self.system.point(point)
     }
 
+    fn gather(&self) -> impl Future<Output = ()> + Send {
+        self.system.gather()
+    }
+
     fn observe(&self, event: &Event) {
         self.book.note(What::Event(event.clone()));
     }

@@ -3,6 +3,7 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Environment, Point};
@@ -43,6 +44,10 @@ impl Environment for SystemEnvironment {
 
     fn point(&self, _: Point) -> impl Future<Output = ()> + Send {
         ready(())
+    }
+
+    fn gather(&self) -> impl Future<Output = ()> + Send {
+        yield_now()
     }
 }
 

@@ -22,7 +22,7 @@ mod proposed;
 mod queries;
 mod waiters;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -31,7 +31,7 @@ use crate::input::Input;
 use crate::message::Envelope;
 use crate::snapshot::{Chunk, Load, Loaded};
 use crate::state::Raft;
-use crate::types::{EntryId, LogIndex, NodeId};
+use crate::types::{LogIndex, NodeId, Time};
 
 pub(crate) use applier::Applier;
 use applier::{News, Piece, Work};
@@ -47,6 +47,7 @@ pub use metrics::{Metrics, RequestCounts, Waiting};
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 use proposed::Proposed;
 use queries::Queries;
+use waiters::Waiters;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
@@ -74,8 +75,8 @@ pub struct Node<S: LogStore, T, E> {
     reading: VecDeque<Reading>,
     /// Commands that have come in and are not in the log yet.
     proposed: Proposed,
-    /// Who waits for which entry.
-    waiting: BTreeMap<EntryId, oneshot::Sender<Outcome>>,
+    /// Who waits for which entry, in the order of the log.
+    waiting: Waiters,
     /// Who waits to read.
     queries: Queries,
     /// Who waits for leadership to go where.
@@ -163,28 +164,25 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         // A snapshot that was found on the disk is restored before anything comes in.
         self.carry_out().await?;
         loop {
-            let mut shutdown = Vec::new();
+            let (mut shutdown, commands) = (Vec::new(), self.meter.requests.commands);
             tokio::select! {
                 biased;
                 done = self.store.done() => self.done(done)?,
                 Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
                 news = self.applier.news() => self.hear(news.ok_or(NodeError::StateMachine)?)?,
-                Some(piece) = self.pieces.recv(), if self.pieces_writing < PIECES_MAX => self.take_in(piece),
+                Some(piece) = self.pieces.recv(), if self.pieces_writing < PIECES_MAX => self.take_in_piece(piece),
                 Some(request) = self.requests.recv() => {
                     shutdown.extend(self.request(request));
                     self.propose();
                 }
-                () = self.environment.sleep_until(self.raft.deadline()) => self.step(Input::Tick),
+                // Made only where there is nothing else to do: a deadline takes its time to find, and a timer to make.
+                () = async { self.environment.sleep_until(self.raft.deadline()).await } => self.step(Input::Tick),
             }
-            for _ in 0..INPUTS_MAX {
-                let Ok(envelope) = self.inbox.try_recv() else { break };
-                self.step(Input::Receive(envelope));
+            self.take_in_all(&mut shutdown);
+            if self.meter.requests.commands > commands && self.waiting.len() > 1 {
+                self.environment.gather().await;
+                self.take_in_all(&mut shutdown);
             }
-            for _ in 0..INPUTS_MAX {
-                let Ok(request) = self.requests.try_recv() else { break };
-                shutdown.extend(self.request(request));
-            }
-            self.propose();
             // A busy inbox must not keep those waiting whose commands have been applied.
             if let Some(news) = self.applier.heard() {
                 self.hear(news)?;
@@ -201,12 +199,34 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
     }
 
+    /// Takes in what has come in and waits, or a part of it.
+    fn take_in_all(&mut self, shutdown: &mut Vec<oneshot::Sender<()>>) {
+        let messages = self.inbox.len().min(INPUTS_MAX);
+        if messages > 0 {
+            // They have come in by now.
+            let now = self.environment.now();
+            for _ in 0..messages {
+                let Ok(envelope) = self.inbox.try_recv() else { break };
+                self.step_at(now, Input::Receive(envelope));
+            }
+        }
+        for _ in 0..INPUTS_MAX {
+            let Ok(request) = self.requests.try_recv() else { break };
+            shutdown.extend(self.request(request));
+        }
+        self.propose();
+    }
+
     fn step(&mut self, input: Input) {
+        self.step_at(self.environment.now(), input);
+    }
+
+    fn step_at(&mut self, now: Time, input: Input) {
         if let Input::Receive(envelope) = &input {
             self.meter.messages_received += 1;
             self.environment.receives(&self.raft, envelope);
         }
-        self.raft.step(self.environment.now(), input);
+        self.raft.step(now, input);
     }
 
     /// The store has done something.
@@ -237,8 +257,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     fn hear(&mut self, news: News) -> Result<(), NodeError<S::Error>> {
         match news {
             News::Applied => {
-                self.meter.worked(self.environment.now());
-                self.step(Input::Applied);
+                let now = self.environment.now();
+                self.meter.worked(now);
+                self.step_at(now, Input::Applied);
             }
             News::Answered => self.queries.answered(),
             News::Damaged(index) => {
@@ -253,7 +274,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         Ok(())
     }
 
-    fn take_in(&mut self, piece: Piece) {
+    fn take_in_piece(&mut self, piece: Piece) {
         match piece {
             Piece::Bytes { snapshot, data, done } => self.step(Input::SnapshotTaken { snapshot, data, done }),
             Piece::Failed { snapshot, reason } => self.step(Input::SnapshotFailed { snapshot, reason }),

@@ -2,7 +2,7 @@
 //! environment that has the time.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::pin::Pin;
 
@@ -115,6 +115,12 @@ pub trait Environment: Clone + Send + Sync + 'static {
 
     /// Says that the node has got to `point`, and waits there while the environment wants it to.
     fn point(&self, point: Point) -> impl Future<Output = ()> + Send;
+
+    /// Lets others run who can, before a node goes on that has been asked for something while it has more to do: what
+    /// they ask for then shares a write and a message with it. A simulation has nothing to gain by it.
+    fn gather(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
 
     /// Hears what happened inside the server, in order, before anything of it is carried out. Nothing
     /// is heard unless [`Config::observe`](crate::Config::observe) is set.

@@ -1,14 +1,12 @@
 //! Commands on their way into the log, as many at once as wait.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::handle::{Outcome, Refusal};
 use super::metrics::RequestCounts;
+use super::waiters::Waiters;
 use crate::state::Raft;
-use crate::types::EntryId;
 
 /// How many commands may wait in a node to be committed and applied, of whoever still waits for them or not; the next one is
 /// told [`Refusal::Overloaded`].
@@ -40,12 +38,7 @@ impl Proposed {
     }
 
     /// Appends them. Whoever asked for one then waits for its entry, or is told now that it was refused.
-    pub(super) fn append(
-        &mut self,
-        raft: &mut Raft,
-        waiting: &mut BTreeMap<EntryId, oneshot::Sender<Outcome>>,
-        requests: &mut RequestCounts,
-    ) {
+    pub(super) fn append(&mut self, raft: &mut Raft, waiting: &mut Waiters, requests: &mut RequestCounts) {
         let Self { commands, askers } = self;
         let mut askers = askers.drain(..);
         while !commands.is_empty() {

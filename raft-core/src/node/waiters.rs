@@ -1,10 +1,18 @@
 //! Who waits for what becomes of commands and of leadership, and is told.
 
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
 use super::applier::Committed;
 use super::{Environment, LogStore, Node, NotTransferred, Outcome, Refusal, Transport};
 use crate::entry::Entry;
 use crate::snapshot::SnapshotId;
 use crate::types::EntryId;
+
+/// Who waits for which entry, in the order of the log: a server that leads appends at its end, under a term that
+/// never goes down.
+pub(super) type Waiters = VecDeque<(EntryId, oneshot::Sender<Outcome>)>;
 
 impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// A transfer is over when none is under way and a leader is known.
@@ -28,9 +36,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// earlier term, is gone; one from the same may still be in the log, and shows when it is its turn.
     pub(super) fn forget_waiters(&mut self, snapshot: SnapshotId) {
         let EntryId { term, index } = snapshot.last_included;
-        let later = self.waiting.split_off(&EntryId::new(term, index.next()));
+        let first_later = EntryId::new(term, index.next());
+        let earlier = self.waiting.partition_point(|(id, _)| *id < first_later);
         let leader = self.raft.leader();
-        for (id, waiter) in std::mem::replace(&mut self.waiting, later) {
+        for (id, waiter) in self.waiting.drain(..earlier) {
             let outcome = if id.index <= snapshot.last_included.index {
                 Outcome::Unknown
             } else {
@@ -44,10 +53,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// index, waits in vain: terms never go down along the log, so it can be neither before nor after.
     fn with_waiter(&mut self, entry: Entry) -> Committed {
         let mut reply = None;
-        while let Some(first) = self.waiting.first_entry()
-            && *first.key() <= entry.id
+        while self.waiting.front().is_some_and(|(id, _)| *id <= entry.id)
+            && let Some((id, waiter)) = self.waiting.pop_front()
         {
-            let (id, waiter) = first.remove_entry();
             if id == entry.id {
                 reply = Some(waiter);
             } else {

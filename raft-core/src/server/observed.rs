@@ -44,6 +44,10 @@ impl Environment for Observed {
         self.environment.point(point)
     }
 
+    fn gather(&self) -> impl Future<Output = ()> + Send {
+        self.environment.gather()
+    }
+
     fn observe(&self, event: &Event) {
         if let Some(Observer(hear)) = &self.observer {
             hear(event);

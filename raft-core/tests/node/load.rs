@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use raft_core::LogIndex;
-use raft_core::node::SnapshotReader;
+use raft_core::node::{Point, SnapshotReader, SystemEnvironment};
 
 use super::*;
 
@@ -98,4 +98,54 @@ async fn what_the_disk_of_a_leader_has_not_taken_yet_is_bounded() {
     cluster.hung.store(0, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(matches!(handle.propose("one more".into()).await, Outcome::Applied { .. }));
+}
+
+/// The environment of production on a clock that is paused.
+#[derive(Clone)]
+struct Gathering(TokioEnvironment);
+
+impl Environment for Gathering {
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, deadline: Time) -> impl Future<Output = ()> + Send {
+        self.0.sleep_until(deadline)
+    }
+
+    fn point(&self, point: Point) -> impl Future<Output = ()> + Send {
+        self.0.point(point)
+    }
+
+    async fn gather(&self) {
+        SystemEnvironment::new().gather().await;
+    }
+}
+
+/// Clients that are told at the same time ask again at the same time, one after the other. The node goes on with what all
+/// of them ask, not with the first.
+#[tokio::test(start_paused = true)]
+async fn clients_that_run_side_by_side_share_writes_and_messages() {
+    const CLIENTS: u64 = 64;
+    const EACH: u64 = 16;
+    let environment = Gathering(TokioEnvironment::new());
+    let cluster = cluster_in(3, Trouble::None, |_| {}, |_| environment.clone());
+    let (leader, _) = cluster.propose("first").await;
+    let handle = &cluster.handles[leader];
+    let before = handle.metrics().await.unwrap();
+    let clients = (0..CLIENTS).map(|_| {
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                assert!(matches!(handle.propose("one more".into()).await, Outcome::Applied { .. }));
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    let after = handle.metrics().await.unwrap();
+    assert_eq!(after.entries_written - before.entries_written, CLIENTS * EACH);
+    let (writes, messages) = (after.writes - before.writes, after.messages_sent - before.messages_sent);
+    assert!(writes < 2 * EACH && messages < 6 * EACH, "{writes} writes, {messages} messages");
 }
