@@ -44,7 +44,7 @@ const SNAPSHOT_ENTRIES: u64 = 200;
 const SNAPSHOT_TRAILING: u64 = 50;
 
 // What of it is no setting: requests at a node's door, and bytes that wait for one connection.
-const REQUESTS: usize = 1024;
+const REQUESTS: usize = 16 * 1024;
 const WAITING_BYTES: usize = 4 * MIB;
 
 /// By how much memory may grow under too much load, as the limits of the queues have it.

@@ -16,7 +16,7 @@ use crate::state::Raft;
 use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
-const REQUESTS_MAX: usize = 1024;
+const REQUESTS_MAX: usize = 16 * 1024;
 
 /// Asks a node. Cheap to clone; any number may ask at once.
 #[derive(Clone, Debug)]

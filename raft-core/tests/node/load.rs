@@ -13,7 +13,7 @@ use super::*;
 /// What a node takes before it refuses.
 const COMMANDS_MAX: u64 = 64 * 1024;
 /// What its door holds.
-const REQUESTS_MAX: u64 = 1024;
+const REQUESTS_MAX: u64 = 16 * 1024;
 
 /// A state machine that comes to no end.
 struct Stuck;

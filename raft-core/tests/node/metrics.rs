@@ -87,7 +87,7 @@ async fn who_is_turned_away_is_counted() {
     let (leader, _) = cluster.propose("a").await;
     let refused = Arc::new(AtomicUsize::new(0));
     // More at once than may wait: on one thread the node takes nothing in while they ask.
-    let asks = (0..2000).map(|_| {
+    let asks = (0..20_000).map(|_| {
         let (handle, refused) = (cluster.handles[leader].clone(), refused.clone());
         tokio::spawn(async move {
             if handle.propose("b".into()).await == Outcome::NotApplied(Refusal::Overloaded) {
@@ -101,7 +101,7 @@ async fn who_is_turned_away_is_counted() {
     let found = metrics(&cluster, leader).await;
     let refused = refused.load(Ordering::Relaxed) as u64;
     assert!(refused > 0);
-    assert_eq!((found.requests.overloaded, found.requests.commands), (refused, 2001 - refused));
+    assert_eq!((found.requests.overloaded, found.requests.commands), (refused, 20_001 - refused));
 }
 
 #[tokio::test(start_paused = true)]
