@@ -43,14 +43,14 @@ const DISK_PATIENCE: Duration = Duration::from_secs(4);
 const SNAPSHOT_ENTRIES: u64 = 200;
 const SNAPSHOT_TRAILING: u64 = 50;
 
-// What of it is no setting: requests at a node's door, and bytes that wait for one connection.
-const REQUESTS: usize = 16 * 1024;
+// What of it is no setting: bytes of requests at a node's door, and bytes that wait for one connection.
+const REQUEST_BYTES: usize = 16 * MIB;
 const WAITING_BYTES: usize = 4 * MIB;
 
 /// By how much memory may grow under too much load, as the limits of the queues have it.
 fn budget() -> usize {
     let log = usize::try_from(SNAPSHOT_ENTRIES + SNAPSHOT_TRAILING).unwrap() * COMMAND_BYTES;
-    let leader = REQUESTS * COMMAND_BYTES + UNCOMMITTED_BYTES + CACHE_BYTES + 2 * WAITING_BYTES;
+    let leader = REQUEST_BYTES + UNCOMMITTED_BYTES + CACHE_BYTES + 2 * WAITING_BYTES;
     let follower = WINDOW_BYTES + CACHE_BYTES;
     leader + 2 * follower + 3 * log
 }

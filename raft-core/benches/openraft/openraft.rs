@@ -45,8 +45,8 @@
 //!   processors. By itself the node took 0.6 s a million there while others had one processor.
 //! - 1024 clients and more: the clients' own tasks are 14 %, oneshot channels and wake-ups 15 %, checksums 4 %.
 //! - Batches of 4: four requests come through the door, where openraft takes one. A way in for several commands, which
-//!   are answered together, took 0.50 s a million in one runtime instead of 0.67, and 0.54 instead of 0.60 one each; it is not
-//!   part of this.
+//!   are answered together, took 0.54 s a million in one runtime instead of 0.68, and 0.57 instead of 0.65 one each (means of
+//!   three pairs); it is not part of this.
 
 #[path = "../peer/load.rs"]
 mod load;

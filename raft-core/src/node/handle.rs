@@ -1,11 +1,12 @@
 //! The way to ask a node, and its answers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::membership::{Change, Membership, NotChanged};
 use super::metrics::{Metrics, TurnedAway};
@@ -17,12 +18,16 @@ use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
 const REQUESTS_MAX: usize = 16 * 1024;
+/// How many bytes of commands and queries may wait there, or one that is longer by itself.
+const REQUEST_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// Asks a node. Cheap to clone; any number may ask at once.
 #[derive(Clone, Debug)]
 #[must_use = "without a handle nobody can ask the node, or shut it down"]
 pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
+    /// How many bytes there is room for at the door.
+    room: Arc<Semaphore>,
     turned_away: TurnedAway,
     /// What comes in has to be of it; none where anything may.
     known: Option<Known>,
@@ -48,7 +53,8 @@ impl Door {
     pub(crate) fn new() -> (Handle, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let turned_away = TurnedAway::default();
-        let handle = Handle { requests: sender, turned_away: turned_away.clone(), known: None };
+        let room = Arc::new(Semaphore::new(REQUEST_BYTES_MAX as usize));
+        let handle = Handle { requests: sender, room, turned_away: turned_away.clone(), known: None };
         (handle, Self { requests, turned_away })
     }
 }
@@ -195,15 +201,20 @@ impl Status {
     }
 }
 
+/// A place at the door, which is free again once the node has taken in whoever had it.
+pub(super) type Room = OwnedSemaphorePermit;
+
 #[derive(Debug)]
 pub(super) enum Request {
     Propose {
         command: Bytes,
+        _room: Room,
         reply: oneshot::Sender<Outcome>,
     },
     /// The answer may be older than the question by so much.
     Read {
         query: Query,
+        _room: Room,
         max_lag: Duration,
     },
     /// To be told as soon as no command and no query waits to be answered.
@@ -251,6 +262,15 @@ impl Handle {
         }
     }
 
+    /// Room for so many bytes at the door.
+    fn room(&self, bytes: usize) -> Result<Room, Refusal> {
+        let bytes = u32::try_from(bytes).map_or(REQUEST_BYTES_MAX, |bytes| bytes.min(REQUEST_BYTES_MAX));
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| {
+            self.turned_away.one_more();
+            Refusal::Overloaded
+        })
+    }
+
     /// Proposes a command and waits until it is applied here, or certainly never will be.
     ///
     /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future,
@@ -260,7 +280,11 @@ impl Handle {
             return Outcome::NotApplied(Refusal::Malformed);
         }
         let (reply, outcome) = oneshot::channel();
-        match self.ask(Request::Propose { command, reply }, Refusal::Overloaded, Refusal::Stopped) {
+        let asked = self.room(command.len()).and_then(|room| {
+            let request = Request::Propose { command, _room: room, reply };
+            self.ask(request, Refusal::Overloaded, Refusal::Stopped)
+        });
+        match asked {
             Ok(()) => outcome.await.unwrap_or(Outcome::Unknown),
             Err(refusal) => Outcome::NotApplied(refusal),
         }
@@ -295,7 +319,8 @@ impl Handle {
             return Err(Refusal::Malformed);
         }
         let (reply, answer) = oneshot::channel();
-        let request = Request::Read { query: Query { query, reply }, max_lag };
+        let room = self.room(query.len())?;
+        let request = Request::Read { query: Query { query, reply }, _room: room, max_lag };
         self.ask(request, Refusal::Overloaded, Refusal::Stopped)?;
         answer.await.unwrap_or(Err(Refusal::Stopped))
     }

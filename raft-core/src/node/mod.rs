@@ -288,10 +288,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.propose();
         }
         match request {
-            Request::Propose { command, reply } => {
+            Request::Propose { command, reply, .. } => {
                 self.proposed.take(command, reply, self.waiting.len(), &mut self.meter.requests);
             }
-            Request::Read { query, max_lag } => {
+            Request::Read { query, max_lag, .. } => {
                 let now = self.environment.now();
                 if let Some(id) = self.queries.wait(query, (now, max_lag), &mut self.meter.requests) {
                     self.step(Input::Read(id));

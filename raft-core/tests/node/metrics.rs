@@ -1,9 +1,10 @@
 //! What a node measures of itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use raft_core::node::{Metrics, Outcome, Refusal};
 use raft_core::{Counts, PaceName, RoleName};
 use tokio::time::sleep;
@@ -80,28 +81,33 @@ async fn a_hanging_disk_shows_in_its_numbers() {
     drop(ask);
 }
 
-/// Those who are turned away at the door are counted, though the node never sees them.
+/// Those who are turned away at the door, for their number or for how long their commands are, are counted, though the node
+/// never sees them.
 #[tokio::test(start_paused = true)]
 async fn who_is_turned_away_is_counted() {
-    let cluster = cluster(1);
-    let (leader, _) = cluster.propose("a").await;
-    let refused = Arc::new(AtomicUsize::new(0));
-    // More at once than may wait: on one thread the node takes nothing in while they ask.
-    let asks = (0..20_000).map(|_| {
-        let (handle, refused) = (cluster.handles[leader].clone(), refused.clone());
-        tokio::spawn(async move {
-            if handle.propose("b".into()).await == Outcome::NotApplied(Refusal::Overloaded) {
-                refused.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    });
-    for ask in asks.collect::<Vec<_>>() {
-        ask.await.unwrap();
+    // On one thread the node takes nothing in while they ask: 16 Ki may wait, and 16 MiB.
+    for (clients, bytes, waiting) in [(20_000, 1, 16_384), (100, 1 << 20, 16), (3, 17 << 20, 1)] {
+        let cluster = cluster(1);
+        let (leader, _) = cluster.propose("a").await;
+        let refused = Arc::new(AtomicU64::new(0));
+        let command = Bytes::from(vec![b'b'; bytes]);
+        let asks = (0..clients).map(|_| {
+            let (handle, refused) = (cluster.handles[leader].clone(), refused.clone());
+            let command = command.clone();
+            tokio::spawn(async move {
+                if handle.propose(command).await == Outcome::NotApplied(Refusal::Overloaded) {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        });
+        for ask in asks.collect::<Vec<_>>() {
+            ask.await.unwrap();
+        }
+        let found = metrics(&cluster, leader).await;
+        let refused = refused.load(Ordering::Relaxed);
+        assert_eq!(refused, clients - waiting, "{clients} of {bytes} B");
+        assert_eq!((found.requests.overloaded, found.requests.commands), (refused, 1 + waiting));
     }
-    let found = metrics(&cluster, leader).await;
-    let refused = refused.load(Ordering::Relaxed) as u64;
-    assert!(refused > 0);
-    assert_eq!((found.requests.overloaded, found.requests.commands), (refused, 20_001 - refused));
 }
 
 #[tokio::test(start_paused = true)]
