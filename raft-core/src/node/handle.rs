@@ -199,6 +199,12 @@ impl Status {
             suspect: raft.is_suspect(),
         }
     }
+
+    /// Whether more has changed than how long the log is, and how much of it is committed.
+    pub(super) fn has_turned_since(&self, before: &Self) -> bool {
+        let Self { commit_index, last_log, .. } = *before;
+        Self { commit_index, last_log, ..*self } != *before
+    }
 }
 
 /// A place at the door, which is free again once the node has taken in whoever had it.

@@ -84,8 +84,16 @@ pub struct Node<S: LogStore, T, E> {
     /// Who waits for nobody to wait.
     idle: Vec<oneshot::Sender<()>>,
     /// Whoever watches what the node is.
-    watched: Option<watch::Sender<Status>>,
+    watched: Option<Watched>,
     meter: Meter,
+}
+
+/// Where it is shown what a node is.
+struct Watched {
+    /// Each time that it has changed.
+    all: watch::Sender<Status>,
+    /// Whenever more than the length of its log has changed.
+    turns: watch::Sender<Status>,
 }
 
 /// Who waits for something that is being read from the store.
@@ -146,11 +154,14 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
     }
 
-    /// From now on whoever watches hears what the node is, each time that it has changed.
-    pub(crate) fn watch(&mut self) -> watch::Receiver<Status> {
-        let (sender, watcher) = watch::channel(Status::of(&self.raft));
-        self.watched = Some(sender);
-        watcher
+    /// From now on whoever watches hears what the node is: the first each time that it has changed, the second when more has
+    /// than how long the log is and how much of it is committed. Under load that is another with each batch, and whoever
+    /// hears of it has to be woken.
+    pub(crate) fn watch(&mut self) -> (watch::Receiver<Status>, watch::Receiver<Status>) {
+        let status = Status::of(&self.raft);
+        let ((all, all_watcher), (turns, turns_watcher)) = (watch::channel(status), watch::channel(status));
+        self.watched = Some(Watched { all, turns });
+        (all_watcher, turns_watcher)
     }
 
     /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
@@ -318,9 +329,16 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
 
     /// Shows what the node is to whoever watches.
     fn show(&self) {
-        if let Some(watched) = &self.watched {
+        if let Some(Watched { all, turns }) = &self.watched {
             let status = Status::of(&self.raft);
-            watched.send_if_modified(|shown| std::mem::replace(shown, status) != status);
+            all.send_if_modified(|shown| std::mem::replace(shown, status) != status);
+            turns.send_if_modified(|shown| {
+                let has_turned = status.has_turned_since(shown);
+                if has_turned {
+                    *shown = status;
+                }
+                has_turned
+            });
         }
     }
 

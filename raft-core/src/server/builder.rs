@@ -164,8 +164,8 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
         let ports = (store, transport, Observed { environment, observer });
         let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
 
-        let status = node.watch();
-        tokio::spawn(tell(status.clone()));
+        let (status, turns) = node.watch();
+        tokio::spawn(tell(turns));
         let (ended_sender, ended) = watch::channel(None);
         let task = tokio::spawn(async move {
             let how = node.run().await.map_err(|error| ServerError(Arc::new(error)));
