@@ -7,24 +7,24 @@ use raft_core::node::{Environment, Point};
 use raft_core::{Envelope, Incarnation, NodeId, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::client::{Ask, Outcome, Request, Responder, Response};
+use crate::client::{Ask, Outcome, Response};
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Party};
 use crate::identity::Identity;
 use crate::link::Links;
 use crate::net::Net;
 use crate::outbox::{Outbox, within, write_frame};
+use crate::serve::{Answers, not_applied};
 use crate::transport::{Context, Inlet};
 use crate::version::Version;
 
 /// Accepts connections, and serves each in a task that ends with this one. The listener is dropped before
 /// the inlet, so that the inlet closes only when the address is free.
-pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
+pub(crate) async fn listen<N: Net, E: Environment, L: Links, A: Answers>(
     context: Context<N, E, L>,
-    mut door: (N::Listener, Inlet),
+    mut door: (N::Listener, Inlet<A>),
 ) {
     let (listener, inlet) = &mut door;
     let mut connections = JoinSet::new();
@@ -45,7 +45,11 @@ pub(crate) async fn listen<N: Net, E: Environment, L: Links>(
 }
 
 /// Serves one connection to its end; the other side dials again.
-async fn serve<N: Net, E: Environment, L: Links>(context: Context<N, E, L>, stream: N::Stream, inlet: Inlet) {
+async fn serve<N: Net, E: Environment, L: Links, A: Answers>(
+    context: Context<N, E, L>,
+    stream: N::Stream,
+    inlet: Inlet<A>,
+) {
     let counters = Arc::clone(&context.counters);
     let mut incoming = Incoming { reader: FrameReader::new(stream), context, inlet };
     let ended = incoming.serve().await;
@@ -55,13 +59,13 @@ async fn serve<N: Net, E: Environment, L: Links>(context: Context<N, E, L>, stre
     counters.ended(ended);
 }
 
-struct Incoming<N: Net, E, L> {
+struct Incoming<N: Net, E, L, A> {
     context: Context<N, E, L>,
     reader: FrameReader<N::Stream>,
-    inlet: Inlet,
+    inlet: Inlet<A>,
 }
 
-impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
+impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
     async fn serve(&mut self) -> Result<(), NetError> {
         let Context { net, environment, config, .. } = self.context.clone();
         let deadline = self.context.deadline(config.connect_timeout);
@@ -224,33 +228,21 @@ impl<N: Net, E: Environment, L: Links> Incoming<N, E, L> {
                 write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
                 continue;
             }
-            let outcome = tokio::select! {
-                biased;
-                outcome = ask(&self.inlet, request) => outcome,
-                frame = self.reader.next() => match frame? {
-                    Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
-                    None => return Ok(()),
-                },
+            let outcome = if request.command.len() > COMMAND_BYTES_MAX {
+                not_applied("the command is too long; split it")
+            } else {
+                tokio::select! {
+                    biased;
+                    outcome = self.inlet.requests.answer(request) => outcome,
+                    frame = self.reader.next() => match frame? {
+                        Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
+                        None => return Ok(()),
+                    },
+                }
             };
             let response = Frame::Response(Response { id, outcome });
             let response = (&response, version);
             write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
         }
-    }
-}
-
-/// Hands a request to the node's owner and waits for the answer.
-async fn ask(inlet: &Inlet, request: Request) -> Outcome {
-    let not_applied = |reason: &str| Outcome::NotApplied { reason: reason.to_owned(), leader_hint: None };
-    if request.command.len() > COMMAND_BYTES_MAX {
-        return not_applied("the command is too long; split it");
-    }
-    let (answer, outcome) = oneshot::channel();
-    match inlet.requests.try_send((request, Responder::new(answer))) {
-        Ok(()) => outcome.await.unwrap_or_else(|_| Outcome::Unknown {
-            reason: "the server let go of the request without an answer".to_owned(),
-        }),
-        Err(TrySendError::Full(_)) => not_applied("too many requests are waiting; try again later"),
-        Err(TrySendError::Closed(_)) => not_applied("the server takes no requests; try another one"),
     }
 }

@@ -1,33 +1,77 @@
-//! Between a listener that takes in clients' requests and the node that answers them.
+//! Between a connection that brings a client's requests and whoever answers them.
+
+use std::future::Future;
 
 use raft_core::node::{self, Handle, Refusal};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::addresses::Addresses;
 use crate::client::{Ask, Outcome, Request, Responder};
 use crate::orders::{obey, report};
 
-/// Hands the requests of an [`Inlet`](crate::Inlet) to `node`, and its answers back, until the listener
-/// is gone and all is answered. Dropping the future answers "unknown" to whoever still waits.
-pub async fn serve(node: Handle, requests: mpsc::Receiver<(Request, Responder)>) {
-    serve_with(node, Addresses::default(), requests).await;
+/// Answers the requests of clients.
+pub(crate) trait Answers: Clone + Send + Sync + 'static {
+    /// Whoever drops the future is not told what becomes of the request.
+    fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send;
 }
 
-/// The same, and who asks how the server is is told where it looks for the others.
-pub(crate) async fn serve_with(
+/// Whoever takes them in at the other end.
+impl Answers for mpsc::Sender<(Request, Responder)> {
+    async fn answer(&self, request: Request) -> Outcome {
+        let (answer, outcome) = oneshot::channel();
+        match self.try_send((request, Responder::new(answer))) {
+            Ok(()) => outcome.await.unwrap_or_else(|_| Outcome::Unknown {
+                reason: "the server let go of the request without an answer".to_owned(),
+            }),
+            Err(TrySendError::Full(_)) => not_applied("too many requests are waiting; try again later"),
+            Err(TrySendError::Closed(_)) => not_applied("the server takes no requests; try another one"),
+        }
+    }
+}
+
+/// A node, which each connection asks by itself: a queue and a task between them would be two more that have to be
+/// woken for each request.
+#[derive(Clone)]
+pub(crate) struct Serving {
     node: Handle,
     addresses: Addresses,
-    mut requests: mpsc::Receiver<(Request, Responder)>,
-) {
+    /// Goes with the last connection and the listener.
+    _open: mpsc::Sender<()>,
+}
+
+impl Serving {
+    /// Who asks how the server is is told of these addresses. With it comes what ends once nobody serves any more.
+    pub(crate) fn new(node: Handle, addresses: Addresses) -> (Self, impl Future<Output = ()> + Send) {
+        let (open, mut closed) = mpsc::channel(1);
+        let over = async move {
+            // Nobody says anything there.
+            let _: Option<()> = closed.recv().await;
+        };
+        (Self { node, addresses, _open: open }, over)
+    }
+}
+
+impl Answers for Serving {
+    async fn answer(&self, request: Request) -> Outcome {
+        answer(&self.node, &self.addresses, request).await
+    }
+}
+
+/// Hands the requests of an [`Inlet`](crate::Inlet) to `node`, and its answers back, until the listener
+/// is gone and all is answered. Dropping the future answers "unknown" to whoever still waits.
+pub async fn serve(node: Handle, mut requests: mpsc::Receiver<(Request, Responder)>) {
     let mut waiting = JoinSet::new();
     loop {
         tokio::select! {
             biased;
             Some(_) = waiting.join_next() => {}
             Some((request, responder)) = requests.recv() => {
-                let (node, addresses) = (node.clone(), addresses.clone());
-                waiting.spawn(async move { responder.answer(answer(&node, &addresses, request).await) });
+                let node = node.clone();
+                waiting.spawn(async move {
+                    responder.answer(answer(&node, &Addresses::default(), request).await);
+                });
             }
             else => return,
         }
@@ -45,6 +89,10 @@ async fn answer(node: &Handle, addresses: &Addresses, Request { ask, command, ..
             node::Outcome::Unknown => Outcome::Unknown { reason: "the node has stopped".to_owned() },
         },
     }
+}
+
+pub(crate) fn not_applied(reason: &str) -> Outcome {
+    Outcome::NotApplied { reason: reason.to_owned(), leader_hint: None }
 }
 
 fn refused(refusal: Refusal) -> Outcome {

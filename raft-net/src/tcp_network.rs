@@ -10,20 +10,16 @@ use raft_core::node::SystemEnvironment;
 use raft_core::server::{Client, Joined, Joining, Network, Typed};
 use raft_core::sessions::Request;
 use raft_core::{ClusterId, NodeId};
-use tokio::sync::mpsc;
 
 use crate::addresses::Addresses;
 use crate::counters::Counters;
 use crate::link::Whole;
 use crate::net::Net;
 use crate::operator::Operator;
-use crate::serve::serve_with;
+use crate::serve::Serving;
 use crate::servers::Servers;
 use crate::tcp::TcpNet;
 use crate::transport::{Context, Inlet, Peers, PeersConfig};
-
-/// Requests of clients that may wait for the node; the next one is answered "not applied" at once.
-const REQUESTS_MAX: usize = 1024;
 
 /// The servers of a cluster, at these addresses: the [`Network`] of each of them, and the way to them of a client.
 ///
@@ -143,8 +139,8 @@ impl<N: Net> Network for Tcp<N> {
         };
         config.notice_within(election_timeout);
         configure(&mut config);
-        let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
-        let serving = tokio::spawn(serve_with(handle, addresses.clone(), waiting));
+        let (requests, over) = Serving::new(handle, addresses.clone());
+        let serving = tokio::spawn(over);
         let context =
             Context { net, environment, links: Whole, config: Arc::new(config), counters, addresses };
         let transport = Peers::of(context, listener, Inlet { messages, requests });

@@ -20,6 +20,7 @@ use crate::frame::{Hello, Party};
 use crate::link::Links;
 use crate::net::Net;
 use crate::outgoing::{Lifetime, Outgoing};
+use crate::serve::Answers;
 use crate::version::{Version, Versions};
 use crate::{NetError, incoming};
 
@@ -137,11 +138,11 @@ impl PeersConfig {
 /// (messages) or answered with "not applied" (requests), both at once. Both close once the transport has let
 /// go of its address.
 #[derive(Clone, Debug)]
-pub struct Inlet {
+pub struct Inlet<A = mpsc::Sender<(Request, Responder)>> {
     /// Messages of the other servers.
     pub messages: mpsc::Sender<Envelope>,
     /// Requests of clients, each with the right to answer it.
-    pub requests: mpsc::Sender<(Request, Responder)>,
+    pub requests: A,
 }
 
 /// What every task of a transport has at hand.
@@ -206,10 +207,10 @@ impl Peers {
         Self::of(Context { net, environment, links, config, counters, addresses }, listener, inlet)
     }
 
-    pub(crate) fn of<N: Net, E: Environment, L: Links>(
+    pub(crate) fn of<N: Net, E: Environment, L: Links, A: Answers>(
         context: Context<N, E, L>,
         listener: N::Listener,
-        inlet: Inlet,
+        inlet: Inlet<A>,
     ) -> Self {
         let (counters, addresses) = (Arc::clone(&context.counters), context.addresses.clone());
         let (id, mut tasks) = (context.config.id, JoinSet::new());
