@@ -4,6 +4,8 @@
 //! `invoke` and, if its end was seen, one of `ok`, `fail` (certainly not done) and `info` (nobody knows). A
 //! process with an `info` is dead, and its client goes on under a fresh id. Judging a history is not here.
 
+mod value;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +13,8 @@ use std::io::{self, BufRead, Write};
 
 use raft_core::{LogIndex, NodeId};
 use serde::{Deserialize, Serialize};
+
+pub use value::Value;
 
 /// What an event says of its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,74 +53,6 @@ impl F {
 impl fmt::Display for F {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// What an operation carries; what that means is said by the data type.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Value {
-    /// Nothing: a read that has not ended, or found nothing; a delete.
-    Null,
-    /// A whole number.
-    Whole(i64),
-    /// Text.
-    Text(String),
-    /// One after the other: what was read of a list; what a compare-and-set expects, and what it makes of it.
-    List(Vec<Self>),
-    /// By name: the accounts of a bank.
-    Map(BTreeMap<String, Self>),
-}
-
-impl Value {
-    /// Text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-
-    /// What a compare-and-set expects, and what it makes of it.
-    pub fn swap(from: Self, to: Self) -> Self {
-        Self::List(vec![from, to])
-    }
-
-    /// The number, if it is one.
-    pub fn whole(&self) -> Option<i64> {
-        if let Self::Whole(number) = self { Some(*number) } else { None }
-    }
-
-    /// The items, if it is a list; of nothing there are none.
-    pub fn items(&self) -> Option<&[Self]> {
-        match self {
-            Self::List(items) => Some(items),
-            Self::Null => Some(&[]),
-            Self::Whole(_) | Self::Text(_) | Self::Map(_) => None,
-        }
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Whole(number)
-    }
-}
-
-/// For people: `null`, `7`, `c1-2`, `[1 2]`, `{0: 10, 1: 10}`.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Whole(number) => write!(f, "{number}"),
-            Self::Text(text) => f.write_str(text),
-            Self::List(items) => {
-                let items: Vec<_> = items.iter().map(Self::to_string).collect();
-                write!(f, "[{}]", items.join(" "))
-            }
-            Self::Map(entries) => {
-                let entries: Vec<_> =
-                    entries.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-                write!(f, "{{{}}}", entries.join(", "))
-            }
-        }
     }
 }
 
