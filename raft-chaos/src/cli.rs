@@ -32,7 +32,6 @@ use crate::check;
 use crate::export;
 use crate::inspect;
 use crate::plan::{Mode, Plan, Seeds};
-use crate::process;
 use crate::progress::Progress;
 use crate::recover;
 use crate::runner::{self, Runner, Voice};
@@ -119,9 +118,6 @@ enum Command {
     /// Run one seed of a locked plan in this process (what `run` starts for each seed).
     #[command(hide = true)]
     Seed(seed::SeedArgs),
-    /// Be a server under test, as a file says (what `run` starts in process mode).
-    #[command(hide = true)]
-    Tested(TestedArgs),
 }
 
 /// Which plans, and how they are run.
@@ -163,12 +159,6 @@ pub enum Format {
     Json,
 }
 
-#[derive(Debug, Args)]
-struct TestedArgs {
-    /// What it is told.
-    file: PathBuf,
-}
-
 /// Does what the command line of this process says.
 pub fn main() -> ExitCode {
     // A panic of this tool is a bug of this tool, and has its own status.
@@ -207,7 +197,6 @@ fn parsed() -> ExitCode {
         Command::Backup(args) => offline::backup(&args).into(),
         Command::Restore(args) => offline::restore(&args).into(),
         Command::Seed(args) => seed::seed(args).into(),
-        Command::Tested(args) => process::live(&args.file).unwrap_or_else(|error| cannot(&error)).into(),
     }
 }
 

@@ -170,6 +170,15 @@ impl<N: Net, E: Environment> Operator<N, E> {
         self.ask_leader(Ask::Order, orders::encode(order), deadline).await
     }
 
+    /// Has the server at this address do this, and no other.
+    ///
+    /// # Errors
+    ///
+    /// It was not done, or nobody knows.
+    pub async fn order_at(&self, address: &str, order: &Order, deadline: Time) -> Result<Bytes, NotObeyed> {
+        self.ask_at(address, Ask::Order, orders::encode(order), deadline).await.map_err(Tried::not_obeyed)
+    }
+
     /// Has the server `id` take a snapshot as soon as it can.
     ///
     /// # Errors
@@ -180,8 +189,7 @@ impl<N: Net, E: Environment> Operator<N, E> {
         let Some((address, _)) = survey.found.get(&id) else {
             return Err(NotObeyed::Refused { reason: format!("{id} does not answer: {}", survey.nobody()) });
         };
-        let asked = self.ask_at(address, Ask::Order, orders::encode(&Order::Snapshot), deadline).await;
-        asked.map(|_| ()).map_err(Tried::not_obeyed)
+        self.order_at(address, &Order::Snapshot, deadline).await.map(|_| ())
     }
 
     /// Has a command applied, once: it is sent again only where it was certainly not applied.

@@ -13,7 +13,7 @@ use raft_core::NodeId;
 use tempfile::TempDir;
 
 use crate::node::Ended;
-use crate::process::{NODES, Register, clean_run, host};
+use crate::process::{NODES, Register, clean_run, forget_settings, host};
 
 /// How many nodes there are.
 const COUNT: u64 = 3;
@@ -69,11 +69,7 @@ impl Cluster {
         let log = nodes.join(format!("{id}.log"));
         let peers = self.addresses.iter().map(|(id, address)| format!("{}={address}", id.get()));
         let mut command = Command::new(std::env::current_exe()?);
-        // What is said to nodes of one's own is not for these.
-        let said = std::env::vars_os().map(|(name, _)| name);
-        for name in said.filter(|name| name.to_string_lossy().starts_with("RAFT_NODE_")) {
-            command.env_remove(name);
-        }
+        forget_settings(&mut command);
         command.arg("node").args(["--id", &id.get().to_string(), "--log", "warn"]);
         command.args(["--peers", &peers.collect::<Vec<_>>().join(",")]);
         command.arg("--data").arg(nodes.join(id.to_string()));

@@ -1,11 +1,13 @@
 //! `node`: one real node.
 
+use std::panic;
 use std::path::PathBuf;
+use std::process::exit;
 
 use clap::Args;
 
 use super::cannot;
-use crate::node::{self, Settings};
+use crate::node::{self, ForTests, Settings};
 use crate::process;
 
 #[derive(Debug, Args)]
@@ -16,6 +18,8 @@ pub(super) struct NodeArgs {
     /// Take what no flag and no variable says from this TOML file: its keys are the names of the flags, as in id = 1.
     #[arg(long, env = "RAFT_NODE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    for_tests: ForTests,
     /// End with this process, which has started it.
     #[arg(long, value_name = "PID", hide = true)]
     end_with: Option<u32>,
@@ -26,8 +30,14 @@ pub(super) fn node(args: NodeArgs) -> u8 {
     if let Some(Err(error)) = args.end_with.map(process::end_with) {
         return cannot(&error);
     }
+    // A node of which a part is missing is none.
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        exit(node::BUG.into());
+    }));
     let file = args.config.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read);
-    match file.and_then(|file| node::run(args.settings.or(file))) {
+    match file.and_then(|file| node::run(args.settings.or(file), &args.for_tests)) {
         Ok(()) => 0,
         Err(ended) => {
             eprintln!("raft-chaos: {ended}");

@@ -15,7 +15,7 @@ const USAGE: u8 = 64;
 /// It is not possible here and now.
 const UNAVAILABLE: u8 = 69;
 /// A bug in the node, or in what it was sent.
-const BUG: u8 = 70;
+pub(crate) const BUG: u8 = 70;
 /// The store has failed, or is damaged.
 pub(crate) const STORE: u8 = 74;
 /// A second signal came before the node had ended in order.

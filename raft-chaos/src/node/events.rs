@@ -6,7 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Term};
+use raft_core::sessions::Answer as SessionAnswer;
+use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Restored, Term};
 use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
@@ -47,6 +48,9 @@ pub enum NodeEvent {
         term: Term,
         /// The last entry of the log.
         last: EntryId,
+        /// All that was found, but for payloads.
+        #[serde(default)]
+        found: Box<Restored>,
     },
     /// The state machine has applied a command to the data.
     Applied {
@@ -58,6 +62,15 @@ pub enum NodeEvent {
         reply: Reply,
         /// Names the state after it.
         state: u64,
+    },
+    /// The clients' sessions have come to another entry of the log than a command in none.
+    InSessions {
+        /// Where in the log it is.
+        index: LogIndex,
+        /// Names all sessions after it.
+        table: u64,
+        /// What became of it.
+        became: Became,
     },
     /// The state machine has answered a query.
     Answered {
@@ -77,7 +90,51 @@ pub enum NodeEvent {
     Ended {
         /// The status of the process.
         status: u8,
+        /// Why, if it ended by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
+}
+
+/// What became of an entry in its session, as far as that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// It had been applied before, and was not again.
+    Repeated,
+    /// There was no such session any more.
+    Expired,
+    /// Something else.
+    Other,
+}
+
+impl Became {
+    pub(super) fn of(answer: Option<&SessionAnswer>) -> Self {
+        match answer {
+            Some(SessionAnswer::Repeated(_)) => Self::Repeated,
+            Some(SessionAnswer::SessionExpired) => Self::Expired,
+            Some(
+                SessionAnswer::Registered { .. }
+                | SessionAnswer::Applied(_)
+                | SessionAnswer::KeptAlive
+                | SessionAnswer::Unregistered
+                | SessionAnswer::Limited
+                | SessionAnswer::SequenceForgotten
+                | SessionAnswer::TooFarAhead
+                | SessionAnswer::Malformed,
+            )
+            | None => Self::Other,
+        }
+    }
+
+    /// An answer that counts as the same.
+    pub(crate) fn answer(self) -> Option<SessionAnswer> {
+        match self {
+            Self::Repeated => Some(SessionAnswer::Repeated(bytes::Bytes::new())),
+            Self::Expired => Some(SessionAnswer::SessionExpired),
+            Self::Other => None,
+        }
+    }
 }
 
 /// The file that is written.
@@ -126,6 +183,8 @@ fn write_line(file: &mut File, line: &Line) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use raft_core::{Configuration, Configured, Member, Snapshot, SnapshotId};
+
     use super::*;
     use crate::history::Value;
 
@@ -144,7 +203,7 @@ mod tests {
                 r#"{"time_ns":5,"node":3,"event":"applied","index":7,"operation":9,"reply":{"value":null,"swapped":null},"state":8}"#,
             ),
             (
-                Happening::Node(NodeEvent::Ended { status: 74 }),
+                Happening::Node(NodeEvent::Ended { status: 74, why: None }),
                 r#"{"time_ns":5,"node":3,"event":"ended","status":74}"#,
             ),
         ] {
@@ -152,5 +211,25 @@ mod tests {
             assert_eq!(serde_json::to_string(&line).unwrap(), json);
             assert_eq!(serde_json::from_str::<Line>(json).unwrap(), line);
         }
+    }
+
+    /// What a node found on its disk comes back from a line as it was, whatever numbers are in it.
+    #[test]
+    fn a_line_keeps_all_that_was_found() {
+        let id = SnapshotId { made_by: Incarnation(u64::MAX - 1), ..SnapshotId::default() };
+        let snapshot = Snapshot { id, configured: Configured::default() };
+        let configuration = Configuration::of([Member::bound(NodeId::new(1), Incarnation(u64::MAX))]);
+        let found = Restored {
+            snapshot: Some(snapshot),
+            configurations: vec![Configured { at: EntryId::ZERO, configuration }],
+            damaged: vec![LogIndex::new(3)],
+            ..Restored::default()
+        };
+        let (incarnation, found) = (Incarnation(u64::MAX), Box::new(found));
+        let started = NodeEvent::Started { incarnation, term: Term::new(2), last: EntryId::ZERO, found };
+        let line =
+            Line { time_ns: monotonic_ns(), node: NodeId::new(1), happening: Happening::Node(started) };
+        let json = serde_json::to_string(&line).unwrap();
+        assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line, "{json}");
     }
 }

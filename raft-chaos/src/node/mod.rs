@@ -8,6 +8,7 @@
 //! | `events.rs` | the file of what happens in it: [`Line`] |
 //! | `joining.rs` | how a new one learns where the others are |
 //! | `http.rs` | what it answers by HTTP |
+//! | `tested.rs` | what it is told only where it is tested: [`ForTests`] |
 //! | `ended.rs` | why it ended, and with which status: [`Ended`] |
 
 mod ended;
@@ -17,29 +18,37 @@ mod http;
 mod joining;
 mod settings;
 mod store;
+mod tested;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
+use raft_core::node::{LogStore, SystemEnvironment};
 use raft_core::server::{Server, ServerError};
-use raft_core::{Config, GroupId, Incarnation, NodeId};
+use raft_core::{Config, GroupId, NodeId};
 use raft_net::{Addresses, Net, Tcp, TcpNet, TlsNet};
-use raft_storage::{Opened, RocksStore};
+use raft_storage::{DiskFaults, MemoryDisk, MemoryStore, Opened, RocksStore, StorageError, StorageMeter};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::data;
-pub(crate) use ended::STORE;
+use crate::plan::Storage;
+pub(crate) use ended::{BUG, STORE};
 pub use ended::{EXIT_CODES, Ended};
 use events::Events;
-pub use events::{Happening, Line, NodeEvent};
+pub use events::{Became, Happening, Line, NodeEvent};
 use home::Home;
 use http::{About, Http};
 use settings::Resolved;
 pub use settings::{Level, LogFormat, Settings};
 pub(crate) use settings::{TlsFiles, check_address};
-use store::Surroundings;
 pub use store::{Command, Store};
+use store::{Kept, Surroundings};
+use tested::Different;
+pub use tested::ForTests;
+pub(crate) use tested::Tested;
 
 /// Connections that a node accepts, of servers and clients together: each client that asks something has one.
 pub(crate) const CONNECTIONS_MAX: usize = 4_096;
@@ -49,12 +58,15 @@ pub(crate) const CONNECTIONS_MAX: usize = 4_096;
 /// # Errors
 ///
 /// It did not start, or ended by itself: why, and the status of the process.
-pub fn run(settings: Settings) -> Result<(), Ended> {
-    let node = settings.resolve()?;
+pub fn run(settings: Settings, for_tests: &ForTests) -> Result<(), Ended> {
+    let (mut node, different) = (settings.resolve()?, for_tests.read()?);
+    if let Some(first) = different.first() {
+        node.first = Some(first.clone()).filter(|first| first.members().contains(&node.id));
+    }
     log(node.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Ended::unavailable(format!("starting threads: {error}")))?;
-    let ended = runtime.block_on(live(&node));
+    let ended = runtime.block_on(live(&node, &different));
     // A file that is being read, at most: nothing that has to be waited for.
     runtime.shutdown_background();
     ended
@@ -78,30 +90,21 @@ fn log((level, format): (Level, LogFormat)) {
 }
 
 /// One life.
-async fn live(node: &Resolved) -> Result<(), Ended> {
+async fn live(node: &Resolved, different: &Different) -> Result<(), Ended> {
     let stop = Stop::new()?;
-    let tls = node.tls.as_ref().map(TlsFiles::read).transpose()?;
     let http = match &node.http {
         Some(address) => Some(Http::listen(address).await?),
         None => None,
     };
     let events = node.events.as_deref().map(|path| Events::open(path, node.id)).transpose()?.map(Arc::new);
-    let log = RocksStore::open(&node.data, GroupId(0), Incarnation::random())
-        .map_err(|error| Ended::store(&node.data, &error))?;
-    let home = Home::open(&node.data, node.id, node.kind.name(), node.first.clone())?;
-    let life = Life { node, home: Arc::new(home), events: events.clone() };
-    let ended = match tls {
-        Some(tls) => {
-            joining::ask(node, TlsNet::new(tls.clone()), &life.home, log.incarnation).await?;
-            life.run(Tcp::new(life.addresses()?).tls(tls), log, http, stop).await
-        }
-        None => {
-            joining::ask(node, TcpNet, &life.home, log.incarnation).await?;
-            life.run(Tcp::new(life.addresses()?), log, http, stop).await
-        }
-    };
+    let life = Life { node, different, events: events.clone() };
+    let ended = life.live(http, stop).await;
     if let Some(events) = events {
-        events.tell(NodeEvent::Ended { status: ended.as_ref().map_or_else(|ended| ended.status, |()| 0) });
+        let (status, why) = match &ended {
+            Ok(()) => (0, None),
+            Err(ended) => (ended.status, Some(ended.why.clone())),
+        };
+        events.tell(NodeEvent::Ended { status, why });
     }
     ended
 }
@@ -109,15 +112,56 @@ async fn live(node: &Resolved) -> Result<(), Ended> {
 /// What a server is started with.
 struct Life<'a> {
     node: &'a Resolved,
-    home: Arc<Home>,
+    different: &'a Different,
     events: Option<Arc<Events>>,
 }
 
 impl Life<'_> {
+    async fn live(&self, http: Option<Http>, stop: Stop) -> Result<(), Ended> {
+        let directory = &self.node.data;
+        let incarnation = self.different.incarnation();
+        match self.different.storage() {
+            Storage::Rocksdb => {
+                let log = RocksStore::open(directory, GroupId(0), incarnation)
+                    .map_err(|error| Ended::store(directory, &error))?;
+                let meter = log.store.meter();
+                self.live_on(log, http.map(|http| (http, meter)), stop).await
+            }
+            Storage::Memory => {
+                fs::create_dir_all(directory).map_err(|error| Ended::damaged(directory, error))?;
+                let (clock, faults) = (SystemEnvironment::new(), DiskFaults::new(0));
+                let delay = Box::new(|| Duration::ZERO);
+                let log = MemoryStore::open(&MemoryDisk::new(), incarnation, clock, delay, faults);
+                self.live_on(log, None, stop).await
+            }
+        }
+    }
+
+    async fn live_on<S: LogStore<Error = StorageError>>(
+        &self,
+        log: Opened<S>,
+        http: Option<(Http, StorageMeter)>,
+        stop: Stop,
+    ) -> Result<(), Ended> {
+        let node = self.node;
+        let home = Home::open(&node.data, node.id, node.kind.name(), node.first.clone())?;
+        match node.tls.as_ref().map(TlsFiles::read).transpose()? {
+            Some(tls) => {
+                joining::ask(node, TlsNet::new(tls.clone()), &home, log.incarnation).await?;
+                let tcp = Tcp::new(self.addresses(&home)?).tls(tls);
+                self.run(tcp, home, log, http, stop).await
+            }
+            None => {
+                joining::ask(node, TcpNet, &home, log.incarnation).await?;
+                self.run(Tcp::new(self.addresses(&home)?), home, log, http, stop).await
+            }
+        }
+    }
+
     /// Where the servers are, as far as that is known at the start. What was given by hand counts.
-    fn addresses(&self) -> Result<BTreeMap<NodeId, String>, Ended> {
+    fn addresses(&self, home: &Home) -> Result<BTreeMap<NodeId, String>, Ended> {
         let Resolved { id, peers, advertise, .. } = self.node;
-        let mut addresses = self.home.addresses();
+        let mut addresses = home.addresses();
         if addresses.is_empty() && peers.is_empty() {
             return Err(Ended::usage(
                 "peers: the directory is new: give --peers 1=HOST:PORT,2=HOST:PORT,... to begin a cluster, or --join \
@@ -130,27 +174,28 @@ impl Life<'_> {
     }
 
     /// Runs the server to its end.
-    async fn run<N: Net>(
+    async fn run<N: Net, S: LogStore<Error = StorageError>>(
         &self,
         tcp: Tcp<N>,
-        log: Opened<RocksStore>,
-        http: Option<Http>,
+        home: Home,
+        log: Opened<S>,
+        http: Option<(Http, StorageMeter)>,
         stop: Stop,
     ) -> Result<(), Ended> {
-        self.home.settle()?;
-        if self.home.first() != self.node.first && !self.node.peers.is_empty() {
+        home.settle()?;
+        if home.first() != self.node.first && !self.node.peers.is_empty() {
             tracing::warn!(
                 "--peers says something else than when the directory was made: who votes is in the log"
             );
         }
-        let (counters, meter) = (tcp.counters(), log.store.meter());
-        let server = self.start(tcp, log).await?;
+        let counters = tcp.counters();
+        let server = self.start(tcp, home, log).await?;
         let Resolved { id, cluster, listen, data, .. } = self.node;
         tracing::info!(server = %id, cluster = cluster.0, listen, data = %data.display(), "runs");
-        let about = About { server: server.clone(), counters, meter };
+        let asked = server.clone();
         let answering = tokio::spawn(async move {
-            if let Some(http) = http {
-                http.serve(about).await;
+            if let Some((http, meter)) = http {
+                http.serve(About { server: asked, counters, meter }).await;
             }
         });
         let ended = until_it_ends(&server, stop).await;
@@ -158,17 +203,24 @@ impl Life<'_> {
         ended?.map_err(|error| Ended::server(data, &error))
     }
 
-    async fn start<N: Net>(&self, tcp: Tcp<N>, log: Opened<RocksStore>) -> Result<Server<Store>, Ended> {
+    async fn start<N: Net, S: LogStore<Error = StorageError>>(
+        &self,
+        tcp: Tcp<N>,
+        home: Home,
+        log: Opened<S>,
+    ) -> Result<Server<Store>, Ended> {
         let Resolved { listen, data: directory, kind, .. } = self.node;
         if let Some(events) = &self.events {
             let Opened { restored, incarnation, .. } = &log;
             let (term, last) = (restored.hard_state.current_term, restored.log.last());
-            events.tell(NodeEvent::Started { incarnation: *incarnation, term, last });
+            let found = Box::new(restored.clone());
+            events.tell(NodeEvent::Started { incarnation: *incarnation, term, last, found });
         }
-        let kept = data::named(*kind, data::Mix::new()).machine();
-        let store = Store::new(kept, self.surroundings(tcp.addresses()));
+        let (config, kept) = (self.config(&home), data::named(*kind, data::Mix::new()).machine());
+        let store = Store::new(kept, self.surroundings(home, tcp.addresses()));
         let tcp = tcp.listen(listen).configure(|config| config.connections_max = CONNECTIONS_MAX);
-        let builder = Server::builder(self.config()).log(log).network(tcp).machine(store);
+        let machine = Kept { store, bug: self.different.bug() };
+        let builder = Server::builder(config).log(log).network(tcp).machine(machine);
         let started = match self.events.clone() {
             Some(events) => builder.observer(move |event| events.observe(event)).start().await,
             None => builder.start().await,
@@ -176,18 +228,18 @@ impl Life<'_> {
         started.map_err(|error| Ended::start(directory, listen, &error))
     }
 
-    fn surroundings(&self, addresses: Addresses) -> Surroundings {
+    fn surroundings(&self, home: Home, addresses: Addresses) -> Surroundings {
         let mut given = self.node.peers.clone();
         given.insert(self.node.id, self.node.advertise.clone());
-        Surroundings { home: Arc::clone(&self.home), addresses, given, events: self.events.clone() }
+        Surroundings { home, addresses, given, events: self.events.clone() }
     }
 
-    fn config(&self) -> Config {
+    fn config(&self, home: &Home) -> Config {
         let Resolved { id, cluster, election_timeout, heartbeat, snapshot_every, .. } = self.node;
         let usual = Config::new(*id, Vec::new());
-        Config {
+        let mut config = Config {
             cluster: *cluster,
-            bootstrap: self.home.first(),
+            bootstrap: home.first(),
             election_timeout: *election_timeout,
             heartbeat: *heartbeat,
             snapshot_entries: snapshot_every.unwrap_or(usual.snapshot_entries),
@@ -196,7 +248,9 @@ impl Life<'_> {
                 .filter(|every| *every > 0)
                 .map_or(usual.snapshot_trailing, |every| every.min(usual.snapshot_trailing)),
             ..usual
-        }
+        };
+        self.different.configure(&mut config);
+        config
     }
 }
 

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use raft_core::node::SnapshotReader;
-use raft_core::server::{Machine, snapshot_of, state_of};
-use raft_core::{LogIndex, NodeId};
+use raft_core::node::{SnapshotReader, StateMachine};
+use raft_core::server::{Machine, Replicated, in_bytes, snapshot_of, state_of};
+use raft_core::sessions::{Answer as SessionAnswer, Request, Sessions};
+use raft_core::{LogIndex, NodeId, PlantedBug};
 use raft_net::Addresses;
 use serde::{Deserialize, Serialize};
 
-use super::events::{Events, NodeEvent};
+use super::events::{Became, Events, NodeEvent};
 use super::home::Home;
 use crate::data::{self, Answer};
 use crate::history::Reply;
+use crate::mix::mix;
 
 /// What a client has a cluster of nodes do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,7 @@ pub struct Store {
 
 /// Who hears of what is applied.
 pub(super) struct Surroundings {
-    pub(super) home: Arc<Home>,
+    pub(super) home: Home,
     /// Where the transport finds the others.
     pub(super) addresses: Addresses,
     /// Those whose addresses were given by hand: that counts.
@@ -126,5 +129,56 @@ impl Machine for Store {
         let state = self.data.state();
         self.tell(|| NodeEvent::Restored { index: applied, state });
         Ok(())
+    }
+}
+
+/// A store with its clients' sessions, of which it is told what they come to.
+pub(super) struct Kept {
+    pub(super) store: Store,
+    /// The bug that the sessions have on purpose.
+    pub(super) bug: Option<PlantedBug>,
+}
+
+impl Replicated for Kept {
+    type Typed = Store;
+
+    const IS_DURABLE: bool = false;
+
+    fn into_state_machine(self) -> io::Result<impl StateMachine> {
+        let events = self.store.surroundings.events.clone();
+        let sessions = Sessions::new(in_bytes(self.store)).map_err(io::Error::other)?;
+        Ok(Told { sessions: sessions.with_bug(self.bug), events })
+    }
+}
+
+/// What a node has as its state machine.
+struct Told<M> {
+    sessions: Sessions<M>,
+    events: Option<Arc<Events>>,
+}
+
+#[async_trait]
+impl<M: StateMachine> StateMachine for Told<M> {
+    async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
+        let in_none = matches!(Request::decode(command.clone()), Some(Request::Plain { .. }));
+        let answer = self.sessions.apply(index, command).await;
+        if let Some(events) = self.events.as_ref().filter(|_| !in_none) {
+            let table = mix(0, &self.sessions.table().encode()[..]);
+            let became = Became::of(SessionAnswer::decode(answer.clone()).as_ref());
+            events.tell(NodeEvent::InSessions { index, table, became });
+        }
+        answer
+    }
+
+    async fn query(&mut self, query: Bytes) -> Bytes {
+        self.sessions.query(query).await
+    }
+
+    async fn snapshot(&mut self) -> io::Result<SnapshotReader> {
+        self.sessions.snapshot().await
+    }
+
+    async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
+        self.sessions.restore(snapshot).await
     }
 }

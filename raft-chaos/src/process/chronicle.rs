@@ -1,12 +1,13 @@
-//! What happened in a run in the order in which it did, from the books of all servers, told to a world that judges it.
+//! What happened in a run in the order in which it did, as all servers have written it down, told to a world that judges
+//! it.
 
 use std::collections::BTreeMap;
 
 use raft_core::{Configuration, Incarnation, NodeId, Time};
 
 use super::STILL;
-use super::book::{Line, What};
 use super::life::tell;
+use crate::node::{Happening, Line};
 use crate::sim::{Telling, Trace, World};
 
 /// All that happened.
@@ -20,7 +21,7 @@ pub(super) struct Chronicle {
 /// What is told of a server.
 enum Told {
     /// It has written this down.
-    Wrote(What),
+    Wrote(Happening),
     /// This was done to its disk.
     Done(ToDisk),
 }
@@ -46,7 +47,7 @@ impl Chronicle {
 
     /// A server has written this down.
     pub(super) fn hear(&mut self, id: NodeId, book: Vec<Line>) {
-        self.all.extend(book.into_iter().map(|Line { at_ns, what }| (at_ns, id, Told::Wrote(what))));
+        self.all.extend(book.into_iter().map(|line| (line.time_ns, id, Told::Wrote(line.happening))));
     }
 
     /// A world of a group that began with this, which has heard all of it.
@@ -59,7 +60,7 @@ impl Chronicle {
         for (at_ns, id, told) in self.all {
             world.set_now(Time::from_nanos(at_ns.saturating_sub(self.origin_ns)));
             match told {
-                Told::Wrote(what) => tell(&world, id, what),
+                Told::Wrote(happening) => tell(&world, id, happening),
                 Told::Done(ToDisk::Wiped) => world.wiped(id),
                 Told::Done(ToDisk::Flipped) => world.flipped(id),
             }
@@ -70,39 +71,45 @@ impl Chronicle {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{Event, LogIndex, Member, RoleName, Term};
+    use raft_core::{EntryId, Event, LogIndex, Member, RoleName, Term};
 
     use super::*;
-    use crate::data::Answer;
     use crate::history::{Reply, Value};
+    use crate::node::NodeEvent;
 
     fn n(id: u64) -> NodeId {
         NodeId::new(id)
     }
 
-    fn started(id: u64) -> What {
-        What::Started { incarnation: Incarnation(id), restored: Box::default() }
+    fn started(id: u64) -> Happening {
+        let (incarnation, term, last) = (Incarnation(id), Term::default(), EntryId::ZERO);
+        Happening::Node(NodeEvent::Started { incarnation, term, last, found: Box::default() })
     }
 
-    fn role(from: (u64, RoleName), to: (u64, RoleName), leader: Option<NodeId>) -> What {
+    fn role(from: (u64, RoleName), to: (u64, RoleName), leader: Option<NodeId>) -> Happening {
         let ((from_term, from), (term, to)) = (from, to);
         let (from_term, term) = (Term::new(from_term), Term::new(term));
-        What::Event(Event::Role { from_term, from, term, to, leader })
+        Happening::Raft(Event::Role { from_term, from, term, to, leader })
     }
 
-    fn applied(index: u64, operation: u64, value: &str) -> What {
-        let answer = Answer { index: LogIndex::new(index), reply: Reply::value(Value::text(value)) };
-        What::Applied { operation, answer, state: operation }
+    fn applied(index: u64, operation: u64, value: &str) -> Happening {
+        let (index, reply) = (LogIndex::new(index), Reply::value(Value::text(value)));
+        Happening::Node(NodeEvent::Applied { index, operation, reply, state: operation })
     }
 
     /// What is broken in a run of which these are the lines, each with its time and its server.
-    fn broken(lines: &[(u64, u64, What)]) -> Vec<&'static str> {
+    fn broken(lines: &[(u64, u64, Happening)]) -> Vec<&'static str> {
         let lives: BTreeMap<_, _> = (1..=3).map(|id| (n(id), Incarnation(id))).collect();
         let first = Configuration::of(lives.iter().map(|(&id, &life)| Member::bound(id, life)));
         let mut chronicle = Chronicle::new(1_000);
         for id in 1..=3 {
             let of_one = lines.iter().filter(|(_, node, _)| *node == id);
-            let book = of_one.map(|(at_ns, _, what)| Line { at_ns: *at_ns, what: what.clone() });
+            let line = |(time_ns, node, happening): &(u64, u64, Happening)| Line {
+                time_ns: *time_ns,
+                node: n(*node),
+                happening: happening.clone(),
+            };
+            let book = of_one.map(line);
             chronicle.hear(n(id), book.collect());
         }
         chronicle.told(first, lives).violations().iter().map(|violation| violation.property).collect()
@@ -131,7 +138,7 @@ mod tests {
     /// applied before.
     #[test]
     fn books_are_told_by_the_clock() {
-        let restored = What::Restored { index: LogIndex::new(3), state: 7 };
+        let restored = Happening::Node(NodeEvent::Restored { index: LogIndex::new(3), state: 7 });
         let lines = |snapshot_at| {
             let start = (1..=3).map(|id| (1_000 + id, id, started(id)));
             let both = [(snapshot_at, 1, restored.clone()), (2_000, 3, applied(3, 7, "a"))];

@@ -1,4 +1,4 @@
-//! The servers as processes of this machine: how they are started, told something, stopped, halted, killed and listened to.
+//! The servers as processes of this machine: how they are started, stopped, halted, killed and listened to.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -6,7 +6,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use raft_core::node::{Environment, SystemEnvironment};
@@ -15,16 +15,18 @@ use rustix::process::Signal;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::book::Reader;
+use super::asking::attend;
 use super::chronicle::{Chronicle, ToDisk};
+use super::command::{NodeCommand, Own};
 use super::door::Door;
 use super::leftovers::{NODES, Register, stat};
-use super::life::{Life, Told, attend, tell};
+use super::life::{Life, tell};
 use super::proxy::Proxy;
-use super::tested::{STORE_FAILED, Tested};
+use super::reader::Reader;
 use crate::monotonic::monotonic_ns;
+use crate::node::{STORE, Tested};
 use crate::runner;
-use crate::sim::{Cast, Hosts, Planted, SimLinks, Way, World};
+use crate::sim::{Cast, Form, Hosts, Planted, SimLinks, Way, World};
 
 /// How often it is looked whether anything is due. Servers and clients go on meanwhile.
 const TICK: Duration = Duration::from_millis(1);
@@ -39,15 +41,14 @@ pub(super) struct Processes {
     clock: SystemEnvironment,
     /// The moment of the machine's clock in which the run began.
     origin_ns: u64,
-    program: PathBuf,
     world: World,
     servers: BTreeMap<NodeId, Server>,
     first: Configuration,
     /// What was done to disks, and when.
     done: Vec<(u64, NodeId, ToDisk)>,
-    /// What attendants of servers have heard that these are to be told.
-    tells: mpsc::UnboundedSender<(NodeId, Told)>,
-    told: mpsc::UnboundedReceiver<(NodeId, Told)>,
+    /// Whom the plan wants to stop.
+    stops: mpsc::UnboundedSender<NodeId>,
+    stopped: mpsc::UnboundedReceiver<NodeId>,
     register: Register,
     /// What went wrong with this tool's own files.
     failed: Option<io::Error>,
@@ -55,7 +56,10 @@ pub(super) struct Processes {
 
 /// One of them.
 struct Server {
-    /// What it is told when it starts.
+    /// What starts it.
+    command: NodeCommand,
+    own: Own,
+    /// What it is told besides.
     tested: Tested,
     /// Where it has its files.
     folder: PathBuf,
@@ -63,12 +67,11 @@ struct Server {
     life: Option<Life>,
     /// The life of its disk that it began with.
     began_as: Incarnation,
-    seed: u64,
 }
 
 impl Processes {
     /// Starts all servers, and between them the proxies, and the clients.
-    pub(super) fn start(plan: &Path, folder: &Path, program: PathBuf, cast: Cast) -> io::Result<Self> {
+    pub(super) fn start(plan: &Path, folder: &Path, command: NodeCommand, cast: Cast) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Cast { world, seats, seeds, clients, clients_seed, .. } = cast;
         let (clock, origin_ns) = (SystemEnvironment::new(), monotonic_ns());
@@ -79,23 +82,24 @@ impl Processes {
         let proxy = |from: NodeId, to: NodeId| format!("{host}:{}", PROXY_PORT + 100 * from.get() + to.get());
         let first = seats.values().next().map(|seat| seat.first.clone()).unwrap_or_default();
         let server = |(&id, &seed): (&NodeId, &u64)| {
-            let own = folder.join(NODES).join(id.get().to_string());
+            let folder = folder.join(NODES).join(id.get().to_string());
             let others = ids.iter().filter(|&&other| other != id);
-            let tested = Tested {
-                parent: std::process::id(),
+            let own = Own {
                 id,
-                plan: plan.to_owned(),
-                first: first.clone(),
-                incarnation: Incarnation(seed),
-                seed,
                 address: addresses[&id].clone(),
                 peers: others.map(|&other| (other, proxy(id, other))).collect(),
-                data: own.join(super::DATA),
-                book: own.join("events.jsonl"),
+                data: folder.join(super::DATA),
+                events: folder.join("events.jsonl"),
+                tested: folder.join("tested.json"),
+            };
+            let tested = Tested {
+                incarnation: Incarnation(seed),
+                first: first.clone(),
+                plan: plan.to_owned(),
                 planted: seats.get(&id).and_then(|seat| seat.planted).and_then(Planted::name),
             };
-            let reader = Reader::new(tested.book.clone());
-            (id, Server { tested, folder: own, reader, life: None, began_as: Incarnation(seed), seed })
+            let (command, reader) = (command.clone(), Reader::new(own.events.clone()));
+            (id, Server { command, own, tested, folder, reader, life: None, began_as: Incarnation(seed) })
         };
         let servers = seeds.iter().map(server).collect();
         for (&from, &to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (from, to))) {
@@ -112,19 +116,20 @@ impl Processes {
             servers: addresses.iter().map(|(&id, address)| (address.clone(), id)).collect(),
             world: world.clone(),
         };
-        runtime.spawn(clients.run(Way { net: door, environment: clock, addresses }, clients_seed));
-        let (tells, told) = mpsc::unbounded_channel();
+        runtime.spawn(
+            clients.run(Way { net: door, environment: clock, addresses, form: Form::Node }, clients_seed),
+        );
+        let (stops, stopped) = mpsc::unbounded_channel();
         let mut processes = Self {
             runtime,
             clock,
             origin_ns,
-            program,
             world,
             servers,
             first,
             done: Vec::new(),
-            tells,
-            told,
+            stops,
+            stopped,
             register: Register::begin(folder)?,
             failed: None,
         };
@@ -135,7 +140,6 @@ impl Processes {
     /// Begins a life of a server.
     fn boot(&mut self, id: NodeId) -> io::Result<()> {
         let known = self.world.server(id);
-        let life = known.as_ref().map_or(0, |server| server.life);
         let incarnation = self.world.membership(|membership| membership.life(id));
         let Some(server) = self.servers.get_mut(&id) else { return Ok(()) };
         if server.tested.incarnation != incarnation {
@@ -145,34 +149,26 @@ impl Processes {
         if known.is_some_and(|server| server.flipped) {
             self.done.push((monotonic_ns(), id, ToDisk::Flipped));
         }
-        server.tested.seed = server.seed ^ life.wrapping_mul(0x9e37_79b9);
         fs::create_dir_all(&server.folder)?;
-        let told = server.folder.join("server.json");
-        fs::write(&told, serde_json::to_vec(&server.tested)?)?;
+        fs::write(&server.own.tested, serde_json::to_vec(&server.tested)?)?;
         let log = OpenOptions::new().create(true).append(true).open(server.folder.join("log"))?;
-        let mut command = Command::new(&self.program);
-        command.arg("tested").arg(told).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let mut command = server.command.of(&server.own);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // What a terminal sends to interrupt this tool is not for them.
         let child = command.process_group(0).spawn()?;
         self.register.add(child.id())?;
-        let attendant = attend(id, self.world.clone(), self.tells.clone());
+        let attendant = attend(id, server.own.address.clone(), self.world.clone(), self.stops.clone());
         let attendant = self.runtime.spawn(attendant);
         server.life = Some(Life::new(child, attendant));
         Ok(())
     }
 
-    /// Tells servers what the plan has asked of them meanwhile.
-    fn tell_servers(&mut self) {
-        while let Ok((id, told)) = self.told.try_recv() {
-            let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) else {
-                continue;
-            };
-            match told {
-                Told::Stop => {
-                    life.stopping = true;
-                    life.signal(Signal::TERM);
-                }
-                Told::Order(order) => life.order(&order),
+    /// Has servers end that the plan wants to.
+    fn stop_servers(&mut self) {
+        while let Ok(id) = self.stopped.try_recv() {
+            if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) {
+                life.stopping = true;
+                life.signal(Signal::TERM);
             }
         }
     }
@@ -186,12 +182,12 @@ impl Processes {
                 Err(error) => drop(self.failed.get_or_insert(error)),
             }
         }
-        lines.sort_by_key(|(_, line)| line.at_ns);
+        lines.sort_by_key(|(_, line)| line.time_ns);
         for (id, line) in lines {
             if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) {
-                life.hear(&line.what);
+                life.hear(&line.happening);
             }
-            tell(&self.world, id, line.what);
+            tell(&self.world, id, line.happening);
         }
     }
 
@@ -199,7 +195,7 @@ impl Processes {
     fn look_who_ended(&mut self) {
         let ended = |server: &mut Server| {
             let status = server.life.as_mut()?.child.try_wait().ok().flatten()?;
-            Some((server.tested.id, status.code()))
+            Some((server.own.id, status.code()))
         };
         let ended: Vec<_> = self.servers.values_mut().filter_map(ended).collect();
         if !ended.is_empty() {
@@ -215,7 +211,7 @@ impl Processes {
             let damaged = self.world.server(id).is_some_and(|server| server.damaged);
             if is(0) && life.stopping {
                 self.world.shut_down(id);
-            } else if is(STORE_FAILED) && damaged {
+            } else if is(STORE) && damaged {
                 self.world.gave_out(id);
             } else if life.is_contradicted {
                 self.world.gone(id, "ended by itself");
@@ -245,7 +241,7 @@ impl Processes {
             chronicle.done(at_ns, id, done);
         }
         for (&id, server) in &self.servers {
-            chronicle.hear(id, Reader::new(server.tested.book.clone()).read()?);
+            chronicle.hear(id, Reader::new(server.own.events.clone()).read()?);
         }
         let lives = self.servers.iter().map(|(&id, server)| (id, server.began_as)).collect();
         Ok(chronicle.told(self.first.clone(), lives))
@@ -268,7 +264,7 @@ impl Hosts for Processes {
     fn step(&mut self) {
         self.runtime.block_on(async { tokio::time::sleep(TICK).await });
         self.world.set_now(self.clock.now());
-        self.tell_servers();
+        self.stop_servers();
         self.listen();
         self.look_who_ended();
         self.look_who_is_halted();

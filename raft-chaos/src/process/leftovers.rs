@@ -7,12 +7,22 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getppid, kill_process};
 use serde::{Deserialize, Serialize};
 
 /// The name of a register in the folder of a run, and of the folder with its servers.
 const REGISTER: &str = "processes.jsonl";
 pub(crate) const NODES: &str = "nodes";
+
+/// Has this process killed when the one that started it ends, however that comes about, also while it is stopped. Where the
+/// system has no such thing, what it leaves is found by whoever comes later.
+pub(crate) fn end_with(parent: u32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before.
+    let now = getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
+    if now == Some(parent) { Ok(()) } else { Err(io::Error::other("whoever started this is gone")) }
+}
 
 /// A process, which is not the next one that has its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

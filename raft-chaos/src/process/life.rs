@@ -1,16 +1,14 @@
-//! One life of a server: its process, what it is told, and what is heard of it.
+//! One life of a server: its process, and what is heard of it.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Child;
 
 use raft_core::{Event, NodeId};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::book::What;
-use super::tested::{Order, PANICKED};
+use crate::data::Answer;
+use crate::node::{BUG, Happening, NodeEvent};
 use crate::sim::World;
 
 /// A process of a server.
@@ -25,12 +23,6 @@ pub(super) struct Life {
     pub(super) attendant: JoinHandle<()>,
 }
 
-/// What the plan asks of a server.
-pub(super) enum Told {
-    Stop,
-    Order(Order),
-}
-
 impl Life {
     pub(super) const fn new(child: Child, attendant: JoinHandle<()>) -> Self {
         Self { child, stopping: false, why: None, is_contradicted: false, attendant }
@@ -39,7 +31,7 @@ impl Life {
     /// Why it ended by itself, with this status; `log` is where it has written.
     pub(super) fn reason(self, code: Option<i32>, log: &Path) -> String {
         let how = match code {
-            Some(code) if code == i32::from(PANICKED) => "a task panicked".to_owned(),
+            Some(code) if code == i32::from(BUG) => "a task panicked".to_owned(),
             Some(code) => format!("it ended with status {code}"),
             None => "it was killed by somebody else".to_owned(),
         };
@@ -51,19 +43,11 @@ impl Life {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    pub(super) fn order(&mut self, order: &Order) {
-        let Some(input) = &mut self.child.stdin else { return };
-        let mut line = serde_json::to_vec(order).expect("orders are plain data");
-        line.push(b'\n');
-        // As above.
-        drop(input.write_all(&line));
-    }
-
-    pub(super) fn hear(&mut self, what: &What) {
-        if let What::Ended { why } = what {
+    pub(super) fn hear(&mut self, happening: &Happening) {
+        if let Happening::Node(NodeEvent::Ended { why: Some(why), .. }) = happening {
             self.why = Some(why.clone());
         }
-        self.is_contradicted |= matches!(what, What::Event(Event::Stopped { .. }));
+        self.is_contradicted |= matches!(happening, Happening::Raft(Event::Stopped { .. }));
     }
 
     pub(super) fn kill(mut self) {
@@ -74,37 +58,22 @@ impl Life {
     }
 }
 
-/// Tells a world what a server has written down.
-pub(super) fn tell(world: &World, id: NodeId, what: What) {
-    match what {
-        What::Started { incarnation, restored } => world.started(id, incarnation, &restored),
-        What::Event(event) => world.observe(id, &event),
-        What::Applied { operation, answer, state } => world.applied(id, operation, &answer, state),
-        What::InSessions { index, table, became } => {
+/// Tells a world what a node has written down.
+pub(super) fn tell(world: &World, id: NodeId, happening: Happening) {
+    let event = match happening {
+        Happening::Raft(event) => return world.observe(id, &event),
+        Happening::Node(event) => event,
+    };
+    match event {
+        NodeEvent::Started { incarnation, found, .. } => world.started(id, incarnation, &found),
+        NodeEvent::Applied { index, operation, reply, state } => {
+            world.applied(id, operation, &Answer { index, reply }, state);
+        }
+        NodeEvent::InSessions { index, table, became } => {
             world.in_sessions(id, index, table, became.answer().as_ref());
         }
-        What::Restored { index, state } => world.restored(id, index, state),
-        What::Answered { operation, index } => world.answered(operation, index),
-        What::Asked { ask, refused } => world.answered_ask(ask, refused.map_or(Ok(()), Err)),
-        What::Ended { .. } => {}
-    }
-}
-
-/// Hears what the plan asks of a server in one of its lives.
-pub(super) async fn attend(id: NodeId, world: World, told: mpsc::UnboundedSender<(NodeId, Told)>) {
-    let Some(server) = world.server(id) else { return };
-    // Without a receiver the run is over.
-    let tell = |what| drop(told.send((id, what)));
-    loop {
-        tokio::select! {
-            biased;
-            () = server.stop.notified() => tell(Told::Stop),
-            () = server.take_snapshot.notified() => tell(Told::Order(Order::Snapshot)),
-            () = server.asked.notified() => {
-                while let Some((ask, what)) = world.next_ask(id) {
-                    tell(Told::Order(Order::Ask { ask, what }));
-                }
-            }
-        }
+        NodeEvent::Restored { index, state } => world.restored(id, index, state),
+        NodeEvent::Answered { operation, index } => world.answered(operation, index),
+        NodeEvent::Ended { .. } => {}
     }
 }

@@ -3,25 +3,29 @@
 //! | file | is |
 //! | --- | --- |
 //! | `hosts.rs`, `life.rs` | the processes, and what is done to them |
-//! | `tested.rs` | a server under test, in its process |
-//! | `book.rs` | what it writes down of itself |
+//! | `command.rs` | how they are started |
+//! | `asking.rs` | what the plan asks of a server |
+//! | `reader.rs` | how it is read what a server writes down of itself |
 //! | `chronicle.rs` | all of that in order, for those who judge it |
 //! | `proxy.rs` | what stands between two servers, and does to their messages what links do |
 //! | `door.rs` | how clients reach servers |
 //! | `leftovers.rs` | what is to be ended of a run whose tool was killed |
 //!
-//! Everything else is that of the simulation: when events fire and what they do, clients, evidence, liveness, judges. What
-//! happened inside servers is heard of when it is read from their books, for triggers and targets; and once more when
-//! the run is over, in the order of the machine's clock, for those who judge it.
+//! A server is a [`node`](crate::node), as users run it: `raft-chaos node`, which is told besides in which life its disk is, and how
+//! the plan's cluster is, and may have its log in memory, or a bug on purpose. Everything else is that of the simulation: when
+//! events fire and what they do, clients, evidence, liveness, judges. What happened inside servers is heard of when it is read
+//! from their files of events, for triggers and targets; and once more when the run is over, in the order of the machine's
+//! clock, for those who judge it.
 
-mod book;
+mod asking;
 mod chronicle;
+mod command;
 mod door;
 mod hosts;
 mod leftovers;
 mod life;
 mod proxy;
-mod tested;
+mod reader;
 
 use std::io;
 use std::path::Path;
@@ -30,10 +34,11 @@ use std::time::Duration;
 use crate::data;
 use crate::plan::{Link, Plan};
 use crate::sim::{self, Ground, Options, Ran};
+use command::NodeCommand;
+pub(crate) use command::forget_settings;
 use hosts::Processes;
 pub(crate) use hosts::host;
-pub(crate) use leftovers::{NODES, Register, clean, clean_run};
-pub(crate) use tested::{end_with, live};
+pub(crate) use leftovers::{NODES, Register, clean, clean_run, end_with};
 
 /// The name of a server's disk in its folder.
 const DATA: &str = "data";
@@ -52,7 +57,7 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
         folder: |scratch, id| scratch.join(id.get().to_string()).join(DATA),
         in_order: false,
     };
-    let program = std::env::current_exe()?;
+    let command = NodeCommand::usual(std::env::current_exe()?, plan.workload.kind);
     let data = data::of(&plan.workload).into();
-    sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, program, cast))
+    sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, command, cast))
 }

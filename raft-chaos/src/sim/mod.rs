@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | `play.rs` | a run, phase by phase |
 //! | `hosts.rs` | where servers live: under turmoil here |
-//! | `seat.rs`, `audience.rs` | a server, wherever it lives: node, transport, state machine, and who hears what that does |
-//! | `server.rs` | a server on a simulated host |
+//! | `seat.rs` | a server: node, transport, state machine |
+//! | `server.rs` | the same on a simulated host |
 //! | `workload.rs`, `seen.rs` | the clients, on one host of their own, and what they see |
+//! | `form.rs` | in which form they ask and are answered |
 //! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs`, `chaos.rs` | when the plan's events and its chaos fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
@@ -27,7 +28,6 @@
 //! Judging what happened is not here.
 
 mod agreement;
-mod audience;
 mod chaos;
 mod clock;
 mod disk;
@@ -35,6 +35,7 @@ mod door;
 mod environment;
 mod evidence;
 mod faults;
+mod form;
 mod hosts;
 mod links;
 mod machines;
@@ -74,7 +75,6 @@ use raft_net::TurmoilNet;
 use crate::data::{self, DataType};
 use crate::mix::mix;
 use crate::plan::{Action, Link, Plan, Reads, Retries};
-pub(crate) use audience::Audience;
 pub use chaos::Skipped;
 use clock::Clock;
 use disk::Disk;
@@ -82,10 +82,11 @@ pub(crate) use door::Stream;
 use environment::SimEnvironment;
 pub(crate) use environment::SimLinks;
 use faults::Faults;
+pub(crate) use form::Form;
 pub(crate) use hosts::Hosts;
 use hosts::Simulated;
 use machines::Machines;
-pub(crate) use membership::{Ask, AskId};
+pub(crate) use membership::Ask;
 pub use options::Options;
 #[cfg(feature = "planted-bugs")]
 pub use planted::IDLE;
@@ -94,7 +95,7 @@ use play::Run;
 pub use pulse::{Pulse, Watcher};
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 pub use script::Fired;
-pub(crate) use seat::{Seat, Surroundings, answer};
+pub(crate) use seat::{Seat, configure};
 use server::{CLIENTS, Server, host_name};
 pub(crate) use trace::Trace;
 pub use trace::{Listener, Telling};
@@ -236,7 +237,7 @@ fn simulated(plan: &Plan, cast: Cast) -> Simulated {
     let addresses = nodes.iter().map(|&id| (id, server::address(id))).collect();
     sim.client(CLIENTS, async move {
         let environment = SimEnvironment::new(&world, None, Clock::default());
-        clients.run(Way { net: TurmoilNet, environment, addresses }, clients_seed).await;
+        clients.run(Way { net: TurmoilNet, environment, addresses, form: Form::Bare }, clients_seed).await;
         Ok(())
     });
     Simulated { sim, nodes }

@@ -70,6 +70,15 @@ impl Planted {
         }
     }
 
+    /// The bug that a server's libraries have then.
+    pub(crate) fn of_libraries(self) -> Option<PlantedBug> {
+        match self {
+            Self::Raft(bug) => Some(bug),
+            #[cfg(feature = "planted-bugs")]
+            Self::Panic | Self::FailedSyncIgnored | Self::Leak | Self::Idle(_) => None,
+        }
+    }
+
     /// Whether the tester does not do this.
     pub(super) fn is_idle(self, action: &str) -> bool {
         let idle: Option<&str> = match self {

@@ -1,4 +1,4 @@
-//! A server, wherever it lives: the real node, the real transport, a real store, and the state machine under test.
+//! A server of a simulation: the real node, the real transport, a real store, and the state machine under test.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use raft_core::node::{Environment, Handle, LogStore, Node, NodeError, SnapshotReader, StateMachine};
 use raft_core::sessions::Sessions;
-use raft_core::{Config, Configuration, Incarnation, LogIndex, NodeId, PlantedBug, Raft, Restored, Rng};
+use raft_core::{Config, Configuration, Incarnation, LogIndex, NodeId, Raft, Restored, Rng};
 use raft_net::{Inlet, Links, Net, Peers, PeersConfig, Request, Responder};
 use raft_storage::{Opened, StorageError};
 use tokio::io::AsyncReadExt;
@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Planted;
-use super::audience::Audience;
 use super::membership::Ask;
 use super::sessions::Watched;
+use super::world::World;
 use crate::data::{self, Answer, Command, DataType};
 use crate::plan::{Cluster, Reads};
 
@@ -41,7 +41,7 @@ pub(crate) struct Seat {
 }
 
 /// What surrounds a server in one of its lives.
-pub(crate) struct Surroundings<N, E, L, A> {
+pub(crate) struct Surroundings<N, E, L> {
     pub(crate) net: N,
     /// Where it listens.
     pub(crate) address: String,
@@ -49,15 +49,15 @@ pub(crate) struct Surroundings<N, E, L, A> {
     pub(crate) peers: BTreeMap<NodeId, String>,
     pub(crate) environment: E,
     pub(crate) links: L,
-    pub(crate) audience: A,
+    pub(crate) world: World,
 }
 
 impl Seat {
     /// One life on an opened store. `attend` says what is done besides serving clients.
-    pub(crate) async fn run<S, N, E, L, A>(
+    pub(crate) async fn run<S, N, E, L>(
         &self,
         opened: Opened<S>,
-        around: Surroundings<N, E, L, A>,
+        around: Surroundings<N, E, L>,
         rng: &mut Rng,
         attend: impl FnOnce(Handle, &mut JoinSet<()>),
     ) -> Result<(), NodeError<StorageError>>
@@ -66,10 +66,9 @@ impl Seat {
         N: Net,
         E: Environment,
         L: Links,
-        A: Audience,
     {
         let Opened { store, restored, incarnation, torn_bytes: _ } = opened;
-        let Surroundings { net, address, peers, environment, links, audience } = around;
+        let Surroundings { net, address, peers, environment, links, world } = around;
         let (messages, inbox) = mpsc::channel(INLET_MAX);
         let (requests, clients) = mpsc::channel(INLET_MAX);
         let raft = self.raft(restored, incarnation, rng.next_u64(), &environment);
@@ -86,28 +85,22 @@ impl Seat {
             id: self.id,
             machine: self.data.machine(),
             applied: LogIndex::ZERO,
-            audience: audience.clone(),
+            world: world.clone(),
             planted: self.planted,
         };
         if self.sessions {
             let machine =
                 Sessions::new(machine).expect("a state machine in memory has nothing applied at first");
-            let machine = Watched { id: self.id, machine: machine.with_bug(self.bug()), audience };
+            let machine = Watched {
+                id: self.id,
+                machine: machine.with_bug(self.planted.and_then(Planted::of_libraries)),
+                world,
+            };
             let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
             serve(node.run(), handle, clients, attend).await
         } else {
             let (node, handle) = Node::new(raft, store, peers, machine, environment, inbox);
             serve(node.run(), handle, clients, attend).await
-        }
-    }
-
-    /// The bug that this server's libraries have.
-    fn bug(&self) -> Option<PlantedBug> {
-        match self.planted {
-            Some(Planted::Raft(bug)) => Some(bug),
-            #[cfg(feature = "planted-bugs")]
-            Some(Planted::Panic | Planted::FailedSyncIgnored | Planted::Leak | Planted::Idle(_)) => None,
-            None => None,
         }
     }
 
@@ -121,21 +114,10 @@ impl Seat {
         let mut config = Config::new(self.id, Vec::new());
         config.bootstrap = Some(self.first.clone()).filter(|first| first.members().contains(&self.id));
         config.incarnation = incarnation;
-        config.election_timeout = self.cluster.election_timeout;
-        config.heartbeat = self.cluster.heartbeat;
-        config.pre_vote = self.cluster.prevote;
-        if let Reads::Lease { drift } = self.cluster.read {
-            config.read_lease_ppm = Some(drift.ppm());
-        }
-        config.disk_patience = self.cluster.election_timeout.1 * 4;
-        let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-        config.snapshot_entries = self.cluster.snapshot_every;
-        config.snapshot_trailing = self.cluster.snapshot_trailing;
-        config.snapshot_chunk_bytes = bytes(self.cluster.snapshot_chunk);
-        config.cache_bytes_max = bytes(self.cluster.log_cache);
+        configure(&mut config, &self.cluster);
         config.seed = seed;
         config.observe = true;
-        config.planted = self.bug();
+        config.planted = self.planted.and_then(Planted::of_libraries);
         Raft::new(config, restored, environment.now()).expect("a plan that was read configures a server")
     }
 
@@ -155,6 +137,22 @@ impl Seat {
             ..PeersConfig::new(self.id, peers)
         }
     }
+}
+
+/// Configures a server as the plan says that the cluster is.
+pub(crate) fn configure(config: &mut Config, cluster: &Cluster) {
+    config.election_timeout = cluster.election_timeout;
+    config.heartbeat = cluster.heartbeat;
+    config.pre_vote = cluster.prevote;
+    if let Reads::Lease { drift } = cluster.read {
+        config.read_lease_ppm = Some(drift.ppm());
+    }
+    config.disk_patience = cluster.election_timeout.1 * 4;
+    let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+    config.snapshot_entries = cluster.snapshot_every;
+    config.snapshot_trailing = cluster.snapshot_trailing;
+    config.snapshot_chunk_bytes = bytes(cluster.snapshot_chunk);
+    config.cache_bytes_max = bytes(cluster.log_cache);
 }
 
 /// Runs a node, serves its clients, and does what else is to be done.
@@ -181,18 +179,18 @@ pub(crate) async fn answer(handle: &Handle, ask: Ask) -> Result<(), String> {
     }
 }
 
-/// The state machine, and whoever hears what was applied.
-struct Machine<A> {
+/// The state machine, and the world, which hears what was applied.
+struct Machine {
     id: NodeId,
     machine: Box<dyn data::Machine>,
     /// The last command that was.
     applied: LogIndex,
-    audience: A,
+    world: World,
     planted: Option<Planted>,
 }
 
 #[async_trait]
-impl<A: Audience> StateMachine for Machine<A> {
+impl StateMachine for Machine {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
         match self.planted {
             #[cfg(feature = "planted-bugs")]
@@ -205,14 +203,14 @@ impl<A: Audience> StateMachine for Machine<A> {
         let operation = command.operation;
         self.applied = index;
         let answer = Answer { index, reply: self.machine.apply(command) };
-        self.audience.applied(self.id, operation, &answer, self.machine.state());
+        self.world.applied(self.id, operation, &answer, self.machine.state());
         data::encode(&answer)
     }
 
     async fn query(&mut self, query: Bytes) -> Bytes {
         let query: Command = data::decode(&query).expect("a query is what a client encoded");
         let answer = Answer { index: self.applied, reply: self.machine.read(&query) };
-        self.audience.answered(self.id, query.operation, answer.index);
+        self.world.answered(query.operation, answer.index);
         data::encode(&answer)
     }
 
@@ -227,7 +225,7 @@ impl<A: Audience> StateMachine for Machine<A> {
         let (applied, snapshot): (LogIndex, Bytes) = data::decode(&bytes).map_err(io::Error::other)?;
         self.machine.restore(&snapshot)?;
         self.applied = applied;
-        self.audience.restored(self.id, self.applied, self.machine.state());
+        self.world.restored(self.id, self.applied, self.machine.state());
         Ok(())
     }
 }

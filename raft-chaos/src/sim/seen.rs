@@ -13,6 +13,11 @@ pub(super) enum Seen {
 }
 
 impl Seen {
+    /// What came of it, where nobody knows unless there is an answer.
+    pub(super) fn of(answer: Option<Answer>) -> Self {
+        answer.map_or(Self::Unknown, Self::Ok)
+    }
+
     pub(super) const fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Ok(answer) => Some(answer),

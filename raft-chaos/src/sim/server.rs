@@ -103,7 +103,7 @@ impl Server {
             peers: cluster.nodes().into_iter().map(address).collect(),
             environment,
             links: SimLinks(self.world.clone()),
-            audience: self.world.clone(),
+            world: self.world.clone(),
         };
         self.seat.run(opened, around, rng, |handle, tasks| self.attend(handle, tasks)).await
     }

@@ -13,8 +13,8 @@ use raft_core::sessions::{
 use raft_core::{ClusterId, LogIndex, NodeId, Time};
 use raft_net::{Net, Servers};
 
-use super::audience::Audience;
 use super::seen::Seen;
+use super::world::World;
 use crate::data;
 use crate::mix::mix;
 
@@ -58,7 +58,7 @@ impl<N: Net, E: Environment> InSessions<N, E> {
             match session.command(command.clone(), deadline).await {
                 Ok(result) => {
                     self.session = Some(session);
-                    return data::decode(&result).map_or(Seen::Unknown, Seen::Ok);
+                    return Seen::of(data::decode(&result).ok());
                 }
                 Err(CommandError::SessionExpired { maybe_applied: false }) => {}
                 Err(CommandError::NotApplied | CommandError::TooManyUnderWay) => {
@@ -94,19 +94,19 @@ impl<N: Net, E: Environment> InSessions<N, E> {
     }
 }
 
-/// A state machine with sessions, and who hears what became of each entry, and what the table is then.
-pub(super) struct Watched<M, A> {
+/// A state machine with sessions, and the world, which hears what became of each entry, and what the table is then.
+pub(super) struct Watched<M> {
     pub(super) id: NodeId,
     pub(super) machine: Sessions<M>,
-    pub(super) audience: A,
+    pub(super) world: World,
 }
 
 #[async_trait]
-impl<M: StateMachine, A: Audience> StateMachine for Watched<M, A> {
+impl<M: StateMachine> StateMachine for Watched<M> {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
         let answer = self.machine.apply(index, command).await;
         let table = mix(0, &self.machine.table().encode()[..]);
-        self.audience.in_sessions(self.id, index, table, Answer::decode(answer.clone()).as_ref());
+        self.world.in_sessions(self.id, index, table, Answer::decode(answer.clone()).as_ref());
         answer
     }
 

@@ -12,11 +12,12 @@ use raft_core::{ClusterId, NodeId, Rng, Time};
 use raft_net::{Client, Net, Outcome};
 use tokio::task::JoinSet;
 
+use super::form::Form;
 use super::seen::Seen;
 use super::sessions::InSessions;
 use super::trace::Happening;
 use super::world::World;
-use crate::data::{self, Answer, Ask as Asked, Command, DataType, Draw};
+use crate::data::{self, Ask as Asked, Command, DataType, Draw};
 use crate::history::{F, History, Value};
 use crate::plan::{Plan, Reads, Retries, Route, Workload};
 use crate::recorder::{Recorder, Started};
@@ -110,7 +111,7 @@ impl Clients {
             Retries::None => None,
             Retries::Session { .. } => {
                 let tries = Tries { patience: self.plan.op_timeout / 4, rest: REST };
-                let Way { net, environment, addresses } = way.clone();
+                let Way { net, environment, addresses, .. } = way.clone();
                 Some(InSessions::new(net, environment, addresses, CONNECT, tries))
             }
         }
@@ -184,6 +185,7 @@ pub(crate) struct Way<N, E> {
     pub(crate) net: N,
     pub(crate) environment: E,
     pub(crate) addresses: BTreeMap<NodeId, String>,
+    pub(crate) form: Form,
 }
 
 /// One client: one operation at a time.
@@ -231,12 +233,14 @@ impl<N: Net, E: Environment> OneClient<N, E> {
         let ballast = Bytes::from(vec![0; weight.saturating_sub(weight_of(&asked.value))]);
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
         let Asked { f, value } = asked.clone();
-        let command = data::encode(&Command { operation, key: key.clone(), f, value, ballast });
+        let command = Command { operation, key: key.clone(), f, value, ballast };
         let is_beside = self.shared.data.is_read(&asked.f) && self.shared.reads != Reads::Log;
+        let form = self.way.form;
         let (outcome, node) = match &mut self.sessions {
-            Some(sessions) if !is_beside => (sessions.ask(command, deadline).await, None),
+            Some(sessions) if !is_beside => (sessions.ask(form.command(command, true), deadline).await, None),
             // A read that nobody answered has changed nothing.
-            Some(_) | None => self.ask(is_beside, command, deadline).await,
+            Some(_) | None if is_beside => self.ask(true, form.query(&command), deadline).await,
+            Some(_) | None => self.ask(false, form.command(command, false), deadline).await,
         };
         if let Some(answer) = outcome.answer() {
             self.last_seen = Some((key, self.shared.data.learned(&asked, &answer.reply)));
@@ -260,12 +264,8 @@ impl<N: Net, E: Environment> OneClient<N, E> {
                 client.request(command.clone(), deadline).await
             };
             match outcome {
-                Ok(Outcome::Committed(answer) | Outcome::Answered(answer)) => {
-                    match data::decode::<Answer>(&answer) {
-                        Ok(answer) => return (Seen::Ok(answer), node),
-                        Err(_) => return (Seen::Unknown, node),
-                    }
-                }
+                Ok(Outcome::Committed(answer)) => return (Seen::of(self.way.form.answer(answer)), node),
+                Ok(Outcome::Answered(answer)) => return (Seen::of(data::decode(&answer).ok()), node),
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
                     let hint = leader_hint.filter(|_| self.shared.plan.route == Route::Leader);
                     if self.shared.plan.route != Route::Sticky {
@@ -296,7 +296,7 @@ impl<N: Net, E: Environment> OneClient<N, E> {
                 Route::Node(id) => id,
                 Route::Leader | Route::Any | Route::Sticky => self.shared.servers[self.next],
             };
-            let Way { net, environment, addresses } = &self.way;
+            let Way { net, environment, addresses, .. } = &self.way;
             let address = addresses.get(&server)?;
             let until = deadline.min(environment.now().after(CONNECT));
             self.connection =

@@ -234,7 +234,7 @@ fn a_node_tells_what_happens_in_it() {
         place("leader", &|event| matches!(event, Happening::Raft(Event::Role { to: RoleName::Leader, .. }))),
         place("command", &|event| matches!(event, Happening::Node(NodeEvent::Applied { .. }))),
         place("query", &|event| matches!(event, Happening::Node(NodeEvent::Answered { .. }))),
-        place("end", &|event| *event == Happening::Node(NodeEvent::Ended { status: 0 })),
+        place("end", &|event| *event == Happening::Node(NodeEvent::Ended { status: 0, why: None })),
     ];
     assert!(order.is_sorted(), "{order:?}");
     assert_eq!(order[4] + 1, lines.len());

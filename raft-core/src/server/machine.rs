@@ -93,8 +93,13 @@ impl<M: Machine> Replicated for M {
     const IS_DURABLE: bool = false;
 
     fn into_state_machine(self) -> io::Result<impl StateMachine> {
-        Sessions::new(Hosted(self)).map_err(io::Error::other)
+        Sessions::new(in_bytes(self)).map_err(io::Error::other)
     }
+}
+
+/// A state machine as a node drives it, without sessions, for whoever has something of their own around it.
+pub fn in_bytes(machine: impl Machine) -> impl StateMachine {
+    Hosted(machine)
 }
 
 /// A snapshot of `state`, as MessagePack.

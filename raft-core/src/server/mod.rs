@@ -34,7 +34,7 @@ pub use answers::{Failed, Why};
 pub use builder::{Builder, Joined, Joining, Log, Network, StartError};
 pub use client::{Client, Route};
 pub use coded::{CodecError, Coded, Raw};
-pub use machine::{Machine, Replicated, Typed, snapshot_of, state_of};
+pub use machine::{Machine, Replicated, Typed, in_bytes, snapshot_of, state_of};
 use running::Running;
 pub use running::ServerError;
 pub use session::Session;

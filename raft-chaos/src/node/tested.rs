@@ -1,0 +1,86 @@
+//! What a node is told only where it is tested: none of it is for users, and all of it is hidden from them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use raft_core::{Config, Configuration, Incarnation, PlantedBug};
+use serde::{Deserialize, Serialize};
+
+use super::ended::Ended;
+use crate::plan::{Cluster, Plan, Storage};
+use crate::sim::{Planted, configure};
+
+/// What a node is told only where it is tested.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ForTests {
+    /// What the tool that starts it knows of it besides its flags.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub tested: Option<PathBuf>,
+}
+
+/// What the tool that starts a node knows of it besides its flags.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tested {
+    /// The life of its directory, if that is empty.
+    pub(crate) incarnation: Incarnation,
+    /// What the cluster begins with, in these lives: a directory that was wiped is another one.
+    pub(crate) first: Configuration,
+    /// `plan.lock.toml`, which says how the cluster is.
+    pub(crate) plan: PathBuf,
+    /// The name of the bug that it has on purpose.
+    pub(crate) planted: Option<String>,
+}
+
+/// What is different in a node that is tested; usually nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Different {
+    tested: Option<(Tested, Cluster)>,
+}
+
+impl ForTests {
+    pub(super) fn read(&self) -> Result<Different, Ended> {
+        let read = |path: &PathBuf| {
+            read(path).map_err(|error| Ended::usage(format!("tested {}: {error}", path.display())))
+        };
+        Ok(Different { tested: self.tested.as_ref().map(read).transpose()? })
+    }
+}
+
+fn read(path: &Path) -> io::Result<(Tested, Cluster)> {
+    let tested: Tested = serde_json::from_slice(&fs::read(path)?)?;
+    let plan = Plan::read(&tested.plan, &[]).map_err(io::Error::other)?;
+    Ok((tested, plan.cluster))
+}
+
+impl Different {
+    /// The life of a new directory.
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.tested.as_ref().map_or_else(Incarnation::random, |(tested, _)| tested.incarnation)
+    }
+
+    /// What the cluster begins with, where that is said.
+    pub(super) fn first(&self) -> Option<&Configuration> {
+        self.tested.as_ref().map(|(tested, _)| &tested.first)
+    }
+
+    /// Where it has its log.
+    pub(super) fn storage(&self) -> Storage {
+        self.tested.as_ref().map_or(Storage::Rocksdb, |(_, cluster)| cluster.storage)
+    }
+
+    /// The bug of its libraries.
+    pub(super) fn bug(&self) -> Option<PlantedBug> {
+        let (tested, _) = self.tested.as_ref()?;
+        tested.planted.as_deref().and_then(Planted::named).and_then(Planted::of_libraries)
+    }
+
+    /// How it is configured.
+    pub(super) fn configure(&self, config: &mut Config) {
+        if let Some((_, cluster)) = &self.tested {
+            configure(config, cluster);
+        }
+        config.planted = self.bug();
+    }
+}

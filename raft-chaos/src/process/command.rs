@@ -1,0 +1,111 @@
+//! The command that starts a node.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use raft_core::NodeId;
+
+use crate::plan::Kind;
+
+/// The command that starts a node: a program and its words, in which some stand for what each node has of its own.
+#[derive(Clone, Debug)]
+pub(super) struct NodeCommand {
+    program: PathBuf,
+    words: Vec<String>,
+}
+
+/// What a node has of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) id: NodeId,
+    /// Where it listens.
+    pub(super) address: String,
+    /// Where it finds the others.
+    pub(super) peers: BTreeMap<NodeId, String>,
+    pub(super) data: PathBuf,
+    /// Where it writes what happens in it.
+    pub(super) events: PathBuf,
+    /// What this tool's own node is told besides.
+    pub(super) tested: PathBuf,
+}
+
+impl NodeCommand {
+    /// This tool's own node, which ends with this process.
+    pub(super) fn usual(program: PathBuf, kind: Kind) -> Self {
+        let parent = std::process::id().to_string();
+        let words = [
+            ["node", "--id", "{id}", "--listen", "{addr}", "--peers", "{peers}", "--data", "{data_dir}"]
+                .as_slice(),
+            &["--events", "{events}", "--tested", "{tested}", "--kind", kind.name(), "--log", "warn"],
+            &["--end-with", &parent],
+        ];
+        Self { program, words: words.concat().into_iter().map(str::to_owned).collect() }
+    }
+
+    /// The command for this node.
+    pub(super) fn of(&self, own: &Own) -> Command {
+        let mut command = Command::new(&self.program);
+        forget_settings(&mut command);
+        command.args(self.words.iter().map(|word| own.in_place(word)));
+        command
+    }
+}
+
+impl Own {
+    /// The word with what it stands for.
+    fn in_place(&self, word: &str) -> String {
+        let path = |path: &Path| path.display().to_string();
+        let peer = |(id, address): (&NodeId, &String)| format!("{}={address}", id.get());
+        let all = self.peers.iter().chain([(&self.id, &self.address)]);
+        let mut peers: Vec<_> = all.collect();
+        peers.sort();
+        let stands_for = [
+            ("{id}", self.id.get().to_string()),
+            ("{addr}", self.address.clone()),
+            ("{peers}", peers.into_iter().map(peer).collect::<Vec<_>>().join(",")),
+            ("{data_dir}", path(&self.data)),
+            ("{events}", path(&self.events)),
+            ("{tested}", path(&self.tested)),
+        ];
+        stands_for.into_iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, &value))
+    }
+}
+
+/// What is said by the environment to nodes of one's own is not for one that this tool starts.
+pub(crate) fn forget_settings(command: &mut Command) {
+    let said = std::env::vars_os().map(|(name, _)| name);
+    for name in said.filter(|name| name.to_string_lossy().starts_with("RAFT_NODE_")) {
+        command.env_remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: a word of the command, and what the second of three nodes has there.
+    #[test]
+    fn words_stand_for_what_a_node_has_of_its_own() {
+        let n = NodeId::new;
+        let own = Own {
+            id: n(2),
+            address: "h:2".to_owned(),
+            peers: BTreeMap::from([(n(1), "p:1".to_owned()), (n(3), "p:3".to_owned())]),
+            data: "nodes/2/data".into(),
+            events: "nodes/2/events.jsonl".into(),
+            tested: "nodes/2/tested.json".into(),
+        };
+        for (word, is) in [
+            ("node", "node"),
+            ("{id}", "2"),
+            ("--listen={addr}", "--listen=h:2"),
+            ("{peers}", "1=p:1,2=h:2,3=p:3"),
+            ("{data_dir}/log", "nodes/2/data/log"),
+            ("{events}", "nodes/2/events.jsonl"),
+            ("{other}", "{other}"),
+        ] {
+            assert_eq!(own.in_place(word), is);
+        }
+    }
+}
