@@ -157,7 +157,8 @@ pub fn judge_as(
     let (engine, verdict, examples) = match &plan.check.linearizable {
         None => ("off", "off", Vec::new()),
         Some(how) => {
-            let judged = judging::judge(data, &ran.history, Some(&ran.witness), how, elapsed);
+            let witness = plan.is_heard().then_some(&ran.witness[..]);
+            let judged = judging::judge(data, &ran.history, witness, how, elapsed);
             found.reasons.extend(judged.findings);
             (how.engine.name(), judged.word, judged.examples)
         }

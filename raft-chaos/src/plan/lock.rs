@@ -20,7 +20,6 @@ impl Plan {
     pub fn lock(&self, seed: u64) -> String {
         let mut lock = Lock(String::new());
         lock.line("# Every value of one run. Running this file is the same run again.");
-        lock.line("# Off, because this version cannot do it yet: process.node.");
         lock.value("schema", 1);
         lock.value("name", quoted(&self.name));
         lock.value("about", quoted(&self.about));
@@ -99,6 +98,9 @@ impl Lock {
         self.value("shuffle_hosts", plan.sim.shuffle_hosts);
         self.value("recheck", plan.sim.recheck);
         self.line("\n[process]");
+        if let Some(words) = &plan.process.node {
+            self.value("node", words_text(words));
+        }
         self.value("keep_data_on_failure", plan.process.keep_data_on_failure);
     }
 
@@ -326,6 +328,10 @@ pub(super) fn quoted(text: &str) -> String {
 
 fn list(items: impl IntoIterator<Item = String>) -> String {
     format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn words_text(words: &[String]) -> String {
+    list(words.iter().map(|word| quoted(word)))
 }
 
 pub(super) fn range_text((min, max): Range) -> String {

@@ -29,6 +29,7 @@ mod targets;
 mod tests;
 mod timeline;
 mod tree;
+mod unheard;
 mod values;
 mod walk;
 mod when;

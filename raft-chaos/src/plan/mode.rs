@@ -1,5 +1,6 @@
 //! In which world servers live.
 
+use super::walk::Item;
 use super::{Plan, Run};
 
 /// Where servers live.
@@ -25,13 +26,58 @@ impl Mode {
 }
 
 /// The real world (`[process]`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
+    /// The command that starts a server, and its words; none for this tool's own `node`.
+    pub node: Option<Vec<String>>,
     /// Whether the directories of the servers of a run stay that does not pass.
     pub keep_data_on_failure: bool,
 }
 
+/// What words of a command stand for, each server's own.
+pub(super) const PLACEHOLDERS: [&str; 5] = ["id", "addr", "peers", "data_dir", "events"];
+
+/// The command that starts a server.
+pub(super) fn command(item: &Item<'_>) -> Option<Vec<String>> {
+    let words = item.list_of(|word| known_only(word, word.text()?))?;
+    if words.first().is_none_or(String::is_empty) {
+        return item
+            .expected("a command and its words, as in [\"raft-chaos\", \"node\", \"--id\", \"{id}\"]");
+    }
+    Some(words)
+}
+
+/// The word, in which nothing stands for what there is not.
+fn known_only(item: &Item<'_>, word: &str) -> Option<String> {
+    for (at, _) in word.match_indices('{') {
+        let Some((name, _)) = word[at + 1..].split_once('}') else { break };
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if is_name && !PLACEHOLDERS.contains(&name) {
+            item.word_in(name, &PLACEHOLDERS.map(|known| (known, Some(()))));
+            return None;
+        }
+    }
+    Some(word.to_owned())
+}
+
+/// Whether what is started by these words tells what happens in it.
+pub(super) fn tells(words: &[String]) -> bool {
+    words.iter().any(|word| word.contains("{events}"))
+}
+
+impl Process {
+    /// Whether servers tell what happens in them.
+    pub(super) fn tells(&self) -> bool {
+        self.node.as_deref().is_none_or(tells)
+    }
+}
+
 impl Plan {
+    /// Whether it is heard of what happens in servers.
+    pub fn is_heard(&self) -> bool {
+        self.run.mode == Mode::Sim || self.process.tells()
+    }
+
     /// The same in another world.
     #[must_use]
     pub fn in_mode(&self, mode: Mode) -> Self {

@@ -2,7 +2,7 @@
 
 use super::tree::event_name;
 use super::walk::{Item, Section};
-use super::{Mode, Storage};
+use super::{Mode, Process, Storage, unheard};
 
 /// Actions that no process can be made to meet without its consent, and why.
 const SIMULATED: [(&str, &str); 2] = [
@@ -13,8 +13,12 @@ const SIMULATED: [(&str, &str); 2] = [
 /// Actions after which a server is to find on its disk what it had.
 const NEED_DISKS: [&str; 3] = ["crash", "stop", "wipe"];
 
+/// Why nothing comes after a wipe of a server that is started by a command of the plan's.
+const BOUND_TO_NO_LIFE: &str = "what a command of the plan's starts is bound to no life of its disk, and nobody notices a \
+                                wiped one; leave it out, or leave process.node out";
+
 /// Notes all that a plan asks for which processes cannot do.
-pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage) {
+pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, process: &Process) {
     match mode {
         Mode::Sim => return,
         Mode::Process | Mode::Both => {}
@@ -22,16 +26,29 @@ pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage) {
     if let Some(kind) = root.section("workload").get("kind").filter(|kind| kind.raw_text() == Some("lab")) {
         refused(&kind, "a test of the lab is one of the simulation");
     }
-    let events = root.get("event").as_ref().and_then(Item::raw_list).unwrap_or_default();
-    for (position, mut event) in events.into_iter().enumerate() {
+    for step in steps(root) {
+        refuse_in(&step, storage);
+        let wipe = step.raw_section().and_then(|mut table| table.get("do"));
+        if let Some(wipe) = wipe.filter(|wipe| wipe.raw_text() == Some("wipe") && process.node.is_some()) {
+            wipe.not_built(BOUND_TO_NO_LIFE);
+        }
+    }
+    if !process.tells() {
+        unheard::refuse(root);
+    }
+}
+
+/// All events and all chaos.
+pub(super) fn steps<'a>(root: &mut Section<'a>) -> Vec<Item<'a>> {
+    let list = |item: Option<Item<'a>>| item.as_ref().and_then(Item::raw_list).unwrap_or_default();
+    let (mut events, mut chaos) = (list(root.get("event")), list(root.get("chaos")));
+    for (position, event) in events.iter_mut().enumerate() {
         event.key = format!("event.{}", event_name(event.node, position));
-        refuse_in(&event, storage);
     }
-    let chaos = root.get("chaos").as_ref().and_then(Item::raw_list).unwrap_or_default();
-    for (position, mut table) in chaos.into_iter().enumerate() {
-        table.key = format!("chaos.{}", position + 1);
-        refuse_in(&table, storage);
+    for (number, table) in (1..).zip(&mut chaos) {
+        table.key = format!("chaos.{number}");
     }
+    events.into_iter().chain(chaos).collect()
 }
 
 fn refuse_in(item: &Item<'_>, storage: Storage) {
@@ -106,6 +123,11 @@ mod tests {
                 format!("{memory}{}", chaos("do = \"stop\"\ntarget = 1")),
                 "chaos.1.do",
                 "storage = \"rocksdb\"",
+            ),
+            (
+                format!("process.node = [\"n\", \"{{events}}\"]\n{}", event("do = \"wipe\"\ntarget = 1")),
+                "event.it.do",
+                "life of its disk",
             ),
             ("workload = { kind = \"lab\", test = \"figure-8\" }".to_owned(), "workload.kind", "lab"),
         ] {

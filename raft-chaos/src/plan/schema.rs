@@ -88,7 +88,13 @@ fn sim() -> Value {
 }
 
 fn process() -> Value {
-    table([("node", list(json!({ "type": "string" }))), ("keep_data_on_failure", refer("bool"))])
+    about(
+        "The real world.",
+        table([
+            ("node", about("What starts a node, instead of this tool's own.", refer("command"))),
+            ("keep_data_on_failure", about("Of a run that does not pass.", refer("bool"))),
+        ]),
+    )
 }
 
 fn cluster() -> Value {

@@ -8,7 +8,7 @@ use super::values::{self, Seeds, Share};
 use super::walk::{Item, Section};
 use super::{
     Cluster, Keys, Kind, Link, Mode, Operation, Plan, Process, Reads, Retries, Route, Run, Sim, Storage,
-    Workload, budget, chaos, check, events, real,
+    Workload, budget, chaos, check, events, mode, real,
 };
 use crate::lab::{TESTS, Test};
 
@@ -48,7 +48,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
     let events = events::events(&mut root, &cluster, &budget, run.duration);
     let chaos = chaos::chaos(&mut root, &cluster);
     let check = check::check(root.section("check"));
-    real::refuse(&mut root, run.mode, cluster.storage);
+    real::refuse(&mut root, run.mode, cluster.storage, &process);
     root.finish();
     Some(Plan {
         name: name?,
@@ -142,10 +142,10 @@ fn sim(mut table: Section<'_>) -> Sim {
 }
 
 fn process(mut table: Section<'_>) -> Process {
-    table.unbuilt("node", |item| item.list_of(Item::text));
+    let node = table.read("node", mode::command);
     let keep_data_on_failure = table.read("keep_data_on_failure", Item::boolean).unwrap_or(true);
     table.finish();
-    Process { keep_data_on_failure }
+    Process { node, keep_data_on_failure }
 }
 
 /// The cluster, and how many ids there are.

@@ -67,15 +67,6 @@ impl<'a> Section<'a> {
         self.get(key).and_then(|item| read(&item))
     }
 
-    /// A key that is not built, whatever its value.
-    pub(super) fn unbuilt<T>(&mut self, key: &'static str, read: impl FnOnce(&Item<'a>) -> Option<T>) {
-        if let Some(item) = self.get(key)
-            && read(&item).is_some()
-        {
-            item.not_built("known but not built yet; leave it out");
-        }
-    }
-
     /// The table under `key`; an empty one if it is not written.
     pub(super) fn section(&mut self, key: &'static str) -> Self {
         let full_key = self.full_key(key);

@@ -1,6 +1,9 @@
 //! The command that starts a node.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +16,7 @@ use crate::plan::Kind;
 pub(super) struct NodeCommand {
     program: PathBuf,
     words: Vec<String>,
+    is_usual: bool,
 }
 
 /// What a node has of its own.
@@ -40,7 +44,42 @@ impl NodeCommand {
             &["--events", "{events}", "--tested", "{tested}", "--kind", kind.name(), "--log", "warn"],
             &["--end-with", &parent],
         ];
-        Self { program, words: words.concat().into_iter().map(str::to_owned).collect() }
+        Self { program, words: words.concat().into_iter().map(str::to_owned).collect(), is_usual: true }
+    }
+
+    /// A command of the plan's.
+    pub(super) fn of_words(words: &[String]) -> Self {
+        let (program, words) =
+            words.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
+        Self { program: program.into(), words: words.to_vec(), is_usual: false }
+    }
+
+    /// Whether it is this tool's own node.
+    pub(super) const fn is_usual(&self) -> bool {
+        self.is_usual
+    }
+
+    /// # Errors
+    ///
+    /// There is no such command.
+    pub(super) fn find(&self) -> io::Result<()> {
+        let is_here = |path: &Path| {
+            path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        };
+        let path = env::var_os("PATH").unwrap_or_default();
+        let is_found = if self.program.components().count() > 1 {
+            is_here(&self.program)
+        } else {
+            env::split_paths(&path).any(|folder| is_here(&folder.join(&self.program)))
+        };
+        if is_found {
+            return Ok(());
+        }
+        let why = format!(
+            "{}: there is no such command, and the plan starts nodes by it; correct the path, or build it",
+            self.program.display()
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, why))
     }
 
     /// The command for this node.
@@ -74,7 +113,7 @@ impl Own {
 
 /// What is said by the environment to nodes of one's own is not for one that this tool starts.
 pub(crate) fn forget_settings(command: &mut Command) {
-    let said = std::env::vars_os().map(|(name, _)| name);
+    let said = env::vars_os().map(|(name, _)| name);
     for name in said.filter(|name| name.to_string_lossy().starts_with("RAFT_NODE_")) {
         command.env_remove(name);
     }

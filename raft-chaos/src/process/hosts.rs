@@ -59,8 +59,8 @@ struct Server {
     /// What starts it.
     command: NodeCommand,
     own: Own,
-    /// What it is told besides.
-    tested: Tested,
+    /// What it is told besides, where it is this tool's own.
+    tested: Option<Tested>,
     /// Where it has its files.
     folder: PathBuf,
     reader: Reader,
@@ -92,12 +92,12 @@ impl Processes {
                 events: folder.join("events.jsonl"),
                 tested: folder.join("tested.json"),
             };
-            let tested = Tested {
+            let tested = command.is_usual().then(|| Tested {
                 incarnation: Incarnation(seed),
                 first: first.clone(),
                 plan: plan.to_owned(),
                 planted: seats.get(&id).and_then(|seat| seat.planted).and_then(Planted::name),
-            };
+            });
             let (command, reader) = (command.clone(), Reader::new(own.events.clone()));
             (id, Server { command, own, tested, folder, reader, life: None, began_as: Incarnation(seed) })
         };
@@ -142,15 +142,17 @@ impl Processes {
         let known = self.world.server(id);
         let incarnation = self.world.membership(|membership| membership.life(id));
         let Some(server) = self.servers.get_mut(&id) else { return Ok(()) };
-        if server.tested.incarnation != incarnation {
+        if let Some(tested) = server.tested.as_mut().filter(|tested| tested.incarnation != incarnation) {
             self.done.push((monotonic_ns(), id, ToDisk::Wiped));
-            server.tested.incarnation = incarnation;
+            tested.incarnation = incarnation;
         }
         if known.is_some_and(|server| server.flipped) {
             self.done.push((monotonic_ns(), id, ToDisk::Flipped));
         }
         fs::create_dir_all(&server.folder)?;
-        fs::write(&server.own.tested, serde_json::to_vec(&server.tested)?)?;
+        if let Some(tested) = &server.tested {
+            fs::write(&server.own.tested, serde_json::to_vec(tested)?)?;
+        }
         let log = OpenOptions::new().create(true).append(true).open(server.folder.join("log"))?;
         let mut command = server.command.of(&server.own);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

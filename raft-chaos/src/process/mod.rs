@@ -12,7 +12,8 @@
 //! | `leftovers.rs` | what is to be ended of a run whose tool was killed |
 //!
 //! A server is a [`node`](crate::node), as users run it: `raft-chaos node`, which is told besides in which life its disk is, and how
-//! the plan's cluster is, and may have its log in memory, or a bug on purpose. Everything else is that of the simulation: when
+//! the plan's cluster is, and may have its log in memory, or a bug on purpose. Or it is whatever `process.node` starts, as a
+//! server of cluster 1 that takes what `node` takes; of that it is known what it tells, if it does. Everything else is that of the simulation: when
 //! events fire and what they do, clients, evidence, liveness, judges. What happened inside servers is heard of when it is read
 //! from their files of events, for triggers and targets; and once more when the run is over, in the order of the machine's
 //! clock, for those who judge it.
@@ -56,8 +57,13 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
         latency: STILL,
         folder: |scratch, id| scratch.join(id.get().to_string()).join(DATA),
         in_order: false,
+        bound: plan.process.node.is_none(),
     };
-    let command = NodeCommand::usual(std::env::current_exe()?, plan.workload.kind);
+    let command = match &plan.process.node {
+        None => NodeCommand::usual(std::env::current_exe()?, plan.workload.kind),
+        Some(words) => NodeCommand::of_words(words),
+    };
+    command.find()?;
     let data = data::of(&plan.workload).into();
     sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, command, cast))
 }

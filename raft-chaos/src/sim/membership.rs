@@ -59,8 +59,9 @@ impl Membership {
         self.asked.remove(&node);
     }
 
-    /// A server has found this on its disk.
-    pub(super) fn started(&mut self, node: NodeId, restored: &Restored) {
+    /// A server has found this on its disk, which is in this life.
+    pub(super) fn started(&mut self, node: NodeId, life: Incarnation, restored: &Restored) {
+        self.lives.insert(node, life);
         let before = match &restored.snapshot {
             Some(snapshot) => Some(snapshot.configured.clone()),
             None => self.first.members().contains(&node).then(|| self.first.clone().into()),

@@ -129,6 +129,7 @@ pub fn run_as(plan: &Plan, seed: u64, options: Options, data: Arc<dyn DataType>)
         latency: plan.sim.link.clone(),
         folder: |scratch, id| scratch.join(id.get().to_string()),
         in_order: true,
+        bound: true,
     };
     run_on(plan, seed, options, data, ground, |cast| Ok(simulated(plan, cast)))
 }
@@ -141,6 +142,8 @@ pub(crate) struct Ground {
     pub(crate) folder: fn(&Path, NodeId) -> PathBuf,
     /// Whether all is heard of in the order in which it happens, so that it can be judged at once.
     pub(crate) in_order: bool,
+    /// Whether the group begins with servers in the lives of their disks that are drawn here, or with whoever has their ids.
+    pub(crate) bound: bool,
 }
 
 /// What a run is made of, wherever its servers live.
@@ -185,7 +188,10 @@ pub(crate) fn run_on<H: Hosts>(
     };
     let disks: BTreeMap<_, _> = drawn.iter().map(disk).collect();
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
-    let first = plan.cluster.first(|id| Member::bound(id, lives.get(&id).copied().unwrap_or_default()));
+    let first = plan.cluster.first(|id| match lives.get(&id) {
+        Some(life) if ground.bound => Member::bound(id, *life),
+        Some(_) | None => id.into(),
+    });
     world.begin(first.clone(), lives, ground.in_order);
     let seat = |&id: &NodeId| {
         world.booted(id);

@@ -141,7 +141,7 @@ impl World {
             inner.break_property(broken);
         }
         inner.specify(|specification| specification.started(id, restored));
-        inner.membership.started(id, restored);
+        inner.membership.started(id, incarnation, restored);
         inner.find_lack(id, restored);
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {

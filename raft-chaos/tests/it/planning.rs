@@ -14,7 +14,7 @@ fn lint_tells_all_mistakes_at_once_and_runs_nothing() {
     let tool = Tool::new();
     let wrong = tool.plan(WRONG);
     let (good, lost) = (shipped("quickstart.toml"), "nowhere.toml");
-    let unbuilt = ["--set", "process.node=[\"x\"]"];
+    let unbuilt = ["--set", "check.invariants=[\"acked-present\"]"];
     let lint = |arguments: &[&str]| tool.call(&[&["plan", "lint"], arguments].concat());
     let said = lint(&[&good]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));

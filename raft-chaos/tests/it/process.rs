@@ -153,6 +153,53 @@ expect = "ok"
     }
 }
 
+/// The words that start a node as its users do, as a plan writes them; and these, too.
+fn node(more: &[&str]) -> String {
+    let words = [
+        &[env!("CARGO_BIN_EXE_raft-chaos"), "node", "--id", "{id}", "--listen", "{addr}"][..],
+        &["--peers", "{peers}", "--data", "{data_dir}", "--kind", "kv", "--election-timeout", "500ms..1s"],
+        more,
+    ];
+    format!("{:?}", words.concat())
+}
+
+/// Of nodes that do not tell what happens in them the history is judged, and what is seen from outside.
+#[test]
+fn nodes_of_which_nothing_is_heard_are_run_all_the_same() {
+    let _alone = alone();
+    let tool = Tool::new();
+    let plan = |node: &str| {
+        format!(
+            r#"
+schema = 1
+name = "silent-for-real"
+run = {{ mode = "process", seeds = 1, warmup = "5s", duration = "6s", settle = "4s" }}
+process.node = {node}
+workload.kind = "kv"
+check.evidence.ops_ok = ">= 200"
+[[event]]
+name = "kill"
+when.at = "500ms"
+do = "crash"
+target = 1
+restart_after = "1s"
+[[event]]
+when = {{ event = "kill", after = "3s" }}
+do = "stop"
+target = "one"
+restart_after = "1s"
+"#
+        )
+    };
+    let (code, results) = tool.run(&tool.plan(&plan(&node(&[]))), &[]);
+    let [result] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((code, &result["verdict"]), (0, &"pass".into()), "{result}");
+    assert_eq!((&result["checker"]["verdict"], &result["elections"]), (&"linearizable".into(), &0.into()));
+    let said = tool.call(&["run", &tool.plan(&plan(r#"["no-such-node", "{id}"]"#))]);
+    assert_eq!(said.code, 69, "{}", said.out);
+    assert!(said.err.contains("no-such-node: there is no such command"), "{}", said.err);
+}
+
 /// A bug that every server has is found, and the run leaves what it was found in.
 #[cfg(feature = "planted-bugs")]
 #[test]

@@ -51,7 +51,7 @@ fn a_run_tells_its_story_and_leaves_its_files() {
     let again = String::from_utf8(again.stdout).unwrap();
     let hash = result["event_hash"].as_str().unwrap();
     assert!(again.contains("PASS (seed 1)") && again.contains(hash), "{hash} is not in\n{again}");
-    assert!(read("plan.lock.toml").contains("Off, because this version cannot do it yet"));
+    assert!(read("plan.lock.toml").contains("\n[process]\nkeep_data_on_failure = true\n"));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
     for (arguments, code, text) in [
         (&["run", &misspelt][..], 64, ":4:1"),
         (&["run", &misspelt], 64, "duration"),
-        (&["run", &good, "--set", "process.node=[\"x\"]"], 69, "not built yet"),
+        (&["run", &good, "--set", "check.invariants=[\"acked-present\"]"], 69, "not built yet"),
         (&["run", &good, "--seeds", "5..1"], 64, "seeds"),
         (&["run", &good, "--jobs", "0"], 64, "--jobs"),
         (&["run", "nowhere.toml"], 64, "nowhere.toml"),

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::mode::PLACEHOLDERS;
+
 /// DURATION, without its ends.
 pub(super) const DURATION: &str = r"[0-9]+(\.[0-9]+)?(us|ms|s|m|h)";
 /// PERCENT, without its ends.
@@ -29,9 +31,17 @@ pub(super) fn all() -> Vec<(String, Value)> {
             "speed",
             about("A number and bit, kbit, mbit or gbit.", text(r"^[0-9]+(\.[0-9]+)?(kbit|mbit|gbit|bit)$")),
         ),
+        ("command", command()),
         ("count", about("A number n, which means \">= n\", or >=, >, ==, <, <= and a number.", count)),
     ];
     forms.map(|(name, form)| (name.to_owned(), form)).into_iter().collect()
+}
+
+/// A command and its words, in which only what there is stands for something.
+fn command() -> Value {
+    let unknown = format!(r"\{{(?!({})\}})[a-z_]+\}}", PLACEHOLDERS.join("|"));
+    let word = json!({ "type": "string", "not": { "pattern": unknown } });
+    json!({ "type": "array", "items": word, "minItems": 1 })
 }
 
 /// The form of that name.
