@@ -97,7 +97,7 @@ pub use link::{Bent, Fate, Links, Whole};
 pub use net::Net;
 pub use operator::{NotObeyed, Operator, Survey};
 pub use orders::{Order, Report};
-pub use relay::relay;
+pub use relay::{Conversation, relay};
 pub use serve::serve;
 pub use servers::Servers;
 pub use tcp::TcpNet;

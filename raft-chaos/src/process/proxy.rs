@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raft_core::NodeId;
 use raft_core::node::Environment;
-use raft_net::{Links, relay};
+use raft_net::{Conversation, Links, relay};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -69,11 +69,12 @@ async fn carry<E: Environment, L: Links>(
     }
     let (near_reader, near_writer) = near.into_split();
     let (far_reader, far_writer) = far.into_split();
+    let conversation = Conversation::default();
     // Whichever ends first ends the other, and the servers dial again.
     tokio::select! {
         biased;
-        _ = relay(&environment, links.clone(), (from, to), near_reader, far_writer) => {}
-        _ = relay(&environment, links.clone(), (to, from), far_reader, near_writer) => {}
+        _ = relay(&environment, links.clone(), (from, to), &conversation, near_reader, far_writer) => {}
+        _ = relay(&environment, links.clone(), (to, from), &conversation, far_reader, near_writer) => {}
     }
 }
 
