@@ -100,6 +100,8 @@ pub struct Client<N: Net, E> {
     reader: FrameReader<N::Stream>,
     environment: E,
     node: NodeId,
+    /// Those that the server speaks.
+    versions: Versions,
     version: Version,
     last_id: u64,
     /// A request is under way, or came to no end.
@@ -141,7 +143,7 @@ impl<N: Net, E: Environment> Client<N, E> {
                 };
                 let version = Versions::OURS.common(versions).ok_or_else(strange)?;
                 reader.speak(version);
-                Ok(Self { reader, environment, node, version, last_id: 0, broken: false })
+                Ok(Self { reader, environment, node, versions, version, last_id: 0, broken: false })
             }
             Some(Frame::HelloRefused { reason }) => Err(NetError::Refused { reason }),
             Some(other) => Err(NetError::Unexpected { frame: other.kind() }),
@@ -152,6 +154,11 @@ impl<N: Net, E: Environment> Client<N, E> {
     /// The server at the other end.
     pub const fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// The versions of the conversation that the server speaks.
+    pub const fn versions(&self) -> Versions {
+        self.versions
     }
 
     /// Sends `command` and waits for what becomes of it, until `deadline`: after that it is

@@ -218,7 +218,10 @@ impl Life<'_> {
         }
         let (config, kept) = (self.config(&home), data::named(*kind, data::Mix::new()).machine());
         let store = Store::new(kept, self.surroundings(home, tcp.addresses()));
-        let tcp = tcp.listen(listen).configure(|config| config.connections_max = CONNECTIONS_MAX);
+        let versions = self.different.versions();
+        let tcp = tcp.listen(listen).configure(move |config| {
+            (config.connections_max, config.versions) = (CONNECTIONS_MAX, versions);
+        });
         let machine = Kept { store, bug: self.different.bug() };
         let builder = Server::builder(config).log(log).network(tcp).machine(machine);
         let started = match self.events.clone() {

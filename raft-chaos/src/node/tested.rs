@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use raft_core::{Config, Configuration, Incarnation, PlantedBug};
+#[cfg(feature = "test-version")]
+use raft_net::Version;
+use raft_net::Versions;
 use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
@@ -18,6 +21,10 @@ pub struct ForTests {
     /// What the tool that starts it knows of it besides its flags.
     #[arg(long, value_name = "FILE", hide = true)]
     pub tested: Option<PathBuf>,
+    /// Speak the protocol version after the newest, too, as a node of the next release will.
+    #[cfg(feature = "test-version")]
+    #[arg(long, hide = true)]
+    pub next_version: bool,
 }
 
 /// What the tool that starts a node knows of it besides its flags.
@@ -37,6 +44,8 @@ pub(crate) struct Tested {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Different {
     tested: Option<(Tested, Cluster)>,
+    /// The versions that it speaks, if not those of this release.
+    versions: Option<Versions>,
 }
 
 impl ForTests {
@@ -44,7 +53,17 @@ impl ForTests {
         let read = |path: &PathBuf| {
             read(path).map_err(|error| Ended::usage(format!("tested {}: {error}", path.display())))
         };
-        Ok(Different { tested: self.tested.as_ref().map(read).transpose()? })
+        Ok(Different { tested: self.tested.as_ref().map(read).transpose()?, versions: self.versions() })
+    }
+
+    #[cfg(feature = "test-version")]
+    fn versions(&self) -> Option<Versions> {
+        Versions::new(Version::OLDEST, Version::NEXT).filter(|_| self.next_version)
+    }
+
+    #[cfg(not(feature = "test-version"))]
+    const fn versions(&self) -> Option<Versions> {
+        None
     }
 }
 
@@ -74,6 +93,11 @@ impl Different {
     pub(super) fn bug(&self) -> Option<PlantedBug> {
         let (tested, _) = self.tested.as_ref()?;
         tested.planted.as_deref().and_then(Planted::named).and_then(Planted::of_libraries)
+    }
+
+    /// How it talks to others.
+    pub(super) fn versions(&self) -> Versions {
+        self.versions.unwrap_or(Versions::OURS)
     }
 
     /// How it is configured.

@@ -6,6 +6,7 @@ use super::clocks;
 use super::disks;
 use super::events::Context;
 use super::links;
+use super::mode::command;
 use super::targets::{ids, split, target};
 use super::walk::{Item, Section};
 use super::{Action, Change, Expect, Step, Target, Undo};
@@ -29,22 +30,22 @@ pub(super) enum Deed {
     Upgrade,
 }
 
-/// The words of `do`, whether they are built, and whether `for` undoes them.
-pub(super) const DEEDS: [(&str, Deed, bool); 14] = [
-    ("partition", Deed::Partition, true),
-    ("heal", Deed::Heal, true),
-    ("crash", Deed::Crash, true),
-    ("stop", Deed::Stop, true),
-    ("pause", Deed::Pause, true),
-    ("snapshot", Deed::Snapshot, true),
-    ("link", Deed::Link, true),
-    ("clock", Deed::Clock, true),
-    ("disk", Deed::Disk, true),
-    ("wipe", Deed::Wipe, true),
-    ("membership", Deed::Membership, true),
-    ("transfer", Deed::Transfer, true),
-    ("isolate-client", Deed::IsolateClient, true),
-    ("upgrade", Deed::Upgrade, false),
+/// The words of `do`.
+pub(super) const DEEDS: [(&str, Deed); 14] = [
+    ("partition", Deed::Partition),
+    ("heal", Deed::Heal),
+    ("crash", Deed::Crash),
+    ("stop", Deed::Stop),
+    ("pause", Deed::Pause),
+    ("snapshot", Deed::Snapshot),
+    ("link", Deed::Link),
+    ("clock", Deed::Clock),
+    ("disk", Deed::Disk),
+    ("wipe", Deed::Wipe),
+    ("membership", Deed::Membership),
+    ("transfer", Deed::Transfer),
+    ("isolate-client", Deed::IsolateClient),
+    ("upgrade", Deed::Upgrade),
 ];
 
 /// Every parameter of any action.
@@ -65,16 +66,16 @@ const PARAMETERS: [&str; 14] = [
     "node",
 ];
 
-/// What the event does; none if it is wrong or not built, which then is noted.
+/// What the event does; none if it is wrong, which then is noted.
 pub(super) fn action(table: &mut Section<'_>, context: &Context) -> Option<Action> {
     let item = table.required("do");
     let word = item.as_ref().and_then(Item::text);
     if let Some(item) = &item
         && word.is_some()
     {
-        item.word(&DEEDS.map(|(word, _, built)| (word, built.then_some(()))));
+        item.word(&DEEDS.map(|(word, _)| (word, Some(()))));
     }
-    let deed = word.and_then(|word| DEEDS.iter().find(|(name, ..)| *name == word)).map(|(_, deed, _)| *deed);
+    let deed = word.and_then(|word| DEEDS.iter().find(|(name, _)| *name == word)).map(|(_, deed)| *deed);
     let action = deed.and_then(|deed| parameters(table, deed, context));
     for key in PARAMETERS {
         if let Some(item) = table.get_unasked(key)
@@ -160,9 +161,9 @@ fn parameters(table: &mut Section<'_>, deed: Deed, context: &Context) -> Option<
             Some(Action::Wipe { target: target?, restart_after })
         }
         Deed::Upgrade => {
-            aim(table);
-            table.required("node").and_then(|item| item.list_of(Item::text));
-            None
+            let target = aim(table);
+            let node = table.required("node").and_then(|item| command(&item));
+            Some(Action::Upgrade { target: target?, node: node? })
         }
     }
 }

@@ -157,9 +157,10 @@ impl Action {
             Self::Crash { damage: Some(_), .. } | Self::Stop { damage: Some(_), .. } | Self::Wipe { .. } => {
                 Toll { down: nodes.clone(), lost: nodes, ..Toll::default() }
             }
-            Self::Crash { damage: None, .. } | Self::Stop { damage: None, .. } | Self::Pause { .. } => {
-                Toll { down: nodes, ..Toll::default() }
-            }
+            Self::Crash { damage: None, .. }
+            | Self::Stop { damage: None, .. }
+            | Self::Upgrade { .. }
+            | Self::Pause { .. } => Toll { down: nodes, ..Toll::default() },
             Self::Disk { fault, .. } if may_end_a_server(fault) => Toll { down: nodes, ..Toll::default() },
             Self::Disk { .. }
             | Self::Link { .. }

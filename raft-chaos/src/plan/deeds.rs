@@ -72,6 +72,13 @@ pub enum Action {
         /// After how long they start, drawn evenly.
         restart_after: Range,
     },
+    /// Stops servers in order, and starts them again under another command, on what is on their disks.
+    Upgrade {
+        /// Which.
+        target: Target,
+        /// The command and its words.
+        node: Vec<String>,
+    },
     /// Changes who votes and who learns.
     Membership {
         /// How.
@@ -210,7 +217,10 @@ impl Action {
             | Self::Disk { undo, .. }
             | Self::Pause { undo, .. } => Some(*undo),
             Self::Wipe { restart_after, .. } => Some(Undo::After(*restart_after)),
-            Self::Snapshot { .. } | Self::Membership { .. } | Self::Transfer { .. } => Some(Undo::Never),
+            Self::Snapshot { .. }
+            | Self::Upgrade { .. }
+            | Self::Membership { .. }
+            | Self::Transfer { .. } => Some(Undo::Never),
             Self::Heal => None,
         }
     }

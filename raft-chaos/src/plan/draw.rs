@@ -86,6 +86,7 @@ impl Action {
             Self::Membership { change: Change::Voters { .. }, .. }
             | Self::Heal
             | Self::Snapshot { .. }
+            | Self::Upgrade { .. }
             | Self::Transfer { .. } => {}
         }
         drawn
@@ -100,6 +101,7 @@ impl Action {
             | Self::Stop { target, .. }
             | Self::Disk { target, .. }
             | Self::Snapshot { target }
+            | Self::Upgrade { target, .. }
             | Self::Wipe { target, .. }
             | Self::Clock { target, .. }
             | Self::IsolateClient { target, .. }

@@ -227,6 +227,11 @@ impl Lock {
                 self.value("do", quoted("snapshot"));
                 self.value("target", target_text(target));
             }
+            Action::Upgrade { target, node } => {
+                self.value("do", quoted("upgrade"));
+                self.value("target", target_text(target));
+                self.value("node", words_text(node));
+            }
             Action::Wipe { target, restart_after } => {
                 self.value("do", quoted("wipe"));
                 self.value("target", target_text(target));

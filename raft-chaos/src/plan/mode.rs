@@ -60,15 +60,13 @@ fn known_only(item: &Item<'_>, word: &str) -> Option<String> {
     Some(word.to_owned())
 }
 
-/// Whether what is started by these words tells what happens in it.
-pub(super) fn tells(words: &[String]) -> bool {
-    words.iter().any(|word| word.contains("{events}"))
-}
+/// The word for the file in which a server tells what happens in it.
+pub(super) const EVENTS: &str = "{events}";
 
 impl Process {
     /// Whether servers tell what happens in them.
     pub(super) fn tells(&self) -> bool {
-        self.node.as_deref().is_none_or(tells)
+        self.node.as_ref().is_none_or(|words| words.iter().any(|word| word.contains(EVENTS)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a plan may ask of the simulated world only. It is refused by name where servers are processes.
 
+use super::mode::EVENTS;
 use super::tree::event_name;
 use super::walk::{Item, Section};
 use super::{Mode, Process, Storage, unheard};
@@ -11,31 +12,56 @@ const SIMULATED: [(&str, &str); 2] = [
 ];
 
 /// Actions after which a server is to find on its disk what it had.
-const NEED_DISKS: [&str; 3] = ["crash", "stop", "wipe"];
+const NEED_DISKS: [&str; 4] = ["crash", "stop", "wipe", "upgrade"];
 
 /// Why nothing comes after a wipe of a server that is started by a command of the plan's.
 const BOUND_TO_NO_LIFE: &str = "what a command of the plan's starts is bound to no life of its disk, and nobody notices a \
-                                wiped one; leave it out, or leave process.node out";
+                                wiped one; leave it out, or leave process.node and upgrades out";
+/// Why a server is not upgraded to one that is silent.
+const FALLS_SILENT: &str =
+    "what is started so does not tell what happens in it, as the others do; add {events}";
 
 /// Notes all that a plan asks for which processes cannot do.
 pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, process: &Process) {
+    let upgrades: Vec<_> = steps(root).iter().filter_map(|step| deed(step, "upgrade")).collect();
     match mode {
-        Mode::Sim => return,
-        Mode::Process | Mode::Both => {}
+        Mode::Process => {}
+        Mode::Sim | Mode::Both => {
+            for upgrade in &upgrades {
+                upgrade.not_built(
+                    "only a server that is a process is started by a command; write run.mode = \"process\", or leave it out",
+                );
+            }
+        }
+    }
+    if mode == Mode::Sim {
+        return;
     }
     if let Some(kind) = root.section("workload").get("kind").filter(|kind| kind.raw_text() == Some("lab")) {
         refused(&kind, "a test of the lab is one of the simulation");
     }
     for step in steps(root) {
         refuse_in(&step, storage);
-        let wipe = step.raw_section().and_then(|mut table| table.get("do"));
-        if let Some(wipe) = wipe.filter(|wipe| wipe.raw_text() == Some("wipe") && process.node.is_some()) {
+        if let Some(wipe) = deed(&step, "wipe").filter(|_| process.node.is_some() || !upgrades.is_empty()) {
             wipe.not_built(BOUND_TO_NO_LIFE);
+        }
+        let node = deed(&step, "upgrade").and_then(|_| step.raw_section()?.get("node"));
+        let is_silent = |node: &Item<'_>| {
+            let words = node.raw_list().unwrap_or_default();
+            !words.iter().filter_map(Item::raw_text).any(|word| word.contains(EVENTS))
+        };
+        if let Some(node) = node.filter(|node| process.tells() && is_silent(node)) {
+            node.not_built(FALLS_SILENT);
         }
     }
     if !process.tells() {
         unheard::refuse(root);
     }
+}
+
+/// `do`, if that is it.
+fn deed<'a>(step: &Item<'a>, word: &str) -> Option<Item<'a>> {
+    step.raw_section()?.get("do").filter(|deed| deed.raw_text() == Some(word))
 }
 
 /// All events and all chaos.
@@ -125,6 +151,12 @@ mod tests {
                 "storage = \"rocksdb\"",
             ),
             (
+                format!("{memory}{}", event("do = \"upgrade\"\ntarget = 1\nnode = [\"n\", \"{events}\"]")),
+                "event.it.do",
+                "storage = \"rocksdb\"",
+            ),
+            (event("do = \"upgrade\"\ntarget = 1\nnode = [\"n\"]"), "event.it.node", "add {events}"),
+            (
                 format!("process.node = [\"n\", \"{{events}}\"]\n{}", event("do = \"wipe\"\ntarget = 1")),
                 "event.it.do",
                 "life of its disk",
@@ -137,7 +169,7 @@ mod tests {
             assert_eq!((mistake.key.as_str(), errors.exit_code()), (key, 69), "{errors}");
             assert!(mistake.what.contains(why), "{why:?} is not in {mistake}");
             let simulated = Plan::parse(&text, "plan.toml", &["run.mode=sim".to_owned()]);
-            assert!(simulated.is_ok(), "{text}: {simulated:?}");
+            assert_eq!(simulated.is_ok(), !text.contains("upgrade"), "{text}: {simulated:?}");
         }
     }
 

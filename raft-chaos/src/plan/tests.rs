@@ -272,6 +272,10 @@ check.linearizable = false
 name = \"p\"
 run.mode = \"process\"
 process.node = [\"a \\\"node\\\"\", \"--id={id}\", \"{events}\"]
+[[event]]
+do = \"upgrade\"
+target = \"follower\"
+node = [\"another\", \"{events}\"]
 ";
     for text in [SMALLEST, EVERYTHING, in_the_log, all_down, lab, unjudged, processes] {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));

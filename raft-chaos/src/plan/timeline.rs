@@ -153,6 +153,7 @@ impl Action {
             | Self::Disk { target, .. }
             | Self::Snapshot { target }
             | Self::Wipe { target, .. }
+            | Self::Upgrade { target, .. }
             | Self::Pause { target, .. } => always(target),
             Self::Membership { .. } | Self::Transfer { .. } => false,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use raft_core::node::{Environment, SystemEnvironment};
 use raft_core::{ClusterId, NodeId};
-use raft_net::{NotObeyed, Operator, Order, TcpNet};
+use raft_net::{Client, NotObeyed, Operator, Order, TcpNet};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -19,6 +19,7 @@ const REST: Duration = Duration::from_millis(50);
 pub(super) async fn attend(id: NodeId, address: String, world: World, stops: mpsc::UnboundedSender<NodeId>) {
     let Some(server) = world.server(id) else { return };
     let mut asked = JoinSet::new();
+    asked.spawn(hear_versions(id, address.clone(), world.clone(), server.life));
     loop {
         tokio::select! {
             biased;
@@ -63,4 +64,16 @@ async fn obey(address: &str, order: Order) -> Result<(), NotObeyed> {
         clock.sleep_until(clock.now().after(REST)).await;
     }
     operator.order_at(address, &order, until).await.map(|_| ())
+}
+
+/// Waits until a server says in this life which versions of the conversation it speaks.
+async fn hear_versions(id: NodeId, address: String, world: World, life: u64) {
+    let clock = SystemEnvironment::new();
+    loop {
+        let until = clock.now().after(PATIENCE);
+        if let Ok(client) = Client::connect(&TcpNet, clock, ClusterId(1), &address, until).await {
+            return world.spoke(id, life, client.versions().to_string());
+        }
+        clock.sleep_until(clock.now().after(REST)).await;
+    }
 }

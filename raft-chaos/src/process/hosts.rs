@@ -299,6 +299,12 @@ impl Hosts for Processes {
         }
     }
 
+    fn replace(&mut self, node: NodeId, command: &[String]) {
+        if let Some(server) = self.servers.get_mut(&node) {
+            server.command = NodeCommand::of_words(command);
+        }
+    }
+
     fn end(&mut self) -> io::Result<Option<World>> {
         let lives: Vec<_> = self.servers.values_mut().filter_map(|server| server.life.take()).collect();
         lives.into_iter().for_each(Life::kill);

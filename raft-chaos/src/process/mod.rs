@@ -33,7 +33,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::data;
-use crate::plan::{Link, Plan};
+use crate::plan::{Action, Link, Plan};
 use crate::sim::{self, Ground, Options, Ran};
 use command::NodeCommand;
 pub(crate) use command::forget_settings;
@@ -64,6 +64,17 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
         Some(words) => NodeCommand::of_words(words),
     };
     command.find()?;
+    for words in upgrades(plan) {
+        NodeCommand::of_words(words).find()?;
+    }
     let data = data::of(&plan.workload).into();
     sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, command, cast))
+}
+
+/// The commands that the plan has servers upgraded to.
+fn upgrades(plan: &Plan) -> impl Iterator<Item = &[String]> {
+    let events = plan.events.iter().map(|event| &event.action);
+    let actions = events.chain(plan.chaos.iter().map(|chaos| &chaos.action));
+    actions
+        .filter_map(|action| if let Action::Upgrade { node, .. } = action { Some(&node[..]) } else { None })
 }

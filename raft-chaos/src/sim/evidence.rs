@@ -56,6 +56,16 @@ pub(super) enum Evidence {
     BytesDamaged(BTreeMap<NodeId, u64>),
     /// What came of what a server was asked for.
     Asked(Asked),
+    /// The versions of the conversation that servers spoke before they were started under another command, and since.
+    Upgraded(BTreeMap<NodeId, Spoken>),
+}
+
+/// The versions that a server has said that it speaks.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Spoken {
+    pub(super) before: Option<String>,
+    /// None if it was not heard since.
+    pub(super) after: Option<String>,
 }
 
 /// By how much a clock was off, in microseconds.
@@ -94,6 +104,9 @@ impl Evidence {
             | Self::Wiped(nodes)
             | Self::SnapshotTaken(nodes) => !nodes.is_empty(),
             Self::Asked(asked) => asked.counts,
+            Self::Upgraded(servers) => {
+                !servers.is_empty() && servers.values().all(|spoken| spoken.after.is_some())
+            }
             Self::Healed { left, .. } => *left == 0,
         }
     }

@@ -8,6 +8,7 @@ mod firing;
 mod health;
 mod links;
 mod pauses;
+mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,7 @@ pub(super) use changes::next_life;
 use changes::{Request, Wiped};
 use clocks::SetOff;
 use disks::Damaging;
+use upgrades::Before;
 
 /// All events and all chaos of a plan, and the faults that are in force.
 pub(super) struct Faults {
@@ -75,6 +77,7 @@ enum Kind {
     Paused { lives: Vec<Life>, held_before: u64 },
     Asked { snapshots_before: Vec<(NodeId, LogIndex)> },
     Requested(Box<Request>),
+    Upgraded { before: Vec<Before> },
     Faulty { disks: Vec<(NodeId, FaultId)> },
     Bent { id: LinkFaultId },
     Off { clocks: Vec<SetOff> },
@@ -92,7 +95,7 @@ impl Kind {
             Self::Faulty { .. } => Some("disk"),
             Self::Off { .. } => Some("clock"),
             Self::Shut { .. } => Some("door"),
-            Self::Asked { .. } | Self::Requested(_) => None,
+            Self::Asked { .. } | Self::Requested(_) | Self::Upgraded { .. } => None,
         }
     }
 }
@@ -304,7 +307,7 @@ impl Faults {
                     nodes.iter().for_each(|&node| self.world.shut(node, false));
                     format!("lets clients reach {}", list(nodes))
                 }
-                Kind::Asked { .. } | Kind::Requested(_) => continue,
+                Kind::Asked { .. } | Kind::Requested(_) | Kind::Upgraded { .. } => continue,
             };
             let scope = Scope { ends: vec![fault.firing], ..Scope::default() };
             let fault = self.firings[fault.firing].event.clone();
@@ -322,6 +325,7 @@ impl Faults {
             | Kind::Paused { .. }
             | Kind::Asked { .. }
             | Kind::Requested(_)
+            | Kind::Upgraded { .. }
             | Kind::Faulty { .. }
             | Kind::Bent { .. }
             | Kind::Off { .. }
@@ -354,6 +358,7 @@ impl Faults {
             }
             Kind::Down { graceful: false, .. } => return,
             Kind::Requested(request) => self.outcome(request),
+            Kind::Upgraded { before } => self.upgraded(before),
             Kind::Faulty { disks } => self.touched(disks),
             Kind::Paused { lives, held_before } => Evidence::HeldBack(self.held(lives) - held_before),
             Kind::Asked { snapshots_before } => {

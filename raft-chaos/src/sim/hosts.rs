@@ -37,6 +37,9 @@ pub(crate) trait Hosts {
     /// A server is to do nothing, or to go on.
     fn pause(&mut self, node: NodeId, on: bool);
 
+    /// From its next start on a server is started by this command.
+    fn replace(&mut self, node: NodeId, command: &[String]);
+
     /// The run is over. Gives the world as it was in order of time, where servers were heard of later than things happened.
     ///
     /// # Errors
@@ -94,6 +97,9 @@ impl Hosts for Simulated {
 
     /// A host looks into the world for that.
     fn pause(&mut self, _: NodeId, _: bool) {}
+
+    /// A plan that asks for it has been refused.
+    fn replace(&mut self, _: NodeId, _: &[String]) {}
 
     /// All was heard of in the moment in which it happened.
     fn end(&mut self) -> io::Result<Option<World>> {

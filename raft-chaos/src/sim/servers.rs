@@ -23,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) life: u64,
     /// The life of its data directory that it was last seen in.
     pub(super) incarnation: Option<Incarnation>,
+    /// The lives in which it said which versions of the conversation it speaks, and those.
+    pub(super) spoke: Vec<(u64, String)>,
     /// The last life that ended with a shutdown in order.
     pub(super) shut_down: u64,
     /// The last entry that its snapshot stands for.
@@ -139,6 +141,7 @@ impl Server {
             leads_since: Time::ZERO,
             life: 0,
             incarnation: None,
+            spoke: Vec::new(),
             shut_down: 0,
             snapshot: LogIndex::ZERO,
             log: Log::default(),

@@ -154,6 +154,13 @@ impl World {
         }
     }
 
+    /// A server said in this one of its lives which versions of the conversation it speaks.
+    pub(crate) fn spoke(&self, id: NodeId, life: u64, versions: String) {
+        if let Some(server) = self.lock().nodes.get_mut(&id) {
+            server.spoke.push((life, versions));
+        }
+    }
+
     /// A server no longer runs.
     pub(crate) fn gone(&self, id: NodeId, how: &str) {
         let inner = &mut *self.lock();

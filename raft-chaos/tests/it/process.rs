@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "test-version")]
+use raft_net::{Version, Versions};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -161,6 +163,46 @@ fn node(more: &[&str]) -> String {
         more,
     ];
     format!("{:?}", words.concat())
+}
+
+const EVENTS: [&str; 2] = ["--events", "{events}"];
+
+/// Nodes as their users start them are upgraded to the next release, one after the other while clients write, and one of them
+/// back: each speaks then what that release does, and nothing is lost.
+#[cfg(feature = "test-version")]
+#[test]
+fn nodes_are_upgraded_one_after_the_other_and_nothing_is_lost() {
+    let _alone = alone();
+    let tool = Tool::new();
+    let (this, next) = (node(&EVENTS), node(&[&EVENTS[..], &["--next-version"]].concat()));
+    let mut plan = format!(
+        r#"
+schema = 1
+name = "upgrade-for-real"
+run = {{ mode = "process", seeds = 1, warmup = "5s", duration = "20s", settle = "5s" }}
+process.node = {this}
+workload = {{ kind = "kv", rate = 200, retries = "session" }}
+check = {{ liveness = {{ leader_within = "8s", commit_within = "10s" }}, evidence.ops_ok = ">= 1000" }}
+"#
+    );
+    let upgrades = [(1, &next), (2, &next), (3, &next), (2, &this)];
+    for (nth, (target, node)) in upgrades.into_iter().enumerate() {
+        let at = 500 + 4500 * nth;
+        plan += &format!(
+            "[[event]]\nwhen = {{ at = \"{at}ms\" }}\ndo = \"upgrade\"\ntarget = {target}\nnode = {node}\n"
+        );
+    }
+    let (code, results) = tool.run(&tool.plan(&plan), &[]);
+    let [result] = &results[..] else { panic!("{results:?}") };
+    assert_eq!((code, &result["verdict"]), (0, &"pass".into()), "{result}");
+    assert_eq!((&result["checker"]["verdict"], &result["restarts"]), (&"linearizable".into(), &4.into()));
+    let versions = Versions::new(Version::OLDEST, Version::NEXT).unwrap();
+    let (this, next) = (Versions::OURS.to_string(), versions.to_string());
+    let spoken = [("1", &this, &next), ("2", &this, &next), ("3", &this, &next), ("2", &next, &this)];
+    for (place, (id, before, after)) in spoken.into_iter().enumerate() {
+        let evidence = &result["faults"][place]["evidence"]["upgraded"];
+        assert_eq!(*evidence, serde_json::json!({ id: { "before": before, "after": after } }), "{result}");
+    }
 }
 
 /// Of nodes that do not tell what happens in them the history is judged, and what is seen from outside.

@@ -46,7 +46,7 @@ pub(super) fn event() -> Value {
             ("optional", about("It need not fire.", refer("bool"))),
         ]
     };
-    any_of(DEEDS.iter().map(|(word, ..)| action(word, common(), &[])))
+    any_of(DEEDS.iter().map(|(word, _)| action(word, common(), &[])))
 }
 
 /// A `[[chaos]]`.
@@ -58,7 +58,7 @@ pub(super) fn chaos() -> Value {
             ("off", about("Switched off; not to be drawn under run.swarm.", refer("bool"))),
         ]
     };
-    any_of(DEEDS.iter().map(|(word, ..)| action(word, common(), &["every"])))
+    any_of(DEEDS.iter().map(|(word, _)| action(word, common(), &["every"])))
 }
 
 fn when() -> Value {
@@ -145,7 +145,10 @@ fn parameters(word: &str) -> (Vec<(&'static str, Value)>, &'static [&'static str
             (vec![("change", change), target(), ("via", refer("target")), expect()], &["change"])
         }
         "transfer" => (vec![("to", refer("target")), expect()], &["to"]),
-        "upgrade" => (vec![target(), ("node", list(json!({ "type": "string" })))], &["target", "node"]),
+        "upgrade" => (
+            vec![target(), ("node", about("What starts it from then on.", refer("command")))],
+            &["target", "node"],
+        ),
         _ => (Vec::new(), &[]),
     }
 }

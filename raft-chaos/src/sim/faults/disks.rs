@@ -183,6 +183,7 @@ impl Faults {
             | Kind::Paused { .. }
             | Kind::Asked { .. }
             | Kind::Requested(_)
+            | Kind::Upgraded { .. }
             | Kind::Bent { .. }
             | Kind::Off { .. }
             | Kind::Shut { .. } => None,

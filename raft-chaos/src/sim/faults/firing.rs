@@ -121,6 +121,7 @@ impl Faults {
             | Kind::Paused { .. }
             | Kind::Asked { .. }
             | Kind::Requested(_)
+            | Kind::Upgraded { .. }
             | Kind::Faulty { .. }
             | Kind::Off { .. }
             | Kind::Shut { .. } => Vec::new(),
@@ -149,6 +150,7 @@ impl Faults {
             Action::Pause { .. } => self.pause(nodes, hosts),
             Action::Snapshot { .. } => self.snapshot(nodes),
             Action::Wipe { .. } => self.wipe(nodes, hosts),
+            Action::Upgrade { node, .. } => self.upgrade(nodes, node, hosts),
             Action::Membership { change, target, via, expect } => {
                 return self.membership(view, name, (change, target.as_ref(), via), *expect);
             }

@@ -31,6 +31,7 @@ impl Faults {
                 | Kind::Paused { .. }
                 | Kind::Asked { .. }
                 | Kind::Requested(_)
+                | Kind::Upgraded { .. }
                 | Kind::Off { .. }
                 | Kind::Shut { .. } => {}
             }

@@ -85,6 +85,7 @@ impl Faults {
             | Kind::Paused { .. }
             | Kind::Asked { .. }
             | Kind::Requested(_)
+            | Kind::Upgraded { .. }
             | Kind::Faulty { .. }
             | Kind::Off { .. }
             | Kind::Shut { .. } => {}
