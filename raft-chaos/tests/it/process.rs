@@ -172,7 +172,6 @@ const EVENTS: [&str; 2] = ["--events", "{events}"];
 #[cfg(feature = "test-version")]
 #[test]
 fn nodes_are_upgraded_one_after_the_other_and_nothing_is_lost() {
-    let _alone = alone();
     let tool = Tool::new();
     let (this, next) = (node(&EVENTS), node(&[&EVENTS[..], &["--next-version"]].concat()));
     let mut plan = format!(
@@ -208,7 +207,6 @@ check = {{ liveness = {{ leader_within = "8s", commit_within = "10s" }}, evidenc
 /// Of nodes that do not tell what happens in them the history is judged, and what is seen from outside.
 #[test]
 fn nodes_of_which_nothing_is_heard_are_run_all_the_same() {
-    let _alone = alone();
     let tool = Tool::new();
     let plan = |node: &str| {
         format!(
