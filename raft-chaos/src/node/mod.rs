@@ -53,6 +53,9 @@ pub(crate) use tested::Tested;
 /// Connections that a node accepts, of servers and clients together: each client that asks something has one.
 pub(crate) const CONNECTIONS_MAX: usize = 4_096;
 
+/// How long a process goes on at most whose node was told to end at once: RocksDB had better be closed by then.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// Runs a node until it is told to end, by SIGTERM or SIGINT, or ends by itself.
 ///
 /// # Errors
@@ -67,8 +70,8 @@ pub fn run(settings: Settings, for_tests: &ForTests) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Ended::unavailable(format!("starting threads: {error}")))?;
     let ended = runtime.block_on(live(&node, &different));
-    // A file that is being read, at most: nothing that has to be waited for.
-    runtime.shutdown_background();
+    // Nothing is left to be waited for, unless it was not waited for that the server ends: then its store is closed meanwhile.
+    runtime.shutdown_timeout(CLOSING);
     ended
 }
 
