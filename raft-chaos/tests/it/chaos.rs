@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 /// Three servers, and nothing that happens to them.
 const CALM: &str = r#"

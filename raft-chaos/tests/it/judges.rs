@@ -247,7 +247,7 @@ fn judges_that_are_built_in_agree_on_the_same_runs() {
 #[test]
 fn a_run_and_a_check_explain_a_violation_in_the_same_words() {
     let tool = Tool::new();
-    let plan = crate::tool::shipped("stale-reads.toml");
+    let plan = crate::simulated::shipped("stale-reads.toml");
     let set = ["--set", "cluster.storage=memory", "--set", "sim.recheck=0", "--seed", "0", "--out", "out"];
     let (code, results) = tool.run(&plan, &[&set[..], &["--plant", "read-not-confirmed"]].concat());
     assert_eq!(code, 1, "{}", results[0]["reasons"]);

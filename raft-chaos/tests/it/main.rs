@@ -1,10 +1,8 @@
-//! The tool from outside: one binary, because each links all of RocksDB.
+//! The tool from outside, and what it simulates: one binary, because each links all of RocksDB. Nodes as processes, in real
+//! time, are in `real`.
 
-mod backup;
-mod bench;
 mod chaos;
 mod clocks;
-mod compare;
 mod coverage;
 mod disks;
 mod doctor;
@@ -15,16 +13,10 @@ mod judges;
 mod lab;
 mod links;
 mod moments;
-mod node;
-mod node_tls;
-mod nodes;
-mod operations;
 mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
-mod process;
-mod readme;
 mod recover;
 mod replay;
 mod report;
@@ -32,6 +24,7 @@ mod run;
 mod screen;
 #[cfg(feature = "planted-bugs")]
 mod selftest;
+mod simulated;
 mod soak;
 mod sums;
 mod terminal;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 const WRONG: &str = "schema = 1\nname = \"p\"\nrun.duraton = \"1s\"\n[[event]]\ndo = \"crash\"\n";
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 fn plans() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");

@@ -1,6 +1,7 @@
 //! Bugs that are planted are found, and a panic is not swallowed.
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
 const FOUND: [(&str, &str, u64, &str, &str); 26] = [

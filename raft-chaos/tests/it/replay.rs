@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 #[test]
 fn a_run_is_replayed_in_detail_up_to_an_event_and_held_against_its_record() {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 /// A plan that every bug below is found with, in little time.
 const SHORT: [&str; 8] = [
@@ -117,7 +118,8 @@ mod in_a_browser {
     use serde_json::Value;
 
     use super::{SHORT, folder};
-    use crate::tool::{Said, Tool, shipped};
+    use crate::simulated::shipped;
+    use crate::tool::{Said, Tool};
 
     /// The browser of this machine. Without one a test says so where everybody sees it, and is not done.
     fn browser() -> Option<PathBuf> {

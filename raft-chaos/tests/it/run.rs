@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::tool::{SHORT, Tool, shipped, short};
+use crate::simulated::shipped;
+use crate::tool::{SHORT, Tool, short};
 use serde_json::Value;
 
 /// The evidence of the only firing of each of these events.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::tool::{Tool, shipped};
+use crate::simulated::shipped;
+use crate::tool::Tool;
 
 /// A quick part of the table: bugs of votes, of disks, of reads and of sessions, each found by one of the plans of nights within a few
 /// seeds, and none of those seeds fails without it.

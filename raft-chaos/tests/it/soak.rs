@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 #[cfg(feature = "planted-bugs")]
-use crate::tool::shipped;
+use crate::simulated::shipped;
 use crate::tool::{Said, Tool};
 
 /// A plan that takes a moment.

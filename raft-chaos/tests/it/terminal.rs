@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::screen::{Screen, Terminal};
-use crate::tool::{SHORT, Tool, shipped, short};
+use crate::simulated::shipped;
+use crate::tool::{SHORT, Tool, short};
 
 /// Holds what was said against the text of this name.
 fn must_be(name: &str, said: &str) {

@@ -1,7 +1,7 @@
 //! The tool as a person calls it: a command line in, an exit code, text and files out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -58,13 +58,6 @@ impl Tool {
         let results = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (said.code, results)
     }
-
-    /// Runs a plan of one seed on a store, twice: each time it goes the same way.
-    pub(crate) fn run_on(&self, storage: &str, text: &str) -> (i32, Value) {
-        let set = format!("cluster.storage={storage}");
-        let (code, mut results) = self.run(&self.plan(text), &["--set", &set, "--set", "sim.recheck=1.0"]);
-        (code, results.remove(0))
-    }
 }
 
 /// A plan of which everything is short, for tests of one thing.
@@ -86,9 +79,4 @@ commit_within = "2s"
 
 pub(crate) fn short(more: &str) -> String {
     format!("{SHORT}{more}")
-}
-
-/// A plan that ships.
-pub(crate) fn shipped(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("plans").join(name).display().to_string()
 }
