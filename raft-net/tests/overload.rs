@@ -305,6 +305,7 @@ async fn measure() {
     let (most, grown) = (memory("VmHWM").unwrap(), |memory: usize| memory.saturating_sub(before));
     println!("at most {} were, of {} that the limits allow beyond {}", mib(most), mib(budget()), mib(before));
     assert!(grown(most) <= budget(), "{} more than before", mib(grown(most)));
-    let (first, last) = (after[0], after[PARTS - 1]);
-    assert!(last <= first + budget() / 8, "it grows on: {} after {}", mib(last), mib(first));
+    // In the first half what is allowed fills up.
+    let (first, last) = (after[PARTS / 2], after[PARTS - 1]);
+    assert!(last <= first + budget() / 12, "it grows on: {} after {}", mib(last), mib(first));
 }
