@@ -160,9 +160,11 @@ struct Told<M> {
 #[async_trait]
 impl<M: StateMachine> StateMachine for Told<M> {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
-        let in_none = matches!(Request::decode(command.clone()), Some(Request::Plain { .. }));
+        // Of a command in no session the store itself tells.
+        let in_none = || matches!(Request::decode(command.clone()), Some(Request::Plain { .. }));
+        let events = self.events.as_ref().filter(|_| !in_none());
         let answer = self.sessions.apply(index, command).await;
-        if let Some(events) = self.events.as_ref().filter(|_| !in_none) {
+        if let Some(events) = events {
             let table = mix(0, &self.sessions.table().encode()[..]);
             let became = Became::of(SessionAnswer::decode(answer.clone()).as_ref());
             events.tell(NodeEvent::InSessions { index, table, became });
