@@ -252,9 +252,15 @@ impl Processes {
     /// Ends a life wherever it is, and hears the last of it.
     fn end_life(&mut self, id: NodeId) {
         if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.take()) {
-            life.kill();
+            self.runtime.block_on(life.kill());
         }
         self.listen();
+    }
+
+    fn end_all(&mut self) {
+        for life in self.servers.values_mut().filter_map(|server| server.life.take()) {
+            self.runtime.block_on(life.kill());
+        }
     }
 }
 
@@ -306,8 +312,7 @@ impl Hosts for Processes {
     }
 
     fn end(&mut self) -> io::Result<Option<World>> {
-        let lives: Vec<_> = self.servers.values_mut().filter_map(|server| server.life.take()).collect();
-        lives.into_iter().for_each(Life::kill);
+        self.end_all();
         match self.failed.take() {
             Some(error) => Err(error),
             None => self.in_order().map(Some),
@@ -317,8 +322,7 @@ impl Hosts for Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        let lives = self.servers.values_mut().filter_map(|server| server.life.take());
-        lives.for_each(Life::kill);
+        self.end_all();
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Child;
 
 use raft_core::{Event, NodeId};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::data::Answer;
 use crate::node::{BUG, Happening, NodeEvent};
@@ -50,11 +50,12 @@ impl Life {
         self.is_contradicted |= matches!(happening, Happening::Raft(Event::Stopped { .. }));
     }
 
-    pub(super) fn kill(mut self) {
+    /// Kills it, and is done once nothing of it is left. A busy system takes its time over that, in which proxies and clients go on.
+    pub(super) async fn kill(mut self) {
         self.attendant.abort();
         // Both fail only of what has ended.
         drop(self.child.kill());
-        drop(self.child.wait());
+        drop(spawn_blocking(move || self.child.wait()).await);
     }
 }
 

@@ -27,19 +27,19 @@
 mod load;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use bytes::Bytes;
 use load::Load;
 use raft_core::node::SnapshotReader;
 use raft_core::server::{Client, Machine, Raw, Server};
-use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId};
+use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, Role};
 use raft_net::{Servers, Tcp, TcpNet};
-use raft_storage::RocksStore;
+use raft_storage::{RocksStore, StorageMeter};
 use rocksdb::{DB, DBCompressionType, Options, WriteBatch, WriteOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -88,7 +88,7 @@ impl Machine for Nothing {
 /// Three servers, and one client.
 struct Cluster {
     client: Client<Nothing, Servers<TcpNet, raft_core::node::SystemEnvironment>>,
-    _servers: Vec<Server<Nothing>>,
+    servers: Vec<(Server<Nothing>, StorageMeter)>,
 }
 
 impl Cluster {
@@ -105,22 +105,78 @@ impl Cluster {
             let place = directory.join(id.to_string());
             let log = RocksStore::open(&place, GroupId(0), Incarnation::random()).unwrap();
             let network = Tcp::new(addresses.clone()).listener(listener);
+            let meter = log.meter();
             let builder = Server::builder(Config::new(id, ids.to_vec())).log(log).network(network);
-            servers.push(builder.machine(Nothing).start().await.unwrap());
+            servers.push((builder.machine(Nothing).start().await.unwrap(), meter));
         }
         let client = Tcp::new(addresses).client(ClusterId(1));
-        Self { client, _servers: servers }
+        Self { client, servers }
     }
 
     /// Puts, one after the other, for a while; returns puts a second.
-    async fn rate(&self) -> f64 {
-        let (began, mut puts) = (Instant::now(), 0);
+    async fn rate(&self, spent: &mut Spent) -> f64 {
+        let (began, before, mut puts) = (Instant::now(), self.spent(), 0);
         while began.elapsed() < TURN {
             self.client.propose(Raw(command())).await.unwrap();
             puts += 1;
         }
+        spent.add(puts, began.elapsed(), &before, &self.spent());
         f64::from(puts) / began.elapsed().as_secs_f64()
     }
+
+    /// The leader's writes and the others', each with its sync, and how often threads of this process went to sleep.
+    fn spent(&self) -> [f64; 3] {
+        let took = |leads: bool| {
+            let theirs = |(server, _): &&(Server<Nothing>, StorageMeter)| {
+                let status = server.status();
+                (status.role == Role::Leader) == leads
+            };
+            let writes = self.servers.iter().filter(theirs).map(|(_, meter)| meter.metrics().writes);
+            writes.map(|writes| writes.total.as_secs_f64()).sum::<f64>()
+        };
+        [took(true), took(false) / 2.0, sleeps()]
+    }
+}
+
+/// Where the time of all puts went.
+#[derive(Default)]
+struct Spent {
+    puts: f64,
+    seconds: f64,
+    /// As [`Cluster::spent`] has them.
+    parts: [f64; 3],
+}
+
+impl Spent {
+    fn add(&mut self, puts: u32, took: Duration, before: &[f64; 3], after: &[f64; 3]) {
+        self.puts += f64::from(puts);
+        self.seconds += took.as_secs_f64();
+        for (part, (before, after)) in self.parts.iter_mut().zip(before.iter().zip(after)) {
+            *part += after - before;
+        }
+    }
+
+    fn say(&self) {
+        let [leader, follower, sleeps] = self.parts.map(|part| part / self.puts);
+        let micros = |seconds: f64| seconds * 1e6;
+        println!(
+            "a put takes {:.0} us: the leader's write with its sync {:.0} us, a follower's {:.0} us; threads sleep and wake {sleeps:.1} times",
+            micros(self.seconds / self.puts),
+            micros(leader),
+            micros(follower),
+        );
+    }
+}
+
+/// How often threads of this process have gone to sleep (Linux; elsewhere nobody knows).
+fn sleeps() -> f64 {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let status = threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+    let count = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<f64>().ok()
+    };
+    status.filter_map(count).sum()
 }
 
 /// Three RocksDBs as they come, each with the number of its last entry.
@@ -181,12 +237,12 @@ fn main() {
     let mut plain = Plain::open(&directory.path().join("plain"));
     let cluster = runtime.block_on(Cluster::start(&directory.path().join("servers")));
     // A leader is elected, and every file is begun.
-    runtime.block_on(cluster.rate());
+    runtime.block_on(cluster.rate(&mut Spent::default()));
     plain.rate();
     let load = Load::now();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut spent) = (Vec::new(), Vec::new(), Spent::default());
     for _ in 0..ROUNDS {
-        ours.push(runtime.block_on(cluster.rate()));
+        ours.push(runtime.block_on(cluster.rate(&mut spent)));
         theirs.push(plain.rate());
     }
     say("three servers, one client", &ours);
@@ -194,6 +250,7 @@ fn main() {
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     let missed = if median(&ratios) < GOAL { " MISSED" } else { "" };
     println!("ratio {:.2}, at least {GOAL}{missed}", median(&ratios));
+    spent.say();
     println!("other work on the machine: {:.2} processors", load.foreign());
     runtime.shutdown_background();
 }
