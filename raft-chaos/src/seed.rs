@@ -59,9 +59,7 @@ impl Seed {
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
-        let events = file("events.jsonl")?;
-        // Messages between processes are not looked into.
-        let messages = if plan.run.mode == Mode::Sim { file("messages.jsonl")? } else { None };
+        let (events, messages) = (file("events.jsonl")?, file("messages.jsonl")?);
         let (history, schedule) = (file("history.jsonl")?, file("schedule.jsonl")?);
         let records = [&events, &messages, &history, &schedule].into_iter().flatten().cloned().collect();
         record_panics(self.folder.clone(), records);

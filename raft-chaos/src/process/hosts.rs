@@ -21,7 +21,7 @@ use super::command::{NodeCommand, Own};
 use super::door::Door;
 use super::leftovers::{NODES, Register, stat};
 use super::life::{Life, tell};
-use super::proxy::Proxy;
+use super::proxy::{Proxy, RealLinks};
 use super::reader::Reader;
 use crate::monotonic::monotonic_ns;
 use crate::node::{STORE, Tested};
@@ -109,7 +109,7 @@ impl Processes {
                 let proxy = proxy.map_err(|error| {
                     io::Error::new(error.kind(), format!("{at}: {error}; is it another run's?"))
                 })?;
-                runtime.spawn(proxy.run(clock, SimLinks(world.clone())));
+                runtime.spawn(proxy.run(clock, RealLinks(SimLinks(world.clone()), clock)));
             }
         }
         let door = Door {

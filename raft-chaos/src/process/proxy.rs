@@ -3,14 +3,39 @@
 use std::io;
 use std::time::Duration;
 
-use raft_core::NodeId;
-use raft_core::node::Environment;
-use raft_net::{Conversation, Links, relay};
+use raft_core::node::{Environment, SystemEnvironment};
+use raft_core::{Envelope, NodeId};
+use raft_net::{Conversation, Fate, Links, relay};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::sim::SimLinks;
+
 /// How long a proxy rests that cannot take a connection.
 const REST: Duration = Duration::from_millis(10);
+
+/// The links of the plan, for messages that come when they come and not when the world is looked at.
+#[derive(Clone)]
+pub(super) struct RealLinks(pub(super) SimLinks, pub(super) SystemEnvironment);
+
+impl Links for RealLinks {
+    fn fate(&self, from: NodeId, to: NodeId, kind: &'static str, bytes: usize) -> Fate {
+        self.0.0.set_now(self.1.now());
+        self.0.fate(from, to, kind, bytes)
+    }
+
+    fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.0.is_cut(from, to)
+    }
+
+    fn holds(&self, from: NodeId, to: NodeId, kind: &'static str) -> bool {
+        self.0.holds(from, to, kind)
+    }
+
+    fn sends(&self, envelope: &Envelope) {
+        self.0.sends(envelope);
+    }
+}
 
 /// Where the server `from` finds the server `to`.
 pub(super) struct Proxy {
@@ -83,8 +108,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use bytes::BytesMut;
-    use raft_core::node::SystemEnvironment;
-    use raft_net::{Fate, Frame, FrameReader};
+    use raft_net::{Frame, FrameReader};
     use tokio::io::AsyncWriteExt;
     use tokio::time::{Instant, timeout};
 

@@ -178,7 +178,7 @@ pub(crate) fn run_on<H: Hosts>(
     let mut rng = Rng::new(seed);
     let nodes = plan.cluster.nodes();
     let warm = Time::ZERO.after(plan.run.warmup);
-    let trace = Trace::new(events, listener, telling, warm).with_messages(messages);
+    let trace = Trace::new(events, listener, telling, warm).with_messages(messages, ground.in_order);
     let world = World::new(&nodes, ground.latency, rng.next_u64() ^ planted::leaked(planted), trace);
     let hosts_seed = rng.next_u64();
     let drawn: BTreeMap<_, _> =

@@ -171,9 +171,9 @@ impl Trace {
         Self { hash: 0, events: 0, telling, file, failed, messages, line, listener, broken: 0, origin }
     }
 
-    /// The same, with `messages.jsonl` written too, if that is to be.
-    pub(super) fn with_messages(self, file: Option<Box<dyn Write + Send>>) -> Self {
-        Self { messages: file.map(Messages::new), ..self }
+    /// The same, with `messages.jsonl` written too, if that is to be. `hears` whether it is told what comes in.
+    pub(super) fn with_messages(self, file: Option<Box<dyn Write + Send>>, hears: bool) -> Self {
+        Self { messages: file.map(|file| Messages::new(file, hears)), ..self }
     }
 
     /// Whether the last event has come that anybody wants.

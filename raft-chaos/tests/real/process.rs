@@ -77,6 +77,14 @@ fn a_leader_is_killed_and_its_successor_cut_off() {
     assert_eq!(result["ops"]["ok"], ok);
     let checked = tool.call(&["check", &run.join("history.jsonl").display().to_string(), "--model", "kv"]);
     assert_eq!(checked.code, 0, "{}", checked.err);
+    let exported = tool.call(&["export", &run.display().to_string(), "--to", "perfetto"]);
+    let drawn: Value = serde_json::from_str(&exported.out).unwrap();
+    let drawn = drawn["traceEvents"].as_array().unwrap();
+    let count = |key: &str, value: &str| {
+        drawn.iter().filter(|event| event.pointer(key) == Some(&value.into())).count()
+    };
+    assert!(count("/args/fate", "drop") > 0, "what met the cut");
+    assert!(count("/ph", "f") > ok, "and each operation took a message that came in");
 }
 
 /// Everything else that can be done to processes, each with its evidence. Nobody is to be elected that the plan does not ask

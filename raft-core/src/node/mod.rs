@@ -21,6 +21,7 @@ mod ports;
 mod proposed;
 mod queries;
 mod waiters;
+mod watched;
 
 use std::collections::VecDeque;
 
@@ -48,6 +49,7 @@ pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine
 use proposed::Proposed;
 use queries::Queries;
 use waiters::Waiters;
+use watched::Watched;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
@@ -86,14 +88,6 @@ pub struct Node<S: LogStore, T, E> {
     /// Whoever watches what the node is.
     watched: Option<Watched>,
     meter: Meter,
-}
-
-/// Where it is shown what a node is.
-struct Watched {
-    /// Each time that it has changed.
-    all: watch::Sender<Status>,
-    /// Whenever more than the length of its log has changed.
-    turns: watch::Sender<Status>,
 }
 
 /// Who waits for something that is being read from the store.
@@ -158,10 +152,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
     /// than how long the log is and how much of it is committed. Under load that is another with each batch, and whoever
     /// hears of it has to be woken.
     pub(crate) fn watch(&mut self) -> (watch::Receiver<Status>, watch::Receiver<Status>) {
-        let status = Status::of(&self.raft);
-        let ((all, all_watcher), (turns, turns_watcher)) = (watch::channel(status), watch::channel(status));
-        self.watched = Some(Watched { all, turns });
-        (all_watcher, turns_watcher)
+        let (watched, all, turns) = Watched::new(Status::of(&self.raft));
+        self.watched = Some(watched);
+        (all, turns)
     }
 
     /// Runs until [`Handle::shutdown`] is called, then makes durable what was begun, and returns.
@@ -203,7 +196,9 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             self.step(Input::Tick);
             self.carry_out().await?;
             self.tell_of_idleness();
-            self.show();
+            if let Some(watched) = &self.watched {
+                watched.show(Status::of(&self.raft));
+            }
             if !shutdown.is_empty() {
                 return self.shut_down(shutdown).await;
             }
@@ -325,21 +320,6 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             Request::Shutdown { done } => return Some(done),
         }
         None
-    }
-
-    /// Shows what the node is to whoever watches.
-    fn show(&self) {
-        if let Some(Watched { all, turns }) = &self.watched {
-            let status = Status::of(&self.raft);
-            all.send_if_modified(|shown| std::mem::replace(shown, status) != status);
-            turns.send_if_modified(|shown| {
-                let has_turned = status.has_turned_since(shown);
-                if has_turned {
-                    *shown = status;
-                }
-                has_turned
-            });
-        }
     }
 
     fn propose(&mut self) {
