@@ -19,12 +19,13 @@ use crate::verdict::Verdict;
 const BELOW_SCORE: u8 = 5;
 
 /// The plans that hunt where none are named: all that nights run.
-const HUNTERS: [(&str, &str); 8] = [
+const HUNTERS: [(&str, &str); 9] = [
     ("nightly.toml", include_str!("../../plans/nightly.toml")),
     ("nightly-deaf.toml", include_str!("../../plans/nightly-deaf.toml")),
     ("nightly-followers.toml", include_str!("../../plans/nightly-followers.toml")),
     ("nightly-leaders.toml", include_str!("../../plans/nightly-leaders.toml")),
     ("nightly-leases.toml", include_str!("../../plans/nightly-leases.toml")),
+    ("nightly-lonely.toml", include_str!("../../plans/nightly-lonely.toml")),
     ("nightly-members.toml", include_str!("../../plans/nightly-members.toml")),
     ("nightly-reads.toml", include_str!("../../plans/nightly-reads.toml")),
     ("nightly-sessions.toml", include_str!("../../plans/nightly-sessions.toml")),
