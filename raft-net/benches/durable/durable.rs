@@ -37,7 +37,7 @@ use bytes::Bytes;
 use load::Load;
 use raft_core::node::SnapshotReader;
 use raft_core::server::{Client, Machine, Raw, Server};
-use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, Role};
+use raft_core::{ClusterId, Config, GroupId, Incarnation, LogIndex, NodeId, RoleName};
 use raft_net::{Servers, Tcp, TcpNet};
 use raft_storage::{RocksStore, StorageMeter};
 use rocksdb::{DB, DBCompressionType, Options, WriteBatch, WriteOptions};
@@ -105,7 +105,7 @@ impl Cluster {
             let place = directory.join(id.to_string());
             let log = RocksStore::open(&place, GroupId(0), Incarnation::random()).unwrap();
             let network = Tcp::new(addresses.clone()).listener(listener);
-            let meter = log.meter();
+            let meter = log.store.meter();
             let builder = Server::builder(Config::new(id, ids.to_vec())).log(log).network(network);
             servers.push((builder.machine(Nothing).start().await.unwrap(), meter));
         }
@@ -129,7 +129,7 @@ impl Cluster {
         let took = |leads: bool| {
             let theirs = |(server, _): &&(Server<Nothing>, StorageMeter)| {
                 let status = server.status();
-                (status.role == Role::Leader) == leads
+                (status.role == RoleName::Leader) == leads
             };
             let writes = self.servers.iter().filter(theirs).map(|(_, meter)| meter.metrics().writes);
             writes.map(|writes| writes.total.as_secs_f64()).sum::<f64>()
