@@ -19,7 +19,7 @@ use crate::verdict::Verdict;
 const BELOW_SCORE: u8 = 5;
 
 /// The plans that hunt where none are named: all that nights run.
-const HUNTERS: [(&str, &str); 9] = [
+const HUNTERS: [(&str, &str); 10] = [
     ("nightly.toml", include_str!("../../plans/nightly.toml")),
     ("nightly-deaf.toml", include_str!("../../plans/nightly-deaf.toml")),
     ("nightly-followers.toml", include_str!("../../plans/nightly-followers.toml")),
@@ -29,6 +29,7 @@ const HUNTERS: [(&str, &str); 9] = [
     ("nightly-members.toml", include_str!("../../plans/nightly-members.toml")),
     ("nightly-reads.toml", include_str!("../../plans/nightly-reads.toml")),
     ("nightly-sessions.toml", include_str!("../../plans/nightly-sessions.toml")),
+    ("nightly-transfers.toml", include_str!("../../plans/nightly-transfers.toml")),
 ];
 
 /// The plan with a fault that must be missed when it does nothing.

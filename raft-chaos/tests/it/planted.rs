@@ -83,6 +83,16 @@ fn a_panic_in_a_task_of_a_node_ends_with_6() {
     assert!(said.out.contains("NODE CRASHED") && said.out.contains("the planted panic"), "{}", said.out);
 }
 
+/// Virtual time stands still for whoever never waits: it is told who that is, and nobody waits for the end.
+#[test]
+fn a_node_that_spins_ends_with_6() {
+    let tool = Tool::new();
+    let bug = ["--plant", "clock-waits-for-disk"];
+    let said = tool.call(&[&["run", &shipped("nightly-followers.toml"), "--seed", "0"], &bug[..]].concat());
+    assert_eq!(said.code, 6, "{}{}", said.out, said.err);
+    assert!(said.out.contains(" spins: a deadline of it has passed"), "{}", said.out);
+}
+
 /// A leak of determinism is found by whoever runs a seed twice, which says where the runs part.
 #[test]
 fn a_run_that_is_not_the_same_twice_ends_with_4_and_the_first_event_that_differs() {
