@@ -76,7 +76,7 @@ pub(crate) fn is_one_log_flipped(directory: &Path) -> Result<bool, StorageError>
     let mut changed = then.iter().filter(|file| !now.contains(file));
     let (Some(Closed { name, bytes, .. }), None) = (changed.next(), changed.next()) else { return Ok(false) };
     let is_as_long = now.iter().any(|file| (&file.name, file.bytes) == (name, *bytes));
-    if then.len() != now.len() || !is_as_long || !name.ends_with(".log") {
+    if then.len() != now.len() || !is_as_long || !directory::is_log(name) {
         return Ok(false);
     }
     let content = fs::read(directory.join(name)).map_err(&reading)?;
@@ -147,6 +147,8 @@ mod tests {
             ("000004.log", None, Some("000004.log")),
             ("000005.log", Some(""), Some("000005.log")),
             ("000008.sst", None, None),
+            ("node.log", Some("said by a node"), None),
+            ("MANIFEST-old", Some("m"), None),
         ] {
             let directory = directory();
             mark(directory.path()).unwrap();

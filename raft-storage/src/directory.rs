@@ -103,7 +103,17 @@ fn mend_manifest(path: &Path) -> Result<(), StorageError> {
 /// Whether a file by this name is one in which RocksDB finds what there is: the manifest, its name, and the
 /// write-ahead logs.
 pub(crate) fn says_what_there_is(name: &str) -> bool {
-    name == "CURRENT" || name.starts_with("MANIFEST-") || name.ends_with(".log")
+    name == "CURRENT" || wal::number(name, "MANIFEST-", "").is_some() || is_log(name)
+}
+
+/// Whether a file by this name is a write-ahead log.
+pub(crate) fn is_log(name: &str) -> bool {
+    wal::number(name, "", ".log").is_some()
+}
+
+/// Whether a file by this name is a table.
+pub(crate) fn is_table(name: &str) -> bool {
+    wal::number(name, "", ".sst").is_some()
 }
 
 /// The manifest that is in use.
@@ -129,7 +139,7 @@ pub(crate) fn was_never_opened(path: &Path) -> io::Result<bool> {
     for file in path.read_dir()? {
         let name = file?.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("OPTIONS-") || name.ends_with(".sst") || name.ends_with(".log") {
+        if name.starts_with("OPTIONS-") || is_table(&name) || is_log(&name) {
             return Ok(false);
         }
     }

@@ -45,7 +45,8 @@ pub(crate) fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for file in directory.read_dir()? {
         let file = file?.path();
-        if let Some(number) = number(&file) {
+        let name = file.file_name().and_then(OsStr::to_str);
+        if let Some(number) = name.and_then(|name| number(name, "", ".log")) {
             files.push((number, file));
         }
     }
@@ -53,9 +54,11 @@ pub(crate) fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().map(|(_, file)| file).collect())
 }
 
-fn number(file: &Path) -> Option<u64> {
-    let number = file.file_stem().filter(|_| file.extension() == Some(OsStr::new("log")))?;
-    number.to_str()?.parse().ok()
+/// The number of a file of RocksDB's that has this name; none of a file that is not RocksDB's: whatever else lies in a
+/// directory may end in the same way.
+pub(crate) fn number(name: &str, before: &str, after: &str) -> Option<u64> {
+    let number = name.strip_prefix(before)?.strip_suffix(after)?;
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())?
 }
 
 /// Whether the log ends at `at`, in order or torn: nothing sound comes after it.
@@ -296,7 +299,7 @@ mod tests {
     #[test]
     fn files_are_in_the_order_of_their_numbers() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["000009.log", "1000000.log", "999999.log", "LOG", "x.log", "000010.sst"] {
+        for name in ["000009.log", "1000000.log", "999999.log", "LOG", "x.log", "+1.log", "000010.sst"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let files = files(directory.path()).unwrap();

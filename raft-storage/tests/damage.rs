@@ -18,7 +18,7 @@ use raft_core::{
     Term,
 };
 use raft_storage::format::{DAMAGED, FORMAT, FORMAT_KEY, LOG, META, SNAPSHOT};
-use raft_storage::{Opened, RocksGroups, StorageError};
+use raft_storage::{Inspection, Opened, RocksGroups, StorageError};
 use rocksdb::IteratorMode;
 use tempfile::TempDir;
 
@@ -277,6 +277,27 @@ async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     store.done().await.unwrap();
     drop(store);
     assert!(!open(directory.path()).unwrap().restored.suspect_tail);
+}
+
+/// Whoever starts a node has its words somewhere, and that may be its own directory.
+#[tokio::test]
+async fn files_of_a_stranger_are_none_of_the_store_s() {
+    let directory = TempDir::new().unwrap();
+    let strangers = ["node.log", "old.sst", "MANIFEST-of-mine"];
+    let say = |what: &str| strangers.map(|name| fs::write(directory.path().join(name), what).unwrap());
+    say("before it was made");
+    for (index, what) in [(1, "while it is closed"), (2, "while it counts as killed")] {
+        let Opened { mut store, restored, .. } = open(directory.path()).unwrap();
+        assert_eq!(restored.log.last().index, LogIndex::new(index - 1));
+        store.write(Batch { entries: vec![entry(index)].into(), ..Batch::default() });
+        store.done().await.unwrap();
+        drop(store);
+        say(what);
+        assert!(Inspection::verify(directory.path()).unwrap().is_sound());
+    }
+    kill(directory.path());
+    assert!(Inspection::verify(directory.path()).unwrap().is_sound());
+    assert_eq!(open(directory.path()).unwrap().restored.log.last(), id(2));
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Moment {
 }
 
 fn holds_data(name: &str) -> bool {
-    directory::says_what_there_is(name) || name.ends_with(".sst")
+    directory::says_what_there_is(name) || directory::is_table(name)
 }
 
 /// Looks at the directory until all that was seen is of one moment.
@@ -265,8 +265,14 @@ impl Held {
 }
 
 fn tables(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let files = directory.read_dir()?.map(|file| file.map(|file| file.path()));
-    files.filter(|file| file.as_ref().map_or(true, |file| file.extension() == Some("sst".as_ref()))).collect()
+    let mut tables = Vec::new();
+    for file in directory.read_dir()? {
+        let file = file?;
+        if file.file_name().to_str().is_some_and(directory::is_table) {
+            tables.push(file.path());
+        }
+    }
+    Ok(tables)
 }
 
 /// Those that are still there.
