@@ -20,6 +20,7 @@ use crate::child::{Ended, wait};
 use crate::outcome::{Outcome, Wanted};
 use crate::plan::{Mode, Plan};
 use crate::progress::{Display, Progress};
+use crate::record::named;
 use crate::report;
 use crate::result::RunResult;
 use crate::sim::{Ran, Telling};
@@ -209,8 +210,7 @@ impl Job<'_> {
     /// where nothing goes the same way twice, each is recorded at once.
     pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
         if self.plan.run.mode == Mode::Process {
-            let folder = self.folder.join(format!("seed-{seed}"));
-            fs::create_dir(&folder)?;
+            let folder = self.new_folder_of(seed)?;
             let mut outcome = self.child(seed, &folder, How::recorded())?;
             if outcome.verdict != Verdict::Pass {
                 outcome.draw();
@@ -224,8 +224,7 @@ impl Job<'_> {
             return Ok(outcome);
         }
         if outcome.verdict != Verdict::Pass {
-            let folder = self.folder.join(format!("seed-{seed}"));
-            fs::create_dir(&folder)?;
+            let folder = self.new_folder_of(seed)?;
             let mut recorded = self.child(seed, &folder, How::recorded())?;
             recorded.must_equal(&outcome);
             recorded.write()?;
@@ -236,6 +235,17 @@ impl Job<'_> {
             self.compare(&mut outcome)?;
         }
         Ok(outcome)
+    }
+
+    /// Where a seed leaves its record.
+    pub(crate) fn folder_of(&self, seed: u64) -> PathBuf {
+        self.folder.join(format!("seed-{seed}"))
+    }
+
+    fn new_folder_of(&self, seed: u64) -> io::Result<PathBuf> {
+        let folder = self.folder_of(seed);
+        fs::create_dir(&folder).map_err(|error| named(&folder, &error))?;
+        Ok(folder)
     }
 
     /// Runs the same seed again: it must go the same way.

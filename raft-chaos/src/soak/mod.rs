@@ -23,6 +23,7 @@ use std::sync::Mutex;
 
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::record::named;
 use crate::runner::{Ends, Job, Runner, each, is_rechecked};
 use crate::verdict::Verdict;
 pub(crate) use findings::Finding;
@@ -178,6 +179,8 @@ impl Soak {
         let (plan, more) = leaned(&entry.plan, paces);
         let command = entry.command.clone() + &more;
         let job = Job { runner: &self.runner, plan: &plan, folder: &folder, command: &command };
+        // The ledger does not have this seed: what there is of it was cut short when the tool was.
+        remove(&job.folder_of(task.seed))?;
         job.one_of_many(task.seed, is_rechecked(task.seed, entry.plan.sim.recheck.ppm()))
     }
 }
@@ -190,6 +193,14 @@ fn found_folder(folder: &Path, name: &EntryName) -> PathBuf {
 /// Where one of them is kept.
 fn kept_folder(folder: &Path, line: &Line) -> PathBuf {
     found_folder(folder, &EntryName::of_line(line)).join(format!("seed-{}", line.seed))
+}
+
+/// Removes a folder, where there is one: a run that went two ways leaves none.
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(folder, &error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// What the workers share.
@@ -211,11 +222,7 @@ impl State<'_, '_> {
         self.ledger.write(&line)?;
         // Of each kind of failure the fastest run is kept.
         if let Some(slower) = self.summary.add(&line) {
-            let kept = kept_folder(folder, &slower);
-            // A run that went two ways leaves none.
-            if kept.exists() {
-                fs::remove_dir_all(kept)?;
-            }
+            remove(&kept_folder(folder, &slower))?;
         }
         self.learned.learn(&line);
         (self.watcher)(&self.summary);

@@ -176,6 +176,24 @@ fn what_eats_memory_is_ended_and_told_as_what_it_is() {
     assert!(reason.contains("memory: the seed's process held") && reason.contains("was stopped"), "{reason}");
 }
 
+/// A tool that was killed while a seed was being recorded has left a part of its folder.
+#[test]
+fn a_recording_that_was_cut_short_is_made_again() {
+    let tool = Tool::new();
+    let plans = two_plans(&tool);
+    for plan in ["one", "two"] {
+        let folder = tool.path(&format!("out/found/{plan}-memory/seed-0"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("half"), "of it").unwrap();
+    }
+    let said = soak(&tool, &plans, "out", &["--seeds", "2", "--max-memory", "1", "--jobs", "1"]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    assert_eq!(ledger(&tool.path("out")).len(), 2);
+    let found = |plan: &str| tool.path(&format!("out/found/{plan}-memory/seed-0"));
+    assert!(["one", "two"].iter().all(|plan| !found(plan).join("half").exists()));
+    assert!(["one", "two"].iter().any(|plan| found(plan).join("result.json").exists()));
+}
+
 #[test]
 fn a_wrong_soak_is_refused_before_anything_runs() {
     let tool = Tool::new();
