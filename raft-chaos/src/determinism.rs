@@ -9,9 +9,30 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::plan::Plan;
-use crate::record;
+use crate::record::{self, named};
 use crate::report;
-use crate::runner::{How, Job, Runner, each};
+use crate::runner::{How, Job, Runner, each, interrupted};
+use crate::verdict::Verdict;
+
+/// What runs of the same seeds came to.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// Those that did not go the same way each time.
+    pub divergences: Vec<Divergence>,
+    /// How many seeds had a run that was stopped from outside, so that nothing is known of them.
+    pub stopped: usize,
+}
+
+impl Runs {
+    /// What is to be said of them together.
+    pub fn worst(&self) -> Verdict {
+        match (self.divergences.is_empty(), self.stopped) {
+            (false, _) => Verdict::Divergence,
+            (true, 0) => Verdict::Pass,
+            (true, _) => Verdict::Inconclusive,
+        }
+    }
+}
 
 /// Runs of one seed that went two ways.
 #[derive(Clone, Debug)]
@@ -74,8 +95,8 @@ fn said(happened: &Value) -> String {
     format!("{name}at {seconds:.9} s {rest}")
 }
 
-/// Runs every seed of a plan `times` times, and returns those that did not go the same way each time. Those leave what
-/// was recorded of the two runs; the others leave nothing.
+/// Runs every seed of a plan `times` times. Those that did not go the same way each time, or were stopped, leave what was
+/// recorded; the others leave nothing.
 ///
 /// # Errors
 ///
@@ -86,11 +107,11 @@ pub fn determinism(
     seeds: &[u64],
     times: u64,
     command: &str,
-) -> io::Result<Vec<Divergence>> {
+) -> io::Result<Runs> {
     let began = Instant::now();
     let folder = runner.new_folder(&plan.name)?;
     let job = Job { runner, plan, folder: &folder, command };
-    let (mut done, mut events, mut divergences) = (0, 0, Vec::new());
+    let (mut done, mut events, mut runs) = (0, 0, Runs::default());
     let mut left = seeds.iter().copied();
     each(
         runner.jobs,
@@ -102,34 +123,55 @@ pub fn determinism(
                 Compared::Same { events: more } => events += more,
                 Compared::Parted(divergence) => {
                     report::parted(&plan.name, &divergence);
-                    divergences.push(divergence);
+                    runs.divergences.push(divergence);
+                }
+                Compared::Stopped { seed, why } => {
+                    report::stopped(&plan.name, seed, &why);
+                    runs.stopped += 1;
                 }
             }
             Ok(())
         },
     )?;
-    report::determinism(&plan.name, done, times, events, divergences.len(), began.elapsed());
-    Ok(divergences)
+    let parted = runs.divergences.len();
+    report::determinism(&plan.name, done - runs.stopped, times, events, parted, began.elapsed());
+    Ok(runs)
 }
 
 enum Compared {
-    Same { events: u64 },
+    Same {
+        events: u64,
+    },
     Parted(Divergence),
+    /// A run was stopped from outside.
+    Stopped {
+        seed: u64,
+        why: String,
+    },
 }
 
 impl Job<'_> {
-    /// Each further run against the first.
+    /// Each further run against the first. After an interrupt no run begins any more.
     fn compared(&self, seed: u64, times: u64) -> io::Result<Compared> {
         let run = |nth: u64| {
+            if interrupted() {
+                return Ok(Err("somebody wanted it to end".to_owned()));
+            }
             let folder = self.folder.join(format!("seed-{seed}-run-{nth}"));
-            fs::create_dir(&folder)?;
-            self.child(seed, &folder, How::recorded())?;
-            io::Result::Ok(folder)
+            fs::create_dir(&folder).map_err(|error| named(&folder, &error))?;
+            let outcome = self.child(seed, &folder, How::recorded())?;
+            io::Result::Ok(if outcome.was_stopped() { Err(outcome.reasons.join("; ")) } else { Ok(folder) })
         };
-        let first = run(1)?;
+        let first = match run(1)? {
+            Ok(first) => first,
+            Err(why) => return Ok(Compared::Stopped { seed, why }),
+        };
         let mut events = 0;
         for nth in 2..=times {
-            let again = run(nth)?;
+            let again = match run(nth)? {
+                Ok(again) => again,
+                Err(why) => return Ok(Compared::Stopped { seed, why }),
+            };
             match parting(&first, &again, None)? {
                 Ok(same) => events = same,
                 Err(parting) => {

@@ -39,14 +39,10 @@ impl Outcome {
     /// Two runs of one seed must be one. The worse verdict stays, with its reasons first; that they differ
     /// is a finding of its own, unless one of them was stopped from outside.
     pub(crate) fn must_equal(&mut self, other: &Self) {
-        let stopped = |outcome: &Self| {
-            matches!(outcome.verdict, Verdict::Interrupted | Verdict::Inconclusive)
-                && outcome.hash() == NO_HASH
-        };
         if self.hash() == other.hash()
             && (self.verdict == Verdict::Crash) == (other.verdict == Verdict::Crash)
-            || stopped(self)
-            || stopped(other)
+            || self.was_stopped()
+            || other.was_stopped()
         {
             return;
         }
@@ -56,6 +52,11 @@ impl Outcome {
         }
         let (one, two) = (self.hash(), other.hash());
         self.went_two_ways(&format!("its event hash was {one} and {two}"));
+    }
+
+    /// Whether it was stopped from outside, before it could be judged.
+    pub(crate) fn was_stopped(&self) -> bool {
+        matches!(self.verdict, Verdict::Interrupted | Verdict::Inconclusive) && self.hash() == NO_HASH
     }
 
     /// Another run of the seed was another run.

@@ -27,7 +27,8 @@ pub(crate) struct Again<'a> {
 }
 
 impl Again<'_> {
-    /// Runs it. If `earlier` is the folder of a run of the same seed, the two must be one, as far as this one goes.
+    /// Runs it. If `earlier` is the folder of a run of the same seed, the two must be one, as far as this one goes. Where one of
+    /// them was stopped from outside, nothing is known of that.
     ///
     /// # Errors
     ///
@@ -35,12 +36,15 @@ impl Again<'_> {
     pub(crate) fn replay(self, earlier: Option<&Path>) -> io::Result<Outcome> {
         let folder = self.runner.new_folder(&self.plan.name)?;
         let mut outcome = self.run(&folder, None)?;
-        if let Some(earlier) = earlier
-            && let Err(parting) = parting(earlier, &folder, self.telling.until)?
-        {
-            outcome.went_two_ways(&format!("it is not the run in {}: {parting}", earlier.display()));
-            outcome.write()?;
+        let Some(earlier) = earlier.filter(|_| !outcome.was_stopped()) else { return Ok(outcome) };
+        let name = earlier.display();
+        if was_stopped(earlier, self.seed) {
+            outcome
+                .lacks(format!("replay: the run in {name} was stopped before it ended, and shows no more"));
+        } else if let Err(parting) = parting(earlier, &folder, self.telling.until)? {
+            outcome.went_two_ways(&format!("it is not the run in {name}: {parting}"));
         }
+        outcome.write()?;
         Ok(outcome)
     }
 
@@ -73,6 +77,12 @@ impl Again<'_> {
         let job = Job { runner, plan, folder, command };
         job.child(seed, folder, How { story: true, telling, schedule, ..How::recorded() })
     }
+}
+
+/// Whether the run in that folder was stopped from outside. One that says nothing of its end is taken for one that was not.
+fn was_stopped(run: &Path, seed: u64) -> bool {
+    let result = fs::read(run.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    result.is_some_and(|result| Outcome::read(seed, result, String::new(), run).was_stopped())
 }
 
 /// Which firings had an effect then and have none now, a sentence each.

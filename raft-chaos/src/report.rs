@@ -208,6 +208,11 @@ pub fn parted(plan: &str, divergence: &Divergence) {
     say(&format!("results   {} and {}", one.display(), two.display()));
 }
 
+/// A seed of which a run was stopped from outside, so that there is nothing to compare.
+pub fn stopped(plan: &str, seed: u64, why: &str) {
+    say(&format!("stopped   {plan}, seed {seed}: {why}"));
+}
+
 /// The sum over the seeds of a plan that ran more than once each.
 pub fn determinism(plan: &str, seeds: usize, times: u64, events: u64, parted: usize, wall: Duration) {
     say(&format!(

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{Prepared, Selection, cannot, ended, only_simulated, prepare, seeds};
 use crate::determinism;
+use crate::runner::interrupted;
 use crate::verdict::Verdict;
 
 #[derive(Debug, Args)]
@@ -15,15 +16,18 @@ pub(super) struct DeterminismArgs {
     times: u64,
 }
 
-/// 4 where a seed went two ways.
+/// 4 where a seed went two ways, 2 where that is not known of one.
 pub(super) fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
     let Prepared { plans, runner } = prepare(&args.selection)?;
     only_simulated(plans.iter().map(|(plan, _)| plan))?;
     let mut worst = Verdict::Pass;
-    for (plan, command) in &plans {
-        let parted = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
-        if !parted.map_err(|error| cannot(&error))?.is_empty() {
-            worst = Verdict::Divergence;
+    for (plan, command) in plans.iter().take_while(|_| !interrupted()) {
+        let runs = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
+        match runs {
+            Ok(runs) => worst = worst.min(runs.worst()),
+            // What was found before counts for more.
+            Err(error) if worst == Verdict::Pass => return Err(cannot(&error)),
+            Err(error) => drop(cannot(&error)),
         }
     }
     Ok(ended(worst))

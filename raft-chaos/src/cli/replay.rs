@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Prepared, Selection, USAGE, cannot, only_simulated, prepare, seeds};
+use super::{Prepared, Selection, USAGE, cannot, ended, only_simulated, prepare, seeds};
 use crate::replay::Again;
 use crate::report;
 use crate::sim::Telling;
@@ -67,7 +67,7 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
     };
     let outcome = outcome.map_err(|error| cannot(&error))?;
     report::one(plan, &outcome);
-    Ok(outcome.verdict.exit_code())
+    Ok(ended(outcome.verdict))
 }
 
 fn selection(args: &ReplayArgs, plan: PathBuf) -> Selection {

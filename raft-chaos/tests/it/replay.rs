@@ -1,6 +1,9 @@
 //! A run once more: the same, in detail, up to an event.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::simulated::shipped;
 use crate::tool::Tool;
@@ -46,6 +49,63 @@ fn a_run_is_replayed_in_detail_up_to_an_event_and_held_against_its_record() {
         assert_eq!(said.code, 64, "{arguments:?}: {}", said.err);
         assert!(said.err.contains(what), "{arguments:?}: {}", said.err);
     }
+}
+
+/// Of a run that was stopped, by its limit or by somebody, it is not known which way it would have gone.
+#[test]
+fn a_run_that_was_stopped_has_not_gone_another_way() {
+    let tool = Tool::new();
+    let plan = shipped("quickstart.toml");
+    let stopped = ["--set", "run.max_wall=1ms"];
+    let said = tool.call(&[&["determinism", &plan], &stopped[..]].concat());
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    assert!(said.out.contains("stopped   quickstart, seed 1: max_wall: "), "{}", said.out);
+    assert!(said.out.contains("0 of 0 went two ways"), "{}", said.out);
+
+    assert_eq!(tool.call(&["run", &plan, "--set", "run.duration=4s", "--out", "first"]).code, 0);
+    let runs = fs::read_dir(tool.path("first").join("quickstart")).unwrap();
+    let run = runs.map(|run| run.unwrap().path()).next().unwrap();
+    let lock = fs::read_to_string(run.join("plan.lock.toml")).unwrap();
+    let max_wall = lock.lines().find(|line| line.starts_with("max_wall")).unwrap();
+    fs::write(run.join("plan.lock.toml"), lock.replace(max_wall, "max_wall = \"1ms\"")).unwrap();
+    let said = tool.call(&["replay", run.to_str().unwrap()]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    assert!(said.out.contains("max_wall: the seed ran for more than"), "{}", said.out);
+
+    // The other way round: the earlier run is the one that was stopped.
+    assert_eq!(tool.call(&[&["run", &plan, "--out", "second"], &stopped[..]].concat()).code, 2);
+    let runs = fs::read_dir(tool.path("second").join("quickstart")).unwrap();
+    let run = runs.map(|run| run.unwrap().path()).next().unwrap();
+    fs::write(run.join("plan.lock.toml"), lock).unwrap();
+    let said = tool.call(&["replay", run.to_str().unwrap()]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    assert!(said.out.contains("was stopped before it ended"), "{}", said.out);
+}
+
+/// An interrupt from the terminal, which all processes of a group hear.
+#[test]
+fn runs_that_are_interrupted_end_with_130_and_not_as_two_ways() {
+    let tool = Tool::new();
+    let plan = shipped("quickstart.toml");
+    let out = tool.path("out");
+    let arguments = ["determinism", &plan, "--set", "run.duration=10m", "--jobs", "1"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_raft-chaos"))
+        .args(arguments)
+        .args(["--out".as_ref(), out.as_os_str()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let runs = || fs::read_dir(out.join("quickstart")).into_iter().flatten().flatten();
+    let began = |name: &str| runs().any(|run| run.path().join(name).join("events.jsonl").exists());
+    while !began("seed-1-run-1") {
+        assert_eq!(child.try_wait().unwrap(), None, "it has not run yet");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Command::new("kill").args(["-INT", "--", &format!("-{}", child.id())]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!began("seed-1-run-2"), "none begins any more");
 }
 
 /// The folder of the last run of this plan under this one.
