@@ -37,21 +37,41 @@ impl Outcome {
     }
 
     /// Two runs of one seed must be one. The worse verdict stays, with its reasons first; that they differ
-    /// is a finding of its own, unless one of them was stopped from outside.
+    /// is a finding of its own, unless one of them was stopped from outside. Where that was this one, it is known by the other.
     pub(crate) fn must_equal(&mut self, other: &Self) {
         if self.hash() == other.hash()
             && (self.verdict == Verdict::Crash) == (other.verdict == Verdict::Crash)
             || self.was_stopped()
             || other.was_stopped()
         {
+            if self.was_stopped() && !other.was_stopped() {
+                self.stays_as_bad_as(other);
+            }
             return;
         }
+        self.stays_as_bad_as(other);
+        let (one, two) = (self.hash(), other.hash());
+        self.went_two_ways(&format!("its event hash was {one} and {two}"));
+    }
+
+    /// The worse verdict stays, with its reasons first.
+    fn stays_as_bad_as(&mut self, other: &Self) {
         if other.verdict < self.verdict {
             self.verdict = other.verdict;
             self.reasons.splice(0..0, other.reasons.iter().cloned());
+            self.told();
         }
-        let (one, two) = (self.hash(), other.hash());
-        self.went_two_ways(&format!("its event hash was {one} and {two}"));
+    }
+
+    /// What was found of a seed stands though this tool could not go on with it; where nothing was, the error does.
+    pub(crate) fn stands_after(&mut self, went_on: io::Result<()>) -> io::Result<()> {
+        let Err(error) = went_on else { return Ok(()) };
+        if self.verdict == Verdict::Pass {
+            return Err(error);
+        }
+        self.reasons.push(format!("raft-chaos could not go on with it: {error}"));
+        self.told();
+        Ok(())
     }
 
     /// Whether it was stopped from outside, before it could be judged.
@@ -129,3 +149,51 @@ impl Wanted {
 
 /// The hash of a run of which nothing is known.
 const NO_HASH: &str = "0000000000000000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(verdict: Verdict, hash: &str) -> Outcome {
+        let result = json!({ "verdict": verdict, "reasons": [verdict.name()], "event_hash": hash });
+        Outcome::read(7, result, String::new(), Path::new("nowhere"))
+    }
+
+    /// Each row: the run that was recorded, the run before it, and what is said of the seed.
+    #[test]
+    fn a_seed_is_as_bad_as_its_runs() {
+        use Verdict::{Crash, Divergence, Inconclusive, Interrupted, Liveness, Pass, Safety};
+        let (one, two) = ("00000000000000aa", "00000000000000bb");
+        for (recorded, before, said) in [
+            ((Safety, one), (Safety, one), Safety),
+            ((Liveness, one), (Liveness, two), Divergence),
+            ((Liveness, one), (Safety, two), Safety),
+            ((Crash, NO_HASH), (Pass, NO_HASH), Crash),
+            // Stopped while it was recorded: it is known what the seed comes to.
+            ((Interrupted, NO_HASH), (Safety, one), Safety),
+            ((Inconclusive, NO_HASH), (Safety, one), Safety),
+            ((Interrupted, NO_HASH), (Liveness, one), Interrupted),
+            // Stopped when it ran again.
+            ((Pass, one), (Interrupted, NO_HASH), Pass),
+            ((Pass, one), (Inconclusive, NO_HASH), Pass),
+        ] {
+            let mut seed = outcome(recorded.0, recorded.1);
+            seed.must_equal(&outcome(before.0, before.1));
+            assert_eq!(
+                (seed.verdict, &seed.result["verdict"]),
+                (said, &json!(said)),
+                "{recorded:?} {before:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_found_stands_after_an_error() {
+        let failed = || Err(io::Error::other("the disk is full"));
+        let mut found = outcome(Verdict::Safety, NO_HASH);
+        found.stands_after(failed()).unwrap();
+        assert_eq!(found.verdict, Verdict::Safety);
+        assert!(found.result["reasons"][1].to_string().contains("the disk is full"));
+        assert!(outcome(Verdict::Pass, NO_HASH).stands_after(failed()).is_err());
+    }
+}

@@ -3,6 +3,8 @@
 //! A process each, because a seed must not see what an earlier one left behind, and because one that
 //! hangs or panics must not take the others with it.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod many;
 
 use std::fs::{self, Permissions};
@@ -82,24 +84,31 @@ pub enum Voice {
 }
 
 impl Runner {
-    /// Runs a plan with these seeds until they are done or this ends them, and gives what they add up to. `command` is how a
-    /// person would write that, without the seed.
+    /// Runs a plan with these seeds until they are done or this ends them, and adds what they come to to `total`: after an error,
+    /// too, what was known before. `command` is how a person would write that, without the seed.
     ///
     /// # Errors
     ///
     /// A file or a process could not be made.
-    pub fn run(&self, plan: &Plan, seeds: &Seeds, ends: &Ends, command: &str) -> io::Result<Summary> {
+    pub fn run(
+        &self,
+        plan: &Plan,
+        seeds: &Seeds,
+        ends: &Ends,
+        command: &str,
+        total: &mut Summary,
+    ) -> io::Result<()> {
         if plan.run.mode == Mode::Both {
-            let run = |mode: Mode, seeds: &Seeds| {
+            let mut run = |mode: Mode, seeds: &Seeds| {
                 let command = format!("{command} --set run.mode={}", mode.name());
-                self.run(&plan.in_mode(mode), seeds, ends, &command)
+                self.run(&plan.in_mode(mode), seeds, ends, &command, total)
             };
-            let mut summary = run(Mode::Sim, seeds)?;
+            run(Mode::Sim, seeds)?;
             let first = Seeds { first: seeds.first.iter().take(1).copied().collect(), then: None };
             if !first.first.is_empty() && !interrupted() {
-                summary.join(run(Mode::Process, &first)?);
+                run(Mode::Process, &first)?;
             }
-            return Ok(summary);
+            return Ok(());
         }
         let folder = self.new_folder(&plan.name)?;
         match self.voice {
@@ -107,18 +116,17 @@ impl Runner {
             Voice::Usual | Voice::Loud => report::heading(plan, &seeds.first, seeds.then.is_some()),
         }
         let job = Job { runner: self, plan, folder: &folder, command };
-        let Seeds { first, then: None } = seeds else { return job.many(seeds, ends) };
-        let [seed] = first[..] else { return job.many(seeds, ends) };
+        let Seeds { first, then: None } = seeds else { return job.many(seeds, ends, total) };
+        let [seed] = first[..] else { return job.many(seeds, ends, total) };
         let outcome = job.alone(seed)?;
         self.show(&outcome, |outcome| match self.voice {
             Voice::Json | Voice::Quiet => report::verdict(outcome),
             Voice::Usual | Voice::Loud => report::one(plan, outcome),
         });
-        let mut summary = Summary::default();
         let line = Line::of(&EntryName::of(plan), &outcome);
-        summary.add(&line);
-        summary.keep(line, &outcome);
-        Ok(summary)
+        total.add(&line);
+        total.keep(line, &outcome);
+        Ok(())
     }
 
     /// In the form that is asked for.
@@ -191,7 +199,8 @@ impl Job<'_> {
         let how = How { story, telling, display: Some(&display), ..How::recorded() };
         let mut outcome = self.child(seed, self.folder, how)?;
         if run.mode == Mode::Sim && self.plan.sim.recheck.of(1) > 0 {
-            self.compare(&mut outcome)?;
+            let compared = self.compare(&mut outcome);
+            outcome.stands_after(compared)?;
         }
         // What is known of a run that was stopped says nothing about what it would have shown.
         if outcome.verdict == Verdict::Pass {
@@ -199,7 +208,8 @@ impl Job<'_> {
             wanted.see(&outcome);
             wanted.lacking().for_each(|what| outcome.lacks(what));
         }
-        outcome.write()?;
+        let written = outcome.write();
+        outcome.stands_after(written)?;
         if self.runner.report || outcome.verdict != Verdict::Pass {
             outcome.draw();
         }
@@ -224,17 +234,26 @@ impl Job<'_> {
             return Ok(outcome);
         }
         if outcome.verdict != Verdict::Pass {
-            let folder = self.new_folder_of(seed)?;
-            let mut recorded = self.child(seed, &folder, How::recorded())?;
-            recorded.must_equal(&outcome);
-            recorded.write()?;
-            recorded.draw();
-            return Ok(recorded);
+            return match self.recorded(&outcome) {
+                Ok(recorded) => Ok(recorded),
+                Err(error) => outcome.stands_after(Err(error)).map(|()| outcome),
+            };
         }
         if recheck {
             self.compare(&mut outcome)?;
         }
         Ok(outcome)
+    }
+
+    /// The same once more, with all that is to be known of it.
+    fn recorded(&self, outcome: &Outcome) -> io::Result<Outcome> {
+        let folder = self.new_folder_of(outcome.seed)?;
+        let mut recorded = self.child(outcome.seed, &folder, How::recorded())?;
+        recorded.must_equal(outcome);
+        let written = recorded.write();
+        recorded.stands_after(written)?;
+        recorded.draw();
+        Ok(recorded)
     }
 
     /// Where a seed leaves its record.

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::{Job, Voice, interrupted};
 use crate::outcome::{Outcome, Wanted};
 use crate::progress::Display;
+use crate::record::named;
 use crate::report;
 use crate::soak::{EntryName, Line, Shard, Summary};
 use crate::verdict::Verdict;
@@ -63,8 +64,8 @@ struct Sweep {
 }
 
 impl Job<'_> {
-    /// Runs them, and tells of each that does not pass.
-    pub(super) fn many(&self, seeds: &Seeds, ends: &Ends) -> io::Result<Summary> {
+    /// Runs them, and tells of each that does not pass. What is known after an error is told all the same.
+    pub(super) fn many(&self, seeds: &Seeds, ends: &Ends, total: &mut Summary) -> io::Result<()> {
         let began = Instant::now();
         let recheck = self.plan.sim.recheck;
         let rechecked = spread(&seeds.first, recheck.of(seeds.first.len() as u64));
@@ -84,26 +85,25 @@ impl Job<'_> {
         };
         let ended =
             |outcome: Outcome| sweep.lock().map_or(Ok(()), |mut sweep| self.note(&mut sweep, &outcome));
-        each(self.runner.jobs, next, |seed| self.one_of_many(seed, is_rechecked(seed)), ended)?;
+        let ran = each(self.runner.jobs, next, |seed| self.one_of_many(seed, is_rechecked(seed)), ended);
         let sweep = sweep.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Sweep { mut summary, wanted, display } = sweep;
         drop(display);
-        for what in wanted.lacking() {
+        // Seeds that could not run have had no chance to show it.
+        for what in wanted.lacking().filter(|_| ran.is_ok()) {
             eprintln!("{}: inconclusive: {what}", self.plan.name);
             summary.lacks(&self.plan.name, what);
         }
-        summary.write(self.folder)?;
+        let written = summary.write(self.folder);
         if self.runner.voice != Voice::Json {
             report::sum(&summary, seeds.count(), self.folder, began.elapsed());
         }
-        Ok(summary)
+        total.join(summary);
+        ran.and(written)
     }
 
     /// A seed has ended: one line each, in the order in which they do.
     fn note(&self, sweep: &mut Sweep, outcome: &Outcome) -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(self.folder.join("results.jsonl"))?;
-        writeln!(file, "{}", outcome.result)?;
         sweep.wanted.see(outcome);
         let line = Line::of(&EntryName::of(self.plan), outcome);
         sweep.summary.add(&line);
@@ -116,7 +116,9 @@ impl Job<'_> {
             sweep.display.beside(|| self.runner.show(outcome, report::verdict));
         }
         sweep.display.seeds(&sweep.summary);
-        Ok(())
+        let path = self.folder.join("results.jsonl");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| writeln!(file, "{}", outcome.result)).map_err(|error| named(&path, &error))
     }
 }
 
@@ -162,7 +164,21 @@ pub(crate) fn is_rechecked(seed: u64, ppm: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake;
     use super::*;
+    use crate::plan::Plan;
+
+    /// An error in the middle of them hides nothing of what was found before.
+    #[test]
+    fn what_was_found_before_an_error_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::parse("schema = 1\nname = \"one\"\n", "plan.toml", &[]).unwrap();
+        let seeds = Seeds { first: vec![0, 1, 2], then: None };
+        let mut total = Summary::default();
+        let ran = fake::runner(folder.path()).run(&plan, &seeds, &Ends::default(), "", &mut total);
+        assert!(ran.unwrap_err().to_string().contains("cannot do what the plan needs"));
+        assert_eq!((total.worst(), total.all().seeds()), (Verdict::Safety, 1));
+    }
 
     #[test]
     fn a_share_of_the_seeds_is_rechecked() {

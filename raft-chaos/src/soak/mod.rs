@@ -124,12 +124,13 @@ impl Shard {
 pub type Watcher<'a> = dyn FnMut(&Summary) + Send + 'a;
 
 impl Soak {
-    /// Runs until a limit is reached or somebody interrupts it, and returns the sums over everything in the ledger.
+    /// Runs until a limit is reached or somebody interrupts it, and adds everything in the ledger to `total`: after an error,
+    /// too, what was known before.
     ///
     /// # Errors
     ///
     /// The ledger, a file or a process could not be made.
-    pub fn run(&self, watcher: &mut Watcher<'_>) -> io::Result<Summary> {
+    pub fn run(&self, watcher: &mut Watcher<'_>, total: &mut Summary) -> io::Result<()> {
         let folder = &self.runner.out;
         fs::create_dir_all(folder)?;
         let (ledger, lines) = Ledger::open(folder)?;
@@ -165,11 +166,12 @@ impl Soak {
             let entry = &self.entries[task.entry];
             state.lock().map_or(Ok(()), |mut state| state.note(entry, paces, outcome, folder))
         };
-        each(self.runner.jobs, next, work, ended)?;
+        let ran = each(self.runner.jobs, next, work, ended);
         let mut summary = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).summary;
         summary.keep_fastest(|line| kept_folder(folder, line));
-        summary.write(folder)?;
-        Ok(summary)
+        let written = summary.write(folder);
+        total.join(summary);
+        ran.and(written)
     }
 
     fn seed(&self, task: Task, paces: &[Pace]) -> io::Result<Outcome> {
@@ -219,13 +221,42 @@ impl State<'_, '_> {
             return Ok(());
         }
         let line = Line { paces, ..Line::of(&entry.name(), &outcome) };
+        // What was found is known, whether it can be written down or not.
+        let slower = self.summary.add(&line);
         self.ledger.write(&line)?;
         // Of each kind of failure the fastest run is kept.
-        if let Some(slower) = self.summary.add(&line) {
+        if let Some(slower) = slower {
             remove(&kept_folder(folder, &slower))?;
         }
         self.learned.learn(&line);
         (self.watcher)(&self.summary);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::fake;
+
+    /// What was found before an error is told; the soak goes on from there.
+    #[test]
+    fn an_error_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan::parse("schema = 1\nname = \"one\"\n", "plan.toml", &[]).unwrap();
+        let soak = Soak {
+            runner: fake::runner(folder.path()),
+            entries: vec![Entry { plan, weight: 1, command: String::new() }],
+            limits: Limits { seeds: Some(3), ends: Ends::default() },
+            first_seed: 0,
+            shard: Shard::default(),
+            lean: false,
+        };
+        for _ in 0..2 {
+            let mut total = Summary::default();
+            let ran = soak.run(&mut |_| {}, &mut total);
+            assert!(ran.unwrap_err().to_string().contains("cannot do what the plan needs"));
+            assert_eq!((total.worst(), total.all().seeds()), (Verdict::Safety, 1));
+        }
     }
 }
