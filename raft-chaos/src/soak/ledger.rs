@@ -1,6 +1,6 @@
 //! A line for each seed that ran, on disk: what a soak goes on from, and what nights add up to.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{EntryName, Pace};
 use crate::coverage::{Coverage, of_this_table};
 use crate::outcome::Outcome;
+use crate::record::named;
 use crate::verdict::Verdict;
 
 /// The ledger's name in its folder.
@@ -151,27 +152,47 @@ fn signature(verdict: Verdict, reason: &str) -> String {
     format!("{}: {}", verdict.name(), text.chars().take(SIGNATURE_CHARS).collect::<String>())
 }
 
-/// The file.
+/// The file, which is locked as long as it is open.
 pub(super) struct Ledger {
     file: File,
+    /// How many bytes of it are whole lines.
+    whole: u64,
 }
 
 impl Ledger {
     /// Opens it, or begins one, and returns what it has. A last line that was cut short by a crash is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Another soak has it open, a line is none of a ledger, or the disk refused; the file is named.
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Line>)> {
         let path = folder.join(FILE);
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        let at = |error: io::Error| named(&path, &error);
+        let file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(at)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let cure =
+                    "another soak writes to it; wait until that has ended, or name another folder with --out";
+                return Err(at(io::Error::other(cure)));
+            }
+            Err(TryLockError::Error(error)) => return Err(at(error)),
+        }
         let (lines, whole) = read(&path)?;
-        file.set_len(whole)?;
-        Ok((Self { file }, lines))
+        file.set_len(whole).map_err(at)?;
+        Ok((Self { file, whole }, lines))
     }
 
     /// Adds a line. It is on disk before this returns: a soak is what somebody will want to go on from.
     pub(super) fn write(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
+        // What is left of a line that could not be written must not become the beginning of this one.
+        self.file.set_len(self.whole)?;
         self.file.write_all(&text)?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.whole += text.len() as u64;
+        Ok(())
     }
 }
 
@@ -182,14 +203,15 @@ impl Ledger {
 /// A line that is no line of a ledger, with its number.
 pub(super) fn read(path: &Path) -> io::Result<(Vec<Line>, u64)> {
     let mut reader = BufReader::new(File::open(path)?);
-    let (mut lines, mut whole, mut text) = (Vec::new(), 0, String::new());
+    // What was cut short need not be text.
+    let (mut lines, mut whole, mut text) = (Vec::new(), 0, Vec::new());
     loop {
         text.clear();
-        let bytes = reader.read_line(&mut text)?;
-        if !text.ends_with('\n') {
+        let bytes = reader.read_until(b'\n', &mut text)?;
+        if !text.ends_with(b"\n") {
             return Ok((lines, whole));
         }
-        let line = serde_json::from_str(&text).map_err(|error| {
+        let line = serde_json::from_slice(&text).map_err(|error| {
             let place = format!("{}:{}", path.display(), lines.len() + 1);
             io::Error::new(io::ErrorKind::InvalidData, format!("{place}: no line of a ledger: {error}"))
         })?;
@@ -225,13 +247,40 @@ mod tests {
         ledger.write(&line(2)).unwrap();
         let path = folder.path().join(FILE);
         let whole = fs::read(&path).unwrap();
+        drop(ledger);
         fs::write(&path, &whole[..whole.len() - 3]).unwrap();
         let (mut ledger, lines) = Ledger::open(folder.path()).unwrap();
         assert_eq!(lines, [line(1)]);
         ledger.write(&line(3)).unwrap();
+        drop(ledger);
         assert_eq!(Ledger::open(folder.path()).unwrap().1, [line(1), line(3)]);
         fs::write(&path, [&whole[..], b"{}\n"].concat()).unwrap();
         let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("ledger.jsonl:3: no line of a ledger"), "{error}");
+    }
+
+    /// As a full disk leaves it: others that had begun write behind it.
+    #[test]
+    fn a_line_that_could_not_be_written_is_not_the_beginning_of_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, _) = Ledger::open(folder.path()).unwrap();
+        let line = |seed| Line { seed, plan: "é".to_owned(), ..Line::default() };
+        ledger.write(&line(1)).unwrap();
+        ledger.file.write_all(br#"{"plan":"#).unwrap();
+        ledger.write(&line(2)).unwrap();
+        // The last one was cut in the middle of a character.
+        ledger.file.write_all(b"{\"plan\":\"\xc3").unwrap();
+        drop(ledger);
+        assert_eq!(Ledger::open(folder.path()).unwrap().1, [line(1), line(2)]);
+    }
+
+    #[test]
+    fn a_ledger_is_of_one_soak_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Ledger::open(folder.path()).unwrap();
+        let error = Ledger::open(folder.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("ledger.jsonl: another soak writes to it; wait"), "{error}");
+        drop(first);
+        assert!(Ledger::open(folder.path()).is_ok());
     }
 }
