@@ -159,7 +159,8 @@ impl Scratch {
             fs::create_dir_all(&path)?;
             return Ok(Self { path, temporary: None });
         }
-        let temporary = tempfile::tempdir()?;
+        // Whoever has made the folder removes it, also after this process was killed.
+        let temporary = tempfile::tempdir_in(&seed.folder)?;
         Ok(Self { path: temporary.path().to_owned(), temporary: Some(temporary) })
     }
 

@@ -6,6 +6,7 @@ mod clocks;
 mod coverage;
 mod disks;
 mod doctor;
+mod ends;
 #[cfg(feature = "planted-bugs")]
 mod idle;
 mod inspect;
