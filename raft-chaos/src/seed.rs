@@ -49,13 +49,16 @@ pub struct Seed {
 impl Seed {
     /// Runs the seed; returns the verdict that is in `result.json`.
     ///
-    /// A panic of any task of any node ends this process with 6, any other with 70; both are recorded.
+    /// This process ends with the one that has started it. A panic of any task of any node ends it with 6, any other with 70;
+    /// both are recorded.
     ///
     /// # Errors
     ///
     /// A file could not be read or written.
     pub fn run(self) -> io::Result<Verdict> {
         let began = Instant::now();
+        // Nobody else would come back for what it does.
+        process::end_with(parent_id())?;
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
@@ -121,8 +124,7 @@ impl Seed {
             // A plan of both is run in each by itself.
             (None, Mode::Sim | Mode::Both) => Ok((sim::run(plan, self.seed, options)?, None)),
             (None, Mode::Process) => {
-                // Its servers are to end with this process, which ends with the one that has started it, or in order.
-                process::end_with(parent_id())?;
+                // Its servers end with this process, which is to end in order.
                 ctrlc::set_handler(runner::interrupt).map_err(io::Error::other)?;
                 Ok((process::run(plan, self.seed, options, &self.lock, &self.folder)?, None))
             }
