@@ -97,8 +97,12 @@ impl Identity {
 
     /// Why this may not send a command that only an operator may.
     pub(crate) fn is_no_admin(&self) -> Option<String> {
-        let may_not =
-            || Some(format!("{self} may not set limits for all: that takes the role {}", Role::Admin));
+        let may_not = || {
+            Some(format!(
+                "{self} may not send this command, which is for all: that takes the role {}",
+                Role::Admin
+            ))
+        };
         match self {
             Self::Client { role: Role::Read | Role::Write, .. } => may_not(),
             Self::Client { role: Role::Admin, .. } | Self::Unproved => None,

@@ -224,6 +224,7 @@ impl Life<'_> {
         let versions = self.different.versions();
         let tcp = tcp.listen(listen).configure(move |config| {
             (config.connections_max, config.versions) = (CONNECTIONS_MAX, versions);
+            config.needs_admin = store::needs_admin;
         });
         let machine = Kept { store, bug: self.different.bug() };
         let builder = Server::builder(config).log(log).network(tcp).machine(machine);

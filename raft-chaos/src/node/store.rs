@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use raft_core::node::{SnapshotReader, StateMachine};
-use raft_core::server::{Machine, Replicated, in_bytes, snapshot_of, state_of};
+use raft_core::server::{Coded as _, Machine, Replicated, in_bytes, snapshot_of, state_of};
 use raft_core::sessions::{Answer as SessionAnswer, Request, Sessions};
 use raft_core::{LogIndex, NodeId, PlantedBug};
 use raft_net::Addresses;
@@ -31,6 +31,17 @@ pub enum Command {
         /// Where, as `"host:port"`.
         address: String,
     },
+}
+
+/// Whether only an operator may send this: what is for all clients, and what says where servers are looked for.
+pub(super) fn needs_admin(request: &Bytes) -> bool {
+    match Request::decode(request.clone()) {
+        Some(Request::Limit(_)) => true,
+        Some(Request::Command { command, .. } | Request::Plain { command }) => {
+            matches!(Command::decode(command), Ok(Command::Meet { .. }))
+        }
+        Some(Request::Register | Request::KeepAlive { .. } | Request::Unregister { .. }) | None => false,
+    }
 }
 
 /// The state machine of a node.
@@ -182,5 +193,30 @@ impl<M: StateMachine> StateMachine for Told<M> {
 
     async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
         self.sessions.restore(snapshot).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::sessions::{Limits, SessionId};
+
+    use super::*;
+    use crate::history::{F, Value};
+
+    /// Each row: what a client sends, and whether it has to be an operator, in a session or in none.
+    #[test]
+    fn who_moves_servers_is_an_operator() {
+        let key = "k".to_owned();
+        let data = data::Command { operation: 1, key, f: F::READ, value: Value::Null, ballast: Bytes::new() };
+        let meet = Command::Meet { server: NodeId::new(2), address: "elsewhere:7000".to_owned() };
+        for (command, is_operators) in [(Command::Data(data), false), (meet, true)] {
+            let command = command.encode().unwrap();
+            let plain = Request::Plain { command: command.clone() };
+            let (session, sequence, first_unanswered) = (SessionId::new(1), 1, 1);
+            let in_session = Request::Command { session, sequence, first_unanswered, command };
+            assert_eq!([plain, in_session].map(|request| needs_admin(&request.encode())), [is_operators; 2]);
+        }
+        assert!(needs_admin(&Request::Limit(Limits::INITIAL).encode()));
+        assert!(!needs_admin(&Request::Register.encode()) && !needs_admin(&Bytes::new()));
     }
 }

@@ -47,8 +47,8 @@ fn whoever_has_the_right_certificate_gets_through() {
     let authority = Authority::new(&nodes.tool);
     let [one, two] =
         [1, 2].map(|id| authority.issue(&nodes.tool, &format!("n{id}"), &format!("raft://1/node/{id}")));
-    let [read, admin] =
-        ["read", "admin"].map(|role| authority.issue(&nodes.tool, role, &format!("raft://1/client/{role}")));
+    let [read, write, admin] = ["read", "write", "admin"]
+        .map(|role| authority.issue(&nodes.tool, role, &format!("raft://1/client/{role}")));
     let peers = nodes.peers(1);
     nodes.start(1, &with(&["--peers", &peers], &one));
     nodes.is_ready(1);
@@ -86,6 +86,8 @@ fn whoever_has_the_right_certificate_gets_through() {
     };
     says(nodes.ask(&[1], &with(&["put", "k", "w"], &read)), 1, "may not write: its role is only to read");
     says(nodes.ask(&[1], &with(&["remove", "2"], &read)), 1, "may not give orders: its role is only to read");
+    let elsewhere = ["add-learner", "2", &new];
+    says(nodes.ask(&[1], &with(&elsewhere, &write)), 1, "may not send this command, which is for all");
     says(nodes.ask(&[1], &with(&["put", "k", "w"], &one)), 1, "take the certificate of a client");
     says(nodes.ask(&[1], &["get", "k", "--timeout", "1s"]), 1, "not done: ");
     let (http, listen) = (nodes.http(3), nodes.address(3));
