@@ -1,6 +1,6 @@
 //! What is changed about who takes part, and who leads.
 
-use raft_core::{Configuration, EntryId, LogIndex, Member, NodeId};
+use raft_core::{Configuration, Configured, EntryId, LogIndex, Member, NodeId};
 use raft_net::{Net, NotObeyed, Order, Report};
 use serde_json::json;
 
@@ -152,10 +152,7 @@ impl<N: Net> Client<N> {
                         let json = json!({ "members": wanted, "index": configured.at.index });
                         return Ok(Said::done(format!("the members are {wanted}"), json));
                     }
-                    return Err(refused(format!(
-                        "it was given up: the members are {}",
-                        configured.configuration
-                    )));
+                    return Err(replaced(begun, &configured));
                 }
             }
             if !self.rest().await {
@@ -184,6 +181,16 @@ impl<N: Net> Client<N> {
     }
 }
 
+/// Others may be in force because the change was never committed, or because there was another one after it.
+fn replaced(begun: EntryId, configured: &Configured) -> NotObeyed {
+    let Configured { at, configuration } = configured;
+    let reason = format!(
+        "it was begun with entry {begun}, and the members have been changed by {at} since: they are {configuration}; see \
+         members"
+    );
+    NotObeyed::Unknown { reason }
+}
+
 fn has(list: &[Member], id: NodeId) -> bool {
     list.iter().any(|member| member.id == id)
 }
@@ -194,4 +201,19 @@ fn with(list: &[Member], member: Member) -> Vec<Member> {
 
 fn without(list: &[Member], id: NodeId) -> Vec<Member> {
     list.iter().copied().filter(|member| member.id != id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raft_core::{Incarnation, Term};
+
+    /// Two of them at a time: the first may have been done before the second was.
+    #[test]
+    fn of_a_change_with_another_after_it_nobody_knows() {
+        let id = |index| EntryId::new(Term::new(3), LogIndex::new(index));
+        let configuration = Configuration::of([Member::bound(NodeId::new(2), Incarnation(2))]);
+        let error = replaced(id(7), &Configured { at: id(9), configuration });
+        assert!(matches!(&error, NotObeyed::Unknown { reason } if reason.contains("by 9@t3")), "{error}");
+    }
 }
