@@ -137,19 +137,33 @@ impl Line {
 /// How much of a reason tells one kind of failure from another.
 const SIGNATURE_CHARS: usize = 100;
 
-/// The verdict and the reason, with `#` for each number: the property and the place, and nothing of one run.
+/// How many digits a hash or an identity is printed with.
+const HASH_DIGITS: usize = 16;
+
+/// The verdict and the reason, with `#` for each number: the property and the place, and nothing of one run. A hash or an
+/// identity is one number, of hexadecimal digits.
 fn signature(verdict: Verdict, reason: &str) -> String {
     let mut text = String::new();
-    let mut in_number = false;
-    for c in reason.chars() {
-        if !c.is_ascii_digit() {
-            text.push(c);
-        } else if !in_number {
-            text.push('#');
-        }
-        in_number = c.is_ascii_digit();
+    let is_between = |c: char| !c.is_ascii_alphanumeric();
+    for part in reason.split_inclusive(is_between) {
+        let word = part.trim_end_matches(is_between);
+        let is_hash = word.len() == HASH_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        text.push_str(&if is_hash { "#".to_owned() } else { without_numbers(word) });
+        text.push_str(&part[word.len()..]);
     }
     format!("{}: {}", verdict.name(), text.chars().take(SIGNATURE_CHARS).collect::<String>())
+}
+
+fn without_numbers(word: &str) -> String {
+    let mut text = String::new();
+    for c in word.chars() {
+        if !c.is_ascii_digit() {
+            text.push(c);
+        } else if !text.ends_with('#') {
+            text.push('#');
+        }
+    }
+    text
 }
 
 /// The file, which is locked as long as it is open.
@@ -231,6 +245,9 @@ mod tests {
         let one = signature(Verdict::Safety, "log-matching broken on n1 n12: entry 7 (at 3.201s)");
         assert_eq!(one, "safety: log-matching broken on n# n#: entry # (at #.#s)");
         assert_eq!(one, signature(Verdict::Safety, "log-matching broken on n2 n3: entry 19 (at 13.2s)"));
+        let hashes = "seed 7 went two ways: its event hash was 00c0ffee00c0ffee and 1ec8cb233628e627";
+        let of_hashes = "divergence: seed # went two ways: its event hash was # and #";
+        assert_eq!(signature(Verdict::Divergence, hashes), of_hashes);
         assert_eq!(
             signature(Verdict::Crash, &"é".repeat(999)).chars().count(),
             "crash: ".len() + SIGNATURE_CHARS
