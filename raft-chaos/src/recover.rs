@@ -10,6 +10,7 @@ use raft_core::{ClusterId, GroupId, Incarnation, NodeId};
 use raft_storage::recovery::{GroupPlan, Plan};
 use raft_storage::{Recovery, RecoveryError};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::inspect::{self, plural};
 
@@ -62,6 +63,9 @@ struct Report<'a> {
 pub fn recover(request: &Request<'_>) -> (Result<String, String>, u8) {
     match try_recover(request) {
         Ok(plan) => said(request, &plan),
+        Err(RecoveryError::SameCluster { cluster, done: true, .. }) if request.cluster == Some(cluster) => {
+            already(request, cluster)
+        }
         Err(error) => (Err(error.to_string()), exit_code(&error)),
     }
 }
@@ -92,6 +96,34 @@ fn said(request: &Request<'_>, plan: &Plan) -> (Result<String, String>, u8) {
         Ok(json) => (Ok(json), 0),
         Err(error) => (Err(format!("writing JSON: {error}")), BUG),
     }
+}
+
+/// It was carried out before, and whoever asked did not hear of it.
+fn already(request: &Request<'_>, cluster: ClusterId) -> (Result<String, String>, u8) {
+    let (directory, id) = (request.directory.display(), request.id);
+    if !request.json {
+        let said = format!(
+            "directory {directory}\nserver    {id}, which votes alone in {cluster}\n\nverdict   DONE before: nothing was \
+             changed now\n{}",
+            what_now(cluster)
+        );
+        return (Ok(said), 0);
+    }
+    let report = json!({
+        "schema": SCHEMA, "exit_code": 0, "carried_out": true, "directory": directory.to_string(), "id": id,
+        "cluster": cluster, "groups": [],
+    });
+    (Ok(report.to_string()), 0)
+}
+
+/// What is to be done with what was recovered.
+fn what_now(cluster: ClusterId) -> String {
+    format!(
+        "now       give {cluster} to this server, to all that join it and to their clients, and start this \
+         server alone\n          start the others with empty directories, and have them join as new members\n          \
+         never start one with its old directory: in {cluster} it does not start, and in the old \
+         cluster it serves what this one no longer knows"
+    )
 }
 
 pub(crate) const fn exit_code(error: &RecoveryError) -> u8 {
@@ -129,12 +161,7 @@ fn words(request: &Request<'_>, plan: &Plan) -> String {
         );
     }
     let next = if request.yes {
-        format!(
-            "DONE\nnow       give {cluster} to this server, to all that join it and to their clients, and start this \
-             server alone\n          start the others with empty directories, and have them join as new members\n          \
-             never start one with its old directory: in {cluster} it does not start, and in the old \
-             cluster it serves what this one no longer knows"
-        )
+        format!("DONE\n{}", what_now(*cluster))
     } else {
         format!(
             "nothing was changed. Have a plan made of each survivor's directory, and carry it out on the one whose \

@@ -209,6 +209,24 @@ async fn what_is_recovered_goes_on_with_its_state_machine() {
     running.await.unwrap().unwrap();
 }
 
+/// Whoever has lost sight of what became of a recovery asks for the same again.
+#[tokio::test]
+async fn what_was_recovered_is_known_to_be_as_long_as_nobody_joins() {
+    let directory = survivor().await;
+    recovery().plan(directory.path()).unwrap().carry_out().unwrap();
+    let again = |asked: Recovery| asked.plan(directory.path()).unwrap_err();
+    let same = |done| RecoveryError::SameCluster { group: GroupId(0), cluster: NEW, done };
+    assert_eq!(again(Recovery { incarnation: Incarnation(12), ..recovery() }), same(true));
+    assert_eq!(again(Recovery { id: NodeId::new(2), ..recovery() }), same(false));
+    let joined = Configuration::of([
+        Member::bound(ME, Incarnation(11)),
+        Member::bound(NodeId::new(5), Incarnation(5)),
+    ]);
+    let entry = Entry::new(id(7, 6), Payload::Configuration(joined.to_bytes()));
+    write(&mut open(directory.path()).store, Batch { entries: vec![entry].into(), ..Batch::default() }).await;
+    assert_eq!(again(recovery()), same(false));
+}
+
 /// Each row: what is asked for, and what is said.
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused() {

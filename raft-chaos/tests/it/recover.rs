@@ -54,11 +54,15 @@ fn nothing_is_done_without_a_yes_and_then_what_was_said() {
     };
     assert_eq!([cluster, 9].map(start), [true, false]);
 
-    // A second time it is another cluster again.
+    // A second time it is done already.
     drop(opened);
+    let stands = tool.call(&["inspect", "n1", "--format", "json"]).out;
     let again = tool.call(&arguments);
-    assert_eq!((again.code, again.out.as_str()), (64, ""));
-    assert!(again.err.contains("draw another cluster id"), "{}", again.err);
+    assert_says(&again, &["DONE before", &format!("give cluster {cluster} to this server")]);
+    let again = tool.call(&[&arguments[..], &["--format", "json"]].concat());
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!((&again["carried_out"], &again["cluster"]), (&json!(true), &json!(cluster)));
+    assert_eq!(tool.call(&["inspect", "n1", "--format", "json"]).out, stands);
 }
 
 #[test]

@@ -57,6 +57,9 @@ pub enum RecoveryError {
         group: GroupId,
         /// The cluster.
         cluster: ClusterId,
+        /// Whether the server that was named votes alone in all groups that are meant, in that cluster and in the life that
+        /// its directory is in: they were recovered so, and nobody has joined since.
+        done: bool,
     },
     /// The group is in the life that was to begin.
     SameLife {
@@ -113,7 +116,7 @@ impl fmt::Display for RecoveryError {
                  or was wiped; recover another server's directory",
                 incarnation.0
             ),
-            Self::SameCluster { group, cluster } => {
+            Self::SameCluster { group, cluster, .. } => {
                 write!(f, "{group}: it is of {cluster} already; draw another cluster id")
             }
             Self::SameLife { group, incarnation } => {

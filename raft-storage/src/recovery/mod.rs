@@ -139,7 +139,9 @@ impl Recovery {
         if let Some(problem) = problems.into_iter().next() {
             return Err(RecoveryError::Damaged(problem));
         }
-        let groups = self.choose(groups)?.into_iter().map(|group| self.plan_group(group));
+        let groups = self.choose(groups)?;
+        let done = groups.iter().all(|group| self.is_done(group));
+        let groups = groups.into_iter().map(|group| self.plan_group(group, done));
         Ok(Plan {
             directory,
             id: self.id,
@@ -164,13 +166,20 @@ impl Recovery {
         if groups.is_empty() { Err(RecoveryError::Nothing { group: None }) } else { Ok(groups) }
     }
 
-    fn plan_group(&self, before: Group) -> Result<GroupPlan, RecoveryError> {
+    /// Whether the group is what a recovery to this cluster makes of it.
+    fn is_done(&self, group: &Group) -> bool {
+        let alone = Configuration::of([Member::bound(self.id, group.incarnation)]);
+        let configured = group.configuration.as_ref();
+        group.cluster == Some(self.cluster) && configured.is_some_and(|now| now.configuration == alone)
+    }
+
+    fn plan_group(&self, before: Group, done: bool) -> Result<GroupPlan, RecoveryError> {
         let group = before.id;
         if before.last.index == LogIndex::ZERO {
             return Err(RecoveryError::Nothing { group: Some(group) });
         }
         if before.cluster == Some(self.cluster) {
-            return Err(RecoveryError::SameCluster { group, cluster: self.cluster });
+            return Err(RecoveryError::SameCluster { group, cluster: self.cluster, done });
         }
         if before.incarnation == self.incarnation {
             return Err(RecoveryError::SameLife { group, incarnation: self.incarnation });
