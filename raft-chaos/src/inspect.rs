@@ -144,6 +144,12 @@ fn words_of_group(group: &Group) -> String {
     if let Some(Configured { at, configuration }) = &group.configuration {
         let _infallible = write!(said, "\n  members {configuration}, by {at}");
     }
+    if group.suspect {
+        said.push_str(
+            "\n  suspect its end was torn off: the server may have acknowledged what came after it, and has not caught up \
+             with a leader since",
+        );
+    }
     let snapshots = [("snapshot", &group.snapshot), ("begun   ", &group.partial_snapshot)];
     for (name, snapshot) in snapshots {
         if let Some(SnapshotPieces { last_included, made_by, bytes, pieces }) = snapshot {

@@ -190,6 +190,13 @@ fn words_of_group(group: &GroupPlan) -> String {
          how much,\n  and clients may have been told of it",
         before.id, before.incarnation.0, before.current_term, before.commit_bound
     );
+    if before.suspect {
+        let _infallible = write!(
+            said,
+            "\n  what came after {last} and was torn off: the server may have acknowledged it, and has not caught up with a \
+             leader since; rather\n  take a survivor of which this is not said"
+        );
+    }
     if let Some(lost) = known_lost {
         let _infallible = write!(
             said,

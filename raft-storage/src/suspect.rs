@@ -19,8 +19,14 @@ use crate::rocks_log::corrupt_state;
 /// The log of a group may have been longer.
 pub(crate) const SUSPECT: [u8; 1] = [1];
 
-/// It may not any more. A mark that is anything else is believed.
+/// It may not any more.
 pub(crate) const TRUSTED: [u8; 1] = [0];
+
+/// Whether what stands under the key says that the log may have been longer. A mark that is anything else than trust is
+/// believed.
+pub(crate) fn is_mark(value: &[u8]) -> bool {
+    value != TRUSTED
+}
 
 /// The end of the write-ahead log is about to be cut off.
 pub(crate) fn note(path: &Path) -> io::Result<()> {
@@ -53,5 +59,5 @@ pub(crate) fn mark(database: &Database, path: &Path) -> Result<(), StorageError>
 /// Whether a group is marked.
 pub(crate) fn is_marked(database: &Database, group: GroupId) -> Result<bool, StorageError> {
     let mark = database.meta(&suspect_key(group), || corrupt_state(group))?;
-    Ok(mark.is_some_and(|mark| mark != TRUSTED))
+    Ok(mark.is_some_and(|mark| is_mark(&mark)))
 }

@@ -269,6 +269,8 @@ async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     assert!(opened.restored.suspect_tail);
     assert_eq!(opened.restored.log.len(), 2);
     drop(opened);
+    let is_suspect = || Inspection::read(directory.path()).unwrap().groups[0].suspect;
+    assert!(is_suspect());
     let again = open(directory.path()).unwrap();
     assert_eq!((again.torn_bytes, again.restored.log.len()), (0, 2));
     assert!(again.restored.suspect_tail, "what was cut off is gone, but may have been acknowledged");
@@ -277,6 +279,7 @@ async fn a_torn_end_of_the_write_ahead_log_is_cut_off_and_told() {
     store.done().await.unwrap();
     drop(store);
     assert!(!open(directory.path()).unwrap().restored.suspect_tail);
+    assert!(!is_suspect());
 }
 
 /// Whoever starts a node has its words somewhere, and that may be its own directory.

@@ -51,6 +51,9 @@ pub struct About {
     pub known_lost: Option<EntryId>,
     /// The bytes that are there of a write that was interrupted. They do not count.
     pub torn_bytes: u64,
+    /// Whether the log may have been longer: its end was torn off, and the node has not caught up with a leader since.
+    #[serde(default)]
+    pub suspect: bool,
     /// The files of the directory, in the order in which their bytes follow.
     pub files: Vec<Copied>,
 }

@@ -173,6 +173,7 @@ fn about(plan: &Plan, kind: String, files: Vec<Copied>) -> Result<About, Ended> 
         to_be_committed: *to_be_committed,
         known_lost: *known_lost,
         torn_bytes: plan.torn_bytes,
+        suspect: before.suspect,
         files,
     })
 }

@@ -82,7 +82,7 @@ fn cluster(about: &About) -> String {
 
 /// Where what was backed up need not be what the cluster had committed.
 fn what_may_differ(about: &About) -> String {
-    let About { last, to_be_committed, known_lost, torn_bytes, .. } = about;
+    let About { last, to_be_committed, known_lost, torn_bytes, suspect, .. } = about;
     let mut said = format!(
         "\n\nis not in it\n  whatever the cluster committed after {last}, before the backup or since: nothing here shows \
          how much"
@@ -95,6 +95,13 @@ fn what_may_differ(about: &About) -> String {
     if *torn_bytes > 0 {
         let torn = plural(*torn_bytes, "byte", "bytes");
         let _infallible = write!(said, "\n  the last write, which was interrupted: there are {torn} of it");
+    }
+    if *suspect {
+        let _infallible = write!(
+            said,
+            "\n  what came after {last} and was torn off: the node may have acknowledged it, and has not caught up with a \
+             leader since"
+        );
     }
     if let Some((first, last)) = to_be_committed {
         let _infallible = write!(

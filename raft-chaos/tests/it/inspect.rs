@@ -64,6 +64,7 @@ fn a_directory_is_told_of_in_words_and_as_json() {
         "configuration": null,
         "snapshot": null,
         "partial_snapshot": null,
+        "suspect": false,
     });
     let wanted = json!({
         "schema": 1,

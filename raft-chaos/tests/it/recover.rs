@@ -2,8 +2,13 @@
 
 use std::fs;
 
-use raft_core::{ClusterId, Config, GroupId, Incarnation, NodeId, Raft, Time};
+use raft_core::node::LogStore as _;
+use raft_core::{
+    Batch, ClusterId, Config, Entry, EntryId, GroupId, Incarnation, LogIndex, NodeId, Payload, Raft, Term,
+    Time,
+};
 use raft_storage::RocksStore;
+use raft_storage::format::CLEAN_STOP;
 use serde_json::{Value, json};
 
 use crate::inspect::write;
@@ -63,6 +68,32 @@ fn nothing_is_done_without_a_yes_and_then_what_was_said() {
     let again: Value = serde_json::from_str(&again.out).unwrap();
     assert_eq!((&again["carried_out"], &again["cluster"]), (&json!(true), &json!(cluster)));
     assert_eq!(tool.call(&["inspect", "n1", "--format", "json"]).out, stands);
+}
+
+/// What may be missing at the end is told while nobody has looked whether it is.
+#[test]
+fn a_suspect_end_is_told_of() {
+    let tool = Tool::new();
+    let directory = tool.path("n1");
+    write(&directory);
+    assert!(!tool.call(&["recover", "n1", "--id", "1"]).out.contains("torn off"));
+    let open = || RocksStore::open(&directory, GroupId(4), Incarnation(0)).unwrap();
+    let id = EntryId::new(Term::new(3), LogIndex::new(4));
+    let entry = Entry::new(id, Payload::Command("acknowledged".into()));
+    open().store.write(Batch { entries: vec![entry].into(), ..Batch::default() });
+    fs::remove_file(directory.join(CLEAN_STOP)).unwrap();
+    let files = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path());
+    let log = files.filter(|file| file.extension().is_some_and(|ending| ending == "log")).max().unwrap();
+    let bytes = fs::read(&log).unwrap();
+    fs::write(&log, &bytes[..bytes.len() - 1]).unwrap();
+    // Whoever opens it cuts off what is left, and with that the bytes that told of it.
+    drop(open());
+    assert_says(&tool.call(&["inspect", "n1"]), &["suspect its end was torn off", "1 to 3@t3"]);
+    let said = tool.call(&["recover", "n1", "--id", "1"]);
+    assert_says(
+        &said,
+        &["what came after 3@t3 and was torn off", "take a survivor of which this is not said"],
+    );
 }
 
 #[test]

@@ -20,11 +20,13 @@ use raft_core::{ClusterId, Configured, EntryId, GroupId, Incarnation, LogIndex, 
 use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
-use crate::format::{FORMAT_KEY, META, decode_format, group_of_cluster, group_of_state, is_suspect_mark};
+use crate::format::{
+    FORMAT_KEY, META, TORN, decode_format, group_of_cluster, group_of_state, is_suspect_mark, suspect_key,
+};
 use crate::mapping::Slot;
 use crate::snapshots::Numbered;
 use crate::state::State;
-use crate::{record, upgrade};
+use crate::{record, suspect, upgrade};
 
 use checks::States;
 pub use problem::{Place, Problem};
@@ -108,6 +110,9 @@ pub struct Group {
     pub snapshot: Option<SnapshotPieces>,
     /// The beginning of another one.
     pub partial_snapshot: Option<SnapshotPieces>,
+    /// Whether the log may have been longer: its end was torn and cut off, and the server has not caught up with a leader
+    /// since. It may have acknowledged what is not there.
+    pub suspect: bool,
 }
 
 impl Group {
@@ -327,9 +332,23 @@ impl Inspection {
             };
             let whole = pieces(state.snapshots.whole(), true)?;
             let begun = pieces(state.snapshots.begun(), false)?;
-            self.groups.push(Group::of(group, clusters.get(&group).copied(), state, (whole, begun)));
+            let suspect = self.is_suspect(view, group)?;
+            let told = Group::of(group, clusters.get(&group).copied(), state, (whole, begun));
+            self.groups.push(Group { suspect, ..told });
         }
         Ok(())
+    }
+}
+
+impl Inspection {
+    /// Whether a group is marked, or is about to be. A mark that cannot be read was told of with all that lies beside it, and is
+    /// believed.
+    fn is_suspect(&self, view: &View, group: GroupId) -> Result<bool, StorageError> {
+        let is_marked = match view.get(META, &suspect_key(group)) {
+            Ok(mark) => mark.is_some_and(|mark| suspect::is_mark(&mark)),
+            Err(error) => view.damage(error).map(|_| true)?,
+        };
+        Ok(is_marked || self.directory.join(TORN).exists())
     }
 }
 
@@ -368,6 +387,7 @@ impl Group {
             next_slot: state.mapping.next_slot().get(),
             snapshot: snapshot(state.snapshots.whole(), whole),
             partial_snapshot: snapshot(state.snapshots.begun(), begun),
+            suspect: false,
         }
     }
 }
