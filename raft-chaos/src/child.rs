@@ -23,14 +23,20 @@ pub(crate) enum Ended {
     },
 }
 
-/// Waits for a process, and stops it at its limits. One that `is_to_hear` is interrupted when this one is.
+/// How often a process is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long a process that is to end in order has for it.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Waits for a process, and stops it at its limits. One that `hears` is interrupted when this one is, and before it is
+/// killed: what it has started need not end with it.
 pub(crate) fn wait(
     mut child: Child,
     limit: Duration,
     memory_max_mb: Option<u64>,
-    mut is_to_hear: bool,
+    hears: bool,
 ) -> io::Result<Ended> {
-    let began = Instant::now();
+    let (began, mut is_to_hear) = (Instant::now(), hears);
     loop {
         if is_to_hear && interrupted() {
             is_to_hear = false;
@@ -47,10 +53,47 @@ pub(crate) fn wait(
             None => (began.elapsed() > limit).then_some(Ended::TooLong),
         };
         if let Some(over) = over {
+            if hears {
+                let _ = kill_process(Pid::from_child(&child), Signal::INT);
+                wait_for(&mut child, LEAVE)?;
+            }
             child.kill()?;
             child.wait()?;
             return Ok(over);
         }
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Waits until it has ended, but no longer than this.
+fn wait_for(child: &mut Child, long: Duration) -> io::Result<()> {
+    let began = Instant::now();
+    while child.try_wait()?.is_none() && began.elapsed() < long {
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What a process has started is its own to end.
+    #[test]
+    fn who_runs_for_too_long_may_end_in_order() {
+        let script = "trap 'echo in order; exit' INT; while :; do sleep 0.01; done";
+        for (hears, said) in [(true, "in order\n"), (false, "")] {
+            let mut command = Command::new("sh");
+            let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+            let mut out = child.stdout.take().unwrap();
+            let ended = wait(child, Duration::from_millis(300), None, hears).unwrap();
+            assert!(matches!(ended, Ended::TooLong));
+            let mut told = String::new();
+            out.read_to_string(&mut told).unwrap();
+            assert_eq!(told, said);
+        }
     }
 }

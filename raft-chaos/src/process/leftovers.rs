@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, getppid, kill_process};
+use rustix::process::{Pid, Signal, getppid, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 /// The name of a register in the folder of a run, and of the folder with its servers.
@@ -113,8 +113,8 @@ pub(crate) fn clean_run(run: &Path) -> io::Result<bool> {
     }
     for process in processes.filter(|process| process.is_alive()) {
         if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
-            // One that has ended meanwhile is what is wanted.
-            let _ = kill_process(pid, Signal::KILL);
+            // Each is the first of its group. One that has ended meanwhile is what is wanted.
+            let _ = kill_process_group(pid, Signal::KILL);
         }
     }
     let nodes = run.join(NODES);
@@ -135,12 +135,36 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
+    /// A script that starts what goes on, as a server is started: in a group of its own.
     fn sleeper() -> Child {
-        Command::new("sleep").arg("600").spawn().unwrap()
+        let script = "sleep 600 & echo $!; wait";
+        Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).process_group(0).spawn().unwrap()
+    }
+
+    /// What the script has started.
+    fn started_by(sleeper: &mut Child) -> Process {
+        let mut line = String::new();
+        BufReader::new(sleeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Process::of(line.trim().parse().unwrap()).unwrap()
+    }
+
+    /// The system may take a moment over it.
+    fn until_gone(process: Process) {
+        for _ in 0..1_000 {
+            if !process.is_alive() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{process:?} goes on");
     }
 
     /// A run's folder with servers, and a register of these processes.
@@ -159,6 +183,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let (mut server, mut other) = (sleeper(), sleeper());
         let [left, later] = [&server, &other].map(|child| Process::of(child.id()).unwrap());
+        let [begun, begun_later] = [&mut server, &mut other].map(started_by);
         let own = Process::of(std::process::id()).unwrap();
         let dead = Process { began: own.began + 1, ..own };
         let earlier = Process { began: later.began - 1, ..later };
@@ -166,10 +191,12 @@ mod tests {
         let goes_on = run(out.path(), "2", &[own, later]);
         assert_eq!(clean(out.path()).unwrap(), std::slice::from_ref(&gone));
         assert!(!server.wait().unwrap().success(), "it was killed");
+        until_gone(begun);
+        assert!(begun_later.is_alive());
         assert!(later.is_alive() && goes_on.join(NODES).exists());
         assert!(gone.exists() && !gone.join(NODES).exists() && !gone.join(REGISTER).exists());
         assert!(clean(out.path()).unwrap().is_empty(), "nothing is left");
-        other.kill().unwrap();
+        let _ = kill_process_group(Pid::from_child(&other), Signal::KILL);
         other.wait().unwrap();
         assert!(!later.is_alive());
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Child;
 
 use raft_core::{Event, NodeId};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::data::Answer;
@@ -13,6 +13,7 @@ use crate::sim::World;
 
 /// A process of a server.
 pub(super) struct Life {
+    /// The first of a group of its own.
     pub(super) child: Child,
     /// Whether it was asked to end.
     pub(super) stopping: bool,
@@ -38,9 +39,10 @@ impl Life {
         self.why.unwrap_or_else(|| format!("{how}; see {}", log.display()))
     }
 
+    /// Signals it, and what it has begun itself: the command of a plan may be a script that starts the server.
     pub(super) fn signal(&self, signal: Signal) {
         // One that has ended is found to have, and has no use for signals.
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        let _ = kill_process_group(Pid::from_child(&self.child), signal);
     }
 
     pub(super) fn hear(&mut self, happening: &Happening) {
@@ -53,8 +55,8 @@ impl Life {
     /// Kills it, and is done once nothing of it is left. A busy system takes its time over that, in which proxies and clients go on.
     pub(super) async fn kill(mut self) {
         self.attendant.abort();
-        // Both fail only of what has ended.
-        drop(self.child.kill());
+        self.signal(Signal::KILL);
+        // It fails only of what has ended.
         drop(spawn_blocking(move || self.child.wait()).await);
     }
 }
