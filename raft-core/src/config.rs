@@ -61,6 +61,9 @@ pub struct Config {
     pub disk_patience: Duration,
     /// How often a leader says that it leads. More than zero.
     pub heartbeat: Duration,
+    /// The longest command that a `node::Handle` takes, in bytes. From 1 to
+    /// [`COMMAND_BYTES_MAX`](Self::COMMAND_BYTES_MAX).
+    pub command_bytes_max: usize,
     /// At most this many bytes of payload in one AppendEntries; a single larger entry still goes.
     pub append_bytes_max: usize,
     /// At most this many AppendEntries with entries on their way to one follower.
@@ -95,9 +98,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// The longest that a command may be allowed to be: 8 MiB. An AppendEntries with it has to fit into a frame: one that does
+    /// not is never replicated, nor is anything after it.
+    pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;
+
     /// The usual values for the server `id` of a cluster that begins with these voters, each in whatever life of its
     /// data directory ([`Member`](crate::Member)): election timeouts of 150 to
-    /// 300 ms, heartbeats every 50 ms, a second for the disk, at most 256 KiB a message, and 64 messages and 16 MiB on their way;
+    /// 300 ms, heartbeats every 50 ms, a second for the disk, commands of up to 8 MiB, at most 256 KiB a message, and 64 messages and 16 MiB on their way;
     /// 64 MiB of commands that are not committed, and 64 MiB of entries in memory; a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
     /// before it.
     pub fn new(id: NodeId, voters: Vec<NodeId>) -> Self {
@@ -113,6 +120,7 @@ impl Config {
             read_lease_ppm: None,
             disk_patience: Duration::from_secs(1),
             heartbeat: Duration::from_millis(50),
+            command_bytes_max: Self::COMMAND_BYTES_MAX,
             append_bytes_max: 256 * 1024,
             append_window: 64,
             append_window_bytes: 16 * 1024 * 1024,
@@ -186,6 +194,9 @@ impl Config {
                 return Err(ConfigError::NoWindow { field });
             }
         }
+        if !(1..=Self::COMMAND_BYTES_MAX).contains(&self.command_bytes_max) {
+            return Err(ConfigError::CommandSize { bytes: self.command_bytes_max });
+        }
         if !(1..=CHUNK_BYTES_MAX).contains(&self.snapshot_chunk_bytes) {
             return Err(ConfigError::ChunkSize { bytes: self.snapshot_chunk_bytes });
         }
@@ -227,6 +238,11 @@ pub enum ConfigError {
     NoWindow {
         /// Which field is 0.
         field: &'static str,
+    },
+    /// No command could be taken, or one that could never be replicated.
+    CommandSize {
+        /// Bytes of the longest command.
+        bytes: usize,
     },
     /// In pieces of this size no snapshot would ever arrive.
     ChunkSize {
@@ -295,6 +311,10 @@ impl fmt::Display for ConfigError {
             }
             Self::NoPatience => write!(f, "disk_patience: 0 is no time; allow the disk some, as a second"),
             Self::NoWindow { field } => write!(f, "{field}: 0 replicates nothing; allow at least 1"),
+            Self::CommandSize { bytes } => {
+                let most = Config::COMMAND_BYTES_MAX;
+                write!(f, "command_bytes_max: {bytes} is not from 1 to {most}, which is 8 MiB")
+            }
             Self::ChunkSize { bytes } => {
                 write!(f, "snapshot_chunk_bytes: {bytes} is not from 1 to {CHUNK_BYTES_MAX}, which is 8 MiB")
             }

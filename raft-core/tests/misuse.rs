@@ -88,6 +88,14 @@ fn a_configuration_that_makes_no_sense_is_refused() {
             "append_window_bytes: 0 replicates nothing; allow at least 1",
         ),
         (
+            Config { command_bytes_max: 0, ..config() },
+            "command_bytes_max: 0 is not from 1 to 8388608, which is 8 MiB",
+        ),
+        (
+            Config { command_bytes_max: 8_388_609, ..config() },
+            "command_bytes_max: 8388609 is not from 1 to 8388608, which is 8 MiB",
+        ),
+        (
             Config { snapshot_chunk_bytes: 0, ..config() },
             "snapshot_chunk_bytes: 0 is not from 1 to 8388608, which is 8 MiB",
         ),

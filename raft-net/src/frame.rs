@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
-use raft_core::{ClusterId, Envelope, Incarnation, NodeId};
+use raft_core::{ClusterId, Config, Envelope, Incarnation, NodeId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadHalf, WriteHalf};
 
 use crate::client::{Request, Response};
@@ -32,9 +32,12 @@ pub const PREFIX_BYTES: usize = 14;
 /// it is read; one that would be longer is not sent.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The longest command of a client, in bytes: half a frame, so that it fits into an AppendEntries
-/// together with everything else that may be in there.
-pub const COMMAND_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+/// The longest command or query of a client, in bytes. A server takes no longer command from whoever uses it in its own
+/// process either.
+pub const COMMAND_BYTES_MAX: usize = Config::COMMAND_BYTES_MAX;
+
+// So that it fits into an AppendEntries together with everything else that may be in there.
+const _: () = assert!(COMMAND_BYTES_MAX <= FRAME_BYTES_MAX / 2);
 
 /// The version of the drawing above. Frames of another one are refused.
 pub const FRAME_VERSION: u8 = 1;

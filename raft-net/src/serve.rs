@@ -100,7 +100,7 @@ fn refused(refusal: Refusal) -> Outcome {
         Refusal::NotLeader { leader } => leader,
         // The next leader, most likely.
         Refusal::Transferring { to } => Some(to),
-        Refusal::Overloaded | Refusal::Malformed | Refusal::Stopped => None,
+        Refusal::Overloaded | Refusal::Malformed | Refusal::TooLong { .. } | Refusal::Stopped => None,
     };
     Outcome::NotApplied { reason: refusal.to_string(), leader_hint }
 }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::membership::{Change, Membership, NotChanged};
 use super::metrics::{Metrics, TurnedAway};
 use super::queries::Query;
-use crate::event::RoleName;
+use super::status::Status;
 use crate::input::{ProposeError, TransferError};
-use crate::state::Raft;
-use crate::types::{EntryId, Incarnation, LogIndex, NodeId, Term};
+use crate::types::{EntryId, NodeId};
 
 /// How many requests may wait at the door; the next one is told [`Refusal::Overloaded`].
 const REQUESTS_MAX: usize = 16 * 1024;
@@ -28,6 +26,8 @@ pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     /// How many bytes there is room for at the door.
     room: Arc<Semaphore>,
+    /// How long a command may be.
+    command_bytes_max: usize,
     turned_away: TurnedAway,
     /// What comes in has to be of it; none where anything may.
     known: Option<Known>,
@@ -50,11 +50,13 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new() -> (Handle, Self) {
+    /// For commands of up to so many bytes.
+    pub(crate) fn new(command_bytes_max: usize) -> (Handle, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let turned_away = TurnedAway::default();
         let room = Arc::new(Semaphore::new(REQUEST_BYTES_MAX as usize));
-        let handle = Handle { requests: sender, room, turned_away: turned_away.clone(), known: None };
+        let (turned, known) = (turned_away.clone(), None);
+        let handle = Handle { requests: sender, room, command_bytes_max, turned_away: turned, known };
         (handle, Self { requests, turned_away })
     }
 }
@@ -94,6 +96,13 @@ pub enum Refusal {
     Overloaded,
     /// The state machine knows no such command, or no such query.
     Malformed,
+    /// The command is longer than [`Config::command_bytes_max`](crate::Config::command_bytes_max): no server would ever get it.
+    TooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// How many it may have.
+        bytes_max: usize,
+    },
     /// The node has stopped.
     Stopped,
 }
@@ -119,6 +128,9 @@ impl fmt::Display for Refusal {
             Self::Overloaded => write!(f, "overloaded: try later"),
             Self::Malformed => {
                 write!(f, "the state machine knows no such command or query: correct the client")
+            }
+            Self::TooLong { bytes, bytes_max } => {
+                write!(f, "the command has {bytes} bytes, and may have {bytes_max}: split it")
             }
             Self::Stopped => write!(f, "stopped: try another server"),
         }
@@ -158,54 +170,6 @@ impl fmt::Display for NotTransferred {
 }
 
 impl std::error::Error for NotTransferred {}
-
-/// What a node is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The server.
-    pub id: NodeId,
-    /// This life of its data directory.
-    pub incarnation: Incarnation,
-    /// Its term.
-    pub current_term: Term,
-    /// Its role in it.
-    pub role: RoleName,
-    /// The leader of the term, where known.
-    pub leader: Option<NodeId>,
-    /// The last committed entry that it knows of.
-    pub commit_index: LogIndex,
-    /// The last entry of its log.
-    pub last_log: EntryId,
-    /// The last entry that its last whole snapshot stands for (§7); 0 if it has none.
-    pub snapshot_index: LogIndex,
-    /// Entries that its disk has lost, and that no other server has sent yet.
-    pub damaged: usize,
-    /// Whether the end of its log may have been lost, and it has not caught up since.
-    pub suspect: bool,
-}
-
-impl Status {
-    pub(super) fn of(raft: &Raft) -> Self {
-        Self {
-            id: raft.id(),
-            incarnation: raft.config().incarnation,
-            current_term: raft.current_term(),
-            role: raft.role(),
-            leader: raft.leader(),
-            commit_index: raft.commit_index(),
-            last_log: raft.last_log(),
-            snapshot_index: raft.snapshot_index(),
-            damaged: raft.damaged(),
-            suspect: raft.is_suspect(),
-        }
-    }
-
-    /// Whether more has changed than how long the log is, and how much of it is committed.
-    pub(super) fn has_turned_since(&self, before: &Self) -> bool {
-        let Self { commit_index, last_log, .. } = *before;
-        Self { commit_index, last_log, ..*self } != *before
-    }
-}
 
 /// A place at the door, which is free again once the node has taken in whoever had it.
 pub(super) type Room = OwnedSemaphorePermit;
@@ -277,11 +241,16 @@ impl Handle {
         })
     }
 
-    /// Proposes a command and waits until it is applied here, or certainly never will be.
+    /// Proposes a command and waits until it is applied here, or certainly never will be. One that is longer than
+    /// [`Config::command_bytes_max`](crate::Config::command_bytes_max) is refused.
     ///
     /// May wait as long as there is no majority; a caller that cannot gives up by dropping the future,
     /// and then the outcome is [`Outcome::Unknown`] to it.
     pub async fn propose(&self, command: Bytes) -> Outcome {
+        let (bytes, bytes_max) = (command.len(), self.command_bytes_max);
+        if bytes > bytes_max {
+            return Outcome::NotApplied(Refusal::TooLong { bytes, bytes_max });
+        }
         if self.known.is_some_and(|known| !(known.command)(&command)) {
             return Outcome::NotApplied(Refusal::Malformed);
         }

@@ -95,7 +95,7 @@ impl RequestCounts {
             Refusal::Transferring { .. } => self.transferring += 1,
             Refusal::Overloaded => self.overloaded += 1,
             // Nobody is left to count, or it never got so far.
-            Refusal::Stopped | Refusal::Malformed => {}
+            Refusal::Stopped | Refusal::Malformed | Refusal::TooLong { .. } => {}
         }
         refusal
     }

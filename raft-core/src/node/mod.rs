@@ -21,6 +21,7 @@ mod ports;
 mod proposed;
 mod queries;
 mod waiters;
+mod status;
 mod watched;
 
 use std::collections::VecDeque;
@@ -41,7 +42,7 @@ pub use environment::{SystemEnvironment, TokioEnvironment};
 pub use error::NodeError;
 use handle::Request;
 pub(crate) use handle::{Door, Known};
-pub use handle::{Handle, NotTransferred, Outcome, Refusal, Status};
+pub use handle::{Handle, NotTransferred, Outcome, Refusal};
 pub use membership::{Membership, NotChanged};
 use metrics::Meter;
 pub use metrics::{Metrics, RequestCounts, Waiting};
@@ -50,6 +51,7 @@ use proposed::Proposed;
 use queries::Queries;
 use waiters::Waiters;
 use watched::Watched;
+pub use status::Status;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
@@ -108,7 +110,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         environment: E,
         inbox: mpsc::Receiver<Envelope>,
     ) -> (Self, Handle) {
-        let (handle, door) = Door::new();
+        let (handle, door) = Door::new(raft.config().command_bytes_max);
         let applied = machine.durable_applied();
         let applier = Applier::start(machine, raft.config().snapshot_chunk_bytes);
         (Self::behind(door, raft, (store, transport, environment), inbox, (applier, applied)), handle)

@@ -145,7 +145,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
         let machine = machine.into_state_machine()?;
         let applied = machine.durable_applied();
 
-        let (handle, door) = Door::new();
+        let (handle, door) = Door::new(raft.config().command_bytes_max);
         let (messages, inbox) = mpsc::channel(INBOX_MAX);
         let clients = handle.clone().for_what_is_known(known::<M::Typed>());
         let joining = Joining {

@@ -66,7 +66,8 @@ impl Server<()> {
 }
 
 impl<M: Typed> Server<M> {
-    /// Has a command applied, and returns the state machine's answer. Only the leader takes one.
+    /// Has a command applied, and returns the state machine's answer. Only the leader takes one, and none that is as bytes
+    /// longer than [`Config::command_bytes_max`].
     ///
     /// May wait as long as there is no majority. Whoever cannot drops the future; then nobody knows what becomes of the
     /// command.

@@ -75,6 +75,18 @@ async fn ten_times_too_many_commands_are_refused_and_none_is_kept() {
     assert_eq!(requests.commands + requests.overloaded, 20 * COMMANDS_MAX, "each is taken or refused");
 }
 
+/// What no message could carry would stay in the log and keep all that follows from being replicated.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_is_too_long_gets_not_into_the_log() {
+    let cluster = cluster_of(3, Trouble::None, |config| config.command_bytes_max = 9);
+    let (leader, _) = cluster.propose("ninebytes").await;
+    let handle = &cluster.handles[leader];
+    let last = handle.status().await.unwrap().last_log;
+    let too_long = Refusal::TooLong { bytes: 10, bytes_max: 9 };
+    assert_eq!(handle.propose("ten bytes.".into()).await, Outcome::NotApplied(too_long));
+    assert_eq!(handle.status().await.unwrap().last_log, last);
+}
+
 /// The two others commit what a leader sends them whose own disk hangs. It takes no more than it may keep for that disk,
 /// and goes on when the disk does.
 #[tokio::test(start_paused = true)]
