@@ -2,10 +2,15 @@
 //!
 //! What a command means, how often it is tried again and who leads are the user's affair.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use bytes::Bytes;
 use raft_core::node::Environment;
 use raft_core::{ClusterId, NodeId, Time};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, Party};
@@ -180,6 +185,14 @@ impl<N: Net, E: Environment> Client<N, E> {
     /// Nothing was sent, as there.
     pub async fn read(&mut self, query: Bytes, deadline: Time) -> Result<Outcome, NetError> {
         self.ask(Ask::Read, query, deadline).await
+    }
+
+    /// Whether nothing has come in since the last answer, not even that the server has closed the connection: then it is worth
+    /// a request. Does not wait.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        // Whoever drives many connections must not make this one look quiet.
+        let next = pin!(unconstrained(self.reader.next()));
+        !self.broken && next.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     pub(crate) async fn ask(

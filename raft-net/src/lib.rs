@@ -70,6 +70,7 @@ mod operator;
 mod orders;
 mod outbox;
 mod outgoing;
+mod pool;
 mod relay;
 mod serve;
 mod servers;

@@ -14,6 +14,7 @@ use raft_core::{ClusterId, NodeId, Time};
 
 use crate::client::{Ask, Client, Outcome};
 use crate::net::Net;
+use crate::pool::Pool;
 
 /// How long a server may take to accept a connection, unless [`Servers::connect_within`] says otherwise.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -62,7 +63,7 @@ struct Known<N: Net, E> {
     /// Who is asked next.
     next: Option<NodeId>,
     /// Connections that nobody uses, all to that one.
-    idle: Vec<Client<N, E>>,
+    idle: Pool<Client<N, E>>,
 }
 
 impl<N: Net, E> fmt::Debug for Servers<N, E> {
@@ -81,7 +82,7 @@ impl<N: Net, E: Environment> Servers<N, E> {
         cluster: ClusterId,
         addresses: BTreeMap<NodeId, String>,
     ) -> Self {
-        let known = Mutex::new(Known { next: None, idle: Vec::new() });
+        let known = Mutex::new(Known { next: None, idle: Pool::new() });
         Self { net, environment, cluster, addresses, connect: CONNECT, known }
     }
 
@@ -95,19 +96,22 @@ impl<N: Net, E: Environment> Servers<N, E> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is to be asked, and a connection to it if one is idle.
+    /// Who is to be asked, and a connection to it if one is idle and still good: a command that goes out on one that the server
+    /// has closed may have been applied, for all that anybody knows.
     fn next(&self) -> Option<(NodeId, Option<Client<N, E>>)> {
         let mut known = self.known();
         let next = known.next.or_else(|| self.addresses.keys().next().copied())?;
         known.next = Some(next);
-        Some((next, known.idle.pop()))
+        let now = self.environment.now();
+        let mut idle = std::iter::from_fn(|| known.idle.take(now));
+        Some((next, idle.find_map(|mut client| client.is_quiet().then_some(client))))
     }
 
     /// The connection is idle again.
     fn keep(&self, client: Client<N, E>) {
         let mut known = self.known();
         if known.next == Some(client.node()) {
-            known.idle.push(client);
+            known.idle.put(client, self.environment.now());
         }
     }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use raft_core::node::{Environment, SnapshotReader, StateMachine, TokioEnvironment};
-use raft_core::sessions::{ClientSession, CommandError, Retries, Sessions};
+use raft_core::sessions::{
+    ClientSession, CommandError, Proposed, Proposer as _, Request as InSession, Retries, Sessions,
+};
 use raft_core::{ClusterId, LogIndex, NodeId, Time};
-use raft_net::{Inlet, Net, Outcome, Peers, PeersConfig, Request, Responder, Servers, TcpNet, Whole};
+use raft_net::{Client, Inlet, Net, Outcome, Peers, PeersConfig, Request, Responder, Servers, TcpNet, Whole};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
@@ -89,23 +91,27 @@ impl Cluster {
         let leader = NodeId::new(2);
         let group = Group { machine, index: LogIndex::ZERO, leader, is_known: true, lose: 0, asked: 0 };
         let (group, clock) = (Arc::new(Mutex::new(group)), TokioEnvironment::new());
-        let (mut addresses, mut servers) = (BTreeMap::new(), BTreeMap::new());
+        let mut cluster = Self { group, addresses: BTreeMap::new(), servers: BTreeMap::new(), clock };
         for id in (1..=3).map(NodeId::new) {
-            let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
-            addresses.insert(id, TcpNet.local_address(&listener).unwrap());
-            let (messages, _) = mpsc::channel(1);
-            let (requests, mut heard) = mpsc::channel::<(Request, Responder)>(64);
-            let config = PeersConfig::new(id, BTreeMap::new());
-            let peers = Peers::start(TcpNet, listener, clock, Whole, config, Inlet { messages, requests });
-            let (mut tasks, group) = (JoinSet::new(), group.clone());
-            tasks.spawn(async move {
-                while let Some((request, responder)) = heard.recv().await {
-                    group.lock().await.hear(id, request.command, responder).await;
-                }
-            });
-            servers.insert(id, (peers, tasks));
+            cluster.serve(id, "127.0.0.1:0").await;
         }
-        Self { group, addresses, servers, clock }
+        cluster
+    }
+
+    async fn serve(&mut self, id: NodeId, address: &str) {
+        let listener = TcpNet.listen(address).await.unwrap();
+        self.addresses.insert(id, TcpNet.local_address(&listener).unwrap());
+        let (messages, _) = mpsc::channel(1);
+        let (requests, mut heard) = mpsc::channel::<(Request, Responder)>(64);
+        let (config, inlet) = (PeersConfig::new(id, BTreeMap::new()), Inlet { messages, requests });
+        let peers = Peers::start(TcpNet, listener, self.clock, Whole, config, inlet);
+        let (mut tasks, group) = (JoinSet::new(), self.group.clone());
+        tasks.spawn(async move {
+            while let Some((request, responder)) = heard.recv().await {
+                group.lock().await.hear(id, request.command, responder).await;
+            }
+        });
+        self.servers.insert(id, (peers, tasks));
     }
 
     fn in_a_minute(&self) -> Time {
@@ -177,6 +183,26 @@ async fn servers_that_are_gone_are_passed() {
     let soon = cluster.clock.now().after(Duration::from_millis(300));
     let error = session.command("x".into(), soon).await.unwrap_err();
     assert!(matches!(error, CommandError::NotApplied | CommandError::Unknown), "{error}");
+}
+
+/// A server has started again since the last answer, and so has closed the connection that it came on. Nobody may have to
+/// wonder what became of the next command.
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_carries_no_command() {
+    let mut cluster = Cluster::start().await;
+    let servers = Servers::new(TcpNet, cluster.clock, ClusterId(1), cluster.addresses.clone());
+    let deadline = cluster.in_a_minute();
+    let leader = NodeId::new(2);
+    for _ in 0..3 {
+        let proposed = servers.propose(InSession::Register.encode(), deadline).await;
+        assert!(matches!(proposed, Proposed::Answered(_)), "{proposed:?}");
+        let (peers, _) = cluster.servers.remove(&leader).unwrap();
+        peers.shutdown().await;
+        let address = cluster.addresses[&leader].clone();
+        cluster.serve(leader, &address).await;
+        // By the time that this one is open the end of the other one has come in.
+        Client::connect(&TcpNet, cluster.clock, ClusterId(1), &address, deadline).await.unwrap();
+    }
 }
 
 /// Each has a connection of its own, and all have the one session.
