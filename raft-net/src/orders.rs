@@ -117,7 +117,9 @@ fn transferred(transferred: Result<(), NotTransferred>) -> Outcome {
             | NotTransferred::Nobody
             | NotTransferred::Overloaded),
         ) => not_applied(why, None),
-        Err(why @ NotTransferred::Stopped) => Outcome::Unknown { reason: why.to_string() },
+        Err(why @ (NotTransferred::Removed | NotTransferred::Stopped)) => {
+            Outcome::Unknown { reason: why.to_string() }
+        }
     }
 }
 

@@ -86,7 +86,9 @@ async fn answer(node: &Handle, addresses: &Addresses, Request { ask, command, ..
         Ask::Apply => match node.propose(command).await {
             node::Outcome::Applied { answer, .. } => Outcome::Committed(answer),
             node::Outcome::NotApplied(refusal) => refused(refusal),
-            node::Outcome::Unknown => Outcome::Unknown { reason: "the node has stopped".to_owned() },
+            node::Outcome::Unknown => {
+                Outcome::Unknown { reason: "the node has stopped, or was removed from its group".to_owned() }
+            }
         },
     }
 }

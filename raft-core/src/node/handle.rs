@@ -74,7 +74,8 @@ pub enum Outcome {
     },
     /// The command was not applied and never will be. It may be proposed again.
     NotApplied(Refusal),
-    /// The node went away with the command on its way: it may be applied later, or never.
+    /// The node went away with the command on its way, or was removed from its group: the command may be applied later, or
+    /// never.
     Unknown,
 }
 
@@ -156,6 +157,8 @@ pub enum NotTransferred {
     /// The node has stopped. Leadership may still go there, if it was begun.
     Stopped,
 }
+    /// This server was removed from its group first. Leadership may still go there.
+    Removed,
 
 impl fmt::Display for NotTransferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,6 +170,7 @@ impl fmt::Display for NotTransferred {
             Self::Stopped => write!(f, "stopped: try another server"),
         }
     }
+            Self::Removed => write!(f, "removed from its group: ask another server who leads"),
 }
 
 impl std::error::Error for NotTransferred {}

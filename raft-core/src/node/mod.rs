@@ -337,7 +337,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         for event in &events {
             self.environment.observe(event);
         }
-        self.tell_of_transfers();
+        self.tell_of_leadership();
         if let Some(violation) = violation {
             return Err(NodeError::Violation(violation));
         }

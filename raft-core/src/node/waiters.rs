@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::applier::Committed;
 use super::{Environment, LogStore, Node, NotTransferred, Outcome, Refusal, Transport};
 use crate::entry::Entry;
+use crate::event::RoleName;
 use crate::snapshot::SnapshotId;
 use crate::types::EntryId;
 
@@ -15,8 +16,14 @@ use crate::types::EntryId;
 pub(super) type Waiters = VecDeque<(EntryId, oneshot::Sender<Outcome>)>;
 
 impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
+    /// Whoever waits for what has been decided by who leads, or that this server never will again, is told.
+    pub(super) fn tell_of_leadership(&mut self) {
+        self.tell_of_transfers();
+        self.let_go_of_waiters();
+    }
+
     /// A transfer is over when none is under way and a leader is known.
-    pub(super) fn tell_of_transfers(&mut self) {
+    fn tell_of_transfers(&mut self) {
         if self.raft.transferring().is_none()
             && let Some(leader) = self.raft.leader()
         {
@@ -25,6 +32,21 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
                     if leader == to { Ok(()) } else { Err(NotTransferred::Elsewhere { leader }) };
                 let _gone_away = asker.send(gone_there);
             }
+        }
+    }
+
+    /// A server that was removed and does not lead learns of nothing that is committed after that. What is, it still applies;
+    /// what becomes of all else, it can tell nobody.
+    fn let_go_of_waiters(&mut self) {
+        let waits = !self.waiting.is_empty() || !self.transfers.is_empty();
+        if !waits || self.raft.role() == RoleName::Leader || self.raft.removed().is_none() {
+            return;
+        }
+        let commit_index = self.raft.commit_index();
+        // Whoever waits hears that nobody knows.
+        self.waiting.retain(|(id, _)| id.index <= commit_index);
+        for (_, asker) in self.transfers.drain(..) {
+            let _gone_away = asker.send(Err(NotTransferred::Removed));
         }
     }
 

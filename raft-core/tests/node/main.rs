@@ -4,6 +4,7 @@
 mod damage;
 mod leases;
 mod load;
+mod membership;
 mod metrics;
 mod reads;
 mod sessions;
