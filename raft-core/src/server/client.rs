@@ -18,6 +18,9 @@ use crate::types::Time;
 
 /// How long a request is tried again, unless [`Client::patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the first try of a read may take. A server that does not answer at all must not use up the patience that the others
+/// would need; where the state machine takes longer, the tries after it have twice as long each.
+const FIRST_TRY: Duration = Duration::from_secs(1);
 /// How long to wait before a request that nobody took is tried again.
 const REST: Duration = Duration::from_millis(20);
 
@@ -77,10 +80,13 @@ impl<M: Typed, S: Route> Client<M, S> {
     pub async fn read(&self, query: M::Query) -> Result<M::Reply, Why> {
         let query = query.encode().map_err(Why::Unwritable)?;
         let deadline = self.environment.now().after(self.patience);
+        let mut patience = FIRST_TRY;
         loop {
-            if let Some(reply) = self.servers.read(query.clone(), deadline).await {
+            let until = deadline.min(self.environment.now().after(patience));
+            if let Some(reply) = self.servers.read(query.clone(), until).await {
                 return M::Reply::decode(reply).map_err(Why::Unreadable);
             }
+            patience = patience.saturating_mul(2);
             if !self.rest(deadline).await {
                 return Err(Why::NoAnswer);
             }
@@ -116,5 +122,60 @@ impl<M, S> Clone for Client<M, S> {
 impl<M, S> fmt::Debug for Client<M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A state machine of which nothing but its values matters.
+    struct Numbers;
+
+    impl Typed for Numbers {
+        type Command = u64;
+        type Answer = u64;
+        type Query = ();
+        type Reply = u64;
+    }
+
+    /// Servers of which the first ones that are asked say nothing: until when each was asked, and how many are left.
+    struct Silent(Mutex<(Vec<Time>, usize)>);
+
+    impl Proposer for Silent {
+        async fn propose(&self, _: Bytes, _: Time) -> Proposed {
+            Proposed::NotApplied
+        }
+    }
+
+    impl Route for Silent {
+        async fn read(&self, _: Bytes, deadline: Time) -> Option<Bytes> {
+            let (asked, silent) = &mut *self.0.lock().expect("nobody panicked");
+            asked.push(deadline);
+            if *silent > 0 {
+                *silent -= 1;
+                return None;
+            }
+            7_u64.encode().ok()
+        }
+    }
+
+    /// A server that is stopped and not gone takes a query and says nothing. There is time left for the others then.
+    #[tokio::test]
+    async fn no_try_of_a_read_uses_up_all_patience() {
+        let clock = SystemEnvironment::new();
+        let servers = Silent(Mutex::new((Vec::new(), 2)));
+        let client = Client::<Numbers, _>::new(servers, clock);
+        let began = clock.now();
+        assert_eq!(client.read(()).await, Ok(7));
+        let took = clock.now().since(began);
+        let (asked, _) = &*client.servers.0.lock().expect("nobody panicked");
+        assert_eq!(asked.len(), 3);
+        for (deadline, patience) in asked.iter().zip([FIRST_TRY, 2 * FIRST_TRY, 4 * FIRST_TRY]) {
+            let given = deadline.since(began);
+            assert!((patience..=patience + took).contains(&given), "{given:?} for {patience:?}");
+        }
     }
 }
