@@ -146,8 +146,8 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
         let applied = machine.durable_applied();
 
         let (handle, door) = Door::new(raft.config().command_bytes_max);
+        let handle = handle.for_what_is_known(known::<M::Typed>());
         let (messages, inbox) = mpsc::channel(INBOX_MAX);
-        let clients = handle.clone().for_what_is_known(known::<M::Typed>());
         let joining = Joining {
             cluster,
             id,
@@ -156,7 +156,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
             election_timeout: raft.config().election_timeout.0,
             environment,
             messages,
-            handle: clients,
+            handle: handle.clone(),
         };
         let Joined { transport, serving } = network.join(joining).await?;
         let (gone, machine_gone) = oneshot::channel();

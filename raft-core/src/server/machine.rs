@@ -154,7 +154,8 @@ impl<M: Machine> StateMachine for Hosted<M> {
     }
 }
 
-/// What is let in from clients over the network: whatever else got into the log would stop every server.
+/// What is let in, from clients over the network and from this process: whatever else got into the log would stop every server.
+/// Not all that can be written as bytes can be read again.
 pub(super) const fn known<M: Typed>() -> Known {
     Known { command: is_command::<M>, query: |query| M::Query::decode(query.clone()).is_ok() }
 }

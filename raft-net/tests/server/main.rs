@@ -117,7 +117,8 @@ async fn change(leader: &Server<List>, voters: Vec<NodeId>) {
     }
 }
 
-/// Nothing that a client sends over the network gets into the log unless the state machine knows it.
+/// Nothing gets into the log unless the state machine knows it: neither what a client sends over the network, nor what is
+/// proposed in the server's own process.
 #[tokio::test]
 async fn what_is_no_command_is_refused_at_the_door() {
     let cluster = Cluster::start(1, |_| {}).await;
@@ -134,6 +135,8 @@ async fn what_is_no_command_is_refused_at_the_door() {
         assert_eq!(client.read(bytes, deadline).await.unwrap(), refused);
     }
     assert_eq!(leader.status().last_log, last);
+    let unreadable = Err(Failed::NotApplied(Why::Refused(Refusal::Malformed)));
+    assert_eq!(leader.propose(Command::Unreadable).await, unreadable);
     assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
 }
 

@@ -80,6 +80,9 @@ pub(crate) enum Command {
     Touch,
 }
 
+    /// It can be written, and not read again.
+    #[serde(skip_deserializing)]
+    Unreadable,
 impl Machine for List {
     type Command = Command;
     /// How many there are.
@@ -94,6 +97,7 @@ impl Machine for List {
         }
         self.items.len()
     }
+            Command::Unreadable => unreachable!("nobody reads it"),
 
     fn query(&self, (): ()) -> Vec<u64> {
         self.items.clone()
