@@ -15,8 +15,8 @@ use crate::sessions::{Answer, CommandError, RegisterError};
 pub enum Failed {
     /// The command was not applied and never will be. It may be proposed again.
     NotApplied(Why),
-    /// The command may have been applied, or may yet be. To propose it again is safe in a
-    /// [session](super::Session) only.
+    /// The command may have been applied, or may yet be. To propose it again may apply it twice: in a
+    /// [session](super::Session) too, where it would be another command. A session has already repeated it.
     Unknown(Why),
 }
 
@@ -39,11 +39,21 @@ pub enum Why {
     Stranger,
 }
 
+const NO_ANSWER: &str = "no server answered in time";
+
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotApplied(why) => write!(f, "not applied: {why}"),
-            Self::Unknown(why) => write!(f, "applied or not, nobody knows: {why}"),
+            Self::Unknown(why) => {
+                write!(f, "applied or not, nobody knows: ")?;
+                // Nobody is to be told to try again.
+                match why {
+                    Why::NoAnswer => write!(f, "{NO_ANSWER}")?,
+                    why => write!(f, "{why}")?,
+                }
+                write!(f, "; proposing it again may apply it twice")
+            }
         }
     }
 }
@@ -54,7 +64,7 @@ impl fmt::Display for Why {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Unwritable(error) => write!(f, "what was asked cannot be written: {error}"),
             Self::Unreadable(error) => write!(f, "the answer cannot be read: {error}"),
-            Self::NoAnswer => write!(f, "no server answered in time: try again"),
+            Self::NoAnswer => write!(f, "{NO_ANSWER}: try again"),
             Self::TooManyUnderWay => {
                 write!(f, "too many commands of the session are under way: wait for one")
             }
@@ -106,5 +116,29 @@ pub(super) fn of_bytes<A: Coded>(answer: Bytes) -> Result<A, Failed> {
         A::decode(result).map_err(|error| Failed::Unknown(Why::Unreadable(error)))
     } else {
         Err(Failed::Unknown(Why::Stranger))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: what became of a command, and what whoever proposed it is told to do.
+    #[test]
+    fn who_may_try_again_is_told_so_and_nobody_else() {
+        for (failed, said) in [
+            (Failed::NotApplied(Why::NoAnswer), "not applied: no server answered in time: try again"),
+            (
+                Failed::Unknown(Why::NoAnswer),
+                "applied or not, nobody knows: no server answered in time; proposing it again may apply it twice",
+            ),
+            (
+                Failed::Unknown(Why::SessionExpired),
+                "applied or not, nobody knows: the session has expired: register anew; proposing it again may apply \
+                 it twice",
+            ),
+        ] {
+            assert_eq!(failed.to_string(), said);
+        }
     }
 }

@@ -39,7 +39,8 @@ impl<M: Typed, P: Proposer> Session<M, P> {
     ///
     /// # Errors
     ///
-    /// There is no answer, and the error says what that means for the command.
+    /// There is no answer, and the error says what that means for the command. Whoever proposes it again proposes another
+    /// command: after [`Failed::Unknown`] it may be applied twice.
     pub async fn propose(&self, command: M::Command) -> Result<M::Answer, Failed> {
         let command = command.encode().map_err(|error| Failed::NotApplied(Why::Unwritable(error)))?;
         let deadline = self.environment.now().after(self.patience);
