@@ -1,7 +1,8 @@
 //! What became of messages, in numbers.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::NetError;
 
@@ -47,13 +48,13 @@ pub struct Counters {
     /// Handshakes that this server or its peer refused, and requests of clients that have not the role for them, each
     /// with a reason.
     pub handshakes_refused: Count,
-    last_refusal: Mutex<Option<String>>,
+    refusals: Mutex<Refusals>,
 }
 
 impl Counters {
     /// Why the last handshake was refused, in words, whichever side refused it.
     pub fn last_refusal(&self) -> Option<String> {
-        self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.refusals().0.back().map(|(reason, _)| reason.clone())
     }
 
     /// Notes why a connection ended.
@@ -69,10 +70,63 @@ impl Counters {
     }
 
     /// Notes why one end did not want the other, for those who count and for those who read.
+    ///
+    /// Who is refused comes again, many times a second: only the first of so many is worth a line.
     pub(crate) fn refused(&self, reason: &str) {
-        tracing::warn!(reason, "a connection is refused");
         self.handshakes_refused.add(1);
-        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let times = self.refusals().once_more(reason);
+        if times.is_power_of_two() {
+            tracing::warn!(reason, times, "a connection is refused");
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many reasons are told apart; of one that has not been given for longest it is forgotten how often it was.
+const REASONS_MAX: usize = 16;
+
+/// Why connections were refused, and how often for that reason; the last one last.
+#[derive(Debug, Default)]
+struct Refusals(VecDeque<(String, u64)>);
+
+impl Refusals {
+    /// How often it was for this reason by now.
+    fn once_more(&mut self, reason: &str) -> u64 {
+        let known = self.0.iter().position(|(known, _)| known == reason);
+        let (reason, times) =
+            known.and_then(|place| self.0.remove(place)).unwrap_or_else(|| (reason.to_owned(), 0));
+        if self.0.len() >= REASONS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((reason, times + 1));
+        times + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two servers of another cluster dial, in turns and for ever.
+    #[test]
+    fn each_reason_is_counted_by_itself() {
+        let counters = Counters::default();
+        let mut refusals = Refusals::default();
+        for times in 1..=1000 {
+            for reason in ["n1 is a stranger", "n2 is a stranger"] {
+                counters.refused(reason);
+                assert_eq!(counters.last_refusal().as_deref(), Some(reason));
+                assert_eq!(refusals.once_more(reason), times);
+            }
+        }
+        assert_eq!(counters.handshakes_refused.get(), 2000);
+        let strangers = (0..2 * REASONS_MAX).map(|stranger| refusals.once_more(&stranger.to_string()));
+        assert_eq!(strangers.max(), Some(1));
+        assert_eq!(refusals.0.len(), REASONS_MAX);
+        assert_eq!(refusals.once_more("n1 is a stranger"), 1, "it was forgotten");
     }
 }
 

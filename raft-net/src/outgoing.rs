@@ -15,6 +15,10 @@ use crate::net::Net;
 use crate::outbox::{Outbox, within};
 use crate::transport::Context;
 
+/// How long it is waited at most before a peer is dialled again that does not want this server, or that this server does not
+/// want: somebody has to change something first.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// How long a connection is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
@@ -62,9 +66,11 @@ impl<N: Net, E: Environment, L: Links> Outgoing<N, E, L> {
             if ended.is_ok() {
                 continue;
             }
+            let was_refused = matches!(ended, Err(NetError::Refused { .. } | NetError::Insecure { .. }));
             self.context.counters.ended(ended);
             let wake = self.context.deadline(self.jitter.draw(back_off));
             self.context.environment.sleep_until(wake).await;
+            let longest = if was_refused { longest.max(REFUSED) } else { longest };
             back_off = longest.min(back_off * 2);
             self.forget_waiting();
         }

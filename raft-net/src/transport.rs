@@ -67,7 +67,7 @@ pub struct PeersConfig {
     /// How long a client's connection may be silent before it is dropped.
     pub client_idle: Duration,
     /// How long to wait before dialling again: at first the shorter, then twice as long each time, up
-    /// to the longer; of that, half is fixed and half is drawn.
+    /// to the longer; of that, half is fixed and half is drawn. Who was refused waits up to a second, if that is longer.
     pub back_off: (Duration, Duration),
     /// Which commands only clients with the role `admin` may send; usually none.
     pub needs_admin: fn(&Bytes) -> bool,

@@ -254,6 +254,20 @@ async fn a_peer_that_comes_back_is_dialled_within_half_an_election_timeout() {
     }
 }
 
+/// A server of another cluster: until somebody corrects that, it is dialled once a second or twice.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_refuses_is_not_dialled_many_times_a_second() {
+    let pair = Pair::start(Way::default(), |config| {
+        if config.id == B {
+            config.cluster = ClusterId(2);
+        }
+    })
+    .await;
+    sleep(Duration::from_secs(60)).await;
+    let (dials, refused) = (pair.counters.dials.get(), pair.counters.handshakes_refused.get());
+    assert!((60..150).contains(&dials) && refused + 1 >= dials, "{dials} dials, {refused} refused");
+}
+
 /// What is left of a connection whose other end has vanished is cleared away by who was dialled, too.
 #[tokio::test(start_paused = true)]
 async fn who_was_dialled_lets_go_of_a_peer_that_has_vanished() {
