@@ -216,6 +216,7 @@ impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
                 Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
                 None => return Ok(()),
             };
+            let _owed = self.inlet.requests.owe();
             environment.point(Point::Received).await;
             let id = request.id;
             let operates = || request.ask == Ask::Apply && (config.needs_admin)(&request.command);

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use raft_core::node::{self, Handle, Refusal};
+use raft_core::node::{self, Handle, Owed, Refusal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -13,12 +13,23 @@ use crate::orders::{obey, report};
 
 /// Answers the requests of clients.
 pub(crate) trait Answers: Clone + Send + Sync + 'static {
+    /// An answer that a client is owed, until this is dropped.
+    type Owed: Send;
+
+    /// A request has come in. Its answer is owed until it has been written.
+    fn owe(&self) -> Self::Owed;
+
     /// Whoever drops the future is not told what becomes of the request.
     fn answer(&self, request: Request) -> impl Future<Output = Outcome> + Send;
 }
 
 /// Whoever takes them in at the other end.
 impl Answers for mpsc::Sender<(Request, Responder)> {
+    /// Nobody waits for it.
+    type Owed = ();
+
+    fn owe(&self) {}
+
     async fn answer(&self, request: Request) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         match self.try_send((request, Responder::new(answer))) {
@@ -54,6 +65,12 @@ impl Serving {
 }
 
 impl Answers for Serving {
+    type Owed = Owed;
+
+    fn owe(&self) -> Owed {
+        self.node.owe()
+    }
+
     async fn answer(&self, request: Request) -> Outcome {
         answer(&self.node, &self.addresses, request).await
     }

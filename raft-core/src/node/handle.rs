@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::membership::{Change, Membership, NotChanged};
 use super::metrics::{Metrics, TurnedAway};
+use super::owed::{Debts, Owed};
 use super::queries::Query;
 use super::status::Status;
 use crate::input::{ProposeError, TransferError};
@@ -29,6 +30,8 @@ pub struct Handle {
     /// How long a command may be.
     command_bytes_max: usize,
     turned_away: TurnedAway,
+    /// Answers that are on their way out.
+    debts: Debts,
     /// What comes in has to be of it; none where anything may.
     known: Option<Known>,
 }
@@ -55,8 +58,8 @@ impl Door {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let turned_away = TurnedAway::default();
         let room = Arc::new(Semaphore::new(REQUEST_BYTES_MAX as usize));
-        let (turned, known) = (turned_away.clone(), None);
-        let handle = Handle { requests: sender, room, command_bytes_max, turned_away: turned, known };
+        let (turned, debts, known) = (turned_away.clone(), Debts::default(), None);
+        let handle = Handle { requests: sender, room, command_bytes_max, turned_away: turned, debts, known };
         (handle, Self { requests, turned_away })
     }
 }
@@ -154,11 +157,11 @@ pub enum NotTransferred {
     Nobody,
     /// Too much is waiting at this server, and nothing was begun.
     Overloaded,
+    /// This server was removed from its group first. Leadership may still go there.
+    Removed,
     /// The node has stopped. Leadership may still go there, if it was begun.
     Stopped,
 }
-    /// This server was removed from its group first. Leadership may still go there.
-    Removed,
 
 impl fmt::Display for NotTransferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,10 +170,10 @@ impl fmt::Display for NotTransferred {
             Self::Nobody => write!(f, "there is no other voter that this server could hand over to"),
             Self::Elsewhere { leader } => write!(f, "leadership was not handed over: {leader} leads"),
             Self::Overloaded => write!(f, "overloaded: try later"),
+            Self::Removed => write!(f, "removed from its group: ask another server who leads"),
             Self::Stopped => write!(f, "stopped: try another server"),
         }
     }
-            Self::Removed => write!(f, "removed from its group: ask another server who leads"),
 }
 
 impl std::error::Error for NotTransferred {}
@@ -338,6 +341,18 @@ impl Handle {
         let request = Request::Transfer { to, reply };
         self.ask(request, NotTransferred::Overloaded, NotTransferred::Stopped)?;
         transferred.await.unwrap_or(Err(NotTransferred::Stopped))
+    }
+
+    /// Somebody elsewhere has asked, and is owed an answer until what this returns is dropped:
+    /// [`Server::shutdown`](crate::server::Server::shutdown) waits for it. A network takes one before it asks for a client,
+    /// and lets go of it when the answer has been written.
+    pub fn owe(&self) -> Owed {
+        self.debts.owe()
+    }
+
+    /// Waits until nobody is owed an answer.
+    pub(crate) async fn paid(&self) {
+        self.debts.paid().await;
     }
 
     /// Waits until no command and no query that came in here waits to be answered, or the node has stopped.

@@ -17,11 +17,12 @@ mod error;
 mod handle;
 mod membership;
 mod metrics;
+mod owed;
 mod ports;
 mod proposed;
 mod queries;
-mod waiters;
 mod status;
+mod waiters;
 mod watched;
 
 use std::collections::VecDeque;
@@ -46,12 +47,13 @@ pub use handle::{Handle, NotTransferred, Outcome, Refusal};
 pub use membership::{Membership, NotChanged};
 use metrics::Meter;
 pub use metrics::{Metrics, RequestCounts, Waiting};
+pub use owed::Owed;
 pub use ports::{Done, Environment, LogStore, Point, SnapshotReader, StateMachine, Transport};
 use proposed::Proposed;
 use queries::Queries;
+pub use status::Status;
 use waiters::Waiters;
 use watched::Watched;
-pub use status::Status;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;

@@ -174,8 +174,8 @@ impl<M> Server<M> {
 
     /// Stops in order: hands leadership over, answers what has come in, makes durable what was begun, and closes
     /// everything. When this returns the log store is closed, the state machine is dropped and the address is free. Nothing
-    /// that was acknowledged is lost; what could not be answered in twice the longest election timeout is told that nobody
-    /// knows.
+    /// that was acknowledged is lost. Twice the longest election timeout is spent at most on handing over, and as long again on
+    /// answers: what could not be answered by then is told that nobody knows.
     ///
     /// # Errors
     ///

@@ -84,7 +84,11 @@ impl Running {
             let _handed_over = timeout(self.patience, self.transfer(None)).await;
         }
         // What cannot be answered in that time is told that nobody knows.
-        let _all_answered = timeout(self.patience, self.handle.idle()).await;
+        let answered = async {
+            self.handle.idle().await;
+            self.handle.paid().await;
+        };
+        let _all_answered = timeout(self.patience, answered).await;
         self.handle.shutdown().await;
         self.ended().await
     }

@@ -12,12 +12,13 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use raft_core::node::{Environment, Refusal, SystemEnvironment};
-use raft_core::server::{Failed, Server, Why};
-use raft_core::sessions::Request;
+use raft_core::server::{Coded as _, Failed, Server, Why};
+use raft_core::sessions::Request as InSession;
 use raft_core::{ClusterId, LogIndex, NodeId};
-use raft_net::{Client, Outcome, TcpNet};
+use raft_net::{Ask, Client, Frame, FrameReader, Hello, Outcome, Party, Request, Response, TcpNet, Versions};
+use tokio::io::AsyncWriteExt;
 
 use world::{Cluster, Command, ELECTION, List, Mood, for_a_while, hears_a_leader};
 
@@ -130,14 +131,44 @@ async fn what_is_no_command_is_refused_at_the_door() {
     let mut client = Client::connect(&TcpNet, clock, ClusterId(1), address, deadline).await.unwrap();
     let reason = Refusal::Malformed.to_string();
     let refused = Outcome::NotApplied { reason, leader_hint: None };
-    for bytes in [Bytes::new(), "x".into(), Request::Plain { command: "x".into() }.encode()] {
+    for bytes in [Bytes::new(), "x".into(), InSession::Plain { command: "x".into() }.encode()] {
         assert_eq!(client.request(bytes.clone(), deadline).await.unwrap(), refused);
         assert_eq!(client.read(bytes, deadline).await.unwrap(), refused);
     }
-    assert_eq!(leader.status().last_log, last);
     let unreadable = Err(Failed::NotApplied(Why::Refused(Refusal::Malformed)));
     assert_eq!(leader.propose(Command::Unreadable).await, unreadable);
+    assert_eq!(leader.status().last_log, last);
     assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+}
+
+/// An answer that is larger than what the system holds on its way is being written while the server is stopped: it arrives,
+/// whole.
+#[tokio::test]
+async fn a_server_that_is_stopped_writes_its_answers_to_the_end() {
+    const MANY: usize = 1_500_000;
+    let cluster = Cluster::start(1, |_| {}).await;
+    let leader = cluster.leader().await.clone();
+    assert_eq!(leader.propose(Command::Fill(MANY)).await, Ok(MANY));
+    let address = &cluster.addresses[&leader.status().id];
+    let mut client = FrameReader::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    let hello = Hello { versions: Versions::OURS, cluster: ClusterId(1), party: Party::Client, to: None };
+    let request = Request { id: 1, ask: Ask::Read, command: ().encode().unwrap() };
+    let mut bytes = BytesMut::new();
+    Frame::Hello(hello).encode(&mut bytes).unwrap();
+    Frame::Request(request).encode(&mut bytes).unwrap();
+    client.stream_mut().write_all(&bytes).await.unwrap();
+    assert!(matches!(client.next().await.unwrap(), Some(Frame::Hello(_))));
+    client.stream().readable().await.unwrap();
+    let stopped = tokio::spawn(async move { leader.shutdown().await });
+    for_a_while(Duration::from_millis(300)).await;
+    assert!(!stopped.is_finished(), "the whole answer was on its way");
+    let Some(Frame::Response(Response { outcome: Outcome::Answered(answer), .. })) =
+        client.next().await.unwrap()
+    else {
+        panic!("no answer")
+    };
+    assert_eq!(Vec::<u64>::decode(answer).unwrap().len(), MANY);
+    stopped.await.unwrap().unwrap();
 }
 
 /// The one of the leader does not return, on a runtime of one thread. It leads on, the others apply and answer, and what

@@ -77,12 +77,14 @@ impl Drop for List {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Command {
     Push(u64),
+    /// So many at once.
+    Fill(usize),
     Touch,
-}
-
     /// It can be written, and not read again.
     #[serde(skip_deserializing)]
     Unreadable,
+}
+
 impl Machine for List {
     type Command = Command;
     /// How many there are.
@@ -93,11 +95,12 @@ impl Machine for List {
     fn apply(&mut self, _: LogIndex, command: Command) -> usize {
         match command {
             Command::Push(number) => self.items.push(number),
+            Command::Fill(count) => self.items.extend(std::iter::repeat_n(u64::MAX, count)),
             Command::Touch => self.gate.pass(),
+            Command::Unreadable => unreachable!("nobody reads it"),
         }
         self.items.len()
     }
-            Command::Unreadable => unreachable!("nobody reads it"),
 
     fn query(&self, (): ()) -> Vec<u64> {
         self.items.clone()
