@@ -70,6 +70,14 @@ impl Ended {
         Self { status: STORE, why: format!("damaged: {}: {why}", path.display()) }
     }
 
+    /// There is no directory at `path`, and none can be made.
+    pub(super) fn unmade(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        Self::unavailable(format!(
+            "data {path}: cannot be made: {error}; give a directory that can be, or is there"
+        ))
+    }
+
     /// Its address is not to be had.
     pub(super) fn listening(what: &str, address: &str, error: &io::Error) -> Self {
         let cures = [

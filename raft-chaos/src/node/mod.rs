@@ -131,7 +131,7 @@ impl Life<'_> {
                 self.live_on(log, http.map(|http| (http, meter)), stop).await
             }
             Storage::Memory => {
-                fs::create_dir_all(directory).map_err(|error| Ended::damaged(directory, error))?;
+                fs::create_dir_all(directory).map_err(|error| Ended::unmade(directory, &error))?;
                 let (clock, faults) = (SystemEnvironment::new(), DiskFaults::new(0));
                 let delay = Box::new(|| Duration::ZERO);
                 let log = MemoryStore::open(&MemoryDisk::new(), incarnation, clock, delay, faults);

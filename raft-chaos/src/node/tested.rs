@@ -108,3 +108,33 @@ impl Different {
         config.planted = self.bug();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_core::NodeId;
+
+    use super::super::{Settings, run};
+    use super::*;
+
+    /// A directory that cannot be made is not one that is damaged.
+    #[test]
+    fn a_directory_that_cannot_be_made_is_called_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let [plan, tested, file] = ["plan.toml", "tested.json", "file"].map(|name| folder.path().join(name));
+        fs::write(&plan, "schema = 1\nname = \"p\"\ncluster.storage = \"memory\"\n").unwrap();
+        let first = Configuration::of([NodeId::new(1)]);
+        let told = Tested { incarnation: Incarnation(1), first, plan, planted: None };
+        fs::write(&tested, serde_json::to_vec(&told).unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        let settings = Settings {
+            id: Some(1),
+            peers: Some("1=127.0.0.1:1".to_owned()),
+            data: Some(file.join("d")),
+            ..Settings::default()
+        };
+        let for_tests = ForTests { tested: Some(tested), ..ForTests::default() };
+        let ended = run(settings, &for_tests).unwrap_err();
+        let begin = format!("data {}: cannot be made: ", file.join("d").display());
+        assert!(ended.why.starts_with(&begin) && ended.status == 69, "{ended:?}");
+    }
+}
