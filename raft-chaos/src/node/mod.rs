@@ -242,13 +242,15 @@ impl Life<'_> {
     }
 
     fn config(&self, home: &Home) -> Config {
-        let Resolved { id, cluster, election_timeout, heartbeat, snapshot_every, .. } = self.node;
+        let Resolved { id, cluster, election_timeout, heartbeat, disk_patience, snapshot_every, .. } =
+            self.node;
         let usual = Config::new(*id, Vec::new());
         let mut config = Config {
             cluster: *cluster,
             bootstrap: home.first(),
             election_timeout: *election_timeout,
             heartbeat: *heartbeat,
+            disk_patience: *disk_patience,
             snapshot_entries: snapshot_every.unwrap_or(usual.snapshot_entries),
             // No more stays in the log than a snapshot later stands for.
             snapshot_trailing: snapshot_every

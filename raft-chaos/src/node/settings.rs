@@ -75,6 +75,9 @@ pub struct Settings {
     /// How often a leader says that it leads [default: 50ms].
     #[arg(long, env = "RAFT_NODE_HEARTBEAT", value_name = "TIME")]
     pub heartbeat: Option<String>,
+    /// How long its disk may leave a write unconfirmed before it gives way as a leader, and asks for no votes [default: 1s].
+    #[arg(long, env = "RAFT_NODE_DISK_PATIENCE", value_name = "TIME")]
+    pub disk_patience: Option<String>,
     /// Take a snapshot each time that so many entries have been applied; 0: only when asked [default: 100000].
     #[arg(long, env = "RAFT_NODE_SNAPSHOT_EVERY", value_name = "N")]
     pub snapshot_every: Option<u64>,
@@ -128,6 +131,7 @@ pub(super) struct Resolved {
     pub(super) log: (Level, LogFormat),
     pub(super) election_timeout: (Duration, Duration),
     pub(super) heartbeat: Duration,
+    pub(super) disk_patience: Duration,
     pub(super) snapshot_every: Option<u64>,
 }
 
@@ -176,6 +180,7 @@ impl Settings {
             log_format: self.log_format.or(other.log_format),
             election_timeout: self.election_timeout.or(other.election_timeout),
             heartbeat: self.heartbeat.or(other.heartbeat),
+            disk_patience: self.disk_patience.or(other.disk_patience),
             snapshot_every: self.snapshot_every.or(other.snapshot_every),
         }
     }
@@ -205,9 +210,6 @@ impl Settings {
             let known: Vec<_> = Kind::names().collect();
             Ended::usage(format!("kind: there is no {kind:?}; give one of {}", known.join(", ")))
         })?;
-        let heartbeat = self.heartbeat.as_deref().map_or(Ok(Duration::from_millis(50)), |text| {
-            duration(text).map_err(|why| Ended::usage(format!("heartbeat: {why}")))
-        })?;
         Ok(Resolved {
             id,
             cluster: ClusterId(self.cluster.unwrap_or(1)),
@@ -223,7 +225,8 @@ impl Settings {
             tls: TlsFiles::of(self.tls_ca, self.tls_cert, self.tls_key)?,
             log: (self.log.unwrap_or_default(), self.log_format.unwrap_or_default()),
             election_timeout: range(self.election_timeout.as_deref().unwrap_or("150ms..300ms"))?,
-            heartbeat,
+            heartbeat: time("heartbeat", self.heartbeat.as_deref().unwrap_or("50ms"))?,
+            disk_patience: time("disk-patience", self.disk_patience.as_deref().unwrap_or("1s"))?,
             snapshot_every: self.snapshot_every,
         })
     }
@@ -321,6 +324,11 @@ fn first(
     let first = Configuration::of(voters).with_learners(learners);
     first.check().map_err(|error| Ended::usage(format!("voters and learners: {error}")))?;
     Ok(Some(first))
+}
+
+/// `50ms`.
+fn time(name: &str, text: &str) -> Result<Duration, Ended> {
+    duration(text).map_err(|why| Ended::usage(format!("{name}: {why}")))
 }
 
 /// `1,2,3`.

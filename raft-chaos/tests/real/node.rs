@@ -164,6 +164,7 @@ fn what_keeps_a_node_from_running_is_told_with_its_cure() {
         (&["--id", "2"][..], 64, "it is the directory of n1, not of n2"),
         (&["--cluster", "9"], 64, "the directory is of cluster 1; start the server in that one"),
         (&["--heartbeat", "100ms"], 64, "at most half the shortest election timeout"),
+        (&["--disk-patience", "0s"], 64, "disk_patience: 0 is no time"),
         (&["--tls-ca", "ca.pem"], 64, "give all three, or none"),
         (&["--config", "no.toml"], 64, "config no.toml: "),
     ] {

@@ -19,6 +19,7 @@ fn little_has_to_be_said() {
     assert_eq!((node.listen.as_str(), node.advertise.as_str()), ("b:2", "b:2"));
     assert_eq!(node.first.unwrap().to_string(), "n1,n2,n3");
     assert_eq!(node.election_timeout, (Duration::from_millis(150), Duration::from_millis(300)));
+    assert_eq!((node.heartbeat, node.disk_patience), (Duration::from_millis(50), Duration::from_secs(1)));
 }
 
 #[test]
@@ -29,8 +30,11 @@ fn a_spare_begins_with_nobody() {
 
 #[test]
 fn what_is_said_first_counts() {
-    let said = settings("id = 3\nlog = \"debug\"\nlearners = \"1\"").or(settings(WHOLE)).resolve().unwrap();
+    let whole = settings(&format!("{WHOLE}disk-patience = \"9s\"\nheartbeat = \"20ms\""));
+    let said = "id = 3\nlog = \"debug\"\nlearners = \"1\"\nheartbeat = \"30ms\"";
+    let said = settings(said).or(whole).resolve().unwrap();
     assert_eq!((said.id, said.log), (NodeId::new(3), (Level::Debug, LogFormat::Text)));
+    assert_eq!((said.heartbeat, said.disk_patience), (Duration::from_millis(30), Duration::from_secs(9)));
     assert_eq!(said.first.unwrap().to_string(), "n2,n3+n1");
 }
 
@@ -48,6 +52,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("kind = \"lab\"", "kind: there is no \"lab\"; give one of register, kv,"),
         ("election-timeout = \"1s\"", "election-timeout: \"1s\" is no range"),
         ("heartbeat = \"5\"", "heartbeat: \"5\" is no duration"),
+        ("disk-patience = \"long\"", "disk-patience: \"long\" is no duration"),
         ("tls-ca = \"ca.pem\"", "tls: --tls-ca, --tls-cert and --tls-key go together"),
     ] {
         let error = settings(text).or(settings(WHOLE)).resolve().unwrap_err();
