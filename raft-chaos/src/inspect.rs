@@ -9,13 +9,13 @@ use raft_storage::inspection::{Checked, Group, Run, SnapshotPieces, Stop};
 use raft_storage::{Inspection, StorageError};
 use serde::Serialize;
 
+use crate::node::STORE;
+
 /// The number of this form of the JSON.
 pub const SCHEMA: u32 = 1;
 
 /// Nothing that was looked at is damaged.
 const SOUND: u8 = 0;
-/// Something is damaged.
-const DAMAGED: u8 = 1;
 /// It was written to all the time.
 const INCONCLUSIVE: u8 = 2;
 /// It is not the directory of a store.
@@ -25,8 +25,8 @@ const UNAVAILABLE: u8 = 69;
 
 /// What the help says of them.
 pub const EXIT_CODES: &str = "Exit codes: 0 nothing that was looked at is damaged (with --verify: every record); \
-1 something is damaged; 2 a node wrote to it all the time, and nothing can be said; 64 not the directory of a store; \
-69 the disk refused to read it, or a later version wrote it.";
+2 a node wrote to it all the time, and nothing can be said; 64 not the directory of a store; 69 the disk refused to read \
+it, or a later version wrote it; 74 something is damaged.";
 
 /// Lists longer than this are cut in words; in JSON never.
 const SHOWN: usize = 12;
@@ -49,7 +49,7 @@ pub fn inspect(directory: &Path, verify: bool, json: bool) -> (Result<String, St
             return (Err(error), code);
         }
     };
-    let exit_code = if inspection.is_sound() { SOUND } else { DAMAGED };
+    let exit_code = if inspection.is_sound() { SOUND } else { STORE };
     if json {
         let report = Report { schema: SCHEMA, exit_code, inspection: &inspection };
         let said = serde_json::to_string(&report)
@@ -65,7 +65,7 @@ pub(crate) const fn exit_code(error: &StorageError) -> u8 {
     match error {
         StorageError::Changing { .. } => INCONCLUSIVE,
         StorageError::NotAStore { .. } => USAGE,
-        StorageError::Damaged { .. } | StorageError::Corrupt { .. } => DAMAGED,
+        StorageError::Damaged { .. } | StorageError::Corrupt { .. } => STORE,
         StorageError::Io { .. }
         | StorageError::TooNew { .. }
         | StorageError::Locked { .. }

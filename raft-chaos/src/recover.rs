@@ -13,23 +13,20 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::inspect::{self, plural};
+use crate::node::{BUG, STORE};
 
 /// The number of this form of the JSON.
 pub const SCHEMA: u32 = 1;
 
-/// Something is damaged.
-pub(crate) const DAMAGED: u8 = 1;
 /// It was written to meanwhile.
 pub(crate) const INCONCLUSIVE: u8 = 2;
 /// What was asked for cannot be meant.
 const USAGE: u8 = 64;
-/// The plan could not be written down.
-const BUG: u8 = 70;
 
 /// What the help says of them.
-pub const EXIT_CODES: &str = "Exit codes: 0 planned, or with --yes carried out; 1 something is damaged, and nothing was \
-changed; 2 a node wrote to it meanwhile; 64 not the directory of a store, or not that of this node, or bad arguments; \
-69 a node runs on it, the disk refused, or a later version wrote it.";
+pub const EXIT_CODES: &str = "Exit codes: 0 planned, or with --yes carried out; 2 a node wrote to it meanwhile; 64 not the \
+directory of a store, or not that of this node, or bad arguments; 69 a node runs on it, the disk refused, or a later version \
+wrote it; 74 something is damaged, and nothing was changed.";
 
 /// What was asked for.
 #[derive(Debug)]
@@ -129,7 +126,7 @@ fn what_now(cluster: ClusterId) -> String {
 pub(crate) const fn exit_code(error: &RecoveryError) -> u8 {
     match error {
         RecoveryError::Storage(error) => inspect::exit_code(error),
-        RecoveryError::Damaged(_) => DAMAGED,
+        RecoveryError::Damaged(_) => STORE,
         RecoveryError::Changed { .. } => INCONCLUSIVE,
         RecoveryError::Nothing { .. }
         | RecoveryError::WhichGroups { .. }

@@ -242,7 +242,6 @@ fn refused(error: RecoveryError) -> Ended {
         (_, RecoveryError::Damaged(problem)) => {
             Ended { status: STORE, why: format!("damaged: {problem}; take the backup of another node") }
         }
-        (recover::DAMAGED, error) => Ended { status: STORE, why: error.to_string() },
         (recover::INCONCLUSIVE, error) => Ended::unavailable(error),
         (status, error) => Ended { status, why: error.to_string() },
     }

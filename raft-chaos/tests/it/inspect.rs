@@ -94,7 +94,7 @@ fn the_exit_code_says_what_is_wrong() {
     let mut bytes = fs::read(&log).unwrap();
     bytes[10] ^= 1;
     fs::write(&log, &bytes).unwrap();
-    for (more, code) in [(&[][..], 1), (&["--verify"][..], 1), (&["--format", "json"][..], 1)] {
+    for (more, code) in [(&[][..], 74), (&["--verify"][..], 74), (&["--format", "json"][..], 74)] {
         let said = tool.call(&[&["inspect", "n1"], more].concat());
         assert_eq!(said.code, code, "{}{}", said.out, said.err);
         let name = log.file_name().unwrap().to_str().unwrap();

@@ -156,6 +156,6 @@ fn what_cannot_be_done_is_told_with_its_cure() {
     bytes[10] ^= 1;
     fs::write(&log, &bytes).unwrap();
     let said = tool.call(&["recover", "n1", "--id", "1", "--yes"]);
-    assert_eq!((said.code, said.out.as_str()), (1, ""), "{}", said.err);
+    assert_eq!((said.code, said.out.as_str()), (74, ""), "{}", said.err);
     assert!(said.err.contains("recover another server's directory"), "{}", said.err);
 }

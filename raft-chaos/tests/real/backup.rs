@@ -142,6 +142,31 @@ fn what_cannot_be_done_is_told_with_its_cure() {
     assert_says(&nodes.tool.call(&["backup", "n1", "c"]), 69, in_use);
 }
 
+/// What acts on a directory says in one way that it is damaged; a node does so too.
+#[test]
+fn a_damaged_directory_has_one_status() {
+    let mut nodes = stopped();
+    let peers = nodes.peers(1);
+    let tool = &nodes.tool;
+    fs::write(tool.path("n1/CURRENT"), "MANIFEST-999999\n").unwrap();
+    for arguments in [
+        &["inspect", "n1"][..],
+        &["inspect", "n1", "--verify", "--format", "json"],
+        &["recover", "n1", "--id", "1"],
+        &["backup", "n1", "b"],
+        &["node", "--id", "1", "--peers", &peers, "--data", "n1"],
+    ] {
+        let said = tool.call(arguments);
+        assert_eq!(said.code, 74, "{arguments:?}: {}{}", said.out, said.err);
+        assert!(
+            format!("{}{}", said.out, said.err).contains("n1/CURRENT"),
+            "{arguments:?}: {}{}",
+            said.out,
+            said.err
+        );
+    }
+}
+
 #[test]
 fn a_damaged_directory_is_not_backed_up() {
     let nodes = stopped();
