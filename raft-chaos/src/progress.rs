@@ -208,8 +208,9 @@ fn of_pulse(pulse: &Pulse, length_s: f64, wall_s: f64) -> String {
     let digits = usize::from(length_s < 100.0);
     let speed = virtual_s / wall_s.max(f64::MIN_POSITIVE);
     let faults = if faults.is_empty() { "no fault".to_owned() } else { faults.join(", ") };
+    let elections = elections.map_or_else(String::new, |elections| format!(", {elections} elections"));
     cut(&format!(
-        "{virtual_s:.digits$}/{length_s:.digits$} virtual s, {speed:.0} a second, {ok} ok, {elections} elections; {faults}"
+        "{virtual_s:.digits$}/{length_s:.digits$} virtual s, {speed:.0} a second, {ok} ok{elections}; {faults}"
     ))
 }
 
@@ -230,12 +231,13 @@ mod tests {
     #[test]
     fn a_seed_is_told_in_a_line_that_fits() {
         let many = ["membership", "clocks-of-all", "flicker"].map(str::to_owned);
-        for (faults, length_s, shown) in [
-            (&[][..], 20.0, "2.0/20.0 virtual s, 4 a second, 1784 ok, 1 elections; no fault"),
-            (&many[..1], 600.0, "60/600 virtual s, 120 a second, 1784 ok, 1 elections; membership"),
-            (&many, 600.0, "60/600 virtual s, 120 a second, 1784 ok, 1 elections; membershi..."),
+        for (faults, length_s, elections, shown) in [
+            (&[][..], 20.0, None, "2.0/20.0 virtual s, 4 a second, 1784 ok; no fault"),
+            (&[], 20.0, Some(1), "2.0/20.0 virtual s, 4 a second, 1784 ok, 1 elections; no fault"),
+            (&many[..1], 600.0, Some(1), "60/600 virtual s, 120 a second, 1784 ok, 1 elections; membership"),
+            (&many, 600.0, Some(1), "60/600 virtual s, 120 a second, 1784 ok, 1 elections; membershi..."),
         ] {
-            let pulse = Pulse { virtual_s: length_s / 10.0, ok: 1784, elections: 1, faults: faults.to_vec() };
+            let pulse = Pulse { virtual_s: length_s / 10.0, ok: 1784, elections, faults: faults.to_vec() };
             let said = of_pulse(&pulse, length_s, 0.5);
             assert_eq!(said, shown);
             assert!(BAR + said.chars().count() <= COLUMNS, "{said}");

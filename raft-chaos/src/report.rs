@@ -12,7 +12,7 @@ use crate::determinism::Divergence;
 use crate::outcome::Outcome;
 use crate::picture::Drawn;
 use crate::plan::{Mode, Plan, Storage};
-use crate::soak::{Finding, Summary};
+use crate::soak::{Finding, Summary, or_dash};
 use crate::verdict::Verdict;
 pub(crate) use fit::COLUMNS;
 use fit::fitted;
@@ -90,14 +90,18 @@ pub fn one(plan: &Plan, outcome: &Outcome) {
             millis(&result["ok_gap_ms"]),
         ));
     }
-    tell(&format!(
-        "cluster   {} entries committed, {} elections, {} restarts; {} snapshots taken, {} installed",
-        number("committed"),
-        number("elections"),
-        number("restarts"),
-        number("snapshots_taken"),
-        number("snapshots_installed")
-    ));
+    tell(&if plan.is_heard() {
+        format!(
+            "cluster   {} entries committed, {} elections, {} restarts; {} snapshots taken, {} installed",
+            number("committed"),
+            number("elections"),
+            number("restarts"),
+            number("snapshots_taken"),
+            number("snapshots_installed")
+        )
+    } else {
+        format!("cluster   {} restarts; of what happens in nodes nothing is heard", number("restarts"))
+    });
     numbers::faults(result).iter().for_each(|line| tell(line));
     for skipped in result["skipped"].as_array().into_iter().flatten() {
         let (event, why) = (text(&skipped["event"]), text(&skipped["why"]));
@@ -230,9 +234,9 @@ pub fn soaked(summary: &Summary, folder: &Path) {
         summary.failed(),
         all.counts.virtual_s / 3600.0,
         all.counts.wall_s / 3600.0,
-        all.counts.elections,
+        or_dash(all.counts.elections),
         all.counts.restarts,
-        all.counts.committed,
+        or_dash(all.counts.committed),
         all.coverage
     ));
     say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));

@@ -7,14 +7,15 @@ use serde::Serialize;
 use crate::coverage::Coverage;
 use crate::history::{Counts, F};
 use crate::linearizable::CounterExample;
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
 use crate::sim::{Firing, Ran, Recovery, Skipped, Violation};
 use crate::verdict::{Checker, Footprint, Judgement, Verdict, quantile};
 
 /// The number of this form of `result.json`.
 pub const SCHEMA: u32 = 1;
 
-/// One run with one seed, as `result.json` and a line of `results.jsonl` have it.
+/// One run with one seed, as `result.json` and a line of `results.jsonl` have it. What nobody can know, because nothing is heard
+/// of what happens in servers, is null.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the fields are named and explained by the specification of result.json")]
 pub struct RunResult {
@@ -29,23 +30,23 @@ pub struct RunResult {
     pub violations: Vec<Violation>,
     pub counter_examples: Vec<CounterExample>,
     pub faults: Vec<Firing>,
-    pub elections: u64,
-    pub terms: u64,
-    pub committed: u64,
-    pub snapshots_taken: u64,
-    pub snapshots_installed: u64,
-    pub append_rejections: u64,
-    pub commands_repeated: u64,
-    pub sessions_expired: u64,
-    pub entries_repaired: u64,
+    pub elections: Option<u64>,
+    pub terms: Option<u64>,
+    pub committed: Option<u64>,
+    pub snapshots_taken: Option<u64>,
+    pub snapshots_installed: Option<u64>,
+    pub append_rejections: Option<u64>,
+    pub commands_repeated: Option<u64>,
+    pub sessions_expired: Option<u64>,
+    pub entries_repaired: Option<u64>,
     pub restarts: u64,
-    pub recovery_ms: Vec<Recovery>,
+    pub recovery_ms: Option<Vec<Recovery>>,
     pub latency_us: Latency,
     pub ok_gap_ms: u64,
     pub rss_mb: u64,
     pub disk_mb: u64,
     pub skipped: Vec<Skipped>,
-    pub coverage: Coverage,
+    pub coverage: Option<Coverage>,
     pub event_hash: String,
     pub virtual_s: f64,
     pub wall_s: f64,
@@ -93,6 +94,8 @@ impl RunResult {
     ) -> Self {
         let by_f =
             ran.operations.latencies_us.iter().map(|(f, sorted)| (f.clone(), Latency::of(sorted))).collect();
+        let is_heard = plan.is_heard();
+        let heard = |number: u64| is_heard.then_some(number);
         Self {
             schema: SCHEMA,
             plan: plan.name.clone(),
@@ -105,23 +108,24 @@ impl RunResult {
             violations: ran.violations.clone(),
             counter_examples: judgement.examples,
             faults: ran.firings.clone(),
-            elections: ran.elections,
-            terms: ran.terms,
-            committed: ran.committed.get(),
-            snapshots_taken: ran.snapshots_taken,
-            snapshots_installed: ran.snapshots_installed,
-            append_rejections: ran.append_rejections,
-            commands_repeated: ran.commands_repeated,
-            sessions_expired: ran.sessions_expired,
-            entries_repaired: ran.entries_repaired,
+            elections: heard(ran.elections),
+            terms: heard(ran.terms),
+            committed: heard(ran.committed.get()),
+            snapshots_taken: heard(ran.snapshots_taken),
+            snapshots_installed: heard(ran.snapshots_installed),
+            append_rejections: heard(ran.append_rejections),
+            commands_repeated: heard(ran.commands_repeated),
+            sessions_expired: heard(ran.sessions_expired),
+            entries_repaired: heard(ran.entries_repaired),
             restarts: ran.restarts,
-            recovery_ms: ran.recoveries.clone(),
+            recovery_ms: is_heard.then(|| ran.recoveries.clone()),
             latency_us: Latency { by_f, ..Latency::of(&ran.operations.all_us()) },
             ok_gap_ms: ran.operations.ok_gap_ms,
             rss_mb: footprint.rss_mb,
             disk_mb: footprint.disk_mb,
             skipped: ran.skipped.clone(),
-            coverage: ran.coverage,
+            // Messages between processes are not looked into.
+            coverage: (plan.run.mode != Mode::Process).then_some(ran.coverage),
             event_hash: format!("{:016x}", ran.event_hash),
             virtual_s: ran.virtual_time.as_secs_f64(),
             wall_s,

@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_read_and_what_others_write_is_not() {
-        let pulse = Pulse { virtual_s: 1.5, ok: 7, elections: 1, faults: vec!["depose".to_owned()] };
+        let pulse = Pulse { virtual_s: 1.5, ok: 7, elections: Some(1), faults: vec!["depose".to_owned()] };
         for told in [Told::Story(-0.25, "n1 leads in t1".to_owned()), Told::Pulse(pulse)] {
             let line = serde_json::to_string(&told).unwrap();
             assert_eq!(Told::read(&line), Some(told));

@@ -37,10 +37,10 @@ pub(super) const MEASURES: [Measure; 19] = [
     Measure { name: "without an ok ms", of: |result| number(&result["ok_gap_ms"]) },
     Measure { name: "heal to leader ms", of: |result| recoveries(result, "leader") },
     Measure { name: "heal to commit ms", of: |result| recoveries(result, "commit") },
-    Measure { name: "heals", of: |result| vec![heals(result).count() as f64] },
+    Measure { name: "heals", of: |result| heals_such(result, |_| true) },
     Measure {
         name: "heals without commit",
-        of: |result| vec![heals(result).filter(|heal| heal["commit"].is_null()).count() as f64],
+        of: |result| heals_such(result, |heal| heal["commit"].is_null()),
     },
     Measure { name: "elections", of: |result| number(&result["elections"]) },
     Measure { name: "terms", of: |result| number(&result["terms"]) },
@@ -65,6 +65,12 @@ fn throughput(result: &Value) -> Vec<f64> {
 
 fn heals(result: &Value) -> impl Iterator<Item = &Value> {
     result["recovery_ms"].as_array().into_iter().flatten()
+}
+
+/// How many there were of a kind, where what followed them is known.
+fn heals_such(result: &Value, is_such: fn(&Value) -> bool) -> Vec<f64> {
+    let heals = result["recovery_ms"].as_array();
+    heals.map(|heals| heals.iter().filter(|heal| is_such(heal)).count() as f64).into_iter().collect()
 }
 
 fn recoveries(result: &Value, to: &str) -> Vec<f64> {

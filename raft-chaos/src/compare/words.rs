@@ -131,19 +131,23 @@ pub(super) fn lies(comparison: &Comparison) -> Vec<String> {
          is no measure of speed: that is raft-chaos bench.",
         both("ok a second")
     ));
-    if sim.spread("heal to commit ms").is_some() || real.spread("heal to commit ms").is_some() {
+    let both_know = |name: &str| sim.spread(name).is_some() && real.spread(name).is_some();
+    let either_knows = |name: &str| sim.spread(name).is_some() || real.spread(name).is_some();
+    if both_know("heals") && either_knows("heal to commit ms") {
         lies.push(format!(
             "Recovery (heal to commit ms: {}) hangs on election timeouts, which are drawn, and on back-off of connections: \
              compare many seeds. Real nodes also start processes and open RocksDB from a real disk when they come back.",
             both("heal to commit ms")
         ));
     }
-    lies.push(format!(
-        "Elections ({}) and terms ({}) are the same each time that a simulated seed runs; a real run is one draw of many, for \
-         the machine schedules it.",
-        both("elections"),
-        both("terms")
-    ));
+    if both_know("elections") {
+        lies.push(format!(
+            "Elections ({}) and terms ({}) are the same each time that a simulated seed runs; a real run is one draw of many, for \
+             the machine schedules it.",
+            both("elections"),
+            both("terms")
+        ));
+    }
     lies.push(format!(
         "Memory (MB: {}) is that of all nodes together where they are simulated; of real ones it is that of the tool, for \
          nodes are processes of their own.",

@@ -34,5 +34,8 @@ pub fn read(paths: &[PathBuf]) -> io::Result<(Coverage, u64)> {
 fn reached(line: &str) -> Result<Coverage, String> {
     let value: Value = serde_json::from_str(line).map_err(|error| format!("no result of a run: {error}"))?;
     let coverage = value.get("coverage").ok_or("says nothing of coverage: an earlier version wrote it")?;
+    if coverage.is_null() {
+        return Err("says nothing of coverage: messages between processes are not looked into".to_owned());
+    }
     Coverage::deserialize(coverage).map_err(|error| error.to_string())
 }

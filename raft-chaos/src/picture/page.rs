@@ -125,10 +125,12 @@ fn numbers(result: &Json) -> Markup {
         ("operations", format!("{} ok, {} fail, {} info", ops["ok"], ops["fail"], ops["info"])),
         ("latency", format!("p50 {}, p99 {}", millis(&latency["p50"]), millis(&latency["p99"]))),
         ("longest time without an ok", format!("{} ms", result["ok_gap_ms"])),
-        ("elections", result["elections"].to_string()),
         ("restarts", result["restarts"].to_string()),
-        ("entries committed", result["committed"].to_string()),
     ];
+    // What nobody could know is left out.
+    for (name, key) in [("elections", "elections"), ("entries committed", "committed")] {
+        facts.extend(result[key].as_u64().map(|number| (name, number.to_string())));
+    }
     if let Some(longest) = longest {
         facts.push(("slowest recovery", format!("{longest} ms from a heal to a commit")));
     }

@@ -157,10 +157,11 @@ impl<H: Hosts> Run<'_, H> {
     /// Whoever watches hears from time to time how it stands.
     fn tell_watcher(&mut self) {
         let Some(beat) = &mut self.beat else { return };
+        let is_heard = self.plan.is_heard();
         beat.tell(|| Pulse {
             virtual_s: self.hosts.elapsed().as_secs_f64(),
             ok: self.clients.ok() as u64,
-            elections: self.world.leaders().len() as u64,
+            elections: is_heard.then(|| self.world.leaders().len() as u64),
             faults: self.faults.in_force(),
         });
     }

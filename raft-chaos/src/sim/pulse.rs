@@ -15,8 +15,8 @@ pub struct Pulse {
     pub virtual_s: f64,
     /// Operations that were ok.
     pub ok: u64,
-    /// Terms that had a leader.
-    pub elections: u64,
+    /// Terms that had a leader; none where nothing is heard of that.
+    pub elections: Option<u64>,
     /// The faults in force, by the names of what fired them.
     pub faults: Vec<String>,
 }

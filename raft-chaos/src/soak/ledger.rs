@@ -54,12 +54,12 @@ pub struct Line {
 pub struct Counts {
     /// Operations that were ok.
     pub ops_ok: u64,
-    /// Terms in which a leader was elected.
-    pub elections: u64,
+    /// Terms in which a leader was elected, as far as that is known.
+    pub elections: Option<u64>,
     /// Servers that were started again.
     pub restarts: u64,
-    /// Entries that were committed.
-    pub committed: u64,
+    /// Entries that were committed, as far as that is known.
+    pub committed: Option<u64>,
     /// How much time went by in the simulation, in seconds.
     pub virtual_s: f64,
     /// How much on the clock, of all processes together, in seconds.
@@ -72,13 +72,23 @@ impl Counts {
     /// Counts another run, or many others, too.
     pub(super) fn add(&mut self, other: &Self) {
         self.ops_ok += other.ops_ok;
-        self.elections += other.elections;
+        self.elections = sum(self.elections, other.elections);
         self.restarts += other.restarts;
-        self.committed += other.committed;
+        self.committed = sum(self.committed, other.committed);
         self.virtual_s += other.virtual_s;
         self.wall_s += other.wall_s;
         self.rss_mb = self.rss_mb.max(other.rss_mb);
     }
+}
+
+/// What is known of both together.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.zip(other).map(|(one, other)| one + other).or(one).or(other)
+}
+
+/// A number for people, with a sign for one that is not known.
+pub(crate) fn or_dash(number: Option<u64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 impl Default for Line {
@@ -123,9 +133,9 @@ impl Line {
             recovery_ms: recoveries.filter_map(|recovery| recovery["commit"].as_u64()).max(),
             counts: Counts {
                 ops_ok: whole(&result["ops"]["ok"]),
-                elections: whole(&result["elections"]),
+                elections: result["elections"].as_u64(),
                 restarts: whole(&result["restarts"]),
-                committed: whole(&result["committed"]),
+                committed: result["committed"].as_u64(),
                 virtual_s: seconds(&result["virtual_s"]),
                 wall_s: seconds(&result["wall_s"]),
                 rss_mb: whole(&result["rss_mb"]),

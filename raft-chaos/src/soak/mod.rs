@@ -31,6 +31,7 @@ pub use lean::Pace;
 use lean::{Learned, Paces, leaned};
 use ledger::Ledger;
 pub use ledger::Line;
+pub(crate) use ledger::or_dash;
 pub use merge::merge;
 use queue::{Queue, Task};
 pub use summary::{Nights, Summary, Sums};

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf, absolute};
 use std::{fs, io};
 
 use super::findings::{Finding, Findings};
-use super::ledger::Counts;
+use super::ledger::{Counts, or_dash};
 use super::{EntryName, Line};
 use crate::coverage::Coverage;
 use crate::outcome::Outcome;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{EntryName, Finding, Kept, Slow, Summary, Sums};
+use super::{EntryName, Finding, Kept, Slow, Summary, Sums, or_dash};
 
 const HEAD: &str = "| plan | store | seeds | passed | others | virtual h | process h | elections | restarts | committed | ok | MB | cells |\n\
                     | --- | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --: | --: |\n";
@@ -50,9 +50,9 @@ fn of(sums: &Sums) -> String {
         sums.others(),
         sums.counts.virtual_s / 3600.0,
         sums.counts.wall_s / 3600.0,
-        sums.counts.elections,
+        or_dash(sums.counts.elections),
         sums.counts.restarts,
-        sums.counts.committed,
+        or_dash(sums.counts.committed),
         sums.counts.ops_ok,
         sums.counts.rss_mb,
         sums.coverage

@@ -27,9 +27,9 @@ struct Line {
     seeds: u64,
     passed: u64,
     virtual_h: f64,
-    elections: u64,
+    elections: Option<u64>,
     restarts: u64,
-    committed: u64,
+    committed: Option<u64>,
     /// Each kind of failure, and how many seeds had it.
     findings: BTreeMap<String, u64>,
 }
@@ -124,7 +124,7 @@ mod tests {
     fn summary(seeds: u64) -> Summary {
         let mut summary = Summary::default();
         for seed in 0..seeds {
-            let counts = Counts { virtual_s: 3_600.0, committed: 5, ..Counts::default() };
+            let counts = Counts { virtual_s: 3_600.0, committed: Some(5), ..Counts::default() };
             let line =
                 Ledgered { plan: "one".into(), store: "memory".into(), seed, counts, ..Ledgered::default() };
             summary.add(&line);
@@ -153,7 +153,7 @@ mod tests {
         let text = fs::read_to_string(&file).unwrap();
         assert_eq!(
             text.lines().nth(1).unwrap(),
-            r#"{"commit":"abc","plan":"two","store":"memory","seeds":3,"passed":2,"virtual_h":3.0,"elections":0,"restarts":0,"committed":15,"findings":{"safety: lost":1}}"#
+            r#"{"commit":"abc","plan":"two","store":"memory","seeds":3,"passed":2,"virtual_h":3.0,"elections":null,"restarts":0,"committed":15,"findings":{"safety: lost":1}}"#
         );
         assert_eq!(text.lines().count(), 4);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::{EntryName, Finding, Kept, Slow, Summary, Sums};
+use super::{EntryName, Finding, Kept, Slow, Summary, Sums, or_dash};
 use crate::coverage::{columns, missing, rows};
 use crate::picture::{badge, document};
 use crate::verdict::Verdict;
@@ -35,9 +35,9 @@ fn head(summary: &Summary, all: &Sums) -> Markup {
         ("passed", format!("{} of {}", all.passed(), all.seeds())),
         ("virtual time", format!("{:.2} h", all.counts.virtual_s / 3600.0)),
         ("time of processes", format!("{:.2} h", all.counts.wall_s / 3600.0)),
-        ("elections", all.counts.elections.to_string()),
+        ("elections", or_dash(all.counts.elections)),
         ("restarts", all.counts.restarts.to_string()),
-        ("entries committed", all.counts.committed.to_string()),
+        ("entries committed", or_dash(all.counts.committed)),
         ("operations that were ok", all.counts.ops_ok.to_string()),
         ("cells of the protocol", all.coverage.to_string()),
         ("most memory of a seed", format!("{} MB", all.counts.rss_mb)),
@@ -64,7 +64,7 @@ fn verdicts(summary: &Summary, all: &Sums) -> Markup {
             th scope="row" { (name) } td { (store) }
             td.number { (sums.seeds()) } td.number { (sums.passed()) } td { (sums.others()) }
             td { (share(sums)) }
-            td.number { (sums.counts.elections) } td.number { (sums.counts.restarts) } td.number { (sums.counts.committed) }
+            td.number { (or_dash(sums.counts.elections)) } td.number { (sums.counts.restarts) } td.number { (or_dash(sums.counts.committed)) }
         }
     };
     html! {
