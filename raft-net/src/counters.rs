@@ -41,7 +41,7 @@ pub struct Counters {
     pub dropped_inbox_full: Count,
     /// Attempts to connect to a peer, for messages or for snapshots.
     pub dials: Count,
-    /// Connections that were turned away at once, because there were too many.
+    /// Connections that were turned away, or had to give way to others, because there were too many.
     pub connections_turned_away: Count,
     /// Connections dropped because of what came in: torn, damaged, of another version, out of place.
     pub connections_refused: Count,
@@ -78,6 +78,13 @@ impl Counters {
         if times.is_power_of_two() {
             tracing::warn!(reason, times, "a connection is refused");
         }
+    }
+
+    /// Notes that there was no room for somebody. Who is turned away comes again, so that each of them is no matter for a log.
+    pub(crate) fn turned_away(&self, reason: &str) {
+        tracing::debug!(reason, "a connection is turned away");
+        self.connections_turned_away.add(1);
+        self.refusals().once_more(reason);
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {

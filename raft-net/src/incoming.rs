@@ -16,6 +16,7 @@ use crate::identity::Identity;
 use crate::link::Links;
 use crate::net::Net;
 use crate::outbox::{Outbox, within, write_frame};
+use crate::room::{Place, Room};
 use crate::serve::{Answers, not_applied};
 use crate::transport::{Context, Inlet};
 use crate::version::Version;
@@ -27,16 +28,18 @@ pub(crate) async fn listen<N: Net, E: Environment, L: Links, A: Answers>(
     mut door: (N::Listener, Inlet<A>),
 ) {
     let (listener, inlet) = &mut door;
-    let mut connections = JoinSet::new();
+    let (mut connections, room) = (JoinSet::new(), Room::default());
     loop {
         tokio::select! {
             biased;
             Some(_) = connections.join_next() => {}
             accepted = context.net.accept(listener) => match accepted {
-                Ok(stream) if connections.len() < context.config.connections_max => {
-                    connections.spawn(serve(context.clone(), stream, inlet.clone()));
+                Ok(stream) => {
+                    let serve = |place| connections.spawn(serve(context.clone(), stream, inlet.clone(), place));
+                    if room.come(context.config.handshakes_max, serve) {
+                        context.counters.connections_turned_away.add(1);
+                    }
                 }
-                Ok(_) => context.counters.connections_turned_away.add(1),
                 // Out of file descriptors, most likely: some connections have to end first.
                 Err(_) => context.environment.sleep_until(context.deadline(context.config.back_off.0)).await,
             }
@@ -49,9 +52,10 @@ async fn serve<N: Net, E: Environment, L: Links, A: Answers>(
     context: Context<N, E, L>,
     stream: N::Stream,
     inlet: Inlet<A>,
+    place: Place,
 ) {
     let counters = Arc::clone(&context.counters);
-    let mut incoming = Incoming { reader: FrameReader::new(stream), context, inlet };
+    let mut incoming = Incoming { reader: FrameReader::new(stream), context, inlet, place };
     let ended = incoming.serve().await;
     if matches!(ended, Err(NetError::Insecure { .. })) {
         incoming.linger().await;
@@ -63,6 +67,7 @@ struct Incoming<N: Net, E, L, A> {
     context: Context<N, E, L>,
     reader: FrameReader<N::Stream>,
     inlet: Inlet<A>,
+    place: Place,
 }
 
 impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
@@ -79,11 +84,12 @@ impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
         let welcome = config
             .welcome(&hello)
             .and_then(|version| identity.refusal(config.cluster, hello.party.id()).map_or(Ok(version), Err));
+        if let Err(reason) = &welcome {
+            self.context.counters.refused(reason);
+        }
+        let welcome = welcome.and_then(|version| self.make_room(hello.party).map(|()| version));
         let answer = match &welcome {
-            Err(reason) => {
-                self.context.counters.refused(reason);
-                Frame::HelloRefused { reason: reason.clone() }
-            }
+            Err(reason) => Frame::HelloRefused { reason: reason.clone() },
             Ok(_) => Frame::Hello(config.hello(hello.party.id())),
         };
         match hello.party {
@@ -103,6 +109,23 @@ impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
                 self.reader.speak(version);
                 outbox.speak(version);
                 self.serve_node(id, incarnation, outbox).await
+            }
+        }
+    }
+
+    /// There is room for whoever has come, or the reason why not.
+    fn make_room(&mut self, party: Party) -> Result<(), String> {
+        let Context { config, counters, addresses, .. } = &self.context;
+        let is_known = party.id().is_some_and(|id| addresses.know(id));
+        match self.place.is_of(party, is_known, config.connections_max) {
+            Ok(gave_way) => {
+                counters.connections_turned_away.add(gave_way.into());
+                Ok(())
+            }
+            Err(full) => {
+                let reason = full.reason(config.id);
+                counters.turned_away(&reason);
+                Err(reason)
             }
         }
     }

@@ -72,6 +72,7 @@ mod outbox;
 mod outgoing;
 mod pool;
 mod relay;
+mod room;
 mod serve;
 mod servers;
 mod tcp;

@@ -45,9 +45,13 @@ pub struct PeersConfig {
     /// Messages that may wait for one peer; more are dropped. 0 is taken as 1. Pieces of snapshots are not
     /// among them: of those, 16 may wait.
     pub queue_messages_max: usize,
-    /// Connections that may be open from others, peers and clients together; more are turned away. A peer
-    /// has one, and a second one while it sends snapshots.
+    /// Connections that may be open from clients, and from servers of which it is not known where they listen; more are
+    /// refused. Those of peers do not count: however many clients there are, a peer gets in.
     pub connections_max: usize,
+    /// Connections that may be open on which nobody has said yet who it is, for which there is
+    /// [`connect_timeout`](Self::connect_timeout). Of more the oldest gives way, so that a peer, which says so at once, gets in
+    /// here, too. 0 is taken as 1.
+    pub handshakes_max: usize,
     /// How long connecting may take, and after it the handshake.
     pub connect_timeout: Duration,
     /// How long one write may take; a message may take as long as its peer is heard meanwhile.
@@ -74,7 +78,7 @@ pub struct PeersConfig {
 }
 
 impl PeersConfig {
-    /// The usual values for the server `id`: 1024 messages a queue, 1024 connections, a second to
+    /// The usual values for the server `id`: 1024 messages a queue, 1024 connections and as many handshakes, a second to
     /// connect, two to write, a ping every 500 ms, silence of 2 s, clients idle up to 5 minutes,
     /// redialling after 50 ms to 1 s. [`notice_within`](Self::notice_within) makes it faster.
     pub fn new(id: NodeId, peers: BTreeMap<NodeId, String>) -> Self {
@@ -87,6 +91,7 @@ impl PeersConfig {
             seed: id.get(),
             queue_messages_max: 1024,
             connections_max: 1024,
+            handshakes_max: 1024,
             connect_timeout: Duration::from_secs(1),
             write_timeout: Duration::from_secs(2),
             keep_alive: Duration::from_millis(500),

@@ -43,6 +43,8 @@ over_every_network! {
     a_request_without_an_answer_is_unknown_at_its_deadline,
     a_client_of_another_cluster_is_refused_in_words,
     connections_beyond_the_limit_are_turned_away,
+    clients_at_their_limit_keep_no_peer_away,
+    who_says_nothing_keeps_nobody_away,
     nothing_outlives_the_transport,
     a_short_delay_does_not_overtake_a_long_one,
     a_paused_server_neither_writes_nor_takes_in,

@@ -262,6 +262,62 @@ pub(crate) async fn connections_beyond_the_limit_are_turned_away<N: Net>(net: N)
     assert_eq!(b.counters.connections_turned_away.get(), 1);
 }
 
+/// `b`, which knows where `a` listens, and `a`'s side of that, which does nothing yet.
+async fn b_alone<N: Net>(net: &N, change: impl FnOnce(&mut PeersConfig)) -> (Server, String, N::Listener) {
+    let (near, far) = (net.listen("127.0.0.1:0").await.unwrap(), net.listen("127.0.0.1:0").await.unwrap());
+    let address = net.local_address(&far).unwrap();
+    let mut config = PeersConfig::new(B, BTreeMap::from([(A, net.local_address(&near).unwrap())]));
+    change(&mut config);
+    (Server::start(net, far, &Watched::new().0, config, 16), address, near)
+}
+
+pub(crate) async fn clients_at_their_limit_keep_no_peer_away<N: Net>(net: N) {
+    let (mut b, address, near) = b_alone(&net, |b| b.connections_max = 2).await;
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 10);
+    let connect = || Client::connect(&net, clock, ClusterId(1), &address, deadline);
+    let clients = [connect().await.unwrap(), connect().await.unwrap()];
+    let refused = connect().await.err().unwrap().to_string();
+    let reason = "n2 has 2 connections of clients, and takes no more (connections_max): close some, or ask another server";
+    assert_eq!(refused, format!("handshake: refused: {reason}"));
+    assert_eq!(b.counters.connections_turned_away.get(), 1);
+    assert_eq!(b.counters.last_refusal().as_deref(), Some(reason));
+
+    let config = PeersConfig::new(A, BTreeMap::from([(B, address.clone())]));
+    let mut a = Server::start(&net, near, &Watched::new().0, config, 16);
+    a.send(A, B, [1]);
+    assert_eq!(b.receive().await, envelope(A, B, 1));
+    a.send_pieces(A, B, [2]);
+    assert_eq!(b.receive().await, piece(A, B, 2));
+    assert!(connect().await.is_err(), "a peer makes no room for clients");
+    drop(clients);
+    while connect().await.is_err() {
+        clock.sleep_until(clock.now().after(Duration::from_millis(10))).await;
+    }
+}
+
+pub(crate) async fn who_says_nothing_keeps_nobody_away<N: Net>(net: N) {
+    let few = |b: &mut PeersConfig| (b.handshakes_max, b.connect_timeout) = (2, Duration::from_secs(3_600));
+    let (mut b, address, near) = b_alone(&net, few).await;
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        silent.push(net.connect(&address).await.unwrap());
+    }
+    // The first of them have given way.
+    for stream in &mut silent[..3] {
+        assert!(!matches!(stream.read(&mut [0]).await, Ok(1..)));
+    }
+    let clock = TokioEnvironment::new();
+    let deadline = in_seconds(&clock, 10);
+    let client = Client::connect(&net, clock, ClusterId(1), &address, deadline).await;
+    let config = PeersConfig::new(A, BTreeMap::from([(B, address.clone())]));
+    let mut a = Server::start(&net, near, &Watched::new().0, config, 16);
+    a.send(A, B, [1]);
+    assert_eq!(b.receive().await, envelope(A, B, 1));
+    assert!(client.is_ok());
+    assert_eq!(b.counters.connections_turned_away.get(), 4);
+}
+
 pub(crate) async fn nothing_outlives_the_transport<N: Net>(net: N) {
     let mut pair = Pair::start(net).await;
     pair.until_connected().await;
