@@ -150,10 +150,11 @@ fn said(summary: &Summary, folder: &Path, carry: &Carry) -> Result<u8, u8> {
 fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     let mut paths = Vec::new();
     for path in &args.plans {
-        paths.extend(plans_in(path).map_err(|error| {
+        let plans = plans_in(path).map_err(|error| {
             eprintln!("{}: {error}", path.display());
             USAGE
-        })?);
+        })?;
+        paths.extend(plans.into_iter().filter(|plan| is_wanted(plan, plan != path, args)));
     }
     let stores: Vec<Vec<String>> = match args.stores.as_slice() {
         [] => vec![Vec::new()],
@@ -168,9 +169,6 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     for (paths, store) in on_stores.chain([(&lab, Vec::new())]) {
         let overrides = [store, args.overrides.clone()].concat();
         for (path, plan) in paths.iter().zip(read(paths, &overrides)?) {
-            if !args.tags.is_empty() && !plan.tags.iter().any(|tag| args.tags.contains(tag)) {
-                continue;
-            }
             // A soak is of seeds, and those of both worlds are the simulation's.
             let plan = if plan.run.mode == Mode::Both { plan.in_mode(Mode::Sim) } else { plan };
             only_simulated([&plan])?;
@@ -196,6 +194,18 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
         return Err(USAGE);
     }
     Ok(entries)
+}
+
+/// Whether a plan has one of the tags, and is not one of processes that was only found in a folder. What is no plan is told of by
+/// whoever reads it.
+fn is_wanted(path: &Path, is_found: bool, args: &SoakArgs) -> bool {
+    let Ok(plan) = Plan::read(path, &args.overrides) else { return true };
+    let is_tagged = args.tags.is_empty() || plan.tags.iter().any(|tag| args.tags.contains(tag));
+    let is_left_out = is_found && plan.run.mode == Mode::Process;
+    if is_tagged && is_left_out {
+        eprintln!("{}: left out: its nodes are processes, and a soak is simulated", path.display());
+    }
+    is_tagged && !is_left_out
 }
 
 /// A file is itself; a folder is the plans in it, by name.

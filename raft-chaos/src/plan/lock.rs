@@ -101,6 +101,9 @@ impl Lock {
         if let Some(words) = &plan.process.node {
             self.value("node", words_text(words));
         }
+        if let Some(next) = &plan.process.next {
+            self.value("next", quoted(next));
+        }
         self.value("keep_data_on_failure", plan.process.keep_data_on_failure);
     }
 

@@ -30,12 +30,14 @@ impl Mode {
 pub struct Process {
     /// The command that starts a server, and its words; none for this tool's own `node`.
     pub node: Option<Vec<String>>,
+    /// The program that `{next}` stands for: the build to upgrade to; none for this tool.
+    pub next: Option<String>,
     /// Whether the directories of the servers of a run stay that does not pass.
     pub keep_data_on_failure: bool,
 }
 
-/// What words of a command stand for, each server's own.
-pub(super) const PLACEHOLDERS: [&str; 5] = ["id", "addr", "peers", "data_dir", "events"];
+/// What words of a command stand for: each server's own, and programs.
+pub(super) const PLACEHOLDERS: [&str; 7] = ["id", "addr", "peers", "data_dir", "events", "tool", "next"];
 
 /// The command that starts a server.
 pub(super) fn command(item: &Item<'_>) -> Option<Vec<String>> {
@@ -45,6 +47,14 @@ pub(super) fn command(item: &Item<'_>) -> Option<Vec<String>> {
             .expected("a command and its words, as in [\"raft-chaos\", \"node\", \"--id\", \"{id}\"]");
     }
     Some(words)
+}
+
+/// A program.
+pub(super) fn program(item: &Item<'_>) -> Option<String> {
+    match item.text()? {
+        "" => item.expected("a program, as in \"./next/raft-chaos\""),
+        program => Some(program.to_owned()),
+    }
 }
 
 /// The word, in which nothing stands for what there is not.
@@ -62,6 +72,8 @@ fn known_only(item: &Item<'_>, word: &str) -> Option<String> {
 
 /// The word for the file in which a server tells what happens in it.
 pub(super) const EVENTS: &str = "{events}";
+/// The word for the program to upgrade to.
+pub(super) const NEXT: &str = "{next}";
 
 impl Process {
     /// Whether servers tell what happens in them.

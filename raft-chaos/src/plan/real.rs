@@ -1,6 +1,6 @@
 //! What a plan may ask of the simulated world only. It is refused by name where servers are processes.
 
-use super::mode::EVENTS;
+use super::mode::{EVENTS, NEXT};
 use super::tree::event_name;
 use super::walk::{Item, Section};
 use super::{Mode, Process, Storage, unheard};
@@ -45,14 +45,18 @@ pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, proce
         if let Some(wipe) = deed(&step, "wipe").filter(|_| process.node.is_some() || !upgrades.is_empty()) {
             wipe.not_built(BOUND_TO_NO_LIFE);
         }
-        let node = deed(&step, "upgrade").and_then(|_| step.raw_section()?.get("node"));
-        let is_silent = |node: &Item<'_>| {
-            let words = node.raw_list().unwrap_or_default();
-            !words.iter().filter_map(Item::raw_text).any(|word| word.contains(EVENTS))
-        };
-        if let Some(node) = node.filter(|node| process.tells() && is_silent(node)) {
+        if let Some(node) = upgraded_to(&step).filter(|node| process.tells() && !has(node, EVENTS)) {
             node.not_built(FALLS_SILENT);
         }
+    }
+    let mut steps = steps(root).into_iter();
+    let is_next = |step: Item<'_>| upgraded_to(&step).is_some_and(|node| has(&node, NEXT));
+    if let Some(next) =
+        root.section("process").get("next").filter(|_| process.next.is_some() && !steps.any(is_next))
+    {
+        next.wrong(
+            "nothing is upgraded to it; write an event with do = \"upgrade\" and node = [\"{next}\", ...]",
+        );
     }
     if !process.tells() {
         unheard::refuse(root);
@@ -62,6 +66,16 @@ pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, proce
 /// `do`, if that is it.
 fn deed<'a>(step: &Item<'a>, word: &str) -> Option<Item<'a>> {
     step.raw_section()?.get("do").filter(|deed| deed.raw_text() == Some(word))
+}
+
+/// The command that servers are upgraded to, if that is it.
+fn upgraded_to<'a>(step: &Item<'a>) -> Option<Item<'a>> {
+    deed(step, "upgrade").and_then(|_| step.raw_section()?.get("node"))
+}
+
+/// Whether one of the words of a command has this in it.
+fn has(command: &Item<'_>, word: &str) -> bool {
+    command.raw_list().unwrap_or_default().iter().filter_map(Item::raw_text).any(|text| text.contains(word))
 }
 
 /// All events and all chaos.

@@ -92,6 +92,13 @@ fn process() -> Value {
         "The real world.",
         table([
             ("node", about("What starts a node, instead of this tool's own.", refer("command"))),
+            (
+                "next",
+                about(
+                    "The program that {next} stands for in commands: what to upgrade to.",
+                    json!({ "type": "string", "minLength": 1 }),
+                ),
+            ),
             ("keep_data_on_failure", about("Of a run that does not pass.", refer("bool"))),
         ]),
     )

@@ -143,9 +143,10 @@ fn sim(mut table: Section<'_>) -> Sim {
 
 fn process(mut table: Section<'_>) -> Process {
     let node = table.read("node", mode::command);
+    let next = table.read("next", mode::program);
     let keep_data_on_failure = table.read("keep_data_on_failure", Item::boolean).unwrap_or(true);
     table.finish();
-    Process { node, keep_data_on_failure }
+    Process { node, next, keep_data_on_failure }
 }
 
 /// The cluster, and how many ids there are.

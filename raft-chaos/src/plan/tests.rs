@@ -272,10 +272,11 @@ check.linearizable = false
 name = \"p\"
 run.mode = \"process\"
 process.node = [\"a \\\"node\\\"\", \"--id={id}\", \"{events}\"]
+process.next = \"./next/node\"
 [[event]]
 do = \"upgrade\"
 target = \"follower\"
-node = [\"another\", \"{events}\"]
+node = [\"{next}\", \"{events}\"]
 ";
     for text in [SMALLEST, EVERYTHING, in_the_log, all_down, lab, unjudged, processes] {
         let plan = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));

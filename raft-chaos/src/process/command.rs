@@ -9,7 +9,7 @@ use std::process::Command;
 
 use raft_core::NodeId;
 
-use crate::plan::Kind;
+use crate::plan::{Kind, Process};
 
 /// The command that starts a node: a program and its words, in which some stand for what each node has of its own.
 #[derive(Clone, Debug)]
@@ -17,6 +17,13 @@ pub(super) struct NodeCommand {
     program: PathBuf,
     words: Vec<String>,
     is_usual: bool,
+}
+
+/// The programs that words of a command stand for.
+#[derive(Clone, Debug)]
+pub(super) struct Builds {
+    tool: PathBuf,
+    next: PathBuf,
 }
 
 /// What a node has of its own.
@@ -48,10 +55,10 @@ impl NodeCommand {
     }
 
     /// A command of the plan's.
-    pub(super) fn of_words(words: &[String]) -> Self {
-        let (program, words) =
-            words.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
-        Self { program: program.into(), words: words.to_vec(), is_usual: false }
+    pub(super) fn of_words(words: &[String], builds: &Builds) -> Self {
+        let mut words = words.iter().map(|word| builds.in_place(word));
+        let program = words.next().unwrap_or_default().into();
+        Self { program, words: words.collect(), is_usual: false }
     }
 
     /// Whether it is this tool's own node.
@@ -91,10 +98,41 @@ impl NodeCommand {
     }
 }
 
+impl Builds {
+    /// This tool, and the one that the plan names.
+    ///
+    /// # Errors
+    ///
+    /// The system does not say which program this is.
+    pub(super) fn of(process: &Process) -> io::Result<Self> {
+        let tool = env::current_exe()?;
+        let next = process.next.as_ref().map_or_else(|| tool.clone(), PathBuf::from);
+        Ok(Self { tool, next })
+    }
+
+    /// This tool.
+    pub(super) fn tool(&self) -> PathBuf {
+        self.tool.clone()
+    }
+
+    /// The word with the programs that it stands for.
+    fn in_place(&self, word: &str) -> String {
+        put(word, &[("{tool}", path(&self.tool)), ("{next}", path(&self.next))])
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// The word with these in the place of their names.
+fn put(word: &str, stands_for: &[(&str, String)]) -> String {
+    stands_for.iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, value))
+}
+
 impl Own {
     /// The word with what it stands for.
     fn in_place(&self, word: &str) -> String {
-        let path = |path: &Path| path.display().to_string();
         let peer = |(id, address): (&NodeId, &String)| format!("{}={address}", id.get());
         let all = self.peers.iter().chain([(&self.id, &self.address)]);
         let mut peers: Vec<_> = all.collect();
@@ -107,7 +145,7 @@ impl Own {
             ("{events}", path(&self.events)),
             ("{tested}", path(&self.tested)),
         ];
-        stands_for.into_iter().fold(word.to_owned(), |word, (name, value)| word.replace(name, &value))
+        put(word, &stands_for)
     }
 }
 
@@ -145,6 +183,20 @@ mod tests {
             ("{other}", "{other}"),
         ] {
             assert_eq!(own.in_place(word), is);
+        }
+    }
+
+    /// Each row: the build that a plan names, and the programs of two commands.
+    #[test]
+    fn words_stand_for_builds() {
+        let tool = env::current_exe().unwrap();
+        for (next, program) in [(None, &*tool), (Some("./next/node"), Path::new("./next/node"))] {
+            let process = Process { node: None, next: next.map(str::to_owned), keep_data_on_failure: true };
+            let builds = Builds::of(&process).unwrap();
+            let command =
+                |first: &str| NodeCommand::of_words(&[first.to_owned(), "{id}".to_owned()], &builds);
+            assert_eq!((&*command("{next}").program, &*command("{tool}").program), (program, &*tool));
+            assert_eq!(command("{next}").words, ["{id}"]);
         }
     }
 }

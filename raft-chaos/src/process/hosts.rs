@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::asking::attend;
 use super::chronicle::{Chronicle, ToDisk};
-use super::command::{NodeCommand, Own};
+use super::command::{Builds, NodeCommand, Own};
 use super::door::Door;
 use super::leftovers::{NODES, Register, stat};
 use super::life::{Life, tell};
@@ -43,6 +43,7 @@ pub(super) struct Processes {
     origin_ns: u64,
     world: World,
     servers: BTreeMap<NodeId, Server>,
+    builds: Builds,
     first: Configuration,
     /// What was done to disks, and when.
     done: Vec<(u64, NodeId, ToDisk)>,
@@ -71,7 +72,11 @@ struct Server {
 
 impl Processes {
     /// Starts all servers, and between them the proxies, and the clients.
-    pub(super) fn start(plan: &Path, folder: &Path, command: NodeCommand, cast: Cast) -> io::Result<Self> {
+    pub(super) fn start(
+        (plan, folder): (&Path, &Path),
+        (command, builds): (NodeCommand, Builds),
+        cast: Cast,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let Cast { world, seats, seeds, clients, clients_seed, .. } = cast;
         let (clock, origin_ns) = (SystemEnvironment::new(), monotonic_ns());
@@ -126,6 +131,7 @@ impl Processes {
             origin_ns,
             world,
             servers,
+            builds,
             first,
             done: Vec::new(),
             stops,
@@ -307,7 +313,7 @@ impl Hosts for Processes {
 
     fn replace(&mut self, node: NodeId, command: &[String]) {
         if let Some(server) = self.servers.get_mut(&node) {
-            server.command = NodeCommand::of_words(command);
+            server.command = NodeCommand::of_words(command, &self.builds);
         }
     }
 

@@ -35,8 +35,8 @@ use std::time::Duration;
 use crate::data;
 use crate::plan::{Action, Link, Plan};
 use crate::sim::{self, Ground, Options, Ran};
-use command::NodeCommand;
 pub(crate) use command::forget_settings;
+use command::{Builds, NodeCommand};
 use hosts::Processes;
 pub(crate) use hosts::host;
 pub(crate) use leftovers::{NODES, Register, clean, clean_run, end_with};
@@ -59,16 +59,19 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
         in_order: false,
         bound: plan.process.node.is_none(),
     };
+    let builds = Builds::of(&plan.process)?;
     let command = match &plan.process.node {
-        None => NodeCommand::usual(std::env::current_exe()?, plan.workload.kind),
-        Some(words) => NodeCommand::of_words(words),
+        None => NodeCommand::usual(builds.tool(), plan.workload.kind),
+        Some(words) => NodeCommand::of_words(words, &builds),
     };
     command.find()?;
     for words in upgrades(plan) {
-        NodeCommand::of_words(words).find()?;
+        NodeCommand::of_words(words, &builds).find()?;
     }
     let data = data::of(&plan.workload).into();
-    sim::run_on(plan, seed, options, data, ground, |cast| Processes::start(lock, folder, command, cast))
+    sim::run_on(plan, seed, options, data, ground, |cast| {
+        Processes::start((lock, folder), (command, builds), cast)
+    })
 }
 
 /// The commands that the plan has servers upgraded to.

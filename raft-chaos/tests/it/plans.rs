@@ -3,13 +3,18 @@
 use std::fs;
 use std::path::Path;
 
+use raft_chaos::plan::{Mode, Plan};
+
 use crate::simulated::shipped;
 use crate::tool::Tool;
 
+/// Those that are simulated.
 fn plans() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
-    let names = fs::read_dir(folder).unwrap().map(|plan| plan.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.collect();
+    let plans = fs::read_dir(folder).unwrap().map(|plan| plan.unwrap().path());
+    let simulated = plans.filter(|plan| Plan::read(plan, &[]).unwrap().run.mode != Mode::Process);
+    let mut names: Vec<_> =
+        simulated.map(|plan| plan.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort_unstable();
     names
 }

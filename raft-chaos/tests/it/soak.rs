@@ -100,6 +100,25 @@ fn shards_joined_are_one_soak_and_a_soak_goes_on_from_its_ledger() {
     assert_eq!(outcomes(&ledger(&tool.path("whole"))), whole);
 }
 
+/// Of a folder the plans of processes are left out, and it is said; one that is named is refused.
+#[test]
+fn a_soak_is_of_what_is_simulated() {
+    let tool = Tool::new();
+    let plans = two_plans(&tool);
+    let real = format!("{plans}/real.toml");
+    // What is in memory cannot be upgraded: that is no reason to refuse the others.
+    let upgrade = "[[event]]\ndo = \"upgrade\"\ntarget = 1\nnode = [\"{tool}\", \"{events}\"]\n";
+    let text = format!("schema = 1\nname = \"real\"\ntags = [\"all\"]\nrun.mode = \"process\"\n{upgrade}");
+    fs::write(&real, text).unwrap();
+    let said = soak(&tool, &plans, "folder", &["--seeds", "2", "--stores", "memory"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.err.contains("real.toml: left out: its nodes are processes"), "{}", said.err);
+    assert!(ledger(&tool.path("folder")).iter().all(|line| line["plan"] != "real"));
+    let said = soak(&tool, &plans, "tagged", &["--seeds", "2", "--tag", "all"]);
+    assert!(said.code == 64 && said.err.contains("no plan is left to run"), "{}", said.err);
+    assert_eq!(soak(&tool, &real, "named", &["--seeds", "2"]).code, 69);
+}
+
 #[test]
 fn an_interrupt_ends_a_soak_and_a_run_in_order_with_what_is_known() {
     let tool = Tool::new();
