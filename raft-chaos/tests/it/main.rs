@@ -18,6 +18,8 @@ mod planning;
 mod plans;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+#[cfg(all(feature = "planted-bugs", feature = "outside-judges"))]
+mod readme;
 mod recover;
 mod replay;
 mod report;
@@ -30,4 +32,6 @@ mod soak;
 mod sums;
 mod terminal;
 mod tool;
+#[cfg(all(feature = "planted-bugs", feature = "outside-judges"))]
+mod typed;
 mod workloads;

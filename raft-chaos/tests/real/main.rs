@@ -12,3 +12,5 @@ mod process;
 mod readme;
 #[path = "../it/tool.rs"]
 mod tool;
+#[path = "../it/typed.rs"]
+mod typed;

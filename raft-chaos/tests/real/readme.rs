@@ -1,39 +1,26 @@
 //! The commands of the README about nodes, as a reader types them, one after the other: each of them does what it is for.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::net::TcpStream;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::nodes::{ELECTION, host, until};
 use crate::tool::Tool;
+use crate::typed::{About, commands, shell};
 
-/// Those in which every command is run. How fast nodes are is measured by a test of its own.
-const SECTIONS: [&str; 4] = [
-    "A cluster of one's own",
-    "A node's directory",
-    "A backup, and a new cluster of it",
-    "When the majority is lost for good",
+/// Each row: a command that goes on for minutes, and what it is told besides.
+const LIMITS: [(&str, &str); 2] = [
+    ("raft-chaos bench", " --clients 1,16 --time 100ms --warmup 20ms"),
+    (
+        "raft-chaos bench --servers $RAFT_CLIENT_SERVERS --format json",
+        " --clients 1,16 --time 100ms --warmup 20ms",
+    ),
 ];
-
-/// What is to be typed, in these sections. Addresses are those of this process alone.
-fn commands() -> Vec<String> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let (mut section, mut is_shell, mut commands) = ("", false, Vec::new());
-    for line in readme.lines() {
-        section = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")).unwrap_or(section);
-        is_shell = if line.starts_with("```") { line == "```sh" } else { is_shell };
-        let command = line.split('#').next().unwrap_or_default().trim();
-        if is_shell && SECTIONS.contains(&section) && !command.is_empty() && !line.starts_with("```") {
-            commands.push(command.replace("127.0.0.1:", &format!("{}:", host())));
-        }
-    }
-    commands
-}
 
 /// Whoever types them, and what runs meanwhile.
 struct Reader {
@@ -48,6 +35,8 @@ impl Reader {
     fn types(&mut self, line: &str) {
         let words: Vec<_> = line.split_whitespace().collect();
         match words[..] {
+            // Has a test of its own.
+            ["raft-chaos", "run", ..] => {}
             ["raft-chaos", "node", ..] => {
                 self.start(line, words[words.iter().position(|word| *word == "--data").unwrap() + 1])
             }
@@ -61,23 +50,18 @@ impl Reader {
                 self.stop(directory);
                 self.does(line);
             }
-            ["raft-chaos", ..] => self.does(line),
+            ["raft-chaos", ..] => {
+                let limit =
+                    LIMITS.iter().find(|(command, _)| *command == line).map_or("", |(_, limit)| *limit);
+                self.does(&format!("{line}{limit}"));
+            }
             [..] => self.variables.push(line.to_owned()),
         }
     }
 
     fn shell(&self, line: &str) -> Command {
-        let tool = Path::new(env!("CARGO_BIN_EXE_raft-chaos")).parent().unwrap();
-        let path = env::join_paths(
-            [tool.to_owned()].into_iter().chain(env::split_paths(&env::var_os("PATH").unwrap())),
-        );
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{}\n{line}", self.variables.join("\n"))]);
-        shell
-            .current_dir(self.tool.path("."))
-            .env("PATH", path.unwrap())
-            .env("RAFT_NODE_ELECTION_TIMEOUT", ELECTION)
-            .stdin(Stdio::null());
+        let mut shell = shell(&self.tool.path("."), &format!("{}\n{line}", self.variables.join("\n")));
+        shell.env("RAFT_NODE_ELECTION_TIMEOUT", ELECTION);
         shell
     }
 
@@ -125,10 +109,45 @@ impl Drop for Reader {
 
 #[test]
 fn every_command_about_nodes_does_what_it_is_for() {
-    let commands = commands();
-    for what in ["node --id 4", "client put", "client members", "inspect", "backup", "restore", "recover"] {
+    // Addresses are those of this process alone.
+    let own = |command: String| command.replace("127.0.0.1:", &format!("{}:", host()));
+    let commands: Vec<_> = commands(About::Nodes).into_iter().map(own).collect();
+    for what in
+        ["node --id 4", "client put", "client members", "bench", "inspect", "backup", "restore", "recover"]
+    {
         assert!(commands.iter().any(|command| command.starts_with(&format!("raft-chaos {what}"))), "{what}");
+    }
+    for (command, _) in LIMITS {
+        assert!(commands.iter().any(|typed| typed == command), "{command}");
     }
     let mut reader = Reader { tool: Tool::new(), variables: Vec::new(), nodes: BTreeMap::new() };
     commands.iter().for_each(|command| reader.types(command));
+}
+
+/// The plan that ships for it, as the README has it: each node runs another build in the end, one of them has been taken back
+/// meanwhile, and nothing is lost.
+#[test]
+fn nodes_are_upgraded_to_the_build_that_is_named() {
+    let tool = Tool::new();
+    symlink(env!("CARGO_MANIFEST_DIR"), tool.path("raft-chaos")).unwrap();
+    fs::create_dir(tool.path("next")).unwrap();
+    let (next, started) = (tool.path("next/raft-chaos"), tool.path("started"));
+    let script = format!(
+        "#!/bin/sh\necho \"$3\" >> {}\nexec {} \"$@\"\n",
+        started.display(),
+        env!("CARGO_BIN_EXE_raft-chaos")
+    );
+    fs::write(&next, script).unwrap();
+    fs::set_permissions(&next, Permissions::from_mode(0o755)).unwrap();
+    let is_it = |line: &String| line.contains("rolling-upgrade.toml");
+    let line = commands(About::Nodes).into_iter().find(is_it).unwrap();
+    let said = shell(&tool.path("."), &format!("{line} --format json")).output().unwrap();
+    let [out, err] = [said.stdout, said.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(said.status.success(), "{line}: {}\n{out}{err}", said.status);
+    let result: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&result["verdict"], &result["restarts"]), (&"pass".into(), &5.into()), "{result}");
+    assert_eq!(result["checker"]["verdict"], "linearizable", "{result}");
+    let fired: Vec<_> = result["faults"].as_array().unwrap().iter().map(|fault| &fault["event"]).collect();
+    assert_eq!(fired, ["try", "take-back", "upgrade-1", "upgrade-2", "upgrade-3"]);
+    assert_eq!(fs::read_to_string(started).unwrap(), "1\n1\n2\n3\n");
 }
