@@ -58,6 +58,7 @@ pub mod doctor;
 pub mod edn;
 pub mod explain;
 pub mod export;
+mod files;
 pub mod history;
 pub mod inspect;
 pub mod judging;

@@ -21,11 +21,11 @@ use std::time::Duration;
 use raft_core::ClusterId;
 use raft_core::node::{Environment, SystemEnvironment};
 use raft_net::{Net, Operator, Survey, TcpNet, TlsNet};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::client::Way;
 use crate::doctor;
+use crate::files;
 use crate::node::{CONNECTIONS_MAX, Ended, TlsFiles, check_address};
 use crate::runner::interrupted;
 use cluster::Cluster;
@@ -87,19 +87,15 @@ pub fn run(grid: &Grid, target: &Target, tell: &mut dyn FnMut(Told)) -> Result<(
 fn make_room(grid: &Grid) -> Result<(), Ended> {
     let clients = grid.clients.iter().max().copied().unwrap_or(0) as u64;
     let needed = clients + FILES;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= needed) {
+    // Nodes have it from this process.
+    let allowed = files::allow(needed).map_err(|error| Ended::unavailable(format!("files: {error}")))?;
+    if allowed >= needed {
         return Ok(());
     }
-    // Nodes have it from this process.
-    let raised = Rlimit { current: Some(needed), maximum };
-    setrlimit(Resource::Nofile, raised).map_err(|error| {
-        Ended::unavailable(format!(
-            "files: {clients} clients need {needed} open at a time, and {} may be: {error}; raise it with ulimit -n \
-             {needed}, or give fewer --clients",
-            current.unwrap_or(0)
-        ))
-    })
+    Err(Ended::unavailable(format!(
+        "files: {clients} clients need {needed} open at a time, and {allowed} may be; raise it with ulimit -n {needed}, or \
+         give fewer --clients"
+    )))
 }
 
 /// How long a sync takes in this folder.

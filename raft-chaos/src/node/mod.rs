@@ -34,6 +34,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::data;
+use crate::files;
 use crate::plan::Storage;
 pub(crate) use ended::{BUG, STORE};
 pub use ended::{EXIT_CODES, Ended};
@@ -50,8 +51,12 @@ use tested::Different;
 pub use tested::ForTests;
 pub(crate) use tested::Tested;
 
-/// Connections that a node accepts, of servers and clients together: each client that asks something has one.
+/// Connections of clients that a node accepts, where it may have so many files: each client that asks something has one.
 pub(crate) const CONNECTIONS_MAX: usize = 4_096;
+/// Connections on which nobody has said yet who it is.
+const HANDSHAKES_MAX: usize = 256;
+/// Files and connections that a node needs besides those: its store, its peers, who asks by HTTP.
+const FILES: usize = 512;
 
 /// How long a process goes on at most whose node was told to end at once: RocksDB had better be closed by then.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -221,10 +226,10 @@ impl Life<'_> {
         }
         let (config, kept) = (self.config(&home), data::named(*kind, data::Mix::new()).machine());
         let store = Store::new(kept, self.surroundings(home, tcp.addresses()));
-        let versions = self.different.versions();
+        let (versions, connections_max) = (self.different.versions(), connections_max());
         let tcp = tcp.listen(listen).configure(move |config| {
-            (config.connections_max, config.versions) = (CONNECTIONS_MAX, versions);
-            config.needs_admin = store::needs_admin;
+            (config.connections_max, config.handshakes_max) = (connections_max, HANDSHAKES_MAX);
+            (config.versions, config.needs_admin) = (versions, store::needs_admin);
         });
         let machine = Kept { store, bug: self.different.bug() };
         let builder = Server::builder(config).log(log).network(tcp).machine(machine);
@@ -261,6 +266,23 @@ impl Life<'_> {
         self.different.configure(&mut config);
         config
     }
+}
+
+/// How many clients there may be, so that there are files left for peers.
+fn connections_max() -> usize {
+    let besides = HANDSHAKES_MAX + FILES;
+    let needed = CONNECTIONS_MAX + besides;
+    // A system that says nothing is taken for one with room.
+    let allowed =
+        files::allow(needed as u64).map_or(needed, |allowed| usize::try_from(allowed).unwrap_or(needed));
+    let clients = allowed.saturating_sub(besides).clamp(1, CONNECTIONS_MAX);
+    if allowed < needed {
+        tracing::warn!(
+            clients,
+            "takes no more clients: {allowed} files may be open at a time, and more clients take up to {needed}; raise ulimit -n"
+        );
+    }
+    clients
 }
 
 /// Waits until the server has ended, by itself or in order.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use raft_chaos::node::{Happening, Line, NodeEvent};
-use raft_core::{Event, RoleName};
+use raft_core::node::{Environment as _, TokioEnvironment};
+use raft_core::{ClusterId, Event, RoleName};
+use raft_net::{Client, TcpNet};
 use serde_json::json;
 
-use crate::nodes::{Nodes, until};
+use crate::nodes::{LIMIT, Nodes, until};
 use crate::tool::{Said, Tool};
 
 const ALL: &[u64] = &[1, 2, 3];
@@ -190,6 +192,34 @@ fn a_node_whose_disk_refuses_has_a_status_of_its_own() {
     for what in ["raft-chaos: disk: ", "mend the disk, then start the server again"] {
         assert!(nodes.log(1).contains(what), "{what:?} is not in {}", nodes.log(1));
     }
+}
+
+/// Clients that come until they are refused leave room for peers, however few files a node may have: without the other node
+/// neither is of use.
+#[test]
+fn clients_keep_no_peer_from_a_node() {
+    let mut nodes = Nodes::new();
+    let peers = nodes.peers(2);
+    nodes.start_limited("ulimit -n 800", 1, &["--peers", &peers]);
+    nodes.lives(1);
+    let (address, clock) = (nodes.address(1), TokioEnvironment::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let connect = || {
+        let deadline = clock.now().after(LIMIT);
+        runtime.block_on(Client::connect(&TcpNet, clock, ClusterId(1), &address, deadline))
+    };
+    // There are 512 files for peers and the like, and 256 for those who have not said who they are.
+    let clients: Vec<_> = (0..800 - 512 - 256).map(|_| connect().unwrap()).collect();
+    let refused = connect().err().unwrap().to_string();
+    assert!(
+        refused.contains("n1 has 32 connections of clients, and takes no more (connections_max)"),
+        "{refused}"
+    );
+    assert!(nodes.log(1).contains("raise ulimit -n"), "{}", nodes.log(1));
+    nodes.start(2, &["--peers", &peers]);
+    (1..=2).for_each(|id| nodes.is_ready(id));
+    drop(clients);
+    nodes.done(&[1, 2], &["put", "k", "v"]);
 }
 
 /// Flags win over the environment, and that over the file.

@@ -103,9 +103,13 @@ impl Nodes {
 
     /// A node whose files cannot grow beyond a megabyte.
     pub(crate) fn start_on_a_small_disk(&mut self, id: u64, more: &[&str]) {
+        self.start_limited("trap '' XFSZ; ulimit -f 2000", id, more);
+    }
+
+    /// A node that is started by a shell, after this.
+    pub(crate) fn start_limited(&mut self, limits: &str, id: u64, more: &[&str]) {
         let mut shell = Command::new("sh");
-        let small = "trap '' XFSZ; ulimit -f 2000; exec \"$@\"";
-        shell.args(["-c", small, "sh", env!("CARGO_BIN_EXE_raft-chaos")]);
+        shell.args(["-c", &format!("{limits}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_raft-chaos")]);
         self.start_by(shell, id, more);
     }
 
