@@ -134,7 +134,8 @@ impl Progress {
 /// Whether a server can do its part, in a set of all voters or of some. Where every voter is there, one of them has what
 /// the end of a log that is in doubt may lack.
 fn is_fit(server: &Server, all: bool) -> bool {
-    let has_all = server.lacks.is_none_or(|lack| lack.suspect && all);
+    let lacks = &server.lacks;
+    let has_all = if all { lacks.is_end_at_most() } else { lacks.is_none() };
     server.running && server.paused == 0 && server.disk_faults == 0 && !server.clock_is_off && has_all
 }
 
@@ -175,7 +176,7 @@ fn choose(nodes: &[NodeId], count: usize) -> Vec<Vec<NodeId>> {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::LogIndex;
+    use raft_core::{EntryId, Event, LogIndex, Term};
 
     use super::super::servers::Lack;
     use super::*;
@@ -184,23 +185,52 @@ mod tests {
     /// one of all. One whose clock is off counts in none.
     #[test]
     fn a_server_counts_whose_disk_is_sound_and_that_has_caught_up() {
-        let lack = |suspect| Some(Lack { until: LogIndex::new(7), suspect });
+        let index = LogIndex::new;
+        let lack = |until, entries: &[u64], suspect| Lack {
+            until,
+            entries: entries.iter().copied().map(index).collect(),
+            suspect,
+        };
         for (lacks, disk_faults, some, all) in [
-            (None, 0, true, true),
-            (None, 1, false, false),
-            (lack(false), 0, false, false),
-            (lack(true), 0, false, true),
-            (lack(true), 1, false, false),
+            (lack(None, &[], false), 0, true, true),
+            (lack(None, &[], false), 1, false, false),
+            (lack(Some(index(7)), &[], false), 0, false, false),
+            (lack(None, &[7], false), 0, false, false),
+            (lack(None, &[], true), 0, false, true),
+            (lack(None, &[], true), 1, false, false),
+            (lack(Some(index(7)), &[], true), 0, false, false),
         ] {
+            let what = format!("{lacks:?} {disk_faults}");
             let server = Server { running: true, lacks, disk_faults, ..Server::new() };
-            assert_eq!([false, true].map(|all| is_fit(&server, all)), [some, all], "{lacks:?} {disk_faults}");
+            assert_eq!([false, true].map(|all| is_fit(&server, all)), [some, all], "{what}");
             let off = Server { clock_is_off: true, ..server };
-            assert_eq!([false, true].map(|all| is_fit(&off, all)), [false, false], "{lacks:?} {disk_faults}");
+            assert_eq!([false, true].map(|all| is_fit(&off, all)), [false, false], "{what}");
         }
         let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect::<Vec<_>>();
         let both = [(2, nodes(&[1, 2])), (2, nodes(&[2, 3]))];
         assert_eq!(everybody(&both), Some(nodes(&[1, 2, 3])));
         assert_eq!(everybody(&[(3, nodes(&[1, 2]))]), None, "one of them was wiped");
+    }
+
+    /// Each row: what a server lacks whose disk was damaged when 7 entries were committed, and that has lost 5 and 9 of them
+    /// and perhaps the end, after another thing has happened: whether that is the end of its log at most, and nothing.
+    /// To have applied all of that is not enough: it gives no vote that counts before it has all of its log, and trusts it.
+    #[test]
+    fn a_server_has_caught_up_when_it_says_so_itself_and_has_applied_what_there_was() {
+        let (id, index) = (|index| EntryId::new(Term::new(1), LogIndex::new(index)), LogIndex::new);
+        let mut lacks = Lack { until: Some(index(7)), entries: [index(5)].into(), suspect: true };
+        for (event, end_at_most, none) in [
+            (Event::Damaged { id: id(9) }, false, false),
+            (Event::Applying { to: index(7) }, false, false),
+            (Event::Repaired { id: id(5) }, false, false),
+            (Event::Truncated { from: index(9), last: id(8) }, true, false),
+            (Event::TailTrusted, true, true),
+            (Event::Damaged { id: id(3) }, false, false),
+            (Event::Compacted { base: id(3) }, true, true),
+        ] {
+            lacks.observe(&event);
+            assert_eq!((lacks.is_end_at_most(), lacks.is_none()), (end_at_most, none), "{event:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The servers as the world sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Restored, RoleName, Term, Time};
@@ -46,8 +46,8 @@ pub(crate) struct Server {
     pub(crate) flipped: bool,
     /// It ended over what the plan did to its disk, and has not started since.
     pub(super) gave_out: bool,
-    /// What it has to catch up with since it lost something.
-    pub(super) lacks: Option<Lack>,
+    /// What it has to get over since it lost something.
+    pub(super) lacks: Lack,
     /// Asks this life to shut down.
     pub(crate) stop: Arc<Notify>,
     /// Asks this life to take a snapshot.
@@ -120,13 +120,57 @@ impl Server {
     }
 }
 
-/// What a server has to catch up with whose disk was damaged.
-#[derive(Clone, Copy, Debug)]
+/// What a server has not got over since its disk was damaged, or may have been.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Lack {
-    /// The last entry that was committed when that was known.
-    pub(super) until: LogIndex,
-    /// It is only the end of the log that is in doubt.
+    /// The last entry that was committed when its disk was damaged, until it has applied that.
+    pub(super) until: Option<LogIndex>,
+    /// The entries of its log that it knows to be lost.
+    pub(super) entries: BTreeSet<LogIndex>,
+    /// It knows that its log may have been longer, and has not caught up since.
     pub(super) suspect: bool,
+}
+
+impl Lack {
+    /// Something happened on the server.
+    pub(super) fn observe(&mut self, event: &Event) {
+        let mut reached = LogIndex::ZERO;
+        if let Event::Applying { to } = event {
+            reached = *to;
+        }
+        if let Event::Restoring { snapshot } = event {
+            reached = snapshot.last_included.index;
+        }
+        self.until = self.until.filter(|until| *until > reached);
+        if let Event::Damaged { id } = event {
+            self.entries.insert(id.index);
+        }
+        if let Event::Repaired { id } = event {
+            self.entries.remove(&id.index);
+        }
+        if let Event::Truncated { last, .. } | Event::Dropped { last, .. } = event {
+            self.entries.retain(|index| *index <= last.index);
+        }
+        if let Event::Compacted { base } = event {
+            self.entries.retain(|index| *index > base.index);
+        }
+        if let Event::Installed { .. } = event {
+            self.entries.clear();
+        }
+        if let Event::TailTrusted = event {
+            self.suspect = false;
+        }
+    }
+
+    /// Whether it lacks nothing, but for what the end of its log may have had.
+    pub(super) fn is_end_at_most(&self) -> bool {
+        self.until.is_none() && self.entries.is_empty()
+    }
+
+    /// Whether it lacks nothing.
+    pub(super) fn is_none(&self) -> bool {
+        self.is_end_at_most() && !self.suspect
+    }
 }
 
 impl Server {
@@ -153,7 +197,7 @@ impl Server {
             damaged: false,
             flipped: false,
             gave_out: false,
-            lacks: None,
+            lacks: Lack::default(),
             stop: Arc::new(Notify::new()),
             take_snapshot: Arc::new(Notify::new()),
             asked: Arc::new(Notify::new()),

@@ -162,6 +162,38 @@ disk = { damage = "flip-log" }
     assert!(events.into_iter().any(|events| trusted(&events)), "n1 was not in doubt; take another seed");
 }
 
+/// A node whose log may have been longer counts, and progress is owed to it, where all voters do. With one that was wiped it can
+/// never catch up, and no leader is owed to it and the third, whatever it has in a snapshot; found by a soak of
+/// nightly-sessions.toml, memory, with seed 14.
+#[test]
+fn nobody_owes_a_leader_to_a_node_in_doubt_while_another_was_wiped() {
+    let tool = Tool::new();
+    let wipe = "[[event]]\nname = \"wipe\"\nwhen = { at = \"500ms\" }\ndo = \"wipe\"\ntarget = 3\n";
+    for (wipe, is_led) in [(wipe, false), ("", true)] {
+        let plan = format!(
+            r#"
+schema = 1
+name = "in-doubt"
+run = {{ seeds = 1, warmup = "1s", duration = "6s", settle = "6s" }}
+cluster = {{ snapshot_every = 1, snapshot_trailing = 0 }}
+workload = {{ rate = 10, clients = 1, mix = {{ write = 1 }} }}
+{wipe}
+[[event]]
+name = "tear"
+when = {{ at = "2s", fsync = "before", on = 1 }}
+do = "crash"
+target = 1
+disk = {{ lose = "unsynced" }}
+restart_after = "500ms"
+"#
+        );
+        let (code, result) = tool.run_on("memory", &plan);
+        assert_eq!(code, 0, "{}", result["reasons"]);
+        let last = result["recovery_ms"].as_array().unwrap().last().unwrap();
+        assert_eq!(!last["leader"].is_null(), is_led, "{last}");
+    }
+}
+
 /// A table is made when a directory is opened again.
 #[test]
 fn a_table_can_be_deleted_of_a_node_that_has_started_again() {

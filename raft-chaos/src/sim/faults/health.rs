@@ -43,7 +43,7 @@ impl Faults {
             let ids = |voters: Vec<Member>| voters.into_iter().map(|member| member.id).collect();
             (needed.into_iter().map(ids).collect(), wiped)
         });
-        let lost = servers.iter().filter(|(_, server)| server.lacks.is_some()).map(|(&node, _)| node);
+        let lost = servers.iter().filter(|(_, server)| !server.lacks.is_none()).map(|(&node, _)| node);
         let lost: BTreeSet<NodeId> = lost.chain(wiped).chain(self.to_be_damaged()).collect();
         let nodes = servers.keys().copied().collect();
         Health { nodes, electorates, taken: Toll { down, cut, lost, clock_error: self.clock_error() } }

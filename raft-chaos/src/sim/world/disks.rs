@@ -2,10 +2,10 @@
 
 use std::mem;
 
-use raft_core::{Event, LogIndex, NodeId, Restored};
+use raft_core::{Event, NodeId, Restored};
 use raft_storage::StorageError;
 
-use super::super::servers::Lack;
+use super::super::servers::{Lack, Server};
 use super::{Inner, World};
 
 impl World {
@@ -26,7 +26,7 @@ impl World {
         let until = inner.committed;
         if let Some(server) = inner.nodes.get_mut(&id) {
             server.damaged = true;
-            server.lacks = Some(Lack { until, suspect: false });
+            server.lacks.until = Some(until);
         }
     }
 
@@ -81,32 +81,23 @@ impl Inner {
 
     /// A server has found this on its disk.
     pub(super) fn find_lack(&mut self, id: NodeId, restored: &Restored) {
-        let (damaged, suspect) = (!restored.damaged.is_empty(), restored.suspect_tail);
-        let until = self.committed;
-        if let Some(server) = self.nodes.get_mut(&id)
-            && server.lacks.is_none()
-            && (damaged || suspect)
-        {
-            server.lacks = Some(Lack { until, suspect: !damaged });
+        let committed = self.committed;
+        let Some(Server { lacks, .. }) = self.nodes.get_mut(&id) else { return };
+        (lacks.entries, lacks.suspect) = (restored.damaged.iter().copied().collect(), restored.suspect_tail);
+        if !lacks.entries.is_empty() {
+            lacks.until.get_or_insert(committed);
         }
     }
 
-    /// A server has come as far as all had when it was found to lack something, or has not.
+    /// What a server says of its disk, and how it gets over what that has lost.
     pub(super) fn observe_disk(&mut self, id: NodeId, event: &Event) {
-        let mut reached = LogIndex::ZERO;
-        if let Event::Applying { to } = event {
-            reached = *to;
-        }
-        if let Event::Restoring { snapshot } = event {
-            reached = snapshot.last_included.index;
-        }
         let Some(server) = self.nodes.get_mut(&id) else { return };
         if let Event::Committed { to, .. } = event {
             server.commit = server.commit.max(to.index);
         }
-        if server.running && server.lacks.as_ref().is_some_and(|lack| lack.until <= reached) {
-            server.lacks = None;
-            self.version += 1;
-        }
+        let of = |lacks: &Lack| (lacks.is_none(), lacks.is_end_at_most());
+        let before = of(&server.lacks);
+        server.lacks.observe(event);
+        self.version += u64::from(of(&server.lacks) != before);
     }
 }

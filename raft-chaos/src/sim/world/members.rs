@@ -8,6 +8,7 @@ use raft_core::{Configuration, Event, Incarnation, LogIndex, NodeId, RoleName};
 
 use super::super::faults::next_life;
 use super::super::membership::{Ask, AskId, Membership};
+use super::super::servers::Lack;
 use super::{Inner, World};
 
 impl World {
@@ -33,7 +34,7 @@ impl World {
         }
         if let Some(server) = inner.nodes.get_mut(&id) {
             (server.snapshot, server.commit) = (LogIndex::ZERO, LogIndex::ZERO);
-            (server.damaged, server.flipped, server.lacks) = (false, false, None);
+            (server.damaged, server.flipped, server.lacks) = (false, false, Lack::default());
         }
     }
 
