@@ -122,7 +122,7 @@ pub enum PlantedBug {
     /// A lease goes on while leadership is handed over.
     #[cfg(feature = "planted-bugs")]
     LeaseThroughTransfer,
-    /// A lease is judged by a time from before the read came in.
+    /// A lease is judged by a time from before the read came in: by when the server last did something else.
     #[cfg(feature = "planted-bugs")]
     LeaseJudgedEarly,
     /// A restart or a new term makes a server forget which leader it has just acknowledged.

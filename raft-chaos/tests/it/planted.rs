@@ -4,7 +4,7 @@ use crate::simulated::shipped;
 use crate::tool::Tool;
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
-const FOUND: [(&str, &str, u64, &str, &str); 26] = [
+const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
@@ -31,6 +31,7 @@ const FOUND: [(&str, &str, u64, &str, &str); 26] = [
     ("lease-through-transfer", "lease-transfer", 0, "safety", "real time: it took effect at"),
     // https://github.com/tikv/tikv/issues/964
     ("lease-not-shortened", "lease-drift", 4, "safety", "real time: it took effect at"),
+    ("lease-judged-early", "lease-judged-early", 0, "safety", "real time: it took effect at"),
     // https://aphyr.com/posts/330-jepsen-rethinkdb-2-2-3-reconfiguration
     ("any-life-counts", "wiped-and-back", 0, "safety", "AdvanceCommitIndex refused"),
     // https://github.com/databendlabs/openraft/commit/6c0ccaf3
