@@ -139,6 +139,7 @@ impl Raft {
         let follower = from.id;
         let (base, last) = (self.log.base().index, self.log.last().index);
         let refusal_counts = planted!(self, RefusalCounts);
+        let patience = self.config.election_timeout.1;
         let shared = match *reply {
             AppendEntriesReply::Accepted { .. } | AppendEntriesReply::Lost { .. } => LogIndex::ZERO,
             AppendEntriesReply::Rejected { refused, .. } if planted!(self, BackUpByOne) => {
@@ -162,6 +163,12 @@ impl Raft {
                 peer.accepted(hint.index, base);
             }
             AppendEntriesReply::Lost { from, session } => peer.begin_anew(session, from.min(last.next())),
+            AppendEntriesReply::Rejected { hint, .. } if peer.disowns(hint.index, patience) => {
+                let anew = Session(self.rng.next_u64());
+                if let Some(peer) = self.hear(from, session) {
+                    peer.begin_anew(anew, hint.index.min(last).next());
+                }
+            }
             AppendEntriesReply::Rejected { refused, .. } => {
                 if peer.is_news(refused.index) {
                     peer.refused(refused.index, shared);

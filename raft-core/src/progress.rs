@@ -31,6 +31,8 @@ pub(crate) struct Progress {
     pub(crate) catch_up: CatchUp,
     /// When it last answered, or when the leader's reign began.
     pub(crate) heard: Time,
+    /// When it last agreed to anything, or when the leader's reign began.
+    pub(crate) agreed: Time,
     /// The last round of heartbeats for reads that it has acknowledged (thesis 6.4).
     pub(crate) confirmed: u64,
     pub(crate) pace: Pace,
@@ -110,6 +112,7 @@ impl Progress {
             votes: Votes { old: false, new: false },
             catch_up: CatchUp::new(),
             heard: now,
+            agreed: now,
             confirmed: 0,
             pace: Pace::Probe { sent: false },
         }
@@ -141,6 +144,7 @@ impl Progress {
     /// than was known.
     pub(crate) fn accepted(&mut self, match_index: LogIndex, base: LogIndex) -> bool {
         let is_more = match_index > self.match_index;
+        self.agreed = self.heard;
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         match &mut self.pace {
@@ -167,6 +171,13 @@ impl Progress {
     pub(crate) fn refused(&mut self, refused: LogIndex, shared: LogIndex) {
         self.next_index = shared.next().min(refused).max(self.match_index.next());
         self.pace = Pace::Probe { sent: false };
+    }
+
+    /// Whether the follower has not got what it acknowledged, and does not know it, as with a disk that was put back to what it
+    /// was. It says that its log ends at `hint`, and has agreed to nothing for so long that this is no late answer.
+    pub(crate) fn disowns(&self, hint: LogIndex, patience: Duration) -> bool {
+        let takes_entries = !matches!(self.pace, Pace::Snapshot { .. });
+        takes_entries && hint < self.match_index && self.heard.since(self.agreed) > patience
     }
 
     /// The follower has lost what it acknowledged, or may have: what was said so far counts for nothing.
@@ -291,6 +302,22 @@ mod tests {
         assert_eq!(sent_at, [0, 1, 3, 7, 15, 31]);
         progress.chunk_received(id, 9, Time::ZERO.after(second * 40));
         assert_eq!(progress.wants_chunk(Time::ZERO.after(second * 40), second), Some(9));
+    }
+
+    /// Each row: where a follower says that its log ends which has acknowledged 6, how long after that, and whether it does
+    /// not know what it has said.
+    #[test]
+    fn a_follower_that_refuses_for_long_what_it_acknowledged_has_lost_it() {
+        let patience = Duration::from_millis(300);
+        for (hint, after, disowns) in [(5, 301, true), (5, 300, false), (6, 301, false), (9, 999, false)] {
+            let mut progress = progress(5);
+            progress.heard = Time::ZERO.after(patience);
+            progress.accepted(LogIndex::new(6), LogIndex::ZERO);
+            progress.heard = progress.heard.after(Duration::from_millis(after));
+            assert_eq!(progress.disowns(LogIndex::new(hint), patience), disowns, "{hint} {after}");
+            progress.start_snapshot(SnapshotId::default(), Time::ZERO);
+            assert!(!progress.disowns(LogIndex::new(hint), patience), "it is on its way to get all");
+        }
     }
 
     /// Late refusals must move nothing (etcd's LogReplicationWithReorderedMessage).
