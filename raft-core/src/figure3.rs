@@ -81,6 +81,13 @@ impl Figure3 {
         server.durable = LogIndex::ZERO;
     }
 
+    /// The disk of a server that is down is what it was earlier: it may have lost term and vote, too. What it then does is judged
+    /// as ever, by what it said before; a second vote in a term is one too many.
+    pub fn rolled_back(&mut self, node: NodeId) {
+        self.tail_lost(node);
+        self.server(node).durable_term = Term::new(0);
+    }
+
     /// A server starts, or starts again, with this on its disk.
     ///
     /// # Errors

@@ -153,7 +153,7 @@ pub use recovery::{Recovery, RecoveryError};
 #[cfg(feature = "rocksdb")]
 pub use rocks::RocksStore;
 #[cfg(feature = "rocksdb")]
-pub use simulated_damage::StoredRecords;
+pub use simulated_damage::{StoredRecords, delete_snapshot};
 pub use simulated_faults::{DiskFault, DiskFaults, FaultId, ReadFault, SyncFault, Touched, WriteFault};
 pub use simulated_sync::SyncDelay;
 #[cfg(feature = "rocksdb")]

@@ -268,7 +268,7 @@ impl RocksLog {
 }
 
 /// The state of `group`; none if it is new here.
-fn read_state(database: &Database, group: GroupId) -> Result<Option<State>, StorageError> {
+pub(crate) fn read_state(database: &Database, group: GroupId) -> Result<Option<State>, StorageError> {
     let corrupt = || corrupt_state(group);
     let Some(bytes) = database.meta(&state_key(group), corrupt)? else {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! Bits that are flipped in the directory of a server that is down. Nothing of RocksDB is asked where a record lies: its
-//! files are searched for bytes that check as one.
+//! Damage to the directory of a server that is down. To flip a bit, nothing of RocksDB is asked where a record lies: its files
+//! are searched for bytes that check as one. To lose a snapshot, RocksDB is told to.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,42 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use raft_core::LogIndex;
+use raft_core::{GroupId, LogIndex};
+use rocksdb::WriteBatch;
 
-use crate::format::LAYOUT;
+use crate::database::{Database, Mode, RocksOptions, refused};
+use crate::error::StorageError;
+use crate::format::{LAYOUT, SNAPSHOT, piece_key, piece_of_key};
 use crate::record::{chunk_bytes, entry_bytes};
+use crate::rocks_log::read_state;
 use crate::wal;
+
+/// Deletes the pieces of a group's whole snapshot: what stands for the beginning of its log is named, and not there. The
+/// directory, which nobody may have open, is opened for that, with all that an opening does. Gives how many bytes that was;
+/// none without a snapshot.
+///
+/// # Errors
+///
+/// The directory does not open, or the disk refused.
+pub fn delete_snapshot(directory: impl AsRef<Path>, group: GroupId) -> Result<u64, StorageError> {
+    let database = Database::open(directory.as_ref(), Mode::Simulated, RocksOptions::default())?;
+    let state = read_state(&database, group)?;
+    let Some(whole) = state.as_ref().and_then(|state| state.snapshots.whole()) else { return Ok(0) };
+    let is_of_it = |key: &[u8]| {
+        piece_of_key(key).is_some_and(|(of, number, _)| (of, number) == (group, whole.number.get()))
+    };
+    let mut pieces = database.iterator(SNAPSHOT)?;
+    pieces.seek(piece_key(group, whole.number, 0));
+    let (mut gone, mut bytes) = (WriteBatch::default(), 0);
+    while let Some((key, value)) = pieces.item().filter(|(key, _)| is_of_it(key)) {
+        bytes += value.len() as u64;
+        gone.delete_cf(database.family(SNAPSHOT)?, key);
+        pieces.next();
+    }
+    pieces.status().map_err(refused("looking for a snapshot"))?;
+    database.write(gone)?;
+    Ok(bytes)
+}
 
 /// Where the records lie that are stored in a directory. Nobody has it open.
 #[derive(Debug)]

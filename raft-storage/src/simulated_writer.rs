@@ -28,6 +28,11 @@ pub struct SyncedWal {
 }
 
 impl SyncedWal {
+    /// The write-ahead log that the store adds to.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The power goes: of the bytes written since the last simulated sync, `survive` says how many are
     /// left (more than there are means all), and the others are lost. Drop the store first. Returns how
     /// many bytes were lost.

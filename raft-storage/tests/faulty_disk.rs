@@ -225,7 +225,7 @@ async fn what_rots_on_a_disk_in_memory_is_found_when_it_is_read() {
 
 #[cfg(feature = "rocksdb")]
 mod rocks {
-    use raft_storage::StoredRecords;
+    use raft_storage::{StoredRecords, delete_snapshot};
     use tempfile::TempDir;
 
     use super::*;
@@ -298,5 +298,25 @@ mod rocks {
             }
             assert!(damaged > 0, "{place}");
         }
+    }
+
+    /// The log, and what is said of the snapshot, are what they were; a piece that is asked for is missed.
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_whose_pieces_were_deleted_is_missed_when_it_is_read() {
+        let (directory, group) = (written(), raft_core::GroupId(0));
+        let before = opens(&directory).unwrap();
+        assert!(delete_snapshot(directory.path(), raft_core::GroupId(1)).unwrap() == 0, "it has none");
+        assert!(delete_snapshot(directory.path(), group).unwrap() > 0);
+        assert!(delete_snapshot(directory.path(), group).unwrap() == 0, "nothing is left of it");
+        assert_eq!(opens(&directory).unwrap(), before);
+        for offset in [0, 3] {
+            let piece = loaded(&directory, Load::Chunk { snapshot: snapshot(), offset }).await;
+            assert!(matches!(piece, Err(StorageError::Corrupt { .. })), "{piece:?}");
+        }
+        let entries = Load::Entries { from: LogIndex::new(1), to: LogIndex::new(4), bytes_max: 99 };
+        let Ok(Done::Loaded(Loaded::Entries { entries, .. })) = loaded(&directory, entries).await else {
+            panic!("the log is whole");
+        };
+        assert_eq!(entries.len(), 4);
     }
 }

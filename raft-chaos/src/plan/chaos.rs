@@ -47,6 +47,12 @@ pub(super) fn chaos(root: &mut Section<'_>, cluster: &Cluster) -> Vec<Chaos> {
 }
 
 impl Plan {
+    /// What all events and all chaos do.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        let events = self.events.iter().map(|event| &event.action);
+        events.chain(self.chaos.iter().map(|chaos| &chaos.action))
+    }
+
     /// Of each `[[chaos]]` whether it is on with this seed: with `run.swarm` each that the plan does not switch
     /// on or off is kept with chance 1/2, and at least one of all is.
     pub fn kept(&self, seed: u64) -> Vec<bool> {

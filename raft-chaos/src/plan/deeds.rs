@@ -1,5 +1,7 @@
 //! What events do to the servers.
 
+use std::time::Duration;
+
 use raft_core::NodeId;
 use raft_storage::DiskFault;
 
@@ -191,6 +193,13 @@ pub enum Damage {
     DeleteManifest,
     /// The file that names the manifest in use is deleted.
     DeleteCurrent,
+    /// All pieces of the last whole snapshot are deleted.
+    DeleteSnapshot,
+    /// The disk becomes what it was.
+    OldCopy {
+        /// So long ago.
+        age: Duration,
+    },
 }
 
 /// When the effect of an action ends.
@@ -205,6 +214,15 @@ pub enum Undo {
 }
 
 impl Action {
+    /// Whether it may make a disk what it was before.
+    pub const fn puts_back(&self) -> bool {
+        matches!(
+            self,
+            Self::Crash { damage: Some(Damage::OldCopy { .. }), .. }
+                | Self::Stop { damage: Some(Damage::OldCopy { .. }), .. }
+        )
+    }
+
     /// When its effect ends; none where there is nothing to end.
     pub const fn undo(&self) -> Option<Undo> {
         match self {

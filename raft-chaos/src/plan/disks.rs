@@ -12,7 +12,7 @@ pub(super) const READS: [(&str, ReadFault); 2] =
     [("error", ReadFault::Error), ("bitflip", ReadFault::BitFlip)];
 
 /// The words of `damage`, and whether a disk in memory can have it.
-pub(super) const DAMAGES: [(&str, Damage, bool); 7] = [
+pub(super) const DAMAGES: [(&str, Damage, bool); 8] = [
     ("truncate-log", Damage::TruncateLog, true),
     ("flip-log", Damage::FlipLog, true),
     ("flip-snapshot", Damage::FlipSnapshot, false),
@@ -20,14 +20,21 @@ pub(super) const DAMAGES: [(&str, Damage, bool); 7] = [
     ("delete:sst", Damage::DeleteTable, false),
     ("delete:manifest", Damage::DeleteManifest, false),
     ("delete:current", Damage::DeleteCurrent, false),
+    ("delete:snapshot", Damage::DeleteSnapshot, false),
 ];
-pub(super) const DELETE_SNAPSHOT: &str = "delete:snapshot";
+/// What comes before how old a copy is that takes the place of a disk; a disk in memory has none.
 pub(super) const OLD_COPY: &str = "old-copy:";
 
 impl Damage {
-    /// Its name in a plan.
-    pub fn name(self) -> &'static str {
-        DAMAGES.iter().find(|(_, damage, _)| *damage == self).map_or("", |(name, ..)| *name)
+    /// As a plan writes it.
+    pub fn text(self) -> String {
+        if let Self::OldCopy { age } = self {
+            return format!("{OLD_COPY}{}", print_duration(age));
+        }
+        DAMAGES
+            .iter()
+            .find(|(_, damage, _)| *damage == self)
+            .map_or_else(String::new, |(word, ..)| (*word).into())
     }
 }
 
@@ -88,26 +95,35 @@ pub(super) fn down(table: &mut Section<'_>, crashes: bool, storage: Storage) -> 
 
 fn damage(item: &Item<'_>, storage: Storage) -> Option<Damage> {
     let text = item.raw_text().or_else(|| item.expected("what is damaged, as in \"truncate-log\""))?;
-    if let Some(age) = text.strip_prefix(OLD_COPY) {
-        match values::duration(age) {
-            Ok(_) => item.not_built("known but not built yet; leave it out"),
-            Err(what) => item.wrong(&what),
+    let known =
+        DAMAGES.iter().find(|(word, ..)| *word == text).map(|(_, damage, in_memory)| (*damage, *in_memory));
+    let (damage, in_memory) = match (known, text.strip_prefix(OLD_COPY)) {
+        (Some(known), _) => known,
+        (None, Some(age)) => (old_copy(item, age)?, false),
+        (None, None) => {
+            let words: Vec<_> = DAMAGES.iter().map(|(word, ..)| *word).collect();
+            item.wrong(&format!(
+                "{text:?} is unknown; known here are {}, old-copy:DURATION",
+                words.join(", ")
+            ));
+            return None;
         }
-        return None;
-    }
-    if text == DELETE_SNAPSHOT {
-        item.not_built("no store here keeps snapshots in files of their own; write \"flip-snapshot\"");
-        return None;
-    }
-    let Some((_, damage, in_memory)) = DAMAGES.iter().find(|(word, ..)| *word == text) else {
-        let words: Vec<_> = DAMAGES.iter().map(|(word, ..)| *word).chain([DELETE_SNAPSHOT]).collect();
-        item.wrong(&format!("{text:?} is unknown; known here are {}, old-copy:DURATION", words.join(", ")));
-        return None;
     };
     if storage == Storage::Memory && !in_memory {
         item.not_built("a disk in memory has no such thing; write cluster.storage = \"rocksdb\"");
     }
-    Some(*damage)
+    Some(damage)
+}
+
+fn old_copy(item: &Item<'_>, age: &str) -> Option<Damage> {
+    match values::duration(age) {
+        Ok(age) if age.is_zero() => item.expected("more than 0s, as in \"old-copy:5s\""),
+        Ok(age) => Some(Damage::OldCopy { age }),
+        Err(what) => {
+            item.wrong(&what);
+            None
+        }
+    }
 }
 
 /// As a plan writes it.
@@ -134,7 +150,7 @@ pub(super) fn down_text(loss: Loss, damage: Option<Damage>) -> Option<String> {
         Loss::None => None,
         Loss::Unsynced { torn } => Some(format!("lose = \"unsynced\", torn = {torn}")),
     };
-    let damage = damage.map(|damage| format!("damage = {:?}", damage.name()));
+    let damage = damage.map(|damage| format!("damage = {:?}", damage.text()));
     let parts: Vec<_> = loss.into_iter().chain(damage).collect();
     (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }

@@ -1,5 +1,6 @@
 //! What a plan may ask of the simulated world only. It is refused by name where servers are processes.
 
+use super::disks::OLD_COPY;
 use super::mode::{EVENTS, NEXT};
 use super::tree::event_name;
 use super::walk::{Item, Section};
@@ -104,6 +105,10 @@ fn refuse_in(item: &Item<'_>, storage: Storage) {
     if let Some(lose) = inner(&mut table, "disk", "lose").filter(|lose| lose.raw_text() == Some("unsynced")) {
         refused(&lose, "what the system was handed outlives a process, and its power is this machine's");
     }
+    let damage = inner(&mut table, "disk", "damage");
+    if let Some(damage) = damage.filter(|it| it.raw_text().is_some_and(|text| text.starts_with(OLD_COPY))) {
+        refused(&damage, "nobody keeps copies of what is on this machine's disks");
+    }
     if let Some(fsync) = inner(&mut table, "when", "fsync").filter(|fsync| fsync.raw_text() == Some("before"))
     {
         refused(&fsync, "a process is not held before it syncs");
@@ -147,6 +152,11 @@ mod tests {
             ),
             (event("do = \"disk\"\ntarget = 1\ndisk.fsync = \"error\""), "event.it.do", "machine's disks"),
             (event("do = \"crash\"\ntarget = 1\ndisk.lose = \"unsynced\""), "event.it.disk.lose", "power"),
+            (
+                event("do = \"stop\"\ntarget = 1\ndisk.damage = \"old-copy:1s\""),
+                "event.it.disk.damage",
+                "copies",
+            ),
             (chaos("do = \"link\"\nlink.loss = \"5%\"\nonly = [\"vote\"]"), "chaos.1.only", "proxy"),
             (event("do = \"heal\"\nwhen.fsync = \"before\""), "event.it.when.fsync", "held"),
             (

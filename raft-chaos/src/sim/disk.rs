@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use raft_core::{LogIndex, Rng};
-use raft_storage::{DiskFaults, Loss, MemoryDisk, StoredRecords, SyncedWal};
+use raft_core::{GroupId, LogIndex, Rng, Time};
+use raft_storage::{DiskFaults, Loss, MemoryDisk, StoredRecords, SyncedWal, delete_snapshot};
 
+use super::copies::Copies;
+use super::nanos;
 use crate::plan::{Damage, Storage};
 
 /// A handle on a server's disk. Clones are handles on the same one.
@@ -24,6 +26,8 @@ pub(super) enum Kept {
         folder: PathBuf,
         /// What a power cut would do now.
         wal: Arc<Mutex<Option<SyncedWal>>>,
+        /// What it was, where a plan may put that back.
+        copies: Option<Arc<Mutex<Copies>>>,
     },
 }
 
@@ -37,21 +41,51 @@ pub(super) struct Damaged {
 }
 
 /// A file of the run's own can be read, written and removed.
-const OWN: &str = "a folder of this run's own is at its disposal";
+pub(super) const OWN: &str = "a folder of this run's own is at its disposal";
 
 impl Disk {
     pub(super) fn new(storage: Storage, folder: PathBuf, seed: u64) -> Self {
         let kept = match storage {
             Storage::Memory => Kept::Memory(MemoryDisk::new()),
-            Storage::Rocksdb => Kept::Rocksdb { folder, wal: Arc::default() },
+            Storage::Rocksdb => Kept::Rocksdb { folder, wal: Arc::default(), copies: None },
         };
         Self { kept, faults: DiskFaults::new(seed) }
     }
 
+    /// The same, of which is known what it was at any time.
+    pub(super) fn with_copies(mut self) -> Self {
+        if let Kept::Rocksdb { folder, copies, .. } = &mut self.kept {
+            *copies = Some(Arc::new(Mutex::new(Copies::new(folder.clone()))));
+        }
+        self
+    }
+
     /// A store has been opened on it.
-    pub(super) fn opened(&self, synced: Option<SyncedWal>) {
+    pub(super) fn opened(&self, now: Time, synced: Option<SyncedWal>) {
         if let Kept::Rocksdb { wal, .. } = &self.kept {
+            if let Some(synced) = &synced {
+                self.copies(|copies| copies.opened(now, synced.file()));
+            }
             *wal.lock().unwrap_or_else(PoisonError::into_inner) = synced;
+        }
+    }
+
+    /// A moment later.
+    pub(super) fn note(&self, now: Time) {
+        self.copies(|copies| copies.note(now));
+    }
+
+    /// No store has it open any more; what is done to it is done after this.
+    pub(super) fn closed(&self, now: Time) {
+        self.copies(|copies| copies.closed(now));
+    }
+
+    fn copies<T: Default>(&self, work: impl FnOnce(&mut Copies) -> T) -> T {
+        match &self.kept {
+            Kept::Rocksdb { copies: Some(copies), .. } => {
+                work(&mut copies.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            Kept::Rocksdb { copies: None, .. } | Kept::Memory(_) => T::default(),
         }
     }
 
@@ -59,7 +93,8 @@ impl Disk {
     pub(super) fn wipe(&self) {
         match &self.kept {
             Kept::Memory(disk) => disk.wipe(),
-            Kept::Rocksdb { folder, wal } => {
+            Kept::Rocksdb { folder, wal, .. } => {
+                self.copies(Copies::forget);
                 *wal.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 if folder.exists() {
                     fs::remove_dir_all(folder).expect(OWN);
@@ -102,6 +137,7 @@ impl Disk {
     pub(super) fn damage(
         &self,
         damage: Damage,
+        now: Time,
         choose: impl FnOnce(&[LogIndex], &mut Rng) -> Option<LogIndex>,
         rng: &mut Rng,
     ) -> Damaged {
@@ -112,7 +148,8 @@ impl Disk {
                 let entries: Vec<_> = log.ids().map(|id| id.index).collect();
                 damage_memory(disk, damage, choose(&entries, rng))
             }
-            Kept::Rocksdb { folder, .. } if folder.exists() => {
+            Kept::Rocksdb { folder, wal, .. } if folder.exists() => {
+                *wal.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 let records = StoredRecords::find(folder).expect(OWN);
                 let entries: Vec<_> = records.entries().collect();
                 match damage {
@@ -132,6 +169,12 @@ impl Disk {
                         damaged(delete(&named(folder, |name| name.starts_with("MANIFEST-"))))
                     }
                     Damage::DeleteCurrent => damaged(delete(&named(folder, |name| name == "CURRENT"))),
+                    // One that does not even open has none.
+                    Damage::DeleteSnapshot => damaged(delete_snapshot(folder, GroupId(0)).unwrap_or(0)),
+                    Damage::OldCopy { age } => {
+                        let moment = now.as_nanos().saturating_sub(nanos(age));
+                        damaged(self.copies(|copies| copies.put_back(Time::from_nanos(moment))))
+                    }
                 }
             }
             Kept::Rocksdb { .. } => Damaged::default(),
@@ -151,7 +194,9 @@ fn damage_memory(disk: &MemoryDisk, damage: Damage, entry: Option<LogIndex>) -> 
             | Damage::DeleteWal
             | Damage::DeleteTable
             | Damage::DeleteManifest
-            | Damage::DeleteCurrent,
+            | Damage::DeleteCurrent
+            | Damage::DeleteSnapshot
+            | Damage::OldCopy { .. },
             _,
         ) => Damaged::default(),
     }

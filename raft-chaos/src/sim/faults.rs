@@ -145,6 +145,7 @@ impl Faults {
     /// fires what is due, in file order; at the end of the plan's duration undoes everything but what lasts
     /// for ever.
     pub(super) fn advance(&mut self, now: Time, hosts: &mut dyn Hosts) {
+        self.machines.note_disks();
         self.restart(hosts);
         if self.healed || now < self.from {
             return;

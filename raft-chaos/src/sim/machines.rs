@@ -64,11 +64,19 @@ impl Machines {
         self.dark.insert(node);
         hosts.kill(node);
         self.world.gone(node, "loses its power");
-        self.disks.get(&node).map_or(0, |disk| disk.power_cut(part))
+        self.disks.get(&node).map_or(0, |disk| {
+            disk.closed(self.world.now());
+            disk.power_cut(part)
+        })
     }
 
     pub(super) fn disk(&self, node: NodeId) -> Option<&Disk> {
         self.disks.get(&node)
+    }
+
+    /// A moment later: how far each disk is.
+    pub(super) fn note_disks(&self) {
+        self.disks.values().for_each(|disk| disk.note(self.world.now()));
     }
 
     pub(super) fn clock(&self, node: NodeId) -> Option<&Clock> {

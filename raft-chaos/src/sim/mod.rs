@@ -11,7 +11,7 @@
 //! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs`, `chaos.rs` | when the plan's events and its chaos fire |
 //! | `faults.rs`, `evidence.rs` | what they do, and what they are known to have done |
-//! | `disk.rs` | what survives a server's crash, and how it is damaged |
+//! | `disk.rs`, `copies.rs` | what survives a server's crash, how it is damaged, and what it was before |
 //! | `clock.rs` | a machine's clock, and how far it is off |
 //! | `door.rs` | where clients come in |
 //! | `membership.rs` | who takes part, and what servers are asked to change about it |
@@ -30,6 +30,7 @@
 mod agreement;
 mod chaos;
 mod clock;
+mod copies;
 mod disk;
 mod door;
 mod environment;
@@ -183,8 +184,10 @@ pub(crate) fn run_on<H: Hosts>(
     let hosts_seed = rng.next_u64();
     let drawn: BTreeMap<_, _> =
         nodes.iter().map(|&id| (id, (rng.next_u64(), clock(plan, &mut rng)))).collect();
+    let puts_back = plan.actions().any(Action::puts_back);
     let disk = |(&id, (seed, _)): (&NodeId, &(u64, Clock))| {
-        (id, Disk::new(plan.cluster.storage, (ground.folder)(&scratch, id), mix(*seed, "disk")))
+        let disk = Disk::new(plan.cluster.storage, (ground.folder)(&scratch, id), mix(*seed, "disk"));
+        (id, if puts_back { disk.with_copies() } else { disk })
     };
     let disks: BTreeMap<_, _> = drawn.iter().map(disk).collect();
     let lives: BTreeMap<_, _> = drawn.iter().map(|(&id, (seed, _))| (id, Incarnation(*seed))).collect();
@@ -253,8 +256,7 @@ fn simulated(plan: &Plan, cast: Cast) -> Simulated {
 /// says itself how they drift.
 fn clock(plan: &Plan, rng: &mut Rng) -> Clock {
     let drifts = |action: &Action| matches!(action, Action::Clock { fault, .. } if fault.drift_ppm != 0);
-    let events = plan.events.iter().map(|event| &event.action);
-    let mut actions = events.chain(plan.chaos.iter().map(|chaos| &chaos.action));
+    let mut actions = plan.actions();
     let fastest = match plan.cluster.read {
         Reads::Lease { drift } if !actions.any(drifts) => drift.ppm(),
         Reads::Lease { .. } | Reads::Log | Reads::ReadIndex => 0,

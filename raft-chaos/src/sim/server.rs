@@ -65,9 +65,10 @@ impl Server {
                 self.run(opened, environment, &mut rng).await
             }
             Kept::Rocksdb { folder, .. } => {
+                self.disk.closed(self.world.now());
                 match RocksStore::open_simulated(folder, GroupId(0), incarnation, time, delay, faults) {
                     Ok(opened) => {
-                        self.disk.opened(opened.store.synced_wal());
+                        self.disk.opened(self.world.now(), opened.store.synced_wal());
                         self.run(opened, environment, &mut rng).await
                     }
                     Err(error) => Err(NodeError::Store(error)),
@@ -77,6 +78,7 @@ impl Server {
         match ended {
             Ok(()) => self.world.shut_down(id),
             Err(NodeError::Store(_)) if self.disk.faults.take_refused() => {
+                self.disk.closed(self.world.now());
                 self.disk.gave_out(&mut rng);
                 self.world.gave_out(id);
             }

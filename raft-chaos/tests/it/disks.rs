@@ -124,6 +124,11 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
         ("crash", "delete:wal", files, 0),
         ("stop", "delete:manifest", files, 0),
         ("crash", "delete:current", files, 0),
+        ("crash", "delete:snapshot", files, 0),
+        ("stop", "delete:snapshot", files, 0),
+        // A follower or a leader, for all that it can know, with a log of a second ago.
+        ("crash", "old-copy:1s", files, 0),
+        ("stop", "old-copy:1s", files, 0),
     ] {
         for &storage in stores {
             let undo = "restart_after = \"500ms\"";
@@ -134,6 +139,22 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
             assert!(bytes.as_u64() > Some(0), "{how}, {damage} on {storage}: {bytes}");
         }
     }
+}
+
+/// Nobody can tell an old copy from a disk that was sound all the time, and so a majority that is put back forgets what it
+/// acknowledged: what comes of that is found. No disk was there an hour ago, and nothing becomes of it then.
+#[test]
+fn what_a_majority_forgets_whose_disks_are_put_back_is_found_missing() {
+    let tool = Tool::new();
+    let event = |age: &str| {
+        format!(
+            "do = \"crash\"\ntarget = \"all\"\nrestart_after = \"300ms\"\ndisk = {{ damage = \"old-copy:{age}\" }}\n"
+        )
+    };
+    let (code, result) = run(&tool, &event("1s"), "rocksdb");
+    assert_eq!(code, 1, "{result}");
+    let (code, result) = run(&tool, &event("1h"), "rocksdb");
+    assert_eq!((code, &result["verdict"]), (2, &"inconclusive".into()), "{}", result["reasons"]);
 }
 
 /// A bit of what a killed node wrote last is flipped: for all that its store can know that write was interrupted, and it says

@@ -100,6 +100,8 @@ struct Server {
     damaged: BTreeSet<EntryId>,
     /// Whether its log may have been longer: then its votes count where all vote.
     suspect: bool,
+    /// The last term whose vote it may not know any more.
+    forgotten: Term,
     /// To whom it hands over leadership.
     transfer: Option<NodeId>,
     /// Those that it has taken or received in any life.
@@ -135,6 +137,7 @@ impl Server {
             applied_ever: EntryId::ZERO,
             damaged: BTreeSet::new(),
             suspect: false,
+            forgotten: Term::new(0),
             transfer: None,
             snapshots: BTreeSet::new(),
         }
@@ -175,6 +178,16 @@ impl Specification {
     pub fn tail_lost(&mut self, node: NodeId) {
         if let Some(server) = self.servers.get_mut(&node) {
             server.durable_index = LogIndex::ZERO;
+        }
+    }
+
+    /// The disk of a server that is down is what it was earlier, as no crash makes it. It may not know of votes that it gave
+    /// until now, and no other may take their places.
+    pub fn rolled_back(&mut self, node: NodeId) {
+        self.tail_lost(node);
+        if let Some(server) = self.servers.get_mut(&node) {
+            server.forgotten = server.current_term.max(server.forgotten);
+            server.durable_term = Term::new(0);
         }
     }
 

@@ -30,6 +30,7 @@ impl Step<'_> {
             durable_index: log.index,
             applied_ever: self.server.applied_ever,
             suspect: restored.suspect_tail,
+            forgotten: self.server.forgotten,
             snapshots: mem::take(&mut self.server.snapshots),
             ..Server::init()
         };
@@ -81,7 +82,8 @@ impl Step<'_> {
     fn keep_vote(&mut self, term: Term, vote: Option<NodeId>) -> Judged {
         let key = (term, self.who());
         let first = self.said.votes.get(&key).copied();
-        let same = first.is_none_or(|first| vote == Some(first));
+        let forgot = vote.is_none() && term <= self.server.forgotten;
+        let same = forgot || first.is_none_or(|first| vote == Some(first));
         self.needs(same, || format!("has another vote on disk in {term} than before"))?;
         let decided = vote.is_none() || term < self.server.current_term || vote == self.server.voted_for;
         self.needs(decided, || format!("has a vote on disk in {term} that it has not given"))?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::actions::{DEEDS, EXPECTS, STEPS};
-use super::super::disks::{DAMAGES, DELETE_SNAPSHOT, OLD_COPY, READS, WRITES};
+use super::super::disks::{DAMAGES, OLD_COPY, READS, WRITES};
 use super::super::moments::MOMENTS;
 use super::super::targets::{SHAPES, WORDS};
 use super::super::when::QUANTITIES;
@@ -177,7 +177,7 @@ fn link(mut keys: Vec<(&'static str, Value)>) -> Vec<(&'static str, Value)> {
 
 /// `disk` of what takes a server down.
 fn down(crashes: bool) -> Value {
-    let damages = DAMAGES.iter().map(|(word, ..)| *word).chain([DELETE_SNAPSHOT]);
+    let damages = DAMAGES.iter().map(|(word, ..)| *word);
     let damage = any_of([words(damages), text(&format!("^{OLD_COPY}{DURATION}$"))]);
     let mut keys = vec![("damage", about("Done to the disk while the server is down.", damage))];
     if crashes {

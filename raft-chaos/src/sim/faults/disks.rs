@@ -155,7 +155,9 @@ impl Faults {
         let damaged = if self.is_idle("damage") {
             Damaged::default()
         } else {
-            disk.damage(all.damage, choose, &mut self.rng)
+            let now = self.world.now();
+            disk.closed(now);
+            disk.damage(all.damage, now, choose, &mut self.rng)
         };
         all.hit.extend(damaged.entry);
         let at = damaged.entry.map(|index| format!(", entry {index}")).unwrap_or_default();
@@ -163,7 +165,7 @@ impl Faults {
         if let Evidence::BytesDamaged(bytes) = &mut firing.evidence {
             bytes.insert(node, damaged.bytes);
         }
-        let does = format!("{} on {node}{at}", all.damage.name());
+        let does = format!("{} on {node}{at}", all.damage.text());
         let scope = Scope { nodes: vec![node], ..Scope::default() };
         self.world.happened(&Happening::Fault { fault: firing.event.clone(), does, scope });
         if damaged.bytes > 0 {
@@ -171,6 +173,9 @@ impl Faults {
         }
         if damaged.bytes > 0 && all.damage == Damage::FlipLog {
             self.world.flipped(node);
+        }
+        if damaged.bytes > 0 && matches!(all.damage, Damage::OldCopy { .. }) {
+            self.world.rolled_back(node);
         }
     }
 

@@ -37,6 +37,16 @@ impl World {
         }
     }
 
+    /// The disk of a server that does not run is what it was earlier. That no store can see, and no other server: the
+    /// judges know of it, and judge what comes of it.
+    pub(in super::super) fn rolled_back(&self, id: NodeId) {
+        let inner = &mut *self.lock();
+        inner.figure3.rolled_back(id);
+        if let Some(specification) = &mut inner.specification {
+            specification.rolled_back(id);
+        }
+    }
+
     /// Whether it is over damage that the plan did that this server's store says that.
     pub(in super::super) fn is_over_damage(&self, id: NodeId, error: &StorageError) -> bool {
         let of_damage = match error {
