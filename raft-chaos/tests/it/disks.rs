@@ -96,6 +96,22 @@ fn a_fault_that_is_never_healed_leaves_a_node_down() {
     assert_eq!((code, &result["restarts"]), (0, &0.into()), "{}", result["reasons"]);
 }
 
+/// Syncs that take longer than an election timeout let nobody be elected: a vote is on disk before it is given. While no
+/// majority has disks without a fault no leader is owed; once they have, one is, and comes.
+#[test]
+fn no_leader_is_owed_while_all_disks_are_slower_than_elections() {
+    let tool = Tool::new();
+    for (undo, is_led) in [("heal = false", false), ("for = \"2s\"", true)] {
+        let event = format!("do = \"disk\"\ntarget = \"all\"\ndisk = {{ fsync = \"slow:400ms\" }}\n{undo}\n");
+        for storage in ["memory", "rocksdb"] {
+            let (code, result) = run(&tool, &event, storage);
+            assert_eq!(code, 0, "{undo} on {storage}: {}", result["reasons"]);
+            let last = result["recovery_ms"].as_array().unwrap().last().unwrap();
+            assert_eq!(!last["leader"].is_null(), is_led, "{undo} on {storage}: {last}");
+        }
+    }
+}
+
 /// A fault holds also for a node that is down, from its start on; until then no call is touched.
 #[test]
 fn a_disk_becomes_faulty_while_its_node_is_down() {
