@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Mode;
 use crate::directory;
 use crate::error::StorageError;
 use crate::format::CLEAN_STOP;
@@ -23,14 +24,14 @@ struct Closed {
 
 /// Leaves the marker, durably. To be called when nothing writes to the directory any more. What was removed before
 /// must not come back beside it.
-pub(crate) fn mark(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()?;
+pub(crate) fn mark(directory: &Path, mode: Mode) -> io::Result<()> {
+    directory::sync(&File::open(directory)?, mode)?;
     let mut marker = Vec::new();
     seal(&closed(directory)?, &mut marker).map_err(io::Error::other)?;
     let mut file = File::create(directory.join(CLEAN_STOP))?;
     file.write_all(&marker)?;
-    file.sync_all()?;
-    File::open(directory)?.sync_all()
+    directory::sync(&file, mode)?;
+    directory::sync(&File::open(directory)?, mode)
 }
 
 /// Whether the directory was closed in order. Then it is known to be what it was.
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn the_bytes_of_the_marker_are_these() {
         let directory = directory();
-        mark(directory.path()).unwrap();
+        mark(directory.path(), Mode::Production).unwrap();
         let marker = fs::read(directory.path().join(CLEAN_STOP)).unwrap();
         let hex: String = marker.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
@@ -151,7 +152,7 @@ mod tests {
             ("MANIFEST-old", Some("m"), None),
         ] {
             let directory = directory();
-            mark(directory.path()).unwrap();
+            mark(directory.path(), Mode::Production).unwrap();
             let path = directory.path().join(changed);
             match content {
                 Some(content) => fs::write(&path, content).unwrap(),
@@ -171,7 +172,7 @@ mod tests {
     fn a_marker_that_does_not_check_says_nothing() {
         let directory = directory();
         assert_eq!(check(directory.path()), Ok(false));
-        mark(directory.path()).unwrap();
+        mark(directory.path(), Mode::Production).unwrap();
         let path = directory.path().join(CLEAN_STOP);
         let marker = fs::read(&path).unwrap();
         for length in 0..marker.len() {

@@ -136,7 +136,7 @@ impl Database {
         drop(db);
         if mode == Mode::Production {
             // Without the marker it counts as killed.
-            let _unmarked = clean_stop::mark(&path);
+            let _unmarked = clean_stop::mark(&path, mode);
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use raft_core::node::{Done, Environment};
 use raft_core::{Batch, GroupId, Incarnation, Load, Loaded, Restored};
 
+use crate::clean_stop;
 use crate::database::{Database, Mode, RocksOptions};
 use crate::error::StorageError;
 use crate::metrics::StorageMeter;
@@ -31,6 +32,16 @@ impl SyncedWal {
     /// The write-ahead log that the store adds to.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// The server has stopped in order, and dropped the store, as one that crashes does: leaves what a store in production
+    /// leaves then, so that anything that is missing when it is opened next is damage.
+    ///
+    /// # Errors
+    ///
+    /// The directory could not be read, or written to.
+    pub fn clean_stop(&self) -> io::Result<()> {
+        self.file.parent().map_or(Ok(()), |directory| clean_stop::mark(directory, Mode::Simulated))
     }
 
     /// The power goes: of the bytes written since the last simulated sync, `survive` says how many are

@@ -80,6 +80,16 @@ impl Disk {
         self.copies(|copies| copies.closed(now));
     }
 
+    /// Its server has stopped in order, and no store has it open any more.
+    pub(super) fn stopped(&self, now: Time) {
+        self.closed(now);
+        if let Kept::Rocksdb { wal, .. } = &self.kept
+            && let Some(wal) = wal.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            wal.clean_stop().expect(OWN);
+        }
+    }
+
     fn copies<T: Default>(&self, work: impl FnOnce(&mut Copies) -> T) -> T {
         match &self.kept {
             Kept::Rocksdb { copies: Some(copies), .. } => {

@@ -76,7 +76,10 @@ impl Server {
             }
         };
         match ended {
-            Ok(()) => self.world.shut_down(id),
+            Ok(()) => {
+                self.disk.stopped(self.world.now());
+                self.world.shut_down(id);
+            }
             Err(NodeError::Store(_)) if self.disk.faults.take_refused() => {
                 self.disk.closed(self.world.now());
                 self.disk.gave_out(&mut rng);

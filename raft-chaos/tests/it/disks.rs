@@ -136,6 +136,8 @@ fn damage_is_told_in_bytes_and_a_node_that_will_not_start_is_down() {
         ("crash", "flip-log", both, 0),
         ("stop", "flip-log", both, 0),
         ("crash", "truncate-log", both, 1),
+        // After a stop in order anything that is missing is noticed.
+        ("stop", "truncate-log", files, 0),
         ("stop", "flip-snapshot", files, 0),
         ("crash", "delete:wal", files, 0),
         ("stop", "delete:manifest", files, 0),

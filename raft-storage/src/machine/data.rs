@@ -57,7 +57,7 @@ impl Data {
         // What is in memory is written to tables.
         drop(db);
         // Without the marker it counts as killed.
-        let _unmarked = clean_stop::mark(&path);
+        let _unmarked = clean_stop::mark(&path, Mode::Production);
     }
 
     /// The last entry that was applied; zero where there is nothing yet.
