@@ -240,7 +240,7 @@ impl Progress {
         }
     }
 
-    /// What was not answered may be now: a server that was no member when it was asked is one now, perhaps.
+    /// What was not answered may be now: a server that was away, or no member when it was asked, is there now, perhaps.
     pub(crate) const fn ask_again(&mut self) {
         if let Pace::Snapshot { unanswered, .. } = &mut self.pace {
             *unanswered = 0;

@@ -340,11 +340,16 @@ impl Raft {
     /// One that answers from another life of its data directory has nothing of what it had.
     pub(crate) fn hear(&mut self, from: Sender, session: Session) -> Option<&mut Progress> {
         let (now, next_index) = (self.now, self.log.last().index);
+        let longest = self.config.election_timeout.1;
         let Role::Leader { progress, sits_until, .. } = &mut self.role else { return None };
         let place = progress.binary_search_by_key(&from.id, |peer| peer.follower).ok()?;
         let peer = progress.get_mut(place)?;
         if peer.session != session && !planted!(self, ReplyOfOldTerm) {
             return None;
+        }
+        if now.since(peer.heard) > longest {
+            // It was away. What it was sent meanwhile is lost, and not on its way.
+            peer.ask_again();
         }
         peer.heard = now;
         if peer.incarnation != Some(from.incarnation) && !planted!(self, AnyLifeCounts) {
