@@ -329,10 +329,6 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         None
     }
 
-    fn propose(&mut self) {
-        self.proposed.append(&mut self.raft, &mut self.waiting, &mut self.meter.requests);
-    }
-
     /// Does what the core asks for. None of it has to wait for another part of it.
     async fn carry_out(&mut self) -> Result<(), NodeError<S::Error>> {
         let mut effects = std::mem::take(&mut self.spent);

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::handle::{Outcome, Refusal};
 use super::metrics::RequestCounts;
 use super::waiters::Waiters;
+use super::{Environment, LogStore, Node, Transport};
 use crate::state::Raft;
 
 /// How many commands may wait in a node to be committed and applied, of whoever still waits for them or not; the next one is
@@ -57,5 +58,12 @@ impl Proposed {
                 drop(asker.send(Outcome::NotApplied(requests.refused(refusal))));
             }
         }
+    }
+}
+
+impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
+    /// Proposes what has come in.
+    pub(super) fn propose(&mut self) {
+        self.proposed.append(&mut self.raft, &mut self.waiting, &mut self.meter.requests);
     }
 }

@@ -48,9 +48,10 @@ impl fmt::Display for Failed {
             Self::Unknown(why) => {
                 write!(f, "applied or not, nobody knows: ")?;
                 // Nobody is to be told to try again.
-                match why {
-                    Why::NoAnswer => write!(f, "{NO_ANSWER}")?,
-                    why => write!(f, "{why}")?,
+                if *why == Why::NoAnswer {
+                    write!(f, "{NO_ANSWER}")?;
+                } else {
+                    write!(f, "{why}")?;
                 }
                 write!(f, "; proposing it again may apply it twice")
             }
