@@ -17,7 +17,7 @@ fn a_seed_leaves_nothing_in_the_folder_for_what_is_temporary() {
     let temporary = tool.path("tmp");
     fs::create_dir(&temporary).unwrap();
     let plan = tool.plan(SHORT);
-    for (more, code) in [(&[][..], 0), (&["--set", DAY, "--set", "run.max_wall=500ms"], 2)] {
+    for (more, code) in [(&[][..], 0), (&["--set", DAY, "--set", "run.max_wall=500ms"][..], 2)] {
         let arguments = [&["run", &plan, "--seeds", "0..2"], more].concat();
         let said = tool.call_with(&arguments, &[("TMPDIR", temporary.to_str().unwrap())]);
         assert_eq!(said.code, code, "{}{}", said.out, said.err);
