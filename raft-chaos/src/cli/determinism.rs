@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Prepared, Selection, cannot, ended, only_simulated, prepare, seeds};
-use crate::determinism;
+use crate::determinism::{self, Runs};
 use crate::runner::interrupted;
 use crate::verdict::Verdict;
 
@@ -20,15 +20,15 @@ pub(super) struct DeterminismArgs {
 pub(super) fn determinism(args: &DeterminismArgs) -> Result<u8, u8> {
     let Prepared { plans, runner } = prepare(&args.selection)?;
     only_simulated(plans.iter().map(|(plan, _)| plan))?;
-    let mut worst = Verdict::Pass;
+    let mut runs = Runs::default();
     for (plan, command) in plans.iter().take_while(|_| !interrupted()) {
-        let runs = determinism::determinism(&runner, plan, &seeds(&plan.run.seeds), args.times, command);
-        match runs {
-            Ok(runs) => worst = worst.min(runs.worst()),
-            // What was found before counts for more.
-            Err(error) if worst == Verdict::Pass => return Err(cannot(&error)),
-            Err(error) => drop(cannot(&error)),
+        let seeds = seeds(&plan.run.seeds);
+        let ran = determinism::determinism(&runner, plan, &seeds, args.times, command, &mut runs);
+        let ran = ran.map_err(|error| cannot(&error));
+        // What was found counts for more than what this machine could not do.
+        if runs.worst() == Verdict::Pass {
+            ran?;
         }
     }
-    Ok(ended(worst))
+    Ok(ended(runs.worst()))
 }
