@@ -113,30 +113,6 @@ impl Refusals {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two servers of another cluster dial, in turns and for ever.
-    #[test]
-    fn each_reason_is_counted_by_itself() {
-        let counters = Counters::default();
-        let mut refusals = Refusals::default();
-        for times in 1..=1000 {
-            for reason in ["n1 is a stranger", "n2 is a stranger"] {
-                counters.refused(reason);
-                assert_eq!(counters.last_refusal().as_deref(), Some(reason));
-                assert_eq!(refusals.once_more(reason), times);
-            }
-        }
-        assert_eq!(counters.handshakes_refused.get(), 2000);
-        let strangers = (0..2 * REASONS_MAX).map(|stranger| refusals.once_more(&stranger.to_string()));
-        assert_eq!(strangers.max(), Some(1));
-        assert_eq!(refusals.0.len(), REASONS_MAX);
-        assert_eq!(refusals.once_more("n1 is a stranger"), 1, "it was forgotten");
-    }
-}
-
 #[cfg(feature = "prometheus")]
 impl prometheus_client::collector::Collector for Counters {
     fn encode(&self, encoder: prometheus_client::encoding::DescriptorEncoder<'_>) -> std::fmt::Result {
@@ -165,5 +141,29 @@ impl prometheus_client::collector::Collector for Counters {
                 ("handshake", self.handshakes_refused.get()),
             ],
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two servers of another cluster dial, in turns and for ever.
+    #[test]
+    fn each_reason_is_counted_by_itself() {
+        let counters = Counters::default();
+        let mut refusals = Refusals::default();
+        for times in 1..=1000 {
+            for reason in ["n1 is a stranger", "n2 is a stranger"] {
+                counters.refused(reason);
+                assert_eq!(counters.last_refusal().as_deref(), Some(reason));
+                assert_eq!(refusals.once_more(reason), times);
+            }
+        }
+        assert_eq!(counters.handshakes_refused.get(), 2000);
+        let strangers = (0..2 * REASONS_MAX).map(|stranger| refusals.once_more(&stranger.to_string()));
+        assert_eq!(strangers.max(), Some(1));
+        assert_eq!(refusals.0.len(), REASONS_MAX);
+        assert_eq!(refusals.once_more("n1 is a stranger"), 1, "it was forgotten");
     }
 }

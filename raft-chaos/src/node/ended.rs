@@ -150,6 +150,7 @@ impl Ended {
                 | ConfigError::LeaseWithoutCheckQuorum
                 | ConfigError::NoPatience
                 | ConfigError::NoWindow { .. }
+                | ConfigError::CommandSize { .. }
                 | ConfigError::ChunkSize { .. }),
             ) => Self::usage(error),
             // The transport says so of a certificate that is another server's.
