@@ -30,7 +30,7 @@ async fn a_leader_that_is_removed_lets_nobody_wait() {
         })
         .collect();
     let others = (0..3).filter(|&place| place != leader).map(Cluster::id);
-    let (at, learners) = (handle.membership().await.unwrap().configured.at, [NodeId::new(1); 0]);
+    let (at, learners) = (handle.membership().await.unwrap().configured.at, Vec::<NodeId>::new());
     handle.change_membership(at, others, learners).await.unwrap();
     let mut unknown = 0;
     for client in clients {
