@@ -182,8 +182,8 @@ impl Disk {
                     // One that does not even open has none.
                     Damage::DeleteSnapshot => damaged(delete_snapshot(folder, GroupId(0)).unwrap_or(0)),
                     Damage::OldCopy { age } => {
-                        let moment = now.as_nanos().saturating_sub(nanos(age));
-                        damaged(self.copies(|copies| copies.put_back(Time::from_nanos(moment))))
+                        let moment = now.as_nanos().checked_sub(nanos(age)).map(Time::from_nanos);
+                        damaged(self.copies(|copies| moment.map_or(0, |moment| copies.put_back(moment))))
                     }
                 }
             }
