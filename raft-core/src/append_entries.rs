@@ -47,7 +47,7 @@ impl Raft {
                     break;
                 }
                 // Before the snapshot there is nothing to join on to: then it says only who leads.
-                let prev_index = if bare { peer.match_index } else { peer.next_index.prev() };
+                let prev_index = if bare { peer.match_index } else { peer.joins_on_to() };
                 let prev_log = self.log.id_at(prev_index).unwrap_or(EntryId::ZERO);
                 let bytes = entries.payload_bytes();
                 peer.sent(entries.last().map(|entry| entry.id.index), bytes);

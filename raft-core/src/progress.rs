@@ -127,6 +127,15 @@ impl Progress {
         }
     }
 
+    /// The entry that what is sent now joins on to. Whoever has had no answer to a piece of a snapshot may not know that it was
+    /// installed: then a heartbeat joins on to that, and its answer tells.
+    pub(crate) fn joins_on_to(&self) -> LogIndex {
+        match &self.pace {
+            Pace::Snapshot { snapshot, unanswered: 1.., .. } => snapshot.last_included.index,
+            Pace::Snapshot { .. } | Pace::Probe { .. } | Pace::Replicate { .. } => self.next_index.prev(),
+        }
+    }
+
     /// A message went out, with so many bytes of entries up to `last` if it had any.
     pub(crate) fn sent(&mut self, last: Option<LogIndex>, bytes: usize) {
         self.heartbeat_due = false;
