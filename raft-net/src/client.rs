@@ -10,7 +10,7 @@ use bytes::Bytes;
 use raft_core::node::Environment;
 use raft_core::{ClusterId, NodeId, Time};
 use tokio::sync::oneshot;
-use tokio::task::unconstrained;
+use tokio::task::coop::unconstrained;
 
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, Party};
