@@ -269,7 +269,11 @@ async fn clients_may_what_their_certificate_says() {
         let limit = client.request(Bytes::from_static(b"limit 7"), deadline).await.unwrap();
         let admin = matches!(&limit, Outcome::Committed(_));
         assert!(
-            admin || b.counters.last_refusal().unwrap().contains("with the role write may not set limits")
+            admin
+                || b.counters
+                    .last_refusal()
+                    .unwrap()
+                    .contains("with the role write may not send this command")
         );
         assert_eq!(admin, role == "admin", "{limit:?}");
     }
