@@ -86,7 +86,7 @@ async fn a_hanging_disk_shows_in_its_numbers() {
 #[tokio::test(start_paused = true)]
 async fn who_is_turned_away_is_counted() {
     // On one thread the node takes nothing in while they ask: 16 Ki may wait, and 16 MiB.
-    for (clients, bytes, waiting) in [(20_000, 1, 16_384), (100, 1 << 20, 16), (3, 17 << 20, 1)] {
+    for (clients, bytes, waiting) in [(20_000, 1, 16_384), (100, 1 << 20, 16), (3, 8 << 20, 2)] {
         let cluster = cluster(1);
         let (leader, _) = cluster.propose("a").await;
         let refused = Arc::new(AtomicU64::new(0));
