@@ -235,6 +235,16 @@ impl<N: Net, E: Environment> Operator<N, E> {
         orders::decode(&answer).ok_or_else(|| unreadable("it is of another version"))
     }
 
+    /// Whether this may give orders, as far as its own certificate says. The servers see to it in any case.
+    ///
+    /// # Errors
+    ///
+    /// It may not: why.
+    pub fn may_order(&self) -> Result<(), NotObeyed> {
+        let reason = self.net.own_identity().may_not(Ask::Order);
+        reason.map_or(Ok(()), |reason| Err(NotObeyed::Refused { reason }))
+    }
+
     /// Asks whoever leads, as soon as somebody does.
     async fn ask_leader(&self, ask: Ask, request: Bytes, deadline: Time) -> Result<Bytes, NotObeyed> {
         if let Some(reason) = self.net.own_identity().may_not(ask) {

@@ -91,6 +91,7 @@ impl<N: Net> Client<N> {
 
     /// Makes a server that is to become a member known to the others.
     async fn meet(&self, id: NodeId, address: &str) -> Result<Member, NotObeyed> {
+        self.operator.may_order()?;
         let report = self.operator.report(address, self.deadline).await.map_err(|error| {
             refused(format!(
                 "{address}: {error}; start it first, as in raft-chaos node --id {} --listen {address} --join \
