@@ -38,11 +38,11 @@ const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     ("joint-counts-old-only", "joint-under-partition", 0, "safety", "AdvanceCommitIndex refused"),
     ("change-without-joint", "joint-under-partition", 0, "safety", "in one step"),
     // https://github.com/camunda/camunda/issues/57386
-    ("restart-forgets-configuration", "membership-churn", 0, "safety", "which is no voter"),
+    ("restart-forgets-configuration", "membership-churn", 5, "safety", "which is no voter"),
     // https://github.com/etcd-io/etcd/issues/7280
     ("configuration-on-commit", "membership-churn", 0, "safety", "conformance broken"),
     // https://github.com/ClickHouse/ClickHouse/pull/105784
-    ("snapshot-of-latest-configuration", "membership-churn", 5, "safety", "Restart refused"),
+    ("snapshot-of-latest-configuration", "membership-churn", 2, "safety", "Restart refused"),
     // https://github.com/CurvineIO/curvine/issues/676
     ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
     ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),

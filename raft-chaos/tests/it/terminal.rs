@@ -193,18 +193,18 @@ fn a_verbose_run_tells_every_event() {
     );
 }
 
-/// Each row: a bug, the plan that finds it, what is said of it, and how much of what must hold and does not.
+/// Each row: a bug, the plan and the seed that find it, what is said of it, and how much of what must hold and does not.
 #[cfg(feature = "planted-bugs")]
 #[test]
 fn a_run_that_fails_says_what_broke_where_how_to_see_it_again_and_where_it_is() {
     let tool = Tool::new();
     let short = ["cluster.storage=memory", "sim.recheck=0", "run.settle=4s"];
-    for (bug, plan, more, duration, broken) in [
-        ("unchecked-tail-committed", "crash-loop", "--progress=none", "run.duration=5s", 5),
-        ("read-not-confirmed", "stale-reads", "--quiet", "run.duration=10s", 0),
+    for (bug, plan, seed, more, duration, broken) in [
+        ("unchecked-tail-committed", "crash-loop", "3", "--progress=none", "run.duration=5s", 3),
+        ("read-not-confirmed", "stale-reads", "0", "--quiet", "run.duration=10s", 0),
     ] {
         let plan_file = shipped(&format!("{plan}.toml"));
-        let mut arguments = vec!["run", &plan_file, "--plant", bug, "--seed", "0", more, "--set", duration];
+        let mut arguments = vec!["run", &plan_file, "--plant", bug, "--seed", seed, more, "--set", duration];
         short.iter().for_each(|set| arguments.extend(["--set", set]));
         let screen = Screen::of(&tool, &arguments, Terminal::Out, &[("NO_COLOR", "1")]);
         assert_eq!((screen.code, &*screen.other), (1, ""), "{}", screen.shown);
