@@ -11,6 +11,8 @@ use raft_core::{
 use raft_storage::{Opened, RocksGroups, RocksOptions, RocksStore, StorageError};
 use tempfile::TempDir;
 
+use crate::measures::listen;
+
 /// RocksDB's smallest, so that the life outgrows it; and everything is read from disk.
 pub(crate) const OPTIONS: RocksOptions = RocksOptions { memtable_bytes: 64 * 1024, tail_bytes: 0 };
 
@@ -18,6 +20,7 @@ pub(crate) const GROUPS: [GroupId; 2] = [GroupId(1), GroupId(7)];
 
 /// A directory on a file system in memory, where there is one: there a sync costs nothing.
 pub(crate) fn scratch() -> TempDir {
+    listen();
     let builder = tempfile::Builder::new();
     builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir()).unwrap()
 }

@@ -1,6 +1,7 @@
 //! What a directory measures of itself, and what RocksDB says of it: held against what the disk was really asked to
 //! do. Nothing of it goes anywhere but to who listens.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Debug};
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::life::{OPTIONS, block_on, entries, scratch};
 use crate::watch::{Call, Fault, Operation, Watch};
 
-/// Listens to everything in this process. RocksDB speaks on threads of its own.
+/// Listens to everything in this process, and keeps what is of directories that somebody wants to hear of. RocksDB speaks on
+/// threads of its own.
 struct Listener;
 
 struct Told {
@@ -30,6 +32,7 @@ struct Told {
 }
 
 static TOLD: Mutex<Vec<Told>> = Mutex::new(Vec::new());
+static WANTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 impl Subscriber for Listener {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -48,7 +51,9 @@ impl Subscriber for Listener {
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         let mut told = Told { level, target, directory: String::new(), message: String::new() };
         event.record(&mut told);
-        TOLD.lock().unwrap().push(told);
+        if WANTED.lock().unwrap().contains(&told.directory) {
+            TOLD.lock().unwrap().push(told);
+        }
     }
 
     fn enter(&self, _: &Id) {}
@@ -76,9 +81,15 @@ impl Told {
     }
 }
 
-fn listen() {
+/// To be called before any directory is opened: what has been said by then may be said to nobody for ever, as whoever is about
+/// to say it on another thread may just have found that nobody listens.
+pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing::subscriber::set_global_default(Listener).unwrap());
+}
+
+fn listen_to(directory: &Path) {
+    WANTED.lock().unwrap().insert(directory.display().to_string());
 }
 
 /// What was told of a directory with this level, by RocksDB.
@@ -221,8 +232,8 @@ fn waiting_for_room_in_memory_is_measured() {
 
 #[test]
 fn what_rocksdb_says_is_heard_and_written_nowhere() {
-    listen();
     let directory = scratch();
+    listen_to(directory.path());
     let groups = RocksGroups::open_with(directory.path(), OPTIONS).unwrap();
     let mut store = store(&groups, 1);
     let big = "0123456789abcdef".repeat(1024);
@@ -245,8 +256,8 @@ fn what_rocksdb_says_is_heard_and_written_nowhere() {
 /// An error in the background is heard, and the write that is refused because of it says what it was.
 #[test]
 fn an_error_in_the_background_is_heard_and_told_to_who_writes() {
-    listen();
     let directory = scratch();
+    listen_to(directory.path());
     let watch = Watch::begin(directory.path());
     let groups = RocksGroups::open_with(directory.path(), OPTIONS).unwrap();
     let mut store = store(&groups, 1);
