@@ -241,15 +241,17 @@ impl<N: Net, E: Environment> Operator<N, E> {
     ///
     /// It may not: why.
     pub fn may_order(&self) -> Result<(), NotObeyed> {
-        let reason = self.net.own_identity().may_not(Ask::Order);
+        self.may(Ask::Order)
+    }
+
+    fn may(&self, ask: Ask) -> Result<(), NotObeyed> {
+        let reason = self.net.own_identity().may_not(ask);
         reason.map_or(Ok(()), |reason| Err(NotObeyed::Refused { reason }))
     }
 
     /// Asks whoever leads, as soon as somebody does.
     async fn ask_leader(&self, ask: Ask, request: Bytes, deadline: Time) -> Result<Bytes, NotObeyed> {
-        if let Some(reason) = self.net.own_identity().may_not(ask) {
-            return Err(NotObeyed::Refused { reason });
-        }
+        self.may(ask)?;
         loop {
             let survey = self.survey(deadline).await;
             if survey.refused {
