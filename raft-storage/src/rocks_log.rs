@@ -16,7 +16,7 @@ use crate::format::{
 use crate::mapping::Slot;
 use crate::reading::{self, Reading, pieces_are_sound};
 use crate::record;
-use crate::snapshots::Number;
+use crate::snapshots::Freed;
 use crate::state::State;
 use crate::suspect;
 
@@ -32,8 +32,8 @@ pub(crate) struct RocksLog {
     damaged: Vec<LogIndex>,
     /// Term or vote is another one since the state was last written.
     is_new_hard_state: bool,
-    /// Files before this slot and this number have been given back.
-    given_back: (Slot, Number),
+    /// Files before this slot have been given back, and those of these snapshots.
+    given_back: (Slot, [Option<Freed>; 2]),
     /// The bytes of one value at a time.
     buffer: Vec<u8>,
 }
@@ -107,7 +107,7 @@ impl RocksLog {
     }
 
     fn of(group: GroupId, cluster: Option<ClusterId>, state: State) -> Self {
-        let given_back = <(Slot, Number)>::default();
+        let given_back = <(Slot, [Option<Freed>; 2])>::default();
         let (damaged, buffer) = (Vec::new(), Vec::new());
         let (is_suspect, is_new_hard_state) = (false, false);
         Self { group, cluster, state, is_suspect, damaged, is_new_hard_state, given_back, buffer }
@@ -223,21 +223,20 @@ impl RocksLog {
     /// Gives back to the file system what compactions, truncations and newer snapshots have freed, by whole
     /// files. To be called when what frees it is durable and nobody has to read it any more.
     pub(crate) fn give_back(&mut self, database: &Database) -> Result<(), StorageError> {
-        let lives = (self.state.mapping.first_slot(), self.state.snapshots.first());
-        let (slot, number) = lives;
+        let (slot, freed) = (self.state.mapping.first_slot(), self.state.snapshots.freed());
         if let Some(last) = slot.before()
             && slot > self.given_back.0
         {
             let (first, last) = (entry_key(self.group, Slot::default()), entry_key(self.group, last));
             database.give_back(LOG, &first, &last)?;
         }
-        if let Some(last) = number.before()
-            && number > self.given_back.1
-        {
-            let first = piece_key(self.group, Number::default(), 0);
-            database.give_back(SNAPSHOT, &first, &piece_key(self.group, last, u64::MAX))?;
+        for Freed { first, last } in freed.into_iter().flatten() {
+            if !self.given_back.1.contains(&Some(Freed { first, last })) {
+                let (first, last) = (piece_key(self.group, first, 0), piece_key(self.group, last, u64::MAX));
+                database.give_back(SNAPSHOT, &first, &last)?;
+            }
         }
-        self.given_back = lives;
+        self.given_back = (slot, freed);
         Ok(())
     }
 

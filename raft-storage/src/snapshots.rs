@@ -14,10 +14,19 @@ impl Number {
     pub(crate) const fn get(self) -> u64 {
         self.0
     }
+}
 
-    /// The number before this one; none before the first.
-    pub(crate) fn before(self) -> Option<Self> {
-        self.0.checked_sub(1).map(Self)
+/// The numbers from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Freed {
+    pub(crate) first: Number,
+    pub(crate) last: Number,
+}
+
+impl Freed {
+    /// Those from `first` to before `end`, if there are any.
+    fn between(first: Number, end: Number) -> Option<Self> {
+        (first < end).then(|| Self { first, last: Number(end.0 - 1) })
     }
 }
 
@@ -90,9 +99,14 @@ impl Snapshots {
         self.next
     }
 
-    /// No number before this one is read again.
-    pub(crate) fn first(&self) -> Number {
-        self.whole.as_ref().or(self.partial.as_ref()).map_or(self.next, |numbered| numbered.number)
+    /// The numbers whose pieces nobody reads again: those before the whole one, and those that were begun after it and
+    /// given up.
+    pub(crate) fn freed(&self) -> [Option<Freed>; 2] {
+        let number = |numbered: &Numbered| numbered.number;
+        let begun = self.partial.as_ref().map_or(self.next, number);
+        let whole = self.whole.as_ref().map(number);
+        let after = whole.and_then(|whole| Freed::between(Number(whole.0 + 1), begun));
+        [Freed::between(Number::default(), whole.unwrap_or(begun)), after]
     }
 
     /// The number for a piece that joins on. The first piece of a snapshot puts an end to an unfinished one;
@@ -145,23 +159,26 @@ mod tests {
         Part { snapshot, chunk: Chunk::new(offset, "12345".into(), done) }
     }
 
-    /// Each row: a piece, its number, the first number that is still read, the whole snapshot, and the
-    /// length of the partial one.
+    /// Each row: a piece, its number, the numbers that are read no more, the whole snapshot, and the length of the
+    /// partial one.
     #[test]
     fn a_snapshot_that_is_begun_gets_a_number_that_none_had_before() {
         let mut snapshots = Snapshots::default();
-        for (part, number, first, whole, partial) in [
-            (part(1, 0, false), 0, 0, None, Some(5)),
-            (part(1, 5, false), 0, 0, None, Some(10)),
-            (part(2, 0, false), 1, 1, None, Some(5)),
-            (part(2, 5, true), 1, 1, Some(2), None),
-            (part(3, 0, false), 2, 1, Some(2), Some(5)),
-            (part(3, 0, false), 3, 1, Some(2), Some(5)),
-            (part(3, 5, true), 3, 3, Some(3), None),
-            (part(4, 0, true), 4, 4, Some(4), None),
+        for (part, number, freed, whole, partial) in [
+            (part(1, 0, false), 0, [None, None], None, Some(5)),
+            (part(1, 5, false), 0, [None, None], None, Some(10)),
+            (part(2, 0, false), 1, [Some((0, 0)), None], None, Some(5)),
+            (part(2, 5, true), 1, [Some((0, 0)), None], Some(2), None),
+            (part(3, 0, false), 2, [Some((0, 0)), None], Some(2), Some(5)),
+            (part(3, 0, false), 3, [Some((0, 0)), Some((2, 2))], Some(2), Some(5)),
+            (part(3, 0, false), 4, [Some((0, 0)), Some((2, 3))], Some(2), Some(5)),
+            (part(3, 5, true), 4, [Some((0, 3)), None], Some(3), None),
+            (part(4, 0, true), 5, [Some((0, 4)), None], Some(4), None),
         ] {
             assert_eq!(snapshots.store(&part).get(), number, "{part:?}");
-            assert_eq!(snapshots.first().get(), first, "{part:?}");
+            let numbers =
+                snapshots.freed().map(|freed| freed.map(|Freed { first, last }| (first.get(), last.get())));
+            assert_eq!(numbers, freed, "{part:?}");
             assert_eq!(snapshots.whole().map(|whole| whole.snapshot.index().get()), whole, "{part:?}");
             assert_eq!(snapshots.partial().map(|partial| partial.bytes), partial, "{part:?}");
             assert!(snapshots.is_sound(), "{snapshots:?}");

@@ -115,6 +115,19 @@ async fn a_newer_snapshot_gives_the_space_of_the_older_one_back() {
     }
 }
 
+/// A leader that begins again and again, or one snapshot after the other none of which gets whole, fills no disk.
+#[tokio::test]
+async fn snapshots_that_are_given_up_give_their_space_back() {
+    let directory = two_files().await;
+    for index in 17..20 {
+        let mut begun = parts(index, 3);
+        begun.truncate(2);
+        write(production, directory.path(), Batch { parts: begun, ..Batch::default() }).await;
+        settle(directory.path());
+        assert_eq!(size(directory.path()), 20, "that up to {index} is there, and those before it are not");
+    }
+}
+
 /// An installed snapshot gives back all of the log, and the snapshot before it.
 #[tokio::test]
 async fn an_installed_snapshot_gives_everything_before_it_back() {
