@@ -65,7 +65,9 @@ pub(crate) const fn exit_code(error: &StorageError) -> u8 {
     match error {
         StorageError::Changing { .. } => INCONCLUSIVE,
         StorageError::NotAStore { .. } => USAGE,
-        StorageError::Damaged { .. } | StorageError::Corrupt { .. } => STORE,
+        StorageError::Damaged { .. } | StorageError::DamagedMachine { .. } | StorageError::Corrupt { .. } => {
+            STORE
+        }
         StorageError::Io { .. }
         | StorageError::TooNew { .. }
         | StorageError::Locked { .. }

@@ -30,6 +30,13 @@ pub enum StorageError {
         /// Where.
         key: String,
     },
+    /// What a state machine keeps in its own directory is not what was written. The log store is not concerned.
+    DamagedMachine {
+        /// The directory of the state machine.
+        directory: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
     /// The directory was written by a later version.
     TooNew {
         /// Its format number.
@@ -98,6 +105,22 @@ impl StorageError {
     pub(crate) fn io_at(what: &'static str, place: &std::path::Path) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::Io { what, message: format!("{}: {error}", place.display()) }
     }
+
+    /// The same of a state machine in this directory, where damage has another cure.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn of_machine(self, directory: &std::path::Path) -> Self {
+        let directory = directory.to_owned();
+        match self {
+            Self::Damaged { path, message } => {
+                Self::DamagedMachine { directory, message: format!("{}: {message}", path.display()) }
+            }
+            Self::Corrupt { what, key } => Self::DamagedMachine {
+                directory,
+                message: format!("{what} at key {key} is missing or damaged"),
+            },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for StorageError {
@@ -116,6 +139,12 @@ impl fmt::Display for StorageError {
                 f,
                 "disk: {what} at key {key} is missing or damaged; bring the server back as a new member with an \
                  empty directory"
+            ),
+            Self::DamagedMachine { directory, message } => write!(
+                f,
+                "damaged state machine: {message}; move {} away, and start the server again: it makes the state anew \
+                 from the snapshot and the log in its store",
+                directory.display()
             ),
             Self::TooNew { found, known } => write!(
                 f,

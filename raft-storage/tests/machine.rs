@@ -10,6 +10,7 @@ use bytes::Bytes;
 use raft_core::LogIndex;
 use raft_core::node::StateMachine;
 use raft_storage::StorageError;
+use raft_storage::format::CLEAN_STOP;
 use raft_storage::machine::{Changes, Commands, MachineOptions, RocksMachine, View};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -188,7 +189,7 @@ async fn a_machine_that_is_open_damaged_or_of_a_later_version_is_refused_with_a_
         let mut flipped = sound.clone();
         flipped[at] ^= 1;
         fs::write(&pointer, flipped).unwrap();
-        assert!(matches!(refused(directory.path()), StorageError::Damaged { .. }), "byte {at}");
+        assert!(matches!(refused(directory.path()), StorageError::DamagedMachine { .. }), "byte {at}");
     }
     fs::remove_file(&pointer).unwrap();
     let error = refused(directory.path()).to_string();
@@ -201,7 +202,35 @@ async fn a_machine_that_is_open_damaged_or_of_a_later_version_is_refused_with_a_
     let manifest = manifest.unwrap();
     let bytes = fs::read(&manifest).unwrap();
     fs::write(&manifest, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(matches!(refused(directory.path()), StorageError::Damaged { .. }));
+    assert!(matches!(refused(directory.path()), StorageError::DamagedMachine { .. }));
     fs::write(&manifest, bytes).unwrap();
     assert_eq!(all(&mut open(directory.path())).await, "a=1;");
+}
+
+/// The machine was killed, and so nobody looks at its tables before they are read.
+#[tokio::test]
+async fn damage_that_a_machine_meets_while_it_runs_is_told_with_its_own_cure() {
+    let directory = TempDir::new().unwrap();
+    let mut machine = open(directory.path());
+    put(&mut machine, 1, "a", "1").await;
+    drop(machine);
+    let state = directory.path().join("state-1");
+    fs::remove_file(state.join(CLEAN_STOP)).unwrap();
+    for file in fs::read_dir(&state).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sst") {
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[3] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let told = match RocksMachine::open(directory.path(), Map, MachineOptions::default()) {
+        Ok(mut machine) => {
+            let panic = tokio::spawn(async move { all(&mut machine).await }).await.unwrap_err().into_panic();
+            *panic.downcast::<String>().unwrap()
+        }
+        Err(error) => error.to_string(),
+    };
+    let cure = format!("move {} away", directory.path().display());
+    assert!(told.contains("damaged state machine") && told.contains(&cure), "{told}");
 }

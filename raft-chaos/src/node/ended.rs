@@ -100,6 +100,7 @@ impl Ended {
             StorageError::NotAStore { .. } => USAGE,
             StorageError::Io { .. }
             | StorageError::Damaged { .. }
+            | StorageError::DamagedMachine { .. }
             | StorageError::Corrupt { .. }
             | StorageError::Taken { .. }
             | StorageError::Misfit { .. }
@@ -116,6 +117,7 @@ impl Ended {
                 format!("; the disk of {directory} is full: make room on it")
             }
             StorageError::Io { .. }
+            | StorageError::DamagedMachine { .. }
             | StorageError::Locked { .. }
             | StorageError::TooNew { .. }
             | StorageError::Changing { .. }

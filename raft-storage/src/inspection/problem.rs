@@ -51,6 +51,7 @@ impl Problem {
                 Ok(Self::key(key, format!("{what} is missing or damaged")))
             }
             StorageError::Io { .. }
+            | StorageError::DamagedMachine { .. }
             | StorageError::NotAStore { .. }
             | StorageError::Changing { .. }
             | StorageError::TooNew { .. }

@@ -64,11 +64,11 @@ impl Data {
     fn applied(&self) -> Result<LogIndex, StorageError> {
         let corrupt = || StorageError::Corrupt { what: "how far was applied", key: "own/applied".into() };
         let stored =
-            self.db.get_cf(self.family(OWN)?, APPLIED).map_err(refused("reading how far was applied"))?;
+            self.db.get_cf(self.family(OWN)?, APPLIED).map_err(self.unread("reading how far was applied"))?;
         let Some(stored) = stored else {
             let mut all = self.iterator()?;
             all.seek_to_first();
-            all.status().map_err(refused("reading a state machine"))?;
+            all.status().map_err(self.unread("reading a state machine"))?;
             return if all.valid() { Err(corrupt()) } else { Ok(LogIndex::ZERO) };
         };
         match unseal::<LogIndex>(&stored) {
@@ -83,7 +83,7 @@ impl Data {
 
     /// What the machine keeps under this name beside what commands put there.
     pub(super) fn own(&self, name: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.db.get_cf(self.family(OWN)?, name).map_err(refused("reading what a state machine keeps"))
+        self.db.get_cf(self.family(OWN)?, name).map_err(self.unread("reading what a state machine keeps"))
     }
 
     /// All that it keeps under names that begin so, by the rest of the name.
@@ -95,7 +95,7 @@ impl Data {
             all.push((rest.to_vec(), value.to_vec()));
             found.next();
         }
-        found.status().map_err(refused("reading what a state machine keeps"))?;
+        found.status().map_err(self.unread("reading what a state machine keeps"))?;
         Ok(all)
     }
 
@@ -130,7 +130,7 @@ impl Data {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.db.get_cf(self.data()?, key).map_err(refused("reading a state machine"))
+        self.db.get_cf(self.data()?, key).map_err(self.unread("reading a state machine"))
     }
 
     pub(super) fn iterator(&self) -> Result<DBRawIterator<'_>, StorageError> {
@@ -143,6 +143,11 @@ impl Data {
         Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(path))
             .map_err(refused("holding a state machine fast"))
+    }
+
+    /// What an error of something that was to be read says: that the database is damaged, or that the disk refused.
+    pub(super) fn unread(&self, what: &'static str) -> impl Fn(rocksdb::Error) -> StorageError {
+        unopened(&self.path, what)
     }
 
     fn family(&self, name: &'static str) -> Result<&ColumnFamily, StorageError> {

@@ -155,6 +155,10 @@ impl<C: Commands> RocksMachine<C> {
     /// replaced by an empty directory, where the log store has a snapshot or the whole log.
     pub fn open(path: impl AsRef<Path>, commands: C, options: MachineOptions) -> Result<Self, StorageError> {
         let path = path.as_ref();
+        Self::open_in(path, commands, options).map_err(|error| error.of_machine(path))
+    }
+
+    fn open_in(path: &Path, commands: C, options: MachineOptions) -> Result<Self, StorageError> {
         let (places, number) = Places::open(path)?;
         let (number, data, applied) = if let Some(number) = number {
             let (data, applied) = Data::open(&places.state(number), options)?;
@@ -185,9 +189,9 @@ impl<C: Commands> RocksMachine<C> {
     }
 
     /// There is no answer, and the trait has no other way to say so.
-    fn stop(&mut self, error: &StorageError) -> ! {
+    fn stop(&mut self, error: StorageError) -> ! {
         self.is_poisoned = true;
-        panic!("state machine: {error}");
+        panic!("state machine: {}", error.of_machine(self.places.path()));
     }
 }
 
@@ -201,14 +205,14 @@ impl<C: Commands + Sync> StateMachine for RocksMachine<C> {
     async fn apply(&mut self, index: LogIndex, command: Bytes) -> Bytes {
         match self.try_apply(index, &command) {
             Ok(answer) => answer,
-            Err(error) => self.stop(&error),
+            Err(error) => self.stop(error),
         }
     }
 
     async fn query(&mut self, query: Bytes) -> Bytes {
         match self.try_query(&query) {
             Ok(answer) => answer,
-            Err(error) => self.stop(&error),
+            Err(error) => self.stop(error),
         }
     }
 

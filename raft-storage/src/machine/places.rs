@@ -52,6 +52,10 @@ impl Places {
         Ok((places, number))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn state(&self, number: u64) -> PathBuf {
         self.path.join(format!("{STATE}{number}"))
     }

@@ -78,8 +78,9 @@ impl<C: Commands> RocksSessions<C> {
     ///
     /// As there; and it was made without sessions.
     pub fn open(path: impl AsRef<Path>, commands: C, options: MachineOptions) -> Result<Self, StorageError> {
+        let path = path.as_ref();
         let machine = RocksMachine::open(path, commands, options)?;
-        let (table, limits) = read(&machine)?;
+        let (table, limits) = read(&machine).map_err(|error| error.of_machine(path))?;
         Ok(Self { machine, table, limits })
     }
 
@@ -175,7 +176,7 @@ impl<C: Commands + Sync> StateMachine for RocksSessions<C> {
     async fn apply(&mut self, index: LogIndex, request: Bytes) -> Bytes {
         match self.try_apply(index, request) {
             Ok(answer) => answer,
-            Err(error) => self.machine.stop(&error),
+            Err(error) => self.machine.stop(error),
         }
     }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use rocksdb::{ColumnFamily, DBRawIterator, WriteBatch};
 
 use super::data::Data;
-use crate::database::refused;
 use crate::error::StorageError;
 
 /// The keys and values as the commands before this one have left them.
@@ -35,7 +34,7 @@ impl<'a> View<'a> {
     pub fn from(&self, first: &[u8]) -> Result<Range<'a>, StorageError> {
         let mut found = self.data.iterator()?;
         found.seek(first);
-        Ok(Range { found: Some(found) })
+        Ok(Range { data: self.data, found: Some(found) })
     }
 }
 
@@ -47,6 +46,7 @@ impl fmt::Debug for View<'_> {
 
 /// Keys in order, with their values. After an error nothing more comes.
 pub struct Range<'a> {
+    data: &'a Data,
     /// None behind the last one, or an error.
     found: Option<DBRawIterator<'a>>,
 }
@@ -62,7 +62,7 @@ impl Iterator for Range<'_> {
             return Some(Ok(item));
         }
         let ended = self.found.take()?;
-        ended.status().map_err(refused("reading a state machine")).err().map(Err)
+        ended.status().map_err(self.data.unread("reading a state machine")).err().map(Err)
     }
 }
 

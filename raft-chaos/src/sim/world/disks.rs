@@ -52,6 +52,7 @@ impl World {
         let of_damage = match error {
             StorageError::Io { .. }
             | StorageError::Damaged { .. }
+            | StorageError::DamagedMachine { .. }
             | StorageError::Corrupt { .. }
             | StorageError::NotAStore { .. } => true,
             StorageError::TooNew { .. }
