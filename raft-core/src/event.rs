@@ -118,7 +118,7 @@ pub enum Event {
     },
     /// The server would vote for this one, and says so. It has promised nothing.
     PreVoteGranted {
-        /// In which term: the one that is proposed.
+        /// In which term: that of the answer, which is the one that was proposed.
         term: Term,
         /// Who asked.
         candidate: NodeId,

@@ -30,11 +30,11 @@ impl Raft {
     ) {
         let vote_granted = self.would_vote(asker, proposed, args.last_log) && !self.disk_hangs();
         let asker = asker.id;
-        if vote_granted {
-            self.observe(|| Event::PreVoteGranted { term: proposed, candidate: asker });
-        }
         let term =
             if vote_granted && !planted!(self, PreVoteKeepsLowerTerm) { proposed } else { self.current_term };
+        if vote_granted {
+            self.observe(|| Event::PreVoteGranted { term, candidate: asker });
+        }
         self.send_under(
             term,
             asker,

@@ -262,6 +262,7 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
     match bug {
         PlantedBug::VoteWithoutLogCheck => &["HandlePreVoteRequest", "HandleRequestVoteRequest"],
         PlantedBug::VoteBeforePersisted => &["HandleRequestVoteResponse", "UpdateTerm"],
+        PlantedBug::PreVoteKeepsLowerTerm => &["HandlePreVoteRequest"],
         PlantedBug::VoteCountedTwice => &["HandlePreVoteResponse", "HandleRequestVoteResponse"],
         PlantedBug::VoteAskedBeforePersisted => &["HandleRequestVoteRequest", "UpdateTerm"],
         PlantedBug::VoteForgottenInTerm => &["Persist", "HandleRequestVoteRequest"],
@@ -318,7 +319,6 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::BackUpByOne
         | PlantedBug::PrevBelowSnapshot
         | PlantedBug::HeartbeatsWithoutEntries
-        | PlantedBug::PreVoteKeepsLowerTerm
         | PlantedBug::LowerTermUnanswered
         | PlantedBug::VotesDisturbLeaders
         | PlantedBug::QuorumNotChecked
