@@ -1,8 +1,8 @@
 //! What clients saw: `history.jsonl`, one line an event, in Jepsen's form.
 //!
 //! Real time is the order of the events: what ended before another began stands before it. An operation is an
-//! `invoke` and, if its end was seen, one of `ok`, `fail` (certainly not done) and `info` (nobody knows). A
-//! process with an `info` is dead, and its client goes on under a fresh id. Judging a history is not here.
+//! `invoke` and, if its end was seen, one of `ok`, `fail` (certainly not done) and `info` (nobody knows, or its time ran
+//! out). A process with an `info` is dead, and its client goes on under a fresh id. Judging a history is not here.
 
 mod value;
 
@@ -26,7 +26,7 @@ pub enum Type {
     Ok,
     /// It was certainly not done.
     Fail,
-    /// It may or may not have been done, or may yet be.
+    /// It may or may not have been done, or may yet be, unless [`Event::done`] says that it was not.
     Info,
 }
 
@@ -107,9 +107,17 @@ pub struct Event {
     /// Where in the log the operation is, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_index: Option<LogIndex>,
+    /// An `info` of an operation whose time ran out: `false` where whoever asked knows that it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<bool>,
 }
 
 impl Event {
+    /// Whether it says that its operation was certainly not done.
+    pub fn is_not_done(&self) -> bool {
+        self.kind == Type::Fail || (self.kind == Type::Info && self.done == Some(false))
+    }
+
     /// Writes it as a line.
     ///
     /// # Errors
@@ -276,6 +284,26 @@ mod tests {
         let processes: Vec<_> = history.events.iter().map(|event| event.process).collect();
         assert_eq!(processes, [0, 1, 0, 1, 2, 2, 2]);
         assert!(history.events.is_sorted_by(|a, b| a.time_ns < b.time_ns));
+    }
+
+    /// What is known of it beside that is said, and its client is a fresh process too.
+    #[test]
+    fn an_operation_whose_time_ran_out_is_an_info() {
+        let mut recorder = Recorder::new(1);
+        let write = recorder.invoke(5, 0, F::new("write"), "x", Value::text("1")).expect("client 0");
+        recorder.complete(7, write, Outcome::TimedOut, None, None);
+        assert_eq!(recorder.invoke(8, 0, F::READ, "x", Value::Null).expect("client 0").process(), 1);
+        let (history, mut bytes) = (recorder.into_history(), Vec::new());
+        history.write_to(&mut bytes).expect("a Vec takes all");
+        let end = std::str::from_utf8(&bytes).expect("JSON is UTF-8").lines().nth(1);
+        assert_eq!(
+            end,
+            Some(
+                r#"{"index":1,"process":0,"type":"info","f":"write","key":"x","value":"1","time_ns":7,"done":false}"#
+            )
+        );
+        assert_eq!(History::read_from(bytes.as_slice()).expect("reads back"), history);
+        assert_eq!(history.counts().all, Tally { ok: 0, fail: 0, info: 2 });
     }
 
     #[test]

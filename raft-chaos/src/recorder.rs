@@ -32,6 +32,8 @@ pub enum Outcome {
     Fail,
     /// Nobody knows.
     Info,
+    /// Its time ran out, and it certainly was not done: an `info` that says so.
+    TimedOut,
 }
 
 /// Writes a history as it happens, and hands out process ids.
@@ -64,6 +66,7 @@ impl Recorder {
             time_ns,
             node: None,
             log_index: None,
+            done: None,
         });
         Some(Started { process, invoked })
     }
@@ -87,7 +90,8 @@ impl Recorder {
                 Type::Ok
             }
             Outcome::Fail => Type::Fail,
-            Outcome::Info => {
+            Outcome::Info | Outcome::TimedOut => {
+                event.done = (outcome == Outcome::TimedOut).then_some(false);
                 let dead = self.processes.iter_mut().find(|process| **process == started.process);
                 if let Some(process) = dead {
                     *process = self.next_process;

@@ -96,9 +96,9 @@ pub(super) fn transactions(history: &History) -> Result<Vec<Transaction>, String
             return Err(format!("history: event {} ends what never began; write its invoke", event.index));
         };
         match event.kind {
+            _ if event.is_not_done() => transaction.failed = true,
             Type::Ok => (transaction.ended, transaction.steps) = (Some(event.index), steps),
-            Type::Fail => transaction.failed = true,
-            Type::Invoke | Type::Info => {}
+            Type::Invoke | Type::Fail | Type::Info => {}
         }
     }
     Ok(all)

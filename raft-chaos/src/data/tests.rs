@@ -161,6 +161,7 @@ fn whole(history: &mut History, process: u64, key: &str, ask: &Ask, reply: &Repl
             time_ns: index,
             node,
             log_index,
+            done: None,
         });
     }
 }

@@ -107,6 +107,7 @@ fn event(form: &Form) -> Result<Option<Event>, String> {
         time_ns: whole("time").unwrap_or(0),
         node: whole("node").map(raft_core::NodeId::new),
         log_index: whole("log-index").map(raft_core::LogIndex::new),
+        done: None,
     }))
 }
 

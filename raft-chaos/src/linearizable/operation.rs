@@ -82,8 +82,8 @@ pub fn operations(history: &History) -> Result<Vec<Operation>, String> {
             return Err(format!("history: event {} ends what never began; write its invoke", event.index));
         };
         match event.kind {
-            Type::Invoke | Type::Info => {}
-            Type::Fail => (operation.ended, operation.failed) = (Some(event.index), true),
+            _ if event.is_not_done() => (operation.ended, operation.failed) = (Some(event.index), true),
+            Type::Invoke | Type::Fail | Type::Info => {}
             Type::Ok => {
                 operation.ended = Some(event.index);
                 operation.reply = Some(Reply { value: event.value.clone(), swapped: event.swapped });

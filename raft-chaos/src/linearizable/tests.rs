@@ -27,7 +27,7 @@ fn text(text: &str) -> Value {
     if text == "null" { Value::Null } else { Value::Text(text.to_owned()) }
 }
 
-/// A history from words: `0 write 1` begins, `0 ok`, `0 fail`, `0 info` end; a read ends with `0 ok 1`, a
+/// A history from words: `0 write 1` begins, `0 ok`, `0 fail`, `0 info` and `0 late` (out of time, and not done) end; a read ends with `0 ok 1`, a
 /// compare-and-set begins with `0 cas 1 2` and ends with `0 ok true`.
 pub(super) fn history(script: &str) -> History {
     let mut history = History::default();
@@ -47,6 +47,7 @@ pub(super) fn history(script: &str) -> History {
             time_ns: 0,
             node: None,
             log_index: None,
+            done: None,
         };
         let mut event = match words[1] {
             f @ ("read" | "write" | "append" | "delete") => begun(F::new(f.to_owned())),
@@ -59,6 +60,7 @@ pub(super) fn history(script: &str) -> History {
                     "fail" => Type::Fail,
                     _ => Type::Info,
                 };
+                event.done = (end == "late").then_some(false);
                 if event.f == F::READ {
                     event.value = value;
                 } else if event.f.name() == "cas" && event.kind == Type::Ok {
@@ -132,6 +134,9 @@ fn the_search_knows_good_from_bad() {
         // What failed never was.
         ("0 write 1, 0 fail, 1 read, 1 ok null", true),
         ("0 write 1, 0 fail, 1 read, 1 ok 1", false),
+        // Nor was what ran out of time and is known not to have been done.
+        ("0 write 1, 0 late, 1 read, 1 ok null", true),
+        ("0 write 1, 0 late, 1 read, 1 ok 1", false),
         // A lost append and a doubled one.
         ("0 append a, 0 ok, 1 append b, 1 ok, 2 read, 2 ok ab", true),
         ("0 append a, 0 ok, 1 append b, 1 ok, 2 read, 2 ok b", false),

@@ -171,8 +171,8 @@ fn by_key(kind: Kind, history: &History) -> BTreeMap<&str, Vec<Operation<Object>
         match (event.kind, open.remove(&event.process)) {
             (Type::Invoke, _) => drop(open.insert(event.process, event)),
             (Type::Ok, Some(begun)) => add(begun, begun.key.as_str(), Some(event)),
-            (Type::Info, Some(begun)) => add(begun, begun.key.as_str(), None),
-            (Type::Fail, _) | (Type::Ok | Type::Info, None) => {}
+            (Type::Info, Some(begun)) if !event.is_not_done() => add(begun, begun.key.as_str(), None),
+            (Type::Fail | Type::Info, _) | (Type::Ok, None) => {}
         }
     }
     open.into_values().for_each(|begun| add(begun, begun.key.as_str(), None));

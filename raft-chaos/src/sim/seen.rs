@@ -8,7 +8,8 @@ use crate::recorder;
 /// What a client saw of an operation.
 pub(super) enum Seen {
     Ok(Answer),
-    NotApplied,
+    /// Its time ran out, and it was certainly not applied.
+    TimedOut,
     Unknown,
 }
 
@@ -21,22 +22,21 @@ impl Seen {
     pub(super) const fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Ok(answer) => Some(answer),
-            Self::NotApplied | Self::Unknown => None,
+            Self::TimedOut | Self::Unknown => None,
         }
     }
 
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Ok(_) => "ok",
-            Self::NotApplied => "fail",
-            Self::Unknown => "info",
+            Self::TimedOut | Self::Unknown => "info",
         }
     }
 
     pub(super) fn outcome(self) -> (recorder::Outcome, Option<LogIndex>) {
         match self {
             Self::Ok(Answer { index, reply }) => (recorder::Outcome::Ok(reply), Some(index)),
-            Self::NotApplied => (recorder::Outcome::Fail, None),
+            Self::TimedOut => (recorder::Outcome::TimedOut, None),
             Self::Unknown => (recorder::Outcome::Info, None),
         }
     }

@@ -52,7 +52,7 @@ impl<N: Net, E: Environment> InSessions<N, E> {
                 Some(session) => session,
                 None => match self.register(deadline).await {
                     Some(session) => session,
-                    None => return Seen::NotApplied,
+                    None => return Seen::TimedOut,
                 },
             };
             match session.command(command.clone(), deadline).await {
@@ -63,7 +63,7 @@ impl<N: Net, E: Environment> InSessions<N, E> {
                 Err(CommandError::SessionExpired { maybe_applied: false }) => {}
                 Err(CommandError::NotApplied | CommandError::TooManyUnderWay) => {
                     self.session = Some(session);
-                    return Seen::NotApplied;
+                    return Seen::TimedOut;
                 }
                 Err(
                     CommandError::Unknown
@@ -72,7 +72,7 @@ impl<N: Net, E: Environment> InSessions<N, E> {
                 ) => return Seen::Unknown,
             }
         }
-        Seen::NotApplied
+        Seen::TimedOut
     }
 
     async fn register(&self, deadline: Time) -> Option<ClientSession<Servers<N, E>, E>> {
