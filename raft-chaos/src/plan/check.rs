@@ -67,12 +67,16 @@ pub enum Invariant {
     Monotonic,
     /// One vote a term.
     OneVote,
+    /// The quorums of two configurations that follow each other meet (§6).
+    QuorumOverlap,
     /// Equal states at equal indexes.
     StateHash,
     /// No operation is applied twice.
     ExactlyOnce,
     /// No task panics.
     NoPanic,
+    /// Whoever leads at the end has in its log all that clients were told of.
+    AckedPresent,
     /// Every step is one that the specification of Raft allows.
     Conformance,
 }
@@ -87,11 +91,11 @@ pub(super) const INVARIANTS: [(&str, Option<Invariant>); 14] = [
     ("durable-before-ack", Some(Invariant::DurableBeforeAck)),
     ("monotonic", Some(Invariant::Monotonic)),
     ("one-vote", Some(Invariant::OneVote)),
-    ("quorum-overlap", None),
+    ("quorum-overlap", Some(Invariant::QuorumOverlap)),
     ("state-hash", Some(Invariant::StateHash)),
     ("exactly-once", Some(Invariant::ExactlyOnce)),
     ("no-panic", Some(Invariant::NoPanic)),
-    ("acked-present", None),
+    ("acked-present", Some(Invariant::AckedPresent)),
     ("conformance", Some(Invariant::Conformance)),
 ];
 

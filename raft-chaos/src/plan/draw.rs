@@ -208,15 +208,13 @@ impl Shape {
         match self {
             Self::Majority => isolate(view, Target::Minority.resolve(view, below)?),
             Self::MinorityThird => isolate(view, Target::MinorityThird.resolve(view, below)?),
-            Self::Halves => {
-                let half = some_of(&view.nodes, view.nodes.len() / 2, below)?;
-                isolate(view, half)
-            }
-            Self::Ring => drawn(Vec::new(), ring(&some_of(&view.nodes, view.nodes.len(), below)?)),
+            Self::Halves => isolate(view, half(view, &view.voters, below)?),
+            // Whoever does not vote hears everybody.
+            Self::Ring => drawn(Vec::new(), ring(&some_of(&view.voters, view.voters.len(), below)?)),
             Self::Bridge => {
-                let bridge = *some_of(&view.nodes, 1, below)?.first()?;
-                let others: Vec<_> = view.nodes.iter().copied().filter(|id| *id != bridge).collect();
-                let half = some_of(&others, others.len() / 2, below)?;
+                let bridge = *some_of(&view.running, 1, below)?.first()?;
+                let others: Vec<_> = view.voters.iter().copied().filter(|id| *id != bridge).collect();
+                let half = half(view, &others, below)?;
                 let mut cut = between(view, |id| usize::from(half.contains(&id)));
                 cut.retain(|(from, to)| *from != bridge && *to != bridge);
                 drawn(vec![bridge], cut)
@@ -238,6 +236,13 @@ fn drawn(target: Vec<NodeId>, cut: BTreeSet<(NodeId, NodeId)>) -> Option<Drawn> 
 fn isolate(view: &View, ids: Vec<NodeId>) -> Option<Drawn> {
     let cut = between(view, |id| usize::from(ids.contains(&id)));
     drawn(ids, cut)
+}
+
+/// The smaller half of these voters, and whoever of those that do not vote is dealt to it.
+fn half(view: &View, voters: &[NodeId], below: &mut dyn FnMut(u64) -> u64) -> Option<Vec<NodeId>> {
+    let mut half = some_of(voters, voters.len() / 2, below)?;
+    half.extend(view.nodes.iter().filter(|id| !view.voters.contains(id) && below(2) == 1));
+    Some(half)
 }
 
 /// All links, both ways, between servers of different sides.
@@ -312,6 +317,34 @@ mod tests {
         }
     }
 
+    /// With four voters and four that do not vote, halves and bridges part the voters evenly, and whoever votes in a ring
+    /// hears a majority of them.
+    #[test]
+    fn voters_are_parted_evenly_and_others_are_dealt() {
+        let mut view = view(8);
+        view.voters.truncate(4);
+        view.running = vec![NodeId::new(2)];
+        let mut rng = Rng::new(1);
+        let mut sides = BTreeSet::new();
+        for _ in 0..40 {
+            let mut draw =
+                |shape| Split::Any(vec![shape]).draw(&view, &mut |n| rng.below(n)).expect("a split");
+            let halves = draw(Shape::Halves);
+            let votes = |id: &&NodeId| view.voters.contains(id);
+            assert_eq!(halves.target.iter().filter(votes).count(), 2, "{:?}", halves.target);
+            sides.insert(halves.target.len());
+            let bridge = draw(Shape::Bridge);
+            assert_eq!(bridge.target, [NodeId::new(2)], "it runs");
+            assert_eq!(heard_by(&bridge, &view, NodeId::new(2)).len(), 8);
+            let ring = draw(Shape::Ring);
+            for voter in &view.voters {
+                assert_eq!(heard_by(&ring, &view, *voter).iter().filter(votes).count(), 3);
+            }
+            assert_eq!(heard_by(&ring, &view, NodeId::new(7)).len(), 8, "it does not vote");
+        }
+        assert!(sides.len() > 2, "they are dealt at random");
+    }
+
     /// Each row: a split of five servers, whom it singles out, and how many directions it cuts.
     #[test]
     fn a_split_cuts_just_the_links_between_its_sides() {
@@ -341,7 +374,8 @@ mod tests {
         let one_way = Shape::OneWay(Target::Leader, Target::All);
         for (split, cuts_alone, cuts_learning) in [
             (Split::Isolate(Target::Leader), false, true),
-            (Split::Any(vec![Shape::Ring]), false, true),
+            // One voter makes no ring.
+            (Split::Any(vec![Shape::Ring]), false, false),
             (Split::Any(vec![one_way]), false, true),
             (Split::Isolate(Target::Ids(vec![NodeId::new(4)])), true, true),
             (Split::Cut(vec![(NodeId::new(3), NodeId::new(4))]), true, true),

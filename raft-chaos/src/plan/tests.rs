@@ -241,7 +241,7 @@ fn the_smallest_plan_has_every_default() {
     assert_eq!(plan.cluster.read, Reads::ReadIndex);
     assert_eq!(plan.workload.kind, Kind::Register);
     assert_eq!(plan.workload.mix, [(Operation::Read, 1), (Operation::Write, 1), (Operation::Cas, 1)]);
-    assert_eq!(plan.check.invariants.len(), 12);
+    assert_eq!(plan.check.invariants.len(), 14);
     let [event] = plan.events.as_slice() else { panic!("one event") };
     let three = Duration::from_secs(3);
     assert_eq!((event.name.as_str(), event.when.at), ("event-1", Some(three)));

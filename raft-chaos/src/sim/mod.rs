@@ -49,6 +49,7 @@ mod planted;
 mod play;
 mod progress;
 mod pulse;
+mod quorums;
 mod ran;
 mod schedule;
 mod script;

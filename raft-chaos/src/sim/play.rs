@@ -97,18 +97,22 @@ impl<H: Hosts> Run<'_, H> {
         let healed = self.hosts.elapsed();
         self.advance_to(run.warmup + run.duration + run.settle)?;
         let cut_short = self.is_over();
+        let owed = self
+            .progress
+            .owed_since()
+            .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
         if cut_short {
             self.tell_servers();
         } else {
             // With nothing left to settle, what is due at this very moment is undone all the same.
             self.faults.advance(Time::ZERO.after(self.hosts.elapsed()), &mut self.hosts);
             self.faults.finish();
-            self.drain()?;
+            self.drain();
+            if owed {
+                self.world.needs_acknowledged(self.clients.acknowledged());
+            }
+            self.write_down()?;
         }
-        let owed = self
-            .progress
-            .owed_since()
-            .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
         let event_hash = self.world.trace(|trace| trace.hash());
         Ok(Ran { cut_short, ..self.result(warm, healed, owed, event_hash)? })
     }
@@ -168,13 +172,12 @@ impl<H: Hosts> Run<'_, H> {
 
     /// No operation begins any more; those under way come to their ends, which takes no longer than
     /// they may.
-    fn drain(&mut self) -> io::Result<()> {
+    fn drain(&mut self) {
         self.clients.stop();
         while self.clients.is_waiting() {
             self.world.set_now(Time::ZERO.after(self.hosts.elapsed()));
             self.hosts.step();
         }
-        self.write_down()
     }
 
     /// Writes down what the last tick brought.
@@ -224,7 +227,15 @@ impl<H: Hosts> Run<'_, H> {
 
     fn result(mut self, warm: Warm, healed: Duration, owed: bool, event_hash: u64) -> io::Result<Ran> {
         let virtual_time = self.hosts.elapsed();
-        let in_order = self.hosts.end()?.unwrap_or_else(|| self.world.clone());
+        let in_order = match self.hosts.end()? {
+            Some(in_order) => {
+                if owed {
+                    in_order.needs_acknowledged(self.clients.acknowledged());
+                }
+                in_order
+            }
+            None => self.world.clone(),
+        };
         let (history, ended) = self.clients.take();
         let began = Time::ZERO.after(self.plan.run.warmup);
         let end = Time::ZERO.after(virtual_time);

@@ -143,15 +143,28 @@ fn at(now: Time) -> String {
     format!("{:?}", Duration::from_nanos(now.as_nanos()))
 }
 
-/// Every smallest set that has a majority of each electorate; of each is given its size, and who of it counts.
-fn majorities(electorates: &[(usize, Vec<NodeId>)]) -> BTreeSet<Vec<NodeId>> {
-    let mut sets = BTreeSet::from([Vec::new()]);
-    for (size, voters) in electorates {
-        let chosen = choose(voters, size / 2 + 1);
-        let both = |set: &Vec<NodeId>, more: &Vec<NodeId>| {
-            BTreeSet::from_iter(set.iter().chain(more).copied()).into_iter().collect::<Vec<_>>()
-        };
-        sets = sets.iter().flat_map(|set| chosen.iter().map(move |more| both(set, more))).collect();
+/// Every smallest set that has a majority of each electorate, of which there are two at most; of each is given its size, and
+/// who of it counts.
+fn majorities(electorates: &[(usize, Vec<NodeId>)]) -> Vec<Vec<NodeId>> {
+    let need = |(size, _): &(usize, Vec<NodeId>)| size / 2 + 1;
+    let (one, other) = match electorates {
+        [] => return vec![Vec::new()],
+        [one] => return choose(&one.1, need(one)),
+        [one, other, ..] => (one, other),
+    };
+    let (both, only_one): (Vec<_>, Vec<_>) = one.1.iter().copied().partition(|voter| other.1.contains(voter));
+    let only_other: Vec<_> = other.1.iter().copied().filter(|voter| !one.1.contains(voter)).collect();
+    let mut sets = Vec::new();
+    // Whoever is in both counts for both.
+    for shared in 0..=both.len().min(need(one).max(need(other))) {
+        let rest = [(&only_one, need(one)), (&only_other, need(other))];
+        let [ones, others] = rest.map(|(voters, need)| choose(voters, need.saturating_sub(shared)));
+        for shared in choose(&both, shared) {
+            let with = |one: &Vec<NodeId>, other: &Vec<NodeId>| {
+                BTreeSet::from_iter(shared.iter().chain(one).chain(other).copied()).into_iter().collect()
+            };
+            sets.extend(ones.iter().flat_map(|one| others.iter().map(move |other| with(one, other))));
+        }
     }
     sets
 }
@@ -239,5 +252,26 @@ mod tests {
         let majorities = choose(&nodes, 3);
         assert_eq!(majorities.len(), 10);
         assert!(majorities.iter().all(|nodes| nodes.len() == 3 && nodes.is_sorted()));
+    }
+
+    /// Each row: two electorates, and the smallest sets with a majority of each; where most vote in both there are few.
+    #[test]
+    fn every_smallest_set_with_both_majorities_is_followed_and_no_other() {
+        let nodes = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect::<Vec<_>>();
+        let sets = |one: &[u64], other: &[u64]| {
+            let mut sets = majorities(&[(one.len(), nodes(one)), (other.len(), nodes(other))]);
+            sets.sort();
+            sets
+        };
+        assert_eq!(majorities(&[]), [nodes(&[])]);
+        assert_eq!(sets(&[1], &[2]), [nodes(&[1, 2])]);
+        let expected = [&[1, 2][..], &[1, 3, 4], &[2, 3, 4]];
+        assert_eq!(sets(&[1, 2, 3], &[1, 2, 4]), expected.map(nodes));
+        assert_eq!(
+            sets(&[1, 2, 3], &[1, 2, 3, 4]),
+            [nodes(&[1, 2, 3]), nodes(&[1, 2, 4]), nodes(&[1, 3, 4]), nodes(&[2, 3, 4])]
+        );
+        let (old, new): (Vec<_>, Vec<_>) = ((1..=15).collect(), (2..=16).collect());
+        assert_eq!(sets(&old, &new).len(), 3003 + 3432);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_core::node::Environment;
 use raft_core::sessions::{Limits, Retries as Tries};
-use raft_core::{ClusterId, NodeId, Rng, Time};
+use raft_core::{ClusterId, LogIndex, NodeId, Rng, Time};
 use raft_net::{Client, Net, Outcome};
 use tokio::task::JoinSet;
 
@@ -45,6 +45,8 @@ struct State {
     /// a client that gave up wants the next one.
     waiting: u64,
     waiting_since: Option<Time>,
+    /// The furthest of the log of which a client was told.
+    acknowledged: LogIndex,
     /// Begin, end and name of each operation that was ok; end and name of the others.
     ended: Vec<Ended>,
     stopped: bool,
@@ -71,8 +73,15 @@ impl Clients {
         let Plan { workload: plan, cluster, .. } = plan;
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
-        let state =
-            State { recorder, keys, waiting: 0, waiting_since: None, ended: Vec::new(), stopped: false };
+        let state = State {
+            recorder,
+            keys,
+            waiting: 0,
+            waiting_since: None,
+            acknowledged: LogIndex::ZERO,
+            ended: Vec::new(),
+            stopped: false,
+        };
         Self {
             state: Arc::new(Mutex::new(state)),
             plan: Arc::new(plan.clone()),
@@ -139,6 +148,11 @@ impl Clients {
     /// Since when clients have waited without an operation that was ok.
     pub(super) fn waiting_since(&self) -> Option<Time> {
         self.with(|state| state.waiting_since)
+    }
+
+    /// The furthest of the log of which a client was told.
+    pub(super) fn acknowledged(&self) -> LogIndex {
+        self.with(|state| state.acknowledged)
     }
 
     /// Writes the events of the history from the place `from` on, a line each; where it ends now.
@@ -283,7 +297,7 @@ impl<N: Net, E: Environment> OneClient<N, E> {
                 Err(_) => self.connection = None,
             }
         }
-        (Seen::NotApplied, None)
+        (Seen::TimedOut, None)
     }
 
     async fn connect(&mut self, deadline: Time) -> Option<&mut Client<N, E>> {
@@ -359,6 +373,7 @@ impl<N: Net, E: Environment> OneClient<N, E> {
         let (outcome, log_index) = seen.outcome();
         self.shared.with(|state| {
             state.waiting -= 1;
+            state.acknowledged = state.acknowledged.max(log_index.unwrap_or_default());
             if ok {
                 state.waiting_since = (state.waiting > 0).then_some(ended);
             }

@@ -355,7 +355,11 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
     for (arguments, code, text) in [
         (&["run", &misspelt][..], 64, ":4:1"),
         (&["run", &misspelt], 64, "duration"),
-        (&["run", &good, "--set", "check.invariants=[\"acked-present\"]"], 69, "not built yet"),
+        (
+            &["run", &good, "--set", "run.mode=\"process\"", "--set", "process.node=[\"raft-chaos\"]"],
+            69,
+            "add {events} to process.node",
+        ),
         (&["run", &good, "--seeds", "5..1"], 64, "seeds"),
         (&["run", &good, "--jobs", "0"], 64, "--jobs"),
         (&["run", "nowhere.toml"], 64, "nowhere.toml"),

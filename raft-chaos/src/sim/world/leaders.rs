@@ -27,6 +27,22 @@ impl World {
         running().find(|server| server.role == RoleName::Leader && Some(server.term) == highest).cloned()
     }
 
+    /// The run is over and somebody may be expected to lead. Clients were told of what is at `acknowledged`, and of nothing
+    /// after it: the leader has all of that.
+    pub(in super::super) fn needs_acknowledged(&self, acknowledged: LogIndex) {
+        let inner = &mut *self.lock();
+        let leaders =
+            inner.nodes.iter().filter(|(_, server)| server.running && server.role == RoleName::Leader);
+        let Some((&id, leader)) = leaders.max_by_key(|(_, server)| server.term) else { return };
+        if leader.log.last.index < acknowledged {
+            let (term, last) = (leader.term, leader.log.last);
+            let what = format!(
+                "a client was told of what took effect at {acknowledged}, and the log of the leader of {term} ends with {last}"
+            );
+            inner.violate("acked-present", vec![id], what);
+        }
+    }
+
     /// Whether all of this holds of the log of a server.
     pub(in super::super) fn holds(&self, node: NodeId, conditions: &[Condition]) -> bool {
         let leaders_last =

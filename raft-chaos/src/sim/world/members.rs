@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use raft_core::conformance::Specification;
 use raft_core::figure3::Figure3;
-use raft_core::{Configuration, Event, Incarnation, LogIndex, NodeId, RoleName};
+use raft_core::{Configuration, Configured, EntryId, Event, Incarnation, LogIndex, NodeId, RoleName};
 
 use super::super::faults::next_life;
 use super::super::membership::{Ask, AskId, Membership};
+use super::super::quorums;
 use super::super::servers::Lack;
 use super::{Inner, World};
 
@@ -64,11 +65,28 @@ impl World {
 impl Inner {
     pub(super) fn observe_members(&mut self, id: NodeId, event: &Event) {
         let leads = self.nodes.get(&id).is_some_and(|server| server.role == RoleName::Leader);
+        if let (true, Event::Configured { at, configuration }) = (leads, event) {
+            self.needs_overlap(id, *at, configuration);
+        }
         let moments = self.membership.observe(id, leads, event);
         // Who is needed may be others now.
         self.version += u64::from(matches!(event, Event::Configured { .. }) || !moments.is_empty());
         for moment in moments {
             self.moments.come(id, moment, 0);
+        }
+    }
+
+    /// A leader appends a configuration.
+    fn needs_overlap(&mut self, id: NodeId, at: EntryId, configuration: &Configuration) {
+        let Some(before) = self.membership.in_force(id).filter(|before| before.at.index < at.index) else {
+            return;
+        };
+        if !quorums::meet(&before.configuration, configuration) {
+            let Configured { at: from, configuration: last } = before;
+            let what = format!(
+                "{last} of {from} is followed by {configuration} of {at}, and quorums of the two need not meet"
+            );
+            self.violate("quorum-overlap", vec![id], what);
         }
     }
 }
