@@ -1,8 +1,13 @@
 //! Entries that a server's disk has lost, fetched from whoever has them: both sides (Alagappan et al., FAST'18).
 //!
 //! An entry that is not committed may be lost for good, and is dropped. It cannot be committed any more where all others
-//! lack it: a majority that had committed it would have it still, and the leader that made it no longer leads its term, or
-//! it would have it. Nor where any other has an entry of a later term in its place, if this server has acknowledged
+//! lack it, and lack it still when they are asked once more after the last of them has said so. Whoever was a leader
+//! when this server acknowledged the entry to it had it, and kept it while it led: it said that it lacks it, and so its
+//! reign was over before the second question. Where it had counted this server by then, the others of that
+//! majority had the entry on disk by then, would have it still, and would say so. To ask once is not enough: one may
+//! get the entry after it was asked, and acknowledge it, and the leader may lose its own before it is asked.
+//!
+//! Nor can it be committed where any other has an entry of a later term in its place, if this server has acknowledged
 //! nothing since that term: the leader of that term had all that was committed.
 
 use std::hash::{Hash, Hasher};
@@ -35,8 +40,10 @@ struct Question {
     first: EntryId,
     /// When it is asked again.
     again_at: Time,
-    /// Who has said that it lacks that one; sorted.
+    /// Who has said in this session that it lacks that one; sorted.
     lack_it: Vec<NodeId>,
+    /// Whether all others had said so before it was asked in this session.
+    once_more: bool,
 }
 
 /// What another server asks for.
@@ -78,10 +85,10 @@ impl Fetching {
 
     /// Feeds what a fingerprint needs, where there is anything.
     pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
-        if let Some(Question { first, lack_it, .. }) = &self.question {
+        if let Some(Question { first, lack_it, once_more, .. }) = &self.question {
             let mut lack_it: Vec<_> = lack_it.iter().map(|&id| name(id)).collect();
             lack_it.sort_unstable();
-            (first, lack_it).hash(hasher);
+            (first, lack_it, once_more).hash(hasher);
         }
         self.wanted.iter().for_each(|wanted| (name(wanted.by), &wanted.ids).hash(hasher));
     }
@@ -99,7 +106,8 @@ impl Raft {
             }
             question => {
                 let session = Session(self.rng.next_u64());
-                *question = Some(Question { session, first, again_at, lack_it: Vec::new() });
+                let lack_it = Vec::new();
+                *question = Some(Question { session, first, again_at, lack_it, once_more: false });
                 session
             }
         };
@@ -193,10 +201,25 @@ impl Raft {
             question.lack_it.insert(place, from.id);
         }
         let superseded = lacking.superseded.is_some_and(|by| by >= self.repairs.acknowledged());
-        if (superseded || self.all_others_lack(first)) && self.may_drop(first) {
+        if self.may_drop(first) && (superseded || self.all_others_lack_still(first)) {
             self.counts.entries_dropped += self.log.last().index.get() - first.index.prev().get();
             self.remove(first.index, |last| Event::Dropped { from: first, last });
         }
+    }
+
+    /// Whether all others lack an entry, and lacked it before. If not before, they are asked once more.
+    fn all_others_lack_still(&mut self, id: EntryId) -> bool {
+        let all_lack = self.all_others_lack(id);
+        let Some(question) = self.repairs.fetching.question.as_mut().filter(|_| all_lack) else {
+            return false;
+        };
+        if question.once_more {
+            return true;
+        }
+        let session = Session(self.rng.next_u64());
+        let lack_it = Vec::new();
+        *question = Question { session, first: id, again_at: self.now, lack_it, once_more: true };
+        false
     }
 
     /// Whether all others lack an entry that this server could not have committed alone.

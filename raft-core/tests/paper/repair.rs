@@ -138,15 +138,41 @@ fn a_server_sends_what_it_has_and_says_what_it_lacks() {
     }
 }
 
+/// Each row: who says that it lacks the entry, and how many entries are left then.
 #[test]
-fn what_every_other_server_lacks_is_dropped() {
+fn what_every_other_server_lacks_twice_is_dropped() {
     let mut bench = damaged(&[1, 1, 1], 2);
-    for (from, left) in [(2, 3), (2, 3), (3, 1)] {
+    for (from, left) in [(2, 3), (2, 3), (3, 3), (3, 3), (3, 3), (2, 1)] {
         let reply = fetched(&bench, &[], &[lacks(id(1, 2), None)]);
         answer(&mut bench, from, reply);
         assert_eq!(bench.log().len(), left, "after n{from}");
     }
     assert!(bench.events.contains(&Event::Dropped { from: id(1, 2), last: id(1, 1) }));
+}
+
+/// n3 lacks the entry when it is asked first, then gets it, and n2 counts that, loses its own, and lacks it: it may be
+/// committed, and n3 has it.
+#[test]
+fn what_the_others_lacked_at_different_moments_is_asked_for_again() {
+    let mut bench = damaged(&[1, 1], 2);
+    let late = bench.last_said(3, "fetch").unwrap().session;
+    for from in [3, 2] {
+        let reply = fetched(&bench, &[], &[lacks(id(1, 2), None)]);
+        answer(&mut bench, from, reply);
+    }
+    assert_ne!(
+        bench.last_said(3, "fetch").unwrap().session,
+        late,
+        "answers to the first question do not count"
+    );
+    let reply = fetched(&bench, &[], &[lacks(id(1, 2), None)]);
+    answer(&mut bench, 2, reply.clone());
+    let reply = envelope(3, 1, Message::FetchEntriesReply(Box::new(reply)));
+    bench.step(Input::Receive(raft_core::Envelope { session: late, ..reply }));
+    assert_eq!(bench.log().len(), 2);
+    let reply = fetched(&bench, &[id(1, 2)], &[]);
+    answer(&mut bench, 3, reply);
+    assert_eq!((bench.raft.damaged(), bench.log().len()), (0, 2));
 }
 
 /// A seed found this: 19870 of a world whose disks rot. What a later term has in its place was not committed by then,

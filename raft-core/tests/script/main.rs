@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `cluster 3 [option=1 ...]` | n1 to n3 start with empty disks, and with these options |
 //! | `disk n1 1 1 4 term=6 vote=n2` | n1 starts again with entries of these terms, that term and vote |
+//! | `damage n1 2` | n1 starts again, and finds that its disk has lost entry 2 |
 //! | `timeout n1` | its deadline comes |
 //! | `deliver n1 [from n2]` | all that is on its way to n1 arrives (only what n2 sent) |
 //! | `repeat n1` | all that was ever delivered to n1 arrives once more |

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use raft_core::{
     ChangeError, Config, Configuration, Configured, Effects, EntryId, Envelope, Event, Incarnation, Input,
-    LogIndex, Member, NodeId, Payload, PlantedBug, Raft, Read, ReadId, ReadOutcome, RoleName, Snapshot,
-    Stored, Time, Write,
+    Loaded, LogIndex, Member, NodeId, Payload, PlantedBug, Raft, Read, ReadId, ReadOutcome, RoleName,
+    Snapshot, Stored, Time, Write,
 };
 
-use crate::words::{describe, describe_entries, describe_write, disk, number};
+use crate::words::{describe, describe_entries, describe_write, direction, disk, list, number};
 
 /// A server's options, or a cluster's.
 type Options = BTreeMap<String, usize>;
@@ -77,6 +77,12 @@ impl Stage {
                 self.server(id).disk = Stored::default();
                 self.server(id).disk.apply(disk(content));
                 self.restart(id);
+            }
+            ["damage", id, index] => {
+                let index = LogIndex::new(index.parse().unwrap());
+                self.server(id).disk.damage(index);
+                self.restart(id);
+                self.step(id, Input::Loaded(Loaded::Damaged { from: index, to: index }));
             }
             ["snapshot", id] => {
                 self.server(id).raft.ask_for_snapshot();
@@ -383,20 +389,4 @@ fn parse(options: &[&str]) -> Options {
         (key.to_owned(), value.parse().unwrap())
     };
     options.iter().map(option).collect()
-}
-
-/// Servers: `1,2,4`, or `1,2,4#7` for one that is bound to a life.
-fn list(members: &str) -> Vec<Member> {
-    let member = |text: &str| match text.split_once('#') {
-        None => NodeId::new(text.parse().unwrap()).into(),
-        Some((id, life)) => {
-            Member::bound(NodeId::new(id.parse().unwrap()), Incarnation(life.parse().unwrap()))
-        }
-    };
-    members.split(',').filter(|member| !member.is_empty()).map(member).collect()
-}
-
-fn direction(cut: &str) -> (NodeId, NodeId) {
-    let (from, to) = cut.split_once('>').unwrap_or_else(|| panic!("not a direction: {cut}"));
-    (NodeId::new(number(from)), NodeId::new(number(to)))
 }

@@ -3,12 +3,28 @@
 use std::fmt::Write as _;
 
 use raft_core::{
-    AppendEntriesReply, Batch, Chunk, Configuration, Entry, EntryId, Envelope, HardState,
-    InstallSnapshotReply, LogIndex, Message, NodeId, Payload, ReadIndexReply, Term, Write,
+    AppendEntriesReply, Batch, Chunk, Configuration, Entry, EntryId, Envelope, HardState, Incarnation,
+    InstallSnapshotReply, LogIndex, Member, Message, NodeId, Payload, ReadIndexReply, Term, Write,
 };
 
 pub(crate) fn number(id: &str) -> u64 {
     id.strip_prefix('n').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no server: {id}"))
+}
+
+/// Servers: `1,2,4`, or `1,2,4#7` for one that is bound to a life.
+pub(crate) fn list(members: &str) -> Vec<Member> {
+    let member = |text: &str| match text.split_once('#') {
+        None => NodeId::new(text.parse().unwrap()).into(),
+        Some((id, life)) => {
+            Member::bound(NodeId::new(id.parse().unwrap()), Incarnation(life.parse().unwrap()))
+        }
+    };
+    members.split(',').filter(|member| !member.is_empty()).map(member).collect()
+}
+
+pub(crate) fn direction(cut: &str) -> (NodeId, NodeId) {
+    let (from, to) = cut.split_once('>').unwrap_or_else(|| panic!("not a direction: {cut}"));
+    (NodeId::new(number(from)), NodeId::new(number(to)))
 }
 
 pub(crate) fn disk(content: &[&str]) -> Batch {
