@@ -6,8 +6,8 @@
 //! | joint consensus (`n1,n2,n3 & n1,n2,n4`) | a majority of the old and one of the new | when it is committed (4.3) |
 //! | the new configuration (`n1,n2,n4`) | the new voters | a leader that is not among them leaves when it is committed (4.2.2) |
 //!
-//! Where nobody has to catch up the first is left out, and where only learners change the first two. Each takes
-//! effect where it is appended, and is rolled back where it is truncated. The change itself is in the log: whoever
+//! Where nobody has to catch up, and a majority of those who are to vote is there, the first is left out, and where only
+//! learners change the first two. Each takes effect where it is appended, and is rolled back where it is truncated. The change itself is in the log: whoever
 //! leads next goes on with it. It may be abandoned until joint consensus begins.
 //!
 //! A leader changes nothing before it has committed an entry of its term, as it might not know of a change that is
@@ -165,7 +165,8 @@ impl Raft {
         if now.voters == wanted.voters || planted!(self, ChangeWithoutJoint) {
             return wanted;
         }
-        let joint = wanted.voters.iter().all(|voter| now.voters.contains(voter));
+        let all_vote = wanted.voters.iter().all(|voter| now.voters.contains(voter));
+        let joint = all_vote && self.are_there(&wanted.voters);
         let next = Next { voters: wanted.voters, learners: wanted.learners, joint };
         Configuration { next: Some(next), ..now.clone() }
     }
@@ -207,15 +208,22 @@ impl Raft {
                 caught_up && now.since(peer.heard) <= longest
             });
         }
-        // Joint consensus needs a majority of them at once: without one this leader would have to give way.
+        all && self.are_there(&next.voters)
+    }
+
+    /// Leaders: whether a majority of these was heard within an election timeout. Joint consensus needs one at once: without
+    /// it this leader would have to give way.
+    fn are_there(&self, voters: &[Member]) -> bool {
+        let Role::Leader { progress, .. } = &self.role else { return false };
         let is_there = |member: &&Member| {
             let is = |peer: &Progress| {
                 let lives = peer.incarnation.is_none_or(|life| member.is(member.id, life));
-                peer.follower == member.id && lives && now.since(peer.heard) < longest
+                let heard = self.now.since(peer.heard) < self.config.election_timeout.1;
+                peer.follower == member.id && lives && heard
             };
-            member.id == me.id || progress.iter().any(is)
+            member.id == self.config.id || progress.iter().any(is)
         };
-        all && next.voters.iter().filter(is_there).count() >= majority(next.voters.len())
+        voters.iter().filter(is_there).count() >= majority(voters.len())
     }
 
     /// Leaders: one that no longer votes leaves as soon as that is committed (thesis 4.2.2), and lets another one
