@@ -163,10 +163,10 @@ impl Raft {
                 peer.accepted(hint.index, base);
             }
             AppendEntriesReply::Lost { from, session } => peer.begin_anew(session, from.min(last.next())),
-            AppendEntriesReply::Rejected { hint, .. } if peer.disowns(hint.index, patience) => {
+            AppendEntriesReply::Rejected { .. } if peer.disowns(shared, patience) => {
                 let anew = Session(self.rng.next_u64());
                 if let Some(peer) = self.hear(from, session) {
-                    peer.begin_anew(anew, hint.index.min(last).next());
+                    peer.begin_anew(anew, shared.next());
                 }
             }
             AppendEntriesReply::Rejected { refused, .. } => {

@@ -183,10 +183,11 @@ impl Progress {
     }
 
     /// Whether the follower has not got what it acknowledged, and does not know it, as with a disk that was put back to what it
-    /// was. It says that its log ends at `hint`, and has agreed to nothing for so long that this is no late answer.
-    pub(crate) fn disowns(&self, hint: LogIndex, patience: Duration) -> bool {
+    /// was. By what it says the two logs agree up to `shared` at most, and it has agreed to nothing for so long that this is no
+    /// late answer.
+    pub(crate) fn disowns(&self, shared: LogIndex, patience: Duration) -> bool {
         let takes_entries = !matches!(self.pace, Pace::Snapshot { .. });
-        takes_entries && hint < self.match_index && self.heard.since(self.agreed) > patience
+        takes_entries && shared < self.match_index && self.heard.since(self.agreed) > patience
     }
 
     /// The follower has lost what it acknowledged, or may have: what was said so far counts for nothing.
@@ -313,19 +314,19 @@ mod tests {
         assert_eq!(progress.wants_chunk(Time::ZERO.after(second * 40), second), Some(9));
     }
 
-    /// Each row: where a follower says that its log ends which has acknowledged 6, how long after that, and whether it does
-    /// not know what it has said.
+    /// Each row: up to where a log may be the leader's by what a follower says that has acknowledged 6, how long after that, and
+    /// whether it does not know what it has said.
     #[test]
     fn a_follower_that_refuses_for_long_what_it_acknowledged_has_lost_it() {
         let patience = Duration::from_millis(300);
-        for (hint, after, disowns) in [(5, 301, true), (5, 300, false), (6, 301, false), (9, 999, false)] {
+        for (shared, after, disowns) in [(5, 301, true), (5, 300, false), (6, 301, false), (9, 999, false)] {
             let mut progress = progress(5);
             progress.heard = Time::ZERO.after(patience);
             progress.accepted(LogIndex::new(6), LogIndex::ZERO);
             progress.heard = progress.heard.after(Duration::from_millis(after));
-            assert_eq!(progress.disowns(LogIndex::new(hint), patience), disowns, "{hint} {after}");
+            assert_eq!(progress.disowns(LogIndex::new(shared), patience), disowns, "{shared} {after}");
             progress.start_snapshot(SnapshotId::default(), Time::ZERO);
-            assert!(!progress.disowns(LogIndex::new(hint), patience), "it is on its way to get all");
+            assert!(!progress.disowns(LogIndex::new(shared), patience), "it is on its way to get all");
         }
     }
 
