@@ -35,7 +35,7 @@ impl<M: Typed, P: Proposer> Session<M, P> {
 
     /// Has a command applied, exactly once, and returns its answer. It is sent again until there is one, or patience
     /// ends. Whoever drops the future has given the command up: it may be applied, until a later one of this session is
-    /// answered.
+    /// answered that was sent while no earlier one was under way.
     ///
     /// # Errors
     ///

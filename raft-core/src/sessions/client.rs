@@ -90,7 +90,7 @@ pub enum CommandError {
     /// Nobody took it in time. It was not applied and never will be.
     NotApplied,
     /// Time was up before anybody knew. It was applied, or may yet be, at most once; and once a later command of this session
-    /// is answered it never will be any more.
+    /// is answered that was sent while no earlier one was under way, it never will be any more.
     Unknown,
     /// The session has expired, and every command of it ends so from now on: a new one has to be registered.
     SessionExpired {
@@ -160,7 +160,8 @@ impl<P: Proposer, E: Environment> ClientSession<P, E> {
     }
 
     /// Has `command` applied, and returns its result. Sent again under the same number until there is an answer, or `deadline`
-    /// has come. Whoever drops the future has given the command up: it may be applied, until a later one of this session is.
+    /// has come. Whoever drops the future has given the command up: it may be applied, until a later one of this session is
+    /// that was sent while no earlier one was under way.
     ///
     /// # Errors
     ///

@@ -62,7 +62,8 @@ impl Numbers {
         Request::KeepAlive { session: self.session, first_unanswered: self.first_unanswered() }
     }
 
-    /// This number has its answer, or is given up: once a later command or keep-alive has been applied, this one never is.
+    /// This number has its answer, or is given up: once a later command or keep-alive has been applied that was made while no
+    /// lower number was without an answer, this one never is.
     pub fn answered(&mut self, sequence: u64) {
         self.unanswered.remove(&sequence);
     }

@@ -218,6 +218,25 @@ async fn what_was_given_up_is_never_applied_after_a_later_command() {
     assert_eq!((way.apply(&late), way.count()), (Answer::SequenceForgotten, 3));
 }
 
+/// What was sent while a lower number was under way says nothing about the numbers in between.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_may_be_applied_after_a_later_command_while_an_earlier_one_is_under_way() {
+    let (way, clock, session) = session().await;
+    way.goes(&[Fate::Lost; 9_999]);
+    let mut slow = std::pin::pin!(session.command("x".into(), in_a_minute(clock)));
+    assert!(tokio::time::timeout(RETRIES.rest / 2, &mut slow).await.is_err());
+    let soon = clock.now().after(Duration::from_millis(100));
+    assert_eq!(session.command("y".into(), soon).await, Err(CommandError::Unknown));
+    let late = way.tries().pop().unwrap();
+    way.goes(&[]);
+    assert_eq!(session.command("z".into(), in_a_minute(clock)).await, Ok("1".into()));
+    assert_eq!(way.apply(&late), Answer::Applied("2".into()));
+    assert_eq!(slow.await, Ok("3".into()));
+    // Nothing lower is under way any more.
+    assert_eq!(session.command("z".into(), in_a_minute(clock)).await, Ok("4".into()));
+    assert_eq!((way.apply(&late), way.count()), (Answer::SequenceForgotten, 4));
+}
+
 /// Each row: what becomes of the tries of one command after the session has gone, or before and after; and whether it may
 /// have been applied.
 #[tokio::test(start_paused = true)]
