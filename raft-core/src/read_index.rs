@@ -220,6 +220,14 @@ impl Raft {
         self.refuse(askers, leader);
     }
 
+    /// Nobody sends this server anything: what it does not know to be committed may never come.
+    pub(crate) fn refuse_reads_beyond_commit(&mut self) {
+        let leader = self.leader();
+        for id in self.reads.take_beyond(self.commit_index) {
+            self.reads.refuse(id, leader);
+        }
+    }
+
     fn refuse(&mut self, askers: Vec<Asker>, leader: Option<NodeId>) {
         for asker in askers {
             if let Asker::Here(id) = asker {

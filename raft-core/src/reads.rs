@@ -102,6 +102,11 @@ impl Reads {
         self.answered.push(Read { id, outcome: ReadOutcome::NotLeader { leader } });
     }
 
+    /// Those that are confirmed and wait for more than what is committed here.
+    pub(crate) fn take_beyond(&mut self, commit_index: LogIndex) -> Vec<ReadId> {
+        self.confirmed.split_off(&commit_index.next()).into_values().flatten().collect()
+    }
+
     /// What became of reads since the last time; the state machine has been given all up to `last_applied`.
     pub(crate) fn take_answered(&mut self, last_applied: LogIndex) -> Vec<Read> {
         if self.confirmed.is_empty() {

@@ -252,6 +252,7 @@ impl Raft {
                 self.send_round();
             }
             Role::Follower { .. } | Role::PreCandidate { .. } | Role::Candidate { .. } => {
+                self.refuse_reads_beyond_commit();
                 if !self.may_campaign() {
                     self.reset_election_timer();
                 } else if self.config.pre_vote {

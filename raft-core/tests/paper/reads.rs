@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use raft_core::{
-    Config, ConfirmReply, Envelope, Event, Input, LogIndex, Message, NodeId, PreVoteReply, ReadIndexReply,
-    RoleName,
+    Config, Configuration, ConfirmReply, EntryId, Envelope, Event, Input, LogIndex, Message, NodeId,
+    PreVoteReply, ReadIndexReply, RoleName,
 };
 
-use crate::bench::{Bench, config, envelope, heartbeat, id, vote};
+use crate::bench::{Bench, append, config, envelope, heartbeat, id, vote};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -248,6 +248,31 @@ pub(crate) fn a_read_ends_with_the_reign_that_was_to_confirm_it() {
         times_out.time_out();
     }
     assert_eq!(times_out.take_reads(), [(1, None)]);
+}
+
+/// A follower that is sent nothing any more, as it was removed, may never have what the read index names. It is not known to
+/// be committed there, and the read ends when no leader has been heard for an election timeout: also of one who learns, and so
+/// starts no election.
+#[test]
+pub(crate) fn a_confirmed_read_ends_where_nobody_sends_what_it_waits_for() {
+    let learns = Configuration::of([2, 3].map(NodeId::new)).with_learners([NodeId::new(1)]);
+    for bootstrap in [config(3).bootstrap, Some(learns)] {
+        let mut bench = Bench::new(Config { bootstrap, ..config(3) });
+        bench.busy = true;
+        bench.hear(2, 1, append(EntryId::ZERO, &[1], 1));
+        for (name, read_index) in [(1, id(1, 2)), (2, id(1, 3))] {
+            bench.read(name);
+            let asked = bench.last_said(2, "read-index").unwrap().session;
+            let reply = Message::ReadIndexReply(ReadIndexReply { read_index: Some(read_index) });
+            bench.step(Input::Receive(Envelope { session: asked, ..envelope(2, 1, reply) }));
+        }
+        bench.hear(2, 1, append(id(1, 1), &[1], 2));
+        assert_eq!(bench.take_reads(), []);
+        bench.wait(LONGEST);
+        assert_eq!(bench.take_reads(), [(2, None)], "the other one waits for its own state machine");
+        bench.step(Input::Applied);
+        assert_eq!(bench.take_reads(), [(1, Some(2))]);
+    }
 }
 
 /// A round of heartbeats is one: whoever hears it follows, waits a whole election timeout from then on, and is true
