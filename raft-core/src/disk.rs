@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::effects::{Owner, WriteToken};
 use crate::fingerprint::renamed;
-use crate::message::{AppendEntriesReply, Envelope, InstallSnapshotReply, Message};
+use crate::message::{AppendEntriesReply, Envelope, InstallSnapshotReply, Message, RequestVoteReply};
 use crate::state::HardState;
 use crate::types::{EntryId, LogIndex, NodeId, Term, Time};
 
@@ -184,11 +184,12 @@ impl Disk {
             return;
         }
         // While the disk is slow a leader goes on asking, and one answer of each kind is enough: what an earlier
-        // one said more, the next heartbeat brings again.
+        // one said more, the next heartbeat brings again. A vote is asked for once, and stays given.
         if self.held.back().is_some_and(|(write, _)| *write >= needed) {
             let kind = envelope.message.kind();
             self.held.retain(|(write, held)| {
-                *write != needed || held.to != envelope.to || held.message.kind() != kind
+                let is_other = held.to != envelope.to || held.message.kind() != kind;
+                *write != needed || is_other || (gives_vote(held) && held.session != envelope.session)
             });
             let place = self.held.partition_point(|(write, _)| *write <= needed);
             self.held.insert(place, (needed, envelope));
@@ -246,6 +247,11 @@ impl Disk {
         let covers = |write: &&InFlight| write.confirms.last.index >= index;
         self.in_flight.iter().find(covers).map_or(self.given, |write| write.sequence)
     }
+}
+
+/// Whether a vote is given with it.
+fn gives_vote(envelope: &Envelope) -> bool {
+    matches!(envelope.message, Message::RequestVoteReply(RequestVoteReply { vote_granted: true, .. }))
 }
 
 /// Whether a follower says that it has the entry at `from`.

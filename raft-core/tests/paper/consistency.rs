@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntriesReply, Config, EntryId, Input, LogIndex, Message, NodeId, Raft, RequestVoteReply, RoleName,
-    Term, Time, Violation,
+    AppendEntriesReply, Config, EntryId, Envelope, Input, LogIndex, Message, NodeId, Raft, RequestVoteReply,
+    RoleName, Session, Term, Time, Violation,
 };
 
-use crate::bench::{Bench, append, config, heartbeat, id, piece, pre_vote, vote};
+use crate::bench::{Bench, append, config, envelope, heartbeat, id, piece, pre_vote, vote};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -296,6 +296,23 @@ pub(crate) fn nothing_is_answered_before_it_is_on_stable_storage() {
     voter.hear(3, 3, vote(EntryId::ZERO));
     let refused = Message::RequestVoteReply(RequestVoteReply { vote_granted: false, suspect: false });
     assert_eq!(voter.said[0].message, refused);
+}
+
+/// §5.2: a vote that was given stays given. While the disk has not got it, the refusal of what the candidate asked for in an
+/// earlier term does not take its place.
+#[test]
+pub(crate) fn a_vote_that_waits_for_the_disk_is_not_taken_back() {
+    let mut bench = Bench::new(config(3));
+    bench.hangs = true;
+    for (term, session) in [(6, 2), (6, 2), (5, 1)] {
+        let asked = envelope(3, term, vote(EntryId::ZERO));
+        bench.step(Input::Receive(Envelope { session: Session(session), ..asked }));
+    }
+    let write = bench.hung.remove(0);
+    bench.step(Input::Persisted(write.token));
+    let answers: Vec<_> = bench.said.iter().map(|said| (said.session.0, said.message.clone())).collect();
+    let answer = |vote_granted| Message::RequestVoteReply(RequestVoteReply { vote_granted, suspect: false });
+    assert_eq!(answers, [(2, answer(true)), (1, answer(false))]);
 }
 
 /// What is on stable storage is entries, not indexes: a write confirms none of its own that have been overwritten since.
