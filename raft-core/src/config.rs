@@ -12,6 +12,10 @@ use crate::types::{ClusterId, EntryId, GroupId, Incarnation, LogIndex, NodeId, S
 /// The longest that anything may be said to take: a year.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The most bytes of payload in one AppendEntries: so few that it fits into a frame though they be those of as many commands,
+/// each with its numbers.
+const APPEND_BYTES_MAX: usize = 512 * 1024;
+
 /// The largest piece of a snapshot.
 const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -64,7 +68,8 @@ pub struct Config {
     /// The longest command that a `node::Handle` takes, in bytes. From 1 to
     /// [`COMMAND_BYTES_MAX`](Self::COMMAND_BYTES_MAX).
     pub command_bytes_max: usize,
-    /// At most this many bytes of payload in one AppendEntries; a single larger entry still goes.
+    /// At most this many bytes of payload in one AppendEntries, where an empty one counts as 1; a single larger entry still goes.
+    /// At most 512 KiB, so that the message fits into a frame.
     pub append_bytes_max: usize,
     /// At most this many AppendEntries with entries on their way to one follower.
     pub append_window: usize,
@@ -194,6 +199,9 @@ impl Config {
                 return Err(ConfigError::NoWindow { field });
             }
         }
+        if self.append_bytes_max > APPEND_BYTES_MAX {
+            return Err(ConfigError::AppendSize { bytes: self.append_bytes_max });
+        }
         if !(1..=Self::COMMAND_BYTES_MAX).contains(&self.command_bytes_max) {
             return Err(ConfigError::CommandSize { bytes: self.command_bytes_max });
         }
@@ -238,6 +246,11 @@ pub enum ConfigError {
     NoWindow {
         /// Which field is 0.
         field: &'static str,
+    },
+    /// So many empty commands could never be replicated in one message.
+    AppendSize {
+        /// Bytes of payload in one message.
+        bytes: usize,
     },
     /// No command could be taken, or one that could never be replicated.
     CommandSize {
@@ -311,6 +324,10 @@ impl fmt::Display for ConfigError {
             }
             Self::NoPatience => write!(f, "disk_patience: 0 is no time; allow the disk some, as a second"),
             Self::NoWindow { field } => write!(f, "{field}: 0 replicates nothing; allow at least 1"),
+            Self::AppendSize { bytes } => write!(
+                f,
+                "append_bytes_max: {bytes} is more than {APPEND_BYTES_MAX}, which is 512 KiB: as many empty commands would not fit into a frame"
+            ),
             Self::CommandSize { bytes } => {
                 let most = Config::COMMAND_BYTES_MAX;
                 write!(f, "command_bytes_max: {bytes} is not from 1 to {most}, which is 8 MiB")

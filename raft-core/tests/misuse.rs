@@ -88,6 +88,10 @@ fn a_configuration_that_makes_no_sense_is_refused() {
             "append_window_bytes: 0 replicates nothing; allow at least 1",
         ),
         (
+            Config { append_bytes_max: 524_289, ..config() },
+            "append_bytes_max: 524289 is more than 524288, which is 512 KiB: as many empty commands would not fit into a frame",
+        ),
+        (
             Config { command_bytes_max: 0, ..config() },
             "command_bytes_max: 0 is not from 1 to 8388608, which is 8 MiB",
         ),
@@ -163,6 +167,7 @@ fn a_configuration_that_makes_sense_is_taken() {
         Config { append_window: 1, append_window_bytes: 1, ..config() },
         Config { snapshot_chunk_bytes: 1, ..config() },
         Config { snapshot_chunk_bytes: 8 * 1024 * 1024, ..config() },
+        Config { append_bytes_max: 512 * 1024, ..config() },
         Config { append_bytes_max: 0, uncommitted_bytes_max: 0, cache_bytes_max: 0, ..config() },
         Config { read_lease_ppm: Some(u32::MAX), ..config() },
     ] {

@@ -109,7 +109,7 @@ impl<'a> Servers<'a> {
         config.check_quorum = schedule.is_set();
         config.read_lease_ppm = (schedule.is_set() && config.check_quorum).then_some(10);
         config.durable_state_machine = schedule.is_set();
-        config.append_bytes_max = [1, 20, 1 << 20][schedule.below(3)];
+        config.append_bytes_max = [1, 20, 1 << 19][schedule.below(3)];
         config.append_window = 1 + schedule.below(3);
         config.snapshot_entries = [0, 2, 5][schedule.below(3)];
         config.snapshot_trailing = [0, 1, 4][schedule.below(3)];

@@ -86,7 +86,7 @@ impl Scope {
         config.pre_vote = self.pre_vote;
         config.disk_patience = YEAR;
         config.append_window = self.window;
-        config.append_bytes_max = if self.one_by_one { 1 } else { usize::MAX };
+        config.append_bytes_max = if self.one_by_one { 1 } else { 1 << 19 };
         config.seed = id.get() + 1_000 * life as u64;
         config.observe = true;
         config.planted = self.planted;

@@ -122,7 +122,7 @@ impl Conditions {
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
             heartbeat: Duration::from_millis(50),
             disk_patience: Duration::from_secs(1),
-            append_bytes_max: 1 << 20,
+            append_bytes_max: 1 << 19,
             snapshot_entries: 0,
             snapshot_trailing: 0,
             cache_bytes_max: 1 << 20,
