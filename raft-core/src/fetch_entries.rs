@@ -243,5 +243,6 @@ impl Raft {
 
 /// Whether a server can have said so.
 pub(crate) fn is_well_formed(reply: &FetchEntriesReply) -> bool {
-    reply.lacking.len() <= FETCH_MAX && reply.base.index.get() <= NUMBER_MAX
+    let in_order = reply.entries.is_sorted_by(|before, after| before.id < after.id);
+    in_order && reply.lacking.len() <= FETCH_MAX && reply.base.index.get() <= NUMBER_MAX
 }

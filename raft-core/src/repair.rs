@@ -214,16 +214,20 @@ impl Raft {
         }
     }
 
-    /// Takes the places of damaged entries with those of the same name. Whoever sends it: the name says what it is.
+    /// Takes the places of damaged entries with those of the same name, in their order. Whoever sends it: the name says what it is.
     pub(crate) fn mend(&mut self, entries: &[Entry]) {
+        let mut mended = Vec::new();
         for entry in entries {
-            let Ok(place) = self.repairs.damaged.binary_search(&entry.id) else { continue };
-            if self.log.contains(entry.id) && entry.is_intact() {
-                self.repairs.damaged.remove(place);
+            let damaged = self.repairs.damaged.binary_search(&entry.id).is_ok();
+            if damaged && self.log.contains(entry.id) && entry.is_intact() {
                 self.repairs.mended.push(entry.clone());
                 self.counts.entries_repaired += 1;
                 self.observe(|| Event::Repaired { id: entry.id });
+                mended.push(entry.id);
             }
+        }
+        if !mended.is_empty() {
+            self.repairs.damaged.retain(|id| mended.binary_search(id).is_err());
         }
     }
 
