@@ -44,7 +44,8 @@ impl Raft {
         }
     }
 
-    /// The only place where the commit index changes. It never goes back.
+    /// What the log has up to this entry is committed. The commit index never goes back; only a server that starts, or becomes
+    /// a snapshot of what its log does not have, sets it otherwise.
     pub(crate) fn commit_to(&mut self, index: LogIndex) {
         let from = self.commit_index;
         if index > from

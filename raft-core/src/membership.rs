@@ -7,8 +7,8 @@
 //! | the new configuration (`n1,n2,n4`) | the new voters | a leader that is not among them leaves when it is committed (4.2.2) |
 //!
 //! Where nobody has to catch up, and a majority of those who are to vote is there, the first is left out, and where only
-//! learners change the first two. Each takes effect where it is appended, and is rolled back where it is truncated. The change itself is in the log: whoever
-//! leads next goes on with it. It may be abandoned until joint consensus begins.
+//! learners change the first two. Each takes effect where it is appended, and is rolled back where it is truncated. The
+//! change itself is in the log: whoever leads next goes on with it. It may be abandoned until joint consensus begins.
 //!
 //! A leader changes nothing before it has committed an entry of its term, as it might not know of a change that is
 //! under way (Ongaro's correction to single-server changes, 2015), and nothing while the last change is not committed.

@@ -68,7 +68,9 @@ impl Raft {
     }
 
     /// Leaders: whoever is to lead and has the whole log is told so, and once more with each heartbeat, as
-    /// that may be lost. Late or repeated it harms nobody: the term in it is one of the past then.
+    /// that may be lost. Late or repeated it harms nobody once another leads: the term in it is one of the past then. Where the
+    /// transfer was given up and this leader leads on, the target still stands for election: there may be another leader, or
+    /// none for an election timeout.
     pub(crate) fn hand_over(&mut self) {
         let last = self.log.last().index;
         let Role::Leader { progress, transfer: under_way, .. } = &mut self.role else { return };
