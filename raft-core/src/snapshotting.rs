@@ -37,6 +37,13 @@ struct Coming {
     from: Source,
 }
 
+impl Coming {
+    /// Whether this server's state machine has it taken, under this name.
+    fn is_taken(&self, id: SnapshotId) -> bool {
+        self.from == Source::Taken && self.snapshot.id == id
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// The state machine of this server.
@@ -95,41 +102,32 @@ impl Snapshots {
 
     /// A leader sends a piece.
     pub(crate) fn receive(&mut self, snapshot: &Snapshot, chunk: Chunk, session: Session) -> Taken {
-        if let Some(coming) = &mut self.coming
-            && coming.snapshot == *snapshot
-            && coming.from != Source::Taken
-        {
-            coming.from = Source::Leader(Some(session));
-            if chunk.offset != coming.bytes {
-                return Taken::Wanted(coming.bytes);
+        let from = Source::Leader(Some(session));
+        let goes_on = |coming: &Coming| coming.snapshot == *snapshot && coming.from != Source::Taken;
+        let newer = |coming: &Coming| coming.from == from && coming.snapshot.index() > snapshot.index();
+        let coming = match &mut self.coming {
+            Some(coming) if goes_on(coming) => {
+                coming.from = from;
+                coming.clone()
             }
-        } else {
-            let newer = self.coming.as_ref().filter(|coming| {
-                coming.from == Source::Leader(Some(session)) && coming.snapshot.index() > snapshot.index()
-            });
-            if newer.is_some() {
-                return Taken::Stale;
-            }
-            if chunk.offset != 0 {
-                return Taken::Wanted(0);
-            }
-            let from = Source::Leader(Some(session));
-            self.coming = Some(Coming { snapshot: snapshot.clone(), bytes: 0, from });
-        }
-        self.push(chunk)
+            Some(coming) if newer(coming) => return Taken::Stale,
+            Some(_) | None => Coming { snapshot: snapshot.clone(), bytes: 0, from },
+        };
+        if chunk.offset == coming.bytes { self.push(coming, chunk) } else { Taken::Wanted(coming.bytes) }
     }
 
     /// The next piece of the one that is coming.
-    fn push(&mut self, chunk: Chunk) -> Taken {
-        let Some(coming) = &mut self.coming else { return Taken::Stale };
+    fn push(&mut self, mut coming: Coming, chunk: Chunk) -> Taken {
         let done = chunk.done;
         coming.bytes = chunk.end();
         self.ungiven.push(Part { snapshot: coming.snapshot.clone(), chunk });
-        if !done {
-            return Taken::Next;
+        if done {
+            (self.whole, self.coming) = (Some(coming.snapshot), None);
+            Taken::Last
+        } else {
+            self.coming = Some(coming);
+            Taken::Next
         }
-        self.whole = self.coming.take().map(|coming| coming.snapshot);
-        Taken::Last
     }
 
     /// What is committed here needs not come from a leader.
@@ -146,11 +144,6 @@ impl Snapshots {
         if let Some(coming) = &self.coming {
             (&coming.snapshot, coming.bytes, coming.from == Source::Taken).hash(hasher);
         }
-    }
-
-    fn is_taking(&self, id: SnapshotId) -> bool {
-        let this = |coming: &Coming| coming.from == Source::Taken && coming.snapshot.id == id;
-        self.coming.as_ref().is_some_and(this)
     }
 }
 
@@ -232,13 +225,10 @@ impl Raft {
 
     /// The next piece of the snapshot that is being taken. With the last one, the log is compacted (§7).
     pub(crate) fn snapshot_taken(&mut self, id: SnapshotId, data: Bytes, done: bool) {
-        if !self.snapshots.is_taking(id) {
-            return;
-        }
-        let offset = self.snapshots.coming.as_ref().map_or(0, |coming| coming.bytes);
-        let chunk = Chunk::new(offset, data, done);
+        let Some(coming) = self.snapshots.coming.take_if(|coming| coming.is_taken(id)) else { return };
+        let chunk = Chunk::new(coming.bytes, data, done);
         let bytes = chunk.end();
-        if self.snapshots.push(chunk) != Taken::Last {
+        if self.snapshots.push(coming, chunk) != Taken::Last {
             return;
         }
         self.counts.snapshots_taken += 1;
@@ -260,8 +250,7 @@ impl Raft {
 
     /// The snapshot could not be taken; the next one is due when as many entries have been applied again.
     pub(crate) fn snapshot_failed(&mut self, id: SnapshotId, reason: String) {
-        if self.snapshots.is_taking(id) {
-            self.snapshots.coming = None;
+        if self.snapshots.coming.take_if(|coming| coming.is_taken(id)).is_some() {
             self.counts.snapshots_failed += 1;
             self.observe(|| Event::SnapshotFailed { snapshot: id, reason });
         }
