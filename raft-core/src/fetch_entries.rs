@@ -95,7 +95,7 @@ impl Fetching {
 }
 
 impl Raft {
-    /// Asks all others for what is damaged, of which `first` is the first; again with each heartbeat.
+    /// Asks all others for what is damaged from `first` on; again with each heartbeat.
     pub(crate) fn fetch(&mut self, first: EntryId, others: &[NodeId]) {
         let (now, again_at) = (self.now, self.now.after(self.config.heartbeat));
         let session = match &mut self.repairs.fetching.question {
@@ -112,10 +112,11 @@ impl Raft {
             }
         };
         // Where the state machine has it, a snapshot may stand for it.
-        if first.index <= self.last_applied {
+        if self.repairs.damaged().first().is_some_and(|lost| lost.index <= self.last_applied) {
             self.ask_for_snapshot();
         }
-        let ids: Vec<_> = self.repairs.damaged().iter().take(FETCH_MAX).copied().collect();
+        let wanted = self.repairs.damaged().iter().filter(|id| **id >= first);
+        let ids: Vec<_> = wanted.take(FETCH_MAX).copied().collect();
         for &other in others {
             self.send(other, session, Message::FetchEntries(FetchEntries { ids: ids.clone() }));
         }

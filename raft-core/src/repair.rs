@@ -126,6 +126,13 @@ impl Repairs {
         self.damaged.is_empty() && self.mended.is_empty() && self.anew.is_none() && self.fetching.is_idle()
     }
 
+    /// The damaged entry that others are asked for first: not one that, as far as is known, only a snapshot of another stands
+    /// for, as long as there are others. Nobody may be elected to send that one before they are dropped.
+    fn first_wanted(&self) -> Option<EntryId> {
+        let uncovered = self.damaged.iter().find(|id| id.index > self.covered);
+        uncovered.or(self.damaged.first()).copied()
+    }
+
     /// The damaged entries, in order.
     pub(crate) fn damaged(&self) -> &[EntryId] {
         &self.damaged
@@ -299,7 +306,7 @@ impl Raft {
         self.answer_fetches();
         self.let_snapshot_stand();
         self.repairs.damaged.retain(|id| self.log.has_entry(*id));
-        let Some(&first) = self.repairs.damaged.first() else {
+        let Some(first) = self.repairs.first_wanted() else {
             self.repairs.fetching.found();
             if !self.repairs.suspect {
                 self.repairs.anew = None;

@@ -175,6 +175,25 @@ fn what_the_others_lacked_at_different_moments_is_asked_for_again() {
     assert_eq!((bench.raft.damaged(), bench.log().len()), (0, 2));
 }
 
+/// A seed found this: 14308 of a world whose disks rot. What only a snapshot of another stands for can come only from a leader,
+/// and none may be elected while this server waits for what nobody has.
+#[test]
+fn what_nobody_has_is_dropped_though_an_earlier_one_waits_for_a_snapshot() {
+    let mut bench = damaged(&[1, 1, 1], 1);
+    bench.step(Input::Loaded(Loaded::Damaged { from: LogIndex::new(3), to: LogIndex::new(3) }));
+    let covers = FetchEntriesReply { base: id(1, 1), ..fetched(&bench, &[], &[]) };
+    answer(&mut bench, 2, covers);
+    for (from, left) in [(2, 3), (3, 3), (2, 3), (3, 2)] {
+        let reply = fetched(&bench, &[], &[lacks(id(1, 3), None)]);
+        answer(&mut bench, from, reply);
+        assert_eq!(bench.log().len(), left, "after n{from}");
+    }
+    assert_eq!(bench.raft.damaged(), 1);
+    while bench.raft.role() == RoleName::Follower {
+        bench.time_out();
+    }
+}
+
 /// A seed found this: 19870 of a world whose disks rot. What a later term has in its place was not committed by then,
 /// but a leader after that may have had it and committed it, with this server's acknowledgement.
 #[test]

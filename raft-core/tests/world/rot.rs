@@ -71,14 +71,11 @@ impl World {
     }
 
     /// Whether another voter's disk has the entry, or a snapshot of it. One that is not committed may be lost altogether, where no
-    /// other disk ever had it, and those servers can say for certain that they lack it.
+    /// other disk has it: it may be on its way to one, and get there or not.
     fn may_lose(&self, id: NodeId, entry: EntryId) -> bool {
         let others: Vec<_> =
             self.servers.iter().filter(|(other, _)| **other != id).map(|(_, server)| server).collect();
-        let has = |server: &&Server| {
-            let disks = [&server.disk, &server.written];
-            disks.into_iter().flat_map(Stored::entries).any(|found| found.id == entry)
-        };
+        let has = |server: &&Server| server.disk.entries().iter().any(|found| found.id == entry);
         let is_committed = entry.index <= LogIndex::new(self.report.committed);
         let for_good = self.conditions.entries_go_for_good && !is_committed && !others.iter().any(has);
         let mut voters = self.voters(id).into_iter().filter(|voter| *voter != id);
