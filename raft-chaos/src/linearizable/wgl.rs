@@ -88,7 +88,7 @@ pub fn wgl<M: Model>(
             if let Some(next) = next {
                 chosen.insert(position);
                 if cache.insert(model, &chosen, &next) {
-                    if cache.bytes > limits.cache_bytes {
+                    if cache.bytes() > limits.cache_bytes {
                         return Outcome::Unknown { why: format!("more than {} bytes", limits.cache_bytes) };
                     }
                     unplaced -= usize::from(interval.end.is_some());
@@ -122,12 +122,13 @@ type Seen<S> = (Box<[u64]>, usize, S);
 /// What was tried. Its order never matters, and its hashes are the same in every run.
 struct Cache<M: Model> {
     seen: HashSet<Seen<M::State>, BuildHasherDefault<DefaultHasher>>,
-    bytes: usize,
+    /// What lies beside the table, on the heap.
+    beside: usize,
 }
 
 impl<M: Model> Default for Cache<M> {
     fn default() -> Self {
-        Self { seen: HashSet::default(), bytes: 0 }
+        Self { seen: HashSet::default(), beside: 0 }
     }
 }
 
@@ -135,11 +136,25 @@ impl<M: Model> Cache<M> {
     /// Whether this is new.
     fn insert(&mut self, model: &M, chosen: &Chosen, state: &M::State) -> bool {
         let (window, first) = chosen.window();
-        let bytes = size_of::<Seen<M::State>>() + 8 * window.len() + model.bytes(state);
+        let bytes = on_the_heap(8 * window.len()) + on_the_heap(model.bytes(state));
         let new = self.seen.insert((window, first, state.clone()));
-        self.bytes += if new { bytes } else { 0 };
+        self.beside += if new { bytes } else { 0 };
         new
     }
+
+    /// About how many bytes it takes to hold this, and one more: a table that is full is held beside the one that takes its
+    /// place, which is twice as large.
+    fn bytes(&self) -> usize {
+        let (places, is_full) = (self.seen.capacity(), self.seen.len() == self.seen.capacity());
+        // An eighth of a table stays empty, and each place has a byte more than what is in it.
+        let table = places / 7 * 8 * (size_of::<Seen<M::State>>() + 1);
+        self.beside + if is_full { 3 * table } else { table }
+    }
+}
+
+/// What a heap takes for so many bytes, about: it adds a word of its own and rounds up.
+fn on_the_heap(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
 }
 
 /// Beginnings and ends in real-time order, doubly linked. Node 0 is the head; the operation at `position` begins
@@ -252,5 +267,35 @@ impl Chosen {
     /// The words that are neither in the full beginning nor in the empty rest, and where they start.
     fn window(&self) -> (Box<[u64]>, usize) {
         (self.words[self.first..self.end.max(self.first)].into(), self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::KeyValue;
+    use super::*;
+
+    /// What grows is held twice for a while, and what lies beside the table is more than its bytes.
+    #[test]
+    fn a_cache_counts_all_that_it_takes_to_hold_it() {
+        let (mut cache, mut chosen) = (Cache::<KeyValue>::default(), Chosen::new(1_000));
+        let mut place = 0;
+        let mut grow = |cache: &mut Cache<KeyValue>, entries: usize| {
+            while cache.seen.len() < entries {
+                chosen.insert(2 * place);
+                assert!(cache.insert(&KeyValue, &chosen, &None));
+                place += 1;
+            }
+            cache.bytes()
+        };
+        // Of a table of 64 places 56 are used.
+        let full = grow(&mut cache, 56);
+        assert_eq!(cache.seen.capacity(), 56);
+        let (entry, window) = (size_of::<Seen<Option<Arc<str>>>>(), 32);
+        assert!(full >= 3 * 64 * entry + 56 * window, "{full}");
+        let grown = grow(&mut cache, 57);
+        assert!(grown < full && grown >= 128 * entry + 57 * window, "{grown} after {full}");
     }
 }

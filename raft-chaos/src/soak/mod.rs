@@ -180,12 +180,21 @@ impl Soak {
         let folder = found_folder(&self.runner.out, &entry.name());
         fs::create_dir_all(&folder)?;
         let (plan, more) = leaned(&entry.plan, paces);
+        let plan = searched_within(plan, self.runner.memory_max_mb);
         let command = entry.command.clone() + &more;
         let job = Job { runner: &self.runner, plan: &plan, folder: &folder, command: &command };
         // The ledger does not have this seed: what there is of it was cut short when the tool was.
         remove(&job.folder_of(task.seed))?;
         job.one_of_many(task.seed, is_rechecked(task.seed, entry.plan.sim.recheck.ppm()))
     }
+}
+
+/// The plan of a process that may hold so many MB: a search takes at most half of them, for the run that is judged is held, too.
+fn searched_within(mut plan: Plan, memory_max_mb: Option<u64>) -> Plan {
+    if let (Some(how), Some(mb)) = (&mut plan.check.linearizable, memory_max_mb) {
+        how.memory = how.memory.min(mb.saturating_mul(1 << 19));
+    }
+    plan
 }
 
 /// Where the failures of a plan are kept.
@@ -239,6 +248,16 @@ impl State<'_, '_> {
 mod tests {
     use super::*;
     use crate::runner::fake;
+
+    /// Each row: what a process may hold, in MB, and what the search of a plan may take then that says 2 GiB.
+    #[test]
+    fn a_search_leaves_room_for_the_run_that_it_judges() {
+        let plan = Plan::parse("schema = 1\nname = \"one\"\n", "plan.toml", &[]).unwrap();
+        for (max_mb, bytes) in [(None, 2 << 30), (Some(2_048), 1 << 30), (Some(100_000), 2 << 30)] {
+            let plan = searched_within(plan.clone(), max_mb);
+            assert_eq!(plan.check.linearizable.unwrap().memory, bytes, "{max_mb:?}");
+        }
+    }
 
     /// What was found before an error is told; the soak goes on from there.
     #[test]
