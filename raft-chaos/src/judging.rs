@@ -24,20 +24,29 @@ impl Judged {
     pub const fn of(word: &'static str, findings: Vec<(Verdict, String)>) -> Self {
         Self { word, findings, examples: Vec::new() }
     }
+
+    /// These operations do not fit.
+    fn finds_wrong(&mut self, why: String, example: CounterExample) {
+        self.word = "not-linearizable";
+        self.findings.push((Verdict::Safety, why));
+        self.examples.push(example);
+    }
 }
 
 /// Has a history judged as `how` says. The witness first: it is a proof if it passes. If it fails, that is a violation of its own,
 /// and the search says whether clients could see it. Then the type's second judge, where it has one, who must agree.
 ///
-/// Without a witness the search alone is asked. `elapsed` tells the time since any fixed moment; it bounds the search.
+/// Without a witness the search alone is asked. `elapsed` tells the time since any fixed moment; it bounds the search. `known` hears
+/// what was found before that: it may take all the time and the memory that there is.
 pub fn judge(
     data: &dyn DataType,
     history: &History,
     witness: Option<&[TookEffect]>,
     how: &Linearizable,
     elapsed: &mut dyn FnMut() -> Duration,
+    known: &mut dyn FnMut(&Judged),
 ) -> Judged {
-    let mut judged = first(data, history, witness, how, elapsed);
+    let mut judged = first(data, history, witness, how, elapsed, known);
     let anomalies = data.anomalies(history);
     if judged.word == "linearizable" && !anomalies.is_empty() {
         let disagree =
@@ -55,46 +64,43 @@ fn first(
     witness: Option<&[TookEffect]>,
     how: &Linearizable,
     elapsed: &mut dyn FnMut() -> Duration,
+    known: &mut dyn FnMut(&Judged),
 ) -> Judged {
     let judge = data.judge();
-    let (mut findings, mut examples) = (Vec::new(), Vec::new());
+    let mut judged = Judged::of("unknown", Vec::new());
     let witness = witness.filter(|_| how.engine != Engine::Wgl);
     if witness.is_none() && how.engine == Engine::Witness {
         let why = "witness: there is none; it lies as witness.jsonl beside the history of a recorded run";
         return Judged::of("unknown", vec![(Verdict::Inconclusive, why.to_owned())]);
     }
     if let Some(witness) = witness {
-        let word = match judge.witness(history, witness) {
-            linearizable::Verdict::Linearizable => return Judged::of("linearizable", findings),
+        match judge.witness(history, witness) {
+            linearizable::Verdict::Linearizable => return Judged::of("linearizable", Vec::new()),
             linearizable::Verdict::NotLinearizable(example) => {
                 let why = "witness-order: the order of the log does not explain what clients saw";
-                findings.push((Verdict::Safety, format!("{why}: {example}")));
-                examples.push(example);
-                "not-linearizable"
+                judged.finds_wrong(format!("{why}: {example}"), example);
             }
             linearizable::Verdict::Unknown { why } => {
-                findings.push((Verdict::Inconclusive, format!("witness: {why}")));
-                "unknown"
+                judged.findings.push((Verdict::Inconclusive, format!("witness: {why}")));
             }
-        };
+        }
         if how.engine == Engine::Witness {
-            return Judged { word, findings, examples };
+            return judged;
         }
     }
+    known(&judged);
     let until = elapsed() + how.timeout;
     let cache_bytes = usize::try_from(how.memory).unwrap_or(usize::MAX);
     let mut limits = Limits { steps: u64::MAX, cache_bytes, expired: &mut || elapsed() > until };
-    let word = match judge.search(history, &mut limits) {
-        linearizable::Verdict::Linearizable => "linearizable",
+    match judge.search(history, &mut limits) {
+        linearizable::Verdict::Linearizable => judged.word = "linearizable",
         linearizable::Verdict::NotLinearizable(example) => {
-            findings.push((Verdict::Safety, format!("not linearizable: {example}")));
-            examples.push(example);
-            "not-linearizable"
+            judged.finds_wrong(format!("not linearizable: {example}"), example);
         }
         linearizable::Verdict::Unknown { why } => {
-            findings.push((Verdict::Inconclusive, format!("linearizability: {why}")));
-            "unknown"
+            judged.word = "unknown";
+            judged.findings.push((Verdict::Inconclusive, format!("linearizability: {why}")));
         }
-    };
-    Judged { word, findings, examples }
+    }
+    judged
 }

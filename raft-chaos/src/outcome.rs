@@ -63,6 +63,14 @@ impl Outcome {
         }
     }
 
+    /// Its process ended before it had judged all, over this. What it had found by then stands.
+    pub(crate) fn is_cut_off(&mut self, verdict: Verdict, reason: String) {
+        let place = if verdict < self.verdict { 0 } else { self.reasons.len() };
+        self.reasons.insert(place, reason);
+        self.verdict = self.verdict.min(verdict);
+        self.told();
+    }
+
     /// What was found of a seed stands though this tool could not go on with it; where nothing was, the error does.
     pub(crate) fn stands_after(&mut self, went_on: io::Result<()>) -> io::Result<()> {
         let Err(error) = went_on else { return Ok(()) };

@@ -3,6 +3,7 @@
 //! A process each, because a seed must not see what an earlier one left behind, and because one that
 //! hangs or panics must not take the others with it.
 
+mod came;
 #[cfg(test)]
 pub(crate) mod fake;
 mod many;
@@ -16,24 +17,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
-use serde_json::Value;
-
-use crate::child::{Ended, wait};
+use crate::child::wait;
 use crate::outcome::{Outcome, Wanted};
 use crate::plan::{Mode, Plan};
 use crate::progress::{Display, Progress};
 use crate::record::named;
 use crate::report;
-use crate::result::RunResult;
-use crate::sim::{Ran, Telling};
+use crate::sim::Telling;
 use crate::soak::{EntryName, Line, Summary};
 use crate::told::Told;
-use crate::verdict::{Checker, Footprint, Judgement, Verdict};
+use crate::verdict::Verdict;
 pub use many::{Ends, Seeds};
 pub(crate) use many::{each, is_rechecked};
-
-/// The status of a seed's process that could not have what it needs.
-const UNAVAILABLE: i32 = 69;
 
 /// Whether somebody wants this process to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -321,34 +316,7 @@ impl Job<'_> {
             }
             wait(child, self.plan.run.max_wall, self.runner.memory_max_mb, is_to_hear)
         })?;
-        let result =
-            fs::read(folder.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
-        let result = match (ended, result) {
-            (Ended::Code(_), Some(result)) => result,
-            (Ended::TooLong, _) => {
-                let limit = self.plan.run.max_wall;
-                let reason = format!("max_wall: the seed ran for more than {limit:?} and was stopped");
-                self.without_end(seed, Verdict::Inconclusive, reason)?
-            }
-            (Ended::TooLarge { mb }, _) => {
-                let reason = format!("memory: the seed's process held {mb} MB and was stopped");
-                self.without_end(seed, Verdict::Inconclusive, reason)?
-            }
-            (Ended::Code(UNAVAILABLE), None) => {
-                return Err(io::Error::other("this machine cannot do what the plan needs, see above"));
-            }
-            (Ended::Code(code), None) => {
-                let said = fs::read_to_string(folder.join("panic.txt"));
-                let silent = |_| format!("the process of the seed ended with status {code} and no result");
-                let verdict = match code {
-                    6 => Verdict::Crash,
-                    _ if interrupted() => Verdict::Interrupted,
-                    _ => Verdict::Bug,
-                };
-                self.without_end(seed, verdict, said.unwrap_or_else(silent))?
-            }
-        };
-        let outcome = Outcome::read(seed, result, repeat, folder);
+        let outcome = self.came_of(seed, &ended, repeat, folder)?;
         outcome.write()?;
         Ok(outcome)
     }
@@ -362,14 +330,6 @@ impl Job<'_> {
         let path = folder.join("repro.sh");
         fs::write(&path, script)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))
-    }
-
-    /// The result of a seed whose process could not judge itself.
-    fn without_end(&self, seed: u64, verdict: Verdict, reason: String) -> io::Result<Value> {
-        let checker = Checker { engine: "off", seconds: 0.0, verdict: "off" };
-        let judgement = Judgement::of(verdict, vec![reason], checker);
-        let nothing = Footprint { rss_mb: 0, disk_mb: 0 };
-        Ok(serde_json::to_value(RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, 0.0))?)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::data;
 use crate::lab;
 use crate::memory::held_mb;
 use crate::plan::{Mode, Plan};
@@ -21,7 +22,10 @@ use crate::result::RunResult;
 use crate::runner;
 use crate::sim::{self, Fired, Options, Planted, Pulse, Ran, Telling};
 use crate::told::Told;
-use crate::verdict::{Footprint, Judgement, Verdict, judge};
+use crate::verdict::{Footprint, Judgement, Verdict, judge_telling};
+
+/// What there is of `result.json` while a search goes on, where something is wrong already.
+pub(crate) const KNOWN: &str = "known.json";
 
 /// What this process has to do.
 #[derive(Clone, Debug)]
@@ -93,14 +97,17 @@ impl Seed {
             rss_mb: held_mb("self", "VmHWM").unwrap_or(0),
             disk_mb: size_of(&scratch.path)? >> 20,
         };
-        let mut judgement = judged.unwrap_or_else(|| judge(&plan, &ran, footprint, &mut || began.elapsed()));
+        let mut judgement = match judged {
+            Some(judgement) => judgement,
+            None => self.judge(&plan, &ran, footprint, began)?,
+        };
         if runner::interrupted() {
             judgement.verdict = judgement.verdict.min(Verdict::Interrupted);
             judgement.reasons.insert(0, "somebody wanted the run to end".to_owned());
         }
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
-        fs::write(self.folder.join("result.json"), serde_json::to_vec_pretty(&result)?)?;
+        self.write("result.json", &result)?;
         let records = ["events.jsonl", "messages.jsonl"].map(|name| self.folder.join(name));
         // Those that were written.
         records.iter().filter(|path| path.exists()).try_for_each(|path| record::compress_if_large(path))?;
@@ -129,6 +136,27 @@ impl Seed {
                 Ok((process::run(plan, self.seed, options, &self.lock, &self.folder)?, None))
             }
         }
+    }
+
+    /// What is to be said of the run. What is wrong in any case is written down before it is known how wrong it is.
+    fn judge(
+        &self,
+        plan: &Plan,
+        ran: &Ran,
+        footprint: Footprint,
+        began: Instant,
+    ) -> io::Result<Judgement> {
+        let (data, mut written) = (data::of(&plan.workload), Ok(()));
+        let mut write = |known| {
+            let wall_s = began.elapsed().as_secs_f64();
+            written = self.write(KNOWN, &RunResult::new(plan, self.seed, ran, known, footprint, wall_s));
+        };
+        let judgement = judge_telling(plan, &*data, ran, footprint, &mut || began.elapsed(), &mut write);
+        written.map(|()| judgement)
+    }
+
+    fn write(&self, name: &str, result: &RunResult) -> io::Result<()> {
+        fs::write(self.folder.join(name), serde_json::to_vec_pretty(result)?)
     }
 
     /// Who tells the story, if it is told.

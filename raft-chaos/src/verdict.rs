@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, DataType};
-use crate::judging;
+use crate::judging::{self, Judged};
 use crate::linearizable::CounterExample;
 use crate::plan::{Check, Count, Limit, Plan};
 use crate::sim::{Operations, Ran, Recovery};
@@ -151,16 +151,38 @@ pub fn judge_as(
     footprint: Footprint,
     elapsed: &mut dyn FnMut() -> Duration,
 ) -> Judgement {
+    judge_telling(plan, data, ran, footprint, elapsed, &mut |_| {})
+}
+
+/// The same. Where something is wrong already before a search for any order says more of it, `known` hears what that is: the search
+/// may take all the time and the memory that there is.
+pub fn judge_telling(
+    plan: &Plan,
+    data: &dyn DataType,
+    ran: &Ran,
+    footprint: Footprint,
+    elapsed: &mut dyn FnMut() -> Duration,
+    known: &mut dyn FnMut(Judgement),
+) -> Judgement {
     let mut found = Found::default();
     found.safety(&plan.check, ran);
     let began = elapsed();
     let (engine, verdict, examples) = match &plan.check.linearizable {
         None => ("off", "off", Vec::new()),
         Some(how) => {
+            let engine = how.engine.name();
+            let mut tell = |Judged { word, findings, examples }: &Judged| {
+                let reasons = [&found.reasons[..], findings].concat();
+                let checker = Checker { engine, verdict: word, seconds: 0.0 };
+                let judgement = Found { reasons }.judgement(checker, examples.clone());
+                if judgement.verdict < Verdict::Inconclusive {
+                    known(judgement);
+                }
+            };
             let witness = plan.is_heard().then_some(&ran.witness[..]);
-            let judged = judging::judge(data, &ran.history, witness, how, elapsed);
+            let judged = judging::judge(data, &ran.history, witness, how, elapsed, &mut tell);
             found.reasons.extend(judged.findings);
-            (how.engine.name(), judged.word, judged.examples)
+            (engine, judged.word, judged.examples)
         }
     };
     let checker = Checker { engine, verdict, seconds: (elapsed() - began).as_secs_f64() };
@@ -174,10 +196,7 @@ pub fn judge_as(
         found.limits(&plan.check, ran, footprint);
         found.evidence(plan, ran);
     }
-    found.reasons.sort_by_key(|(verdict, _)| *verdict);
-    let verdict = found.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
-    let reasons = found.reasons.into_iter().map(|(_, reason)| reason).collect();
-    Judgement { verdict, reasons, checker, examples }
+    found.judgement(checker, examples)
 }
 
 #[derive(Default)]
@@ -188,6 +207,14 @@ struct Found {
 impl Found {
     fn add(&mut self, verdict: Verdict, reason: impl Into<String>) {
         self.reasons.push((verdict, reason.into()));
+    }
+
+    /// What all of it comes to, the worst first.
+    fn judgement(mut self, checker: Checker, examples: Vec<CounterExample>) -> Judgement {
+        self.reasons.sort_by_key(|(verdict, _)| *verdict);
+        let verdict = self.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict);
+        let reasons = self.reasons.into_iter().map(|(_, reason)| reason).collect();
+        Judgement { verdict, reasons, checker, examples }
     }
 
     fn safety(&mut self, check: &Check, ran: &Ran) {
