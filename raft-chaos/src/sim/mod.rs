@@ -7,6 +7,7 @@
 //! | `seat.rs` | a server: node, transport, state machine |
 //! | `server.rs` | the same on a simulated host |
 //! | `workload.rs`, `seen.rs` | the clients, on one host of their own, and what they see |
+//! | `waiting.rs` | what they wait for, and where |
 //! | `form.rs` | in which form they ask and are answered |
 //! | `sessions.rs` | what makes a command that is sent again apply once |
 //! | `schedule.rs`, `moments.rs`, `chaos.rs` | when the plan's events and its chaos fire |
@@ -61,6 +62,7 @@ mod sessions;
 mod tally;
 pub(crate) mod trace;
 mod violation;
+mod waiting;
 mod workload;
 mod world;
 

@@ -99,7 +99,7 @@ impl<H: Hosts> Run<'_, H> {
         let cut_short = self.is_over();
         let owed = self
             .progress
-            .owed_since()
+            .commits_owed_since()
             .is_some_and(|since| since.as_nanos() <= nanos(healed + run.settle / 2));
         if cut_short {
             self.tell_servers();
@@ -149,7 +149,7 @@ impl<H: Hosts> Run<'_, H> {
             self.faults.advance(now, &mut self.hosts);
             self.hosts.step();
             if self.plan.is_heard() {
-                self.progress.advance(now, &self.world, self.clients.waiting_since());
+                self.progress.advance(now, &self.world, &self.clients.wishes());
             }
             self.recover(now);
             self.write_down()?;

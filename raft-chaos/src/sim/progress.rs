@@ -13,6 +13,7 @@ use raft_core::{NodeId, RoleName, Time};
 use super::membership::Membership;
 use super::network::Network;
 use super::servers::Server;
+use super::waiting::Wishes;
 use super::world::World;
 use crate::plan::Liveness;
 
@@ -22,8 +23,14 @@ pub(super) struct Progress {
     majorities: BTreeMap<Vec<NodeId>, Option<Time>>,
     /// Since when no whole majority has been led.
     leaderless: Option<Time>,
+    /// Who leads whole majorities, and lets clients in.
+    open: BTreeSet<NodeId>,
     /// Since when the plan has not kept clients from whoever leads: nobody commits what it is not asked for.
     reachable: Option<Time>,
+    /// Since when a commit has been owed, and how long clients have waited for one since then, all in all.
+    stalled: (Option<Time>, Duration),
+    /// The moment before.
+    before: Time,
     version: Option<u64>,
     leader_within: Duration,
     commit_within: Duration,
@@ -37,7 +44,10 @@ impl Progress {
         Self {
             majorities: BTreeMap::new(),
             leaderless: None,
+            open: BTreeSet::new(),
             reachable: Some(Time::ZERO),
+            stalled: (None, Duration::ZERO),
+            before: Time::ZERO,
             version: None,
             leader_within: liveness.leader_within,
             commit_within: liveness.commit_within,
@@ -51,18 +61,25 @@ impl Progress {
         self.majorities.values().copied().flatten().min()
     }
 
+    /// The same of commits, which clients that cannot reach a leader do not get.
+    pub(super) fn commits_owed_since(&self) -> Option<Time> {
+        Some(self.owed_since()?.max(self.reachable?))
+    }
+
     /// Whether a whole majority has a leader.
     pub(super) const fn is_led(&self) -> bool {
         self.version.is_some() && self.leaderless.is_none()
     }
 
-    /// A moment later. `waiting_since` is since when there has always been an operation that waits.
-    pub(super) fn advance(&mut self, now: Time, world: &World, waiting_since: Option<Time>) {
+    /// A moment later, at which clients want this.
+    pub(super) fn advance(&mut self, now: Time, world: &World, wishes: &Wishes) {
         let version = world.version();
         if self.version != Some(version) {
             self.version = Some(version);
             self.look(now, world);
         }
+        let is_reachable = !self.is_led() || self.open.iter().any(|leader| wishes.reach(*leader));
+        self.reachable = is_reachable.then(|| self.reachable.unwrap_or(now));
         if self.no_leader.is_none()
             && let (Some(owed), Some(leaderless)) = (self.owed_since(), self.leaderless)
             && now.since(owed.max(leaderless)) > self.leader_within
@@ -74,21 +91,34 @@ impl Progress {
                 at(now)
             ));
         }
-        if self.no_commit.is_none()
-            && let (Some(owed), Some(waiting), Some(reachable)) =
-                (self.owed_since(), waiting_since, self.reachable)
-        {
-            let (index, committed) = world.committed();
-            let since = owed.max(waiting).max(committed).max(reachable);
-            if now.since(since) > self.commit_within {
-                let within = self.commit_within;
-                let nodes = self.whole_majority();
-                self.no_commit = Some(format!(
-                    "{nodes} were up and connected, and committed nothing after entry {index} for {within:?} while an operation waited (at {})",
-                    at(now)
-                ));
-            }
+        let (index, committed) = world.committed();
+        if self.waited(now, committed, wishes) > self.commit_within && self.no_commit.is_none() {
+            let within = self.commit_within;
+            let nodes = self.whole_majority();
+            self.no_commit = Some(format!(
+                "{nodes} were up and connected, and committed nothing after entry {index} for {within:?} while an operation waited (at {})",
+                at(now)
+            ));
         }
+        self.before = now;
+    }
+
+    /// How long clients have waited for the next commit, after the last one at `committed`, while it has been owed. Either nobody
+    /// was answered anything for so long; or somebody had asked for something that is to be committed for so long, all in all, whatever
+    /// others were answered beside the log.
+    fn waited(&mut self, now: Time, committed: Time, wishes: &Wishes) -> Duration {
+        let owed = self.commits_owed_since().map(|owed| owed.max(committed));
+        let Some(since) = owed else {
+            self.stalled = (None, Duration::ZERO);
+            return Duration::ZERO;
+        };
+        if self.stalled.0 != owed {
+            self.stalled = (owed, Duration::ZERO);
+        } else if wishes.commit {
+            self.stalled.1 += now.since(self.before);
+        }
+        let all = wishes.since.map_or(Duration::ZERO, |waiting| now.since(since.max(waiting)));
+        all.max(self.stalled.1)
     }
 
     /// The servers to whom progress has been owed longest.
@@ -103,7 +133,8 @@ impl Progress {
         let electorates = world.membership(Membership::electorates);
         let everybody = everybody(&electorates);
         let fit = |id: &NodeId, all: bool| servers.get(id).is_some_and(|server| is_fit(server, all));
-        let (mut led, mut reachable) = (false, false);
+        let mut led = false;
+        self.open.clear();
         let before = std::mem::take(&mut self.majorities);
         for nodes in majorities(&electorates).into_iter().chain(everybody.clone()) {
             let whole = before.get(&nodes).copied().flatten();
@@ -122,11 +153,14 @@ impl Progress {
                 let is_there = server.running && server.paused == 0 && nodes.iter().all(near);
                 is_there && server.role == RoleName::Leader && Some(server.term) >= highest
             };
-            let mut leaders = servers.iter().filter(|server| is_whole && leads(*server)).peekable();
-            led |= leaders.peek().is_some();
-            reachable |= leaders.any(|(_, server)| server.shut == 0);
+            let leaders = servers.iter().filter(|server| is_whole && leads(*server));
+            for (id, server) in leaders {
+                led = true;
+                if server.shut == 0 {
+                    self.open.insert(*id);
+                }
+            }
         }
-        self.reachable = (reachable || !led).then(|| self.reachable.unwrap_or(now));
         self.leaderless = (!led).then(|| self.leaderless.unwrap_or(now));
     }
 }
@@ -189,10 +223,80 @@ fn choose(nodes: &[NodeId], count: usize) -> Vec<Vec<NodeId>> {
 
 #[cfg(test)]
 mod tests {
-    use raft_core::{EntryId, Event, LogIndex, Term};
+    use raft_core::{Configuration, EntryId, Event, LogIndex, Member, Term};
 
     use super::super::servers::Lack;
+    use super::super::trace::{Telling, Trace};
     use super::*;
+    use crate::plan::Link;
+
+    const fn second(second: u64) -> Time {
+        Time::from_nanos(second * 1_000_000_000)
+    }
+
+    /// Three servers that run, of which `leader` leads.
+    fn led_by(leader: u64) -> World {
+        let nodes = [1, 2, 3].map(NodeId::new);
+        let still = Link { delay: Duration::ZERO, jitter: Duration::ZERO, tail: None };
+        let trace = Trace::new(None, None, Telling::default(), Time::ZERO);
+        let world = World::new(&nodes, still, 0, trace);
+        world.begin(Configuration::of(nodes.map(Member::from)), BTreeMap::new(), false);
+        nodes.iter().for_each(|&node| world.booted(node));
+        let (from_term, from) = (Term::default(), RoleName::Candidate);
+        let (term, to) = (Term::new(1), RoleName::Leader);
+        let id = NodeId::new(leader);
+        world.observe(id, &Event::Role { from_term, from, term, to, leader: Some(id) });
+        world
+    }
+
+    /// Whether a commit is missed by the end of 20 seconds, in each of which clients want what it says, and one comes where it
+    /// says so.
+    fn misses(world: &World, wishes: impl Fn(u64) -> Wishes, commits: impl Fn(u64) -> bool) -> bool {
+        let mut progress = Progress::new(&Liveness {
+            leader_within: Duration::from_secs(3),
+            commit_within: Duration::from_secs(5),
+            ok_ratio_after_heal: None,
+        });
+        for at in 1..=20 {
+            world.set_now(second(at));
+            if commits(at) {
+                let (from, to) = (LogIndex::ZERO, EntryId::new(Term::new(1), LogIndex::new(at)));
+                world.observe(NodeId::new(1), &Event::Committed { from, to });
+            }
+            progress.advance(second(at), world, &wishes(at));
+        }
+        assert_eq!(progress.no_leader, None);
+        progress.no_commit.is_some()
+    }
+
+    /// Reads that are answered beside the log hide nothing.
+    #[test]
+    fn commits_are_owed_to_those_who_wait_for_one() {
+        let world = || led_by(1);
+        let wishes = |commit: bool, at: u64| Wishes { since: Some(second(at - 1)), commit, ..Wishes::default() };
+        assert!(misses(&world(), |at| wishes(true, at), |_| false));
+        assert!(!misses(&world(), |at| wishes(true, at), |at| at % 5 == 0));
+        assert!(!misses(&world(), |at| wishes(false, at), |_| false), "nobody wants one");
+        assert!(misses(&world(), |at| wishes(at % 2 == 0, at), |_| false), "10 seconds of 20 somebody does");
+        assert!(!misses(&world(), |at| wishes(at < 5 || at == 20, at), |_| false), "and here not for long");
+        let of_reads = Wishes { since: Some(second(1)), ..Wishes::default() };
+        assert!(misses(&world(), |_| of_reads.clone(), |_| false), "nor is anybody answered otherwise");
+    }
+
+    /// Each row: who leads, whom clients do not leave, and whether a commit is missed that they wait for.
+    #[test]
+    fn commits_are_owed_to_those_who_can_reach_a_leader() {
+        for (leader, confined, missed) in
+            [(1, &[][..], true), (1, &[1], true), (1, &[2], false), (1, &[1, 2], false), (2, &[2], true)]
+        {
+            let confined = confined.iter().copied().map(NodeId::new).collect();
+            let wishes = Wishes { since: Some(second(1)), commit: true, confined };
+            let world = led_by(leader);
+            assert_eq!(misses(&world, |_| wishes.clone(), |_| false), missed, "{leader} {:?}", wishes.confined);
+            world.shut(NodeId::new(leader), true);
+            assert!(!misses(&world, |_| wishes.clone(), |_| false), "clients are kept from it");
+        }
+    }
 
     /// Each row: what a server lacks, how many faults its disk has, and whether it counts in a set of some voters, and in
     /// one of all. One whose clock is off counts in none.

@@ -1,6 +1,6 @@
 //! The clients: what they ask, whom, and what they saw of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::form::Form;
 use super::seen::Seen;
 use super::sessions::InSessions;
 use super::trace::Happening;
+use super::waiting::{Waiting, Wishes};
 use super::world::World;
 use crate::data::{self, Ask as Asked, Command, DataType, Draw};
 use crate::history::{F, History, Value};
@@ -41,10 +42,7 @@ pub(crate) struct Clients {
 struct State {
     recorder: Recorder,
     keys: Vec<Key>,
-    /// Operations that have begun and not ended, and since when somebody has wanted one that was not ok:
-    /// a client that gave up wants the next one.
-    waiting: u64,
-    waiting_since: Option<Time>,
+    waiting: Waiting,
     /// The furthest of the log of which a client was told.
     acknowledged: LogIndex,
     /// Begin, end and name of each operation that was ok; end and name of the others.
@@ -73,15 +71,8 @@ impl Clients {
         let Plan { workload: plan, cluster, .. } = plan;
         let keys = (0..plan.keys.live).map(|_| Key::default()).collect();
         let recorder = Recorder::new(plan.clients);
-        let state = State {
-            recorder,
-            keys,
-            waiting: 0,
-            waiting_since: None,
-            acknowledged: LogIndex::ZERO,
-            ended: Vec::new(),
-            stopped: false,
-        };
+        let (waiting, acknowledged) = (Waiting::default(), LogIndex::ZERO);
+        let state = State { recorder, keys, waiting, acknowledged, ended: Vec::new(), stopped: false };
         Self {
             state: Arc::new(Mutex::new(state)),
             plan: Arc::new(plan.clone()),
@@ -142,12 +133,21 @@ impl Clients {
 
     /// Whether an operation is under way.
     pub(super) fn is_waiting(&self) -> bool {
-        self.with(|state| state.waiting > 0)
+        self.with(|state| state.waiting.is_any())
     }
 
-    /// Since when clients have waited without an operation that was ok.
-    pub(super) fn waiting_since(&self) -> Option<Time> {
-        self.with(|state| state.waiting_since)
+    /// What clients want now.
+    pub(super) fn wishes(&self) -> Wishes {
+        let wishes = self.with(|state| state.waiting.wishes());
+        match self.plan.route {
+            Route::Node(only) => Wishes { confined: BTreeSet::from([only]), ..wishes },
+            Route::Leader | Route::Any | Route::Sticky => wishes,
+        }
+    }
+
+    /// Whether it is answered beside the log.
+    fn is_beside(&self, f: &F) -> bool {
+        self.data.is_read(f) && self.reads != Reads::Log
     }
 
     /// The furthest of the log of which a client was told.
@@ -248,7 +248,7 @@ impl<N: Net, E: Environment> OneClient<N, E> {
         let operation = u64::try_from(started.invoked()).unwrap_or(u64::MAX);
         let Asked { f, value } = asked.clone();
         let command = Command { operation, key: key.clone(), f, value, ballast };
-        let is_beside = self.shared.data.is_read(&asked.f) && self.shared.reads != Reads::Log;
+        let is_beside = self.shared.is_beside(&asked.f);
         let form = self.way.form;
         let (outcome, node) = match &mut self.sessions {
             Some(sessions) if !is_beside => (sessions.ask(form.command(command, true), deadline).await, None),
@@ -316,6 +316,10 @@ impl<N: Net, E: Environment> OneClient<N, E> {
             self.connection =
                 Client::connect(net, environment.clone(), ClusterId(1), address, until).await.ok();
         }
+        if self.shared.plan.route == Route::Sticky {
+            let server = self.connection.as_ref().map(Client::node);
+            self.shared.with(|state| state.waiting.stays(self.number, server));
+        }
         self.connection.as_mut()
     }
 
@@ -357,8 +361,7 @@ impl<N: Net, E: Environment> OneClient<N, E> {
         let Asked { f, value } = asked.clone();
         let client = usize::try_from(self.number).unwrap_or(usize::MAX);
         let started = self.shared.with(|state| {
-            state.waiting += 1;
-            state.waiting_since = state.waiting_since.or(Some(now));
+            state.waiting.begins(self.number, !self.shared.is_beside(&asked.f), now);
             state.recorder.invoke(now.as_nanos(), client, f, key, value)
         });
         let started = started.expect("the recorder was made for this many clients");
@@ -372,11 +375,8 @@ impl<N: Net, E: Environment> OneClient<N, E> {
         let ok = seen.answer().is_some();
         let (outcome, log_index) = seen.outcome();
         self.shared.with(|state| {
-            state.waiting -= 1;
+            state.waiting.ends(self.number, ok, ended);
             state.acknowledged = state.acknowledged.max(log_index.unwrap_or_default());
-            if ok {
-                state.waiting_since = (state.waiting > 0).then_some(ended);
-            }
             state.ended.push(Ended { began, ended, f, ok });
             state.recorder.complete(ended.as_nanos(), started, outcome, node, log_index);
         });
