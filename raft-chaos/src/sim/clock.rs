@@ -93,12 +93,19 @@ impl Clock {
     pub(super) fn off(&self, now: Duration) -> Off {
         let state = self.lock();
         let right = scaled(now, MILLION + i128::from(state.faster_ppm), MILLION);
-        let wall = state.faults.iter().map(|(_, fault, began)| {
-            let ran = now.saturating_sub(*began).as_nanos().cast_signed();
-            i128::from(fault.jump_ns) + ran * i128::from(fault.drift_ppm) / MILLION
-        });
+        let wall = state.faults.iter().map(|(_, fault, began)| jumped(fault) + drifted(fault, *began, now));
         let monotonic = state.shows(now).as_nanos().cast_signed() - right.as_nanos().cast_signed();
         Off { monotonic: clamped(monotonic), wall: clamped(wall.sum()) }
+    }
+
+    /// By how much one fault sets it off, whatever others do; by nothing once it is over.
+    pub(super) fn off_by(&self, now: Duration, fault: ClockFaultId) -> Off {
+        let state = self.lock();
+        let Some((_, fault, began)) = state.faults.iter().find(|(id, ..)| *id == fault) else {
+            return Off::default();
+        };
+        let monotonic = drifted(fault, *began, now);
+        Off { monotonic: clamped(monotonic), wall: clamped(jumped(fault) + monotonic) }
     }
 }
 
@@ -123,6 +130,16 @@ impl State {
     fn keep(&mut self, now: Duration) {
         (self.shown_then, self.changed_at) = (self.shows(now), now);
     }
+}
+
+/// By how much a fault sets a wall clock.
+fn jumped(fault: &ClockFault) -> i128 {
+    i128::from(fault.jump_ns)
+}
+
+/// By how much more a clock shows for a fault that has lasted since then.
+fn drifted(fault: &ClockFault, began: Duration, now: Duration) -> i128 {
+    now.saturating_sub(began).as_nanos().cast_signed() * i128::from(fault.drift_ppm) / MILLION
 }
 
 /// So many parts of a whole of that many.
@@ -186,6 +203,24 @@ mod tests {
             assert!(now >= shown, "at {at} ms");
             shown = now;
         }
+    }
+
+    /// What another one does, or undoes, is not its own.
+    #[test]
+    fn each_fault_of_clocks_is_known_for_what_it_does_itself() {
+        let clock = Clock::default();
+        let back = ClockFault { drift_ppm: 0, jump_ns: -800_000_000 };
+        let fast = ClockFault { drift_ppm: 100_000, jump_ns: -800_000_000 };
+        let (first, second) = (clock.begin(ms(1_000), back), clock.begin(ms(2_000), fast));
+        let off = |fault, monotonic_ms: i64, wall_ms: i64| {
+            let expected = Off { monotonic: monotonic_ms * 1_000_000, wall: wall_ms * 1_000_000 };
+            assert_eq!(clock.off_by(ms(4_000), fault), expected);
+        };
+        off(first, 0, -800);
+        off(second, 200, -600);
+        clock.end(ms(4_000), first);
+        off(first, 0, 0);
+        off(second, 200, -600);
     }
 
     #[test]

@@ -35,3 +35,17 @@ fn clocks_are_off_by_what_the_plan_says() {
         assert_eq!(off, &serde_json::json!({ "wall_us": wall_us, "monotonic_us": monotonic_us }), "{clock}");
     }
 }
+
+/// Two that are in force at once, and end at once, are each known for what it does.
+#[test]
+fn clocks_are_set_off_twice_and_each_is_told() {
+    let tool = Tool::new();
+    let event = |at: &str| {
+        format!("[[event]]\nwhen = {{ at = \"{at}\" }}\ndo = \"clock\"\ntarget = 1\nclock = {{ jump = \"-800ms\" }}\n")
+    };
+    let (code, results) = tool.run(&tool.plan(&short(&(event("500ms") + &event("1s")))), &[]);
+    assert_eq!(code, 0, "{}", results[0]["reasons"]);
+    for fault in results[0]["faults"].as_array().unwrap() {
+        assert_eq!(fault["evidence"]["clocks_off"]["1"]["wall_us"], -800_000, "{fault}");
+    }
+}

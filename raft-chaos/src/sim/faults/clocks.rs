@@ -4,25 +4,23 @@ use std::time::Duration;
 
 use raft_core::{NodeId, Time};
 
-use super::super::clock::{Clock, ClockFaultId, Off};
+use super::super::clock::{Clock, ClockFaultId};
 use super::super::evidence::{self, Evidence};
 use super::{Begun, Faults, Kind, list};
 use crate::plan::ClockFault;
 
-/// A clock that a fault has set off, and how far off it was before.
+/// A clock that a fault has set off.
 pub(super) struct SetOff {
     node: NodeId,
     id: Option<ClockFaultId>,
-    before: Off,
 }
 
 impl Faults {
     pub(super) fn clock(&mut self, nodes: Vec<NodeId>, fault: ClockFault, now: Time) -> Begun {
         let set_off = |node: NodeId| {
             let clock = self.machines.clock(node)?;
-            let before = clock.off(elapsed(now));
             let id = (!self.is_idle("clock")).then(|| clock.begin(elapsed(now), fault));
-            Some(SetOff { node, id, before })
+            Some(SetOff { node, id })
         };
         let running = self.machines.running(&nodes);
         let clocks: Vec<_> = running.iter().filter_map(|life| set_off(life.node)).collect();
@@ -35,12 +33,12 @@ impl Faults {
         }
     }
 
-    /// By how much clocks are off that were not before.
+    /// By how much clocks are off for this alone.
     pub(super) fn off(&self, clocks: &[SetOff]) -> Evidence {
+        let now = elapsed(self.world.now());
         let off = |set: &SetOff| {
-            let off = self.machines.clock(set.node)?.off(elapsed(self.world.now()));
-            let wall_us = (off.wall - set.before.wall) / 1_000;
-            let monotonic_us = (off.monotonic - set.before.monotonic) / 1_000;
+            let off = self.machines.clock(set.node)?.off_by(now, set.id?);
+            let (wall_us, monotonic_us) = (off.wall / 1_000, off.monotonic / 1_000);
             Some((set.node, evidence::Off { wall_us, monotonic_us }))
         };
         Evidence::ClocksOff(clocks.iter().filter_map(off).collect())
