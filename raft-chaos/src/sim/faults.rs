@@ -47,6 +47,8 @@ pub(super) struct Faults {
     active: Vec<Active>,
     firings: Vec<evidence::Firing>,
     damaging: Vec<Damaging>,
+    /// The firings that were to shut servers down in order, in these lives, and are over.
+    stopped: Vec<(usize, Vec<Life>)>,
     wiped: Vec<Wiped>,
     planted: Option<Planted>,
     heals: Vec<Time>,
@@ -113,6 +115,7 @@ impl Faults {
             active: Vec::new(),
             firings: Vec::new(),
             damaging: Vec::new(),
+            stopped: Vec::new(),
             wiped: Vec::new(),
             planted: None,
             heals: Vec::new(),
@@ -210,6 +213,7 @@ impl Faults {
         for fault in std::mem::take(&mut self.active) {
             self.settle(&fault);
         }
+        self.settle_stopped();
         self.settle_wiped();
     }
 
@@ -351,11 +355,10 @@ impl Faults {
             }
             Kind::Off { clocks } => self.off(clocks),
             Kind::Shut { nodes, met_before } => Evidence::RequestsMet(self.turned_away(nodes) - met_before),
+            // Who is to start again may not be down yet.
             Kind::Down { lives, graceful: true } => {
-                let shut_down = |life: &&Life| {
-                    self.world.server(life.node).is_some_and(|server| server.shut_down == life.life)
-                };
-                Evidence::ShutDown(lives.iter().filter(shut_down).map(|life| life.node).collect())
+                self.stopped.push((fault.firing, lives.clone()));
+                return;
             }
             Kind::Down { graceful: false, .. } => return,
             Kind::Requested(request) => self.outcome(request),

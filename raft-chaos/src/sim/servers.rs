@@ -25,8 +25,8 @@ pub(crate) struct Server {
     pub(super) incarnation: Option<Incarnation>,
     /// The lives in which it said which versions of the conversation it speaks, and those.
     pub(super) spoke: Vec<(u64, String)>,
-    /// The last life that ended with a shutdown in order.
-    pub(super) shut_down: u64,
+    /// The lives that ended with a shutdown in order.
+    pub(super) shut_down: Vec<u64>,
     /// The last entry that its snapshot stands for.
     pub(super) snapshot: LogIndex,
     /// What its log has.
@@ -186,7 +186,7 @@ impl Server {
             life: 0,
             incarnation: None,
             spoke: Vec::new(),
-            shut_down: 0,
+            shut_down: Vec::new(),
             snapshot: LogIndex::ZERO,
             log: Log::default(),
             commit: LogIndex::ZERO,

@@ -176,7 +176,7 @@ impl World {
     /// A server has shut down in order.
     pub(crate) fn shut_down(&self, id: NodeId) {
         if let Some(server) = self.lock().nodes.get_mut(&id) {
-            server.shut_down = server.life;
+            server.shut_down.push(server.life);
         }
         self.gone(id, "has shut down");
     }

@@ -76,6 +76,17 @@ impl Faults {
         }
     }
 
+    /// Writes down which of the servers that were to shut down in order have.
+    pub(super) fn settle_stopped(&mut self) {
+        for (firing, lives) in &self.stopped {
+            let has = |life: &&Life| {
+                self.world.server(life.node).is_some_and(|server| server.shut_down.contains(&life.life))
+            };
+            let nodes = lives.iter().filter(has).map(|life| life.node).collect();
+            self.firings[*firing].evidence = Evidence::ShutDown(nodes);
+        }
+    }
+
     /// Makes disks faulty, also those of servers that are down.
     pub(super) fn disk(&self, nodes: Vec<NodeId>, fault: DiskFault) -> Begun {
         let fault = planted::ignored(self.planted, fault);
