@@ -17,6 +17,8 @@ pub(crate) struct Server {
     /// How often it had something to do and was paused.
     pub(super) held: u64,
     pub(super) term: Term,
+    /// The highest that it was ever in, whatever its disk has lost since.
+    pub(super) highest_term: Term,
     pub(super) role: RoleName,
     pub(super) leads_since: Time,
     /// Which of its lives this is, from 1.
@@ -105,6 +107,12 @@ impl Log {
 }
 
 impl Server {
+    /// It has this term and this role now.
+    pub(super) fn is_in(&mut self, term: Term, role: RoleName) {
+        (self.term, self.role) = (term, role);
+        self.highest_term = self.highest_term.max(term);
+    }
+
     /// How much there is of this about its log, where the leader's ends there.
     pub(super) const fn count(&self, quantity: Quantity, leaders_last: LogIndex) -> u64 {
         let Log { last, base, durable, committed, applied } = self.log;
@@ -181,6 +189,7 @@ impl Server {
             paused: 0,
             held: 0,
             term: Term::default(),
+            highest_term: Term::default(),
             role: RoleName::Follower,
             leads_since: Time::ZERO,
             life: 0,

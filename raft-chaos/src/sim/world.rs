@@ -145,7 +145,7 @@ impl World {
         inner.find_lack(id, restored);
         let (last, term) = (restored.log.last(), restored.hard_state.current_term);
         if let Some(server) = inner.nodes.get_mut(&id) {
-            (server.term, server.role) = (term, RoleName::Follower);
+            server.is_in(term, RoleName::Follower);
             server.incarnation = Some(incarnation);
             server.snapshot = restored.snapshot.as_ref().map_or(LogIndex::ZERO, Snapshot::index);
             server.log = Log::found(restored);

@@ -14,9 +14,9 @@ impl World {
         self.lock().figure3.leaders().clone()
     }
 
-    /// The highest term of any server.
+    /// The highest term that any server was ever in.
     pub(in super::super) fn highest_term(&self) -> Term {
-        self.lock().nodes.values().map(|server| server.term).max().unwrap_or_default()
+        self.lock().nodes.values().map(|server| server.highest_term).max().unwrap_or_default()
     }
 
     /// The leader of the highest term of any server that runs, if that term has one.
@@ -65,7 +65,7 @@ impl Inner {
         if role == RoleName::Leader {
             server.leads_since = now;
         }
-        (server.term, server.role) = (term, role);
+        server.is_in(term, role);
         match self.reigns {
             Some((_, reigning)) if role != RoleName::Leader && led && reigning == id => {
                 self.reigns = None;
@@ -80,5 +80,32 @@ impl Inner {
             None if role == RoleName::Leader => self.reigns = Some((term, id)),
             Some(_) | None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use raft_core::{Event, Incarnation, Restored, Time};
+
+    use super::super::super::trace::{Telling, Trace};
+    use super::*;
+    use crate::plan::Link;
+
+    /// A server that was alone and is wiped is in none of its terms any more.
+    #[test]
+    fn no_term_that_was_is_forgotten() {
+        let id = NodeId::new(1);
+        let still = Link { delay: Duration::ZERO, jitter: Duration::ZERO, tail: None };
+        let world = World::new(&[id], still, 0, Trace::new(None, None, Telling::default(), Time::ZERO));
+        let (from_term, from) = (Term::default(), RoleName::Follower);
+        let (term, to) = (Term::new(3), RoleName::Candidate);
+        world.observe(id, &Event::Role { from_term, from, term, to, leader: None });
+        world.gone(id, "is killed");
+        world.wiped(id);
+        world.started(id, Incarnation(7), &Restored::default());
+        assert_eq!(world.server(id).map(|server| server.term), Some(Term::default()));
+        assert_eq!(world.highest_term(), term);
     }
 }
