@@ -36,22 +36,21 @@ impl Outcome {
         Self { seed, verdict, reasons, result, command, folder: Some(folder.to_owned()), drawn: None }
     }
 
-    /// Two runs of one seed must be one. The worse verdict stays, with its reasons first; that they differ
-    /// is a finding of its own, unless one of them was stopped from outside. Where that was this one, it is known by the other.
+    /// Two runs of one seed must be one. The worse verdict stays, with its reasons first: a judge may have given up on the other run.
+    /// That they differ is a finding of its own, unless one of them was stopped from outside. Where that was this one, it is known
+    /// by the other.
     pub(crate) fn must_equal(&mut self, other: &Self) {
-        if self.hash() == other.hash()
-            && (self.verdict == Verdict::Crash) == (other.verdict == Verdict::Crash)
-            || self.was_stopped()
-            || other.was_stopped()
-        {
-            if self.was_stopped() && !other.was_stopped() {
-                self.stays_as_bad_as(other);
-            }
+        if other.was_stopped() {
             return;
         }
+        let is_one = self.hash() == other.hash()
+            && (self.verdict == Verdict::Crash) == (other.verdict == Verdict::Crash);
+        let is_known = !self.was_stopped();
         self.stays_as_bad_as(other);
-        let (one, two) = (self.hash(), other.hash());
-        self.went_two_ways(&format!("its event hash was {one} and {two}"));
+        if is_known && !is_one {
+            let (one, two) = (self.hash(), other.hash());
+            self.went_two_ways(&format!("its event hash was {one} and {two}"));
+        }
     }
 
     /// The worse verdict stays, with its reasons first.
@@ -176,6 +175,10 @@ mod tests {
             ((Safety, one), (Safety, one), Safety),
             ((Liveness, one), (Liveness, two), Divergence),
             ((Liveness, one), (Safety, two), Safety),
+            // The search had no time left while it was recorded, or when it ran again.
+            ((Inconclusive, one), (Safety, one), Safety),
+            ((Safety, one), (Inconclusive, one), Safety),
+            ((Pass, one), (Liveness, one), Liveness),
             ((Crash, NO_HASH), (Pass, NO_HASH), Crash),
             // Stopped while it was recorded: it is known what the seed comes to.
             ((Interrupted, NO_HASH), (Safety, one), Safety),
