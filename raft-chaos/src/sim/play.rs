@@ -96,7 +96,7 @@ impl<H: Hosts> Run<'_, H> {
         self.phase("all is healed");
         let healed = self.hosts.elapsed();
         self.advance_to(run.warmup + run.duration + run.settle)?;
-        let cut_short = self.is_over();
+        let (cut_short, end) = (self.is_over(), self.hosts.elapsed());
         let owed = self
             .progress
             .commits_owed_since()
@@ -114,7 +114,7 @@ impl<H: Hosts> Run<'_, H> {
             self.write_down()?;
         }
         let event_hash = self.world.trace(|trace| trace.hash());
-        Ok(Ran { cut_short, ..self.result(warm, healed, owed, event_hash)? })
+        Ok(Ran { cut_short, ..self.result(warm, (healed, end), owed, event_hash)? })
     }
 
     /// Whether the last event has come that anybody wants.
@@ -225,7 +225,14 @@ impl<H: Hosts> Run<'_, H> {
         }
     }
 
-    fn result(mut self, warm: Warm, healed: Duration, owed: bool, event_hash: u64) -> io::Result<Ran> {
+    /// What came of it. All was `healed`, and no operation began after the `end`.
+    fn result(
+        mut self,
+        warm: Warm,
+        (healed, end): (Duration, Duration),
+        owed: bool,
+        event_hash: u64,
+    ) -> io::Result<Ran> {
         let virtual_time = self.hosts.elapsed();
         let in_order = match self.hosts.end()? {
             Some(in_order) => {
@@ -238,7 +245,7 @@ impl<H: Hosts> Run<'_, H> {
         };
         let (history, ended) = self.clients.take();
         let began = Time::ZERO.after(self.plan.run.warmup);
-        let end = Time::ZERO.after(virtual_time);
+        let end = Time::ZERO.after(end);
         let from = Time::ZERO.after(healed + self.plan.check.liveness.commit_within);
         let operations = Operations::of(&ended, began, end, from, owed);
         let firing = |firing: &evidence::Firing| Firing {

@@ -111,7 +111,7 @@ pub struct Recovery {
 pub struct Operations {
     /// Latencies of operations that were ok, in microseconds, sorted, by kind.
     pub latencies_us: BTreeMap<F, Vec<u64>>,
-    /// The longest time without an ok, from the end of the warm-up on.
+    /// The longest time without an ok, from the end of the warm-up on and for as long as operations begin.
     pub ok_gap_ms: u64,
     /// Of the operations begun after the first `commit_within` of `settle`: how many were ok, and how
     /// many ended.
@@ -121,7 +121,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// From `warm` to `end`; what began after `from` is what has settled.
+    /// From `warm` to `end`, after which none begins and nobody need be answered; what began after `from` is what has settled.
     pub(super) fn of(ended: &[Ended], warm: Time, end: Time, from: Time, owed: bool) -> Self {
         let mut operations = Self { owed, ..Self::default() };
         let (mut last_ok, mut gap) = (warm, Duration::ZERO);
@@ -129,7 +129,7 @@ impl Operations {
             let latency = operation.ended.since(operation.began).as_micros();
             let latencies = operations.latencies_us.entry(operation.f.clone()).or_default();
             latencies.push(u64::try_from(latency).unwrap_or(u64::MAX));
-            gap = gap.max(operation.ended.since(last_ok));
+            gap = gap.max(operation.ended.min(end).since(last_ok));
             last_ok = last_ok.max(operation.ended);
         }
         operations.latencies_us.values_mut().for_each(|latencies| latencies.sort_unstable());
@@ -145,5 +145,31 @@ impl Operations {
         let mut all: Vec<_> = self.latencies_us.values().flatten().copied().collect();
         all.sort_unstable();
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: when operations that were ok began and ended, in milliseconds, where the warm-up ends at 1,000 and the last may
+    /// begin at 5,000; and the longest time without one that ended.
+    #[test]
+    fn nobody_waits_for_an_ok_after_the_end() {
+        let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
+        for (ended, gap) in [
+            (&[][..], 4_000),
+            (&[(100, 200)], 4_000),
+            (&[(1_000, 2_500), (2_600, 4_600)], 2_100),
+            (&[(1_000, 4_800), (4_900, 8_000)], 3_800),
+            (&[(1_000, 3_000), (3_000, 9_000)], 2_000),
+            (&[(1_000, 2_000), (4_900, 6_900)], 3_000),
+        ] {
+            let ended: Vec<_> = ended.iter().map(|&(began, ended)| (at(began), at(ended))).collect();
+            let ok = |&(began, ended): &(Time, Time)| Ended { began, ended, f: F::READ, ok: true };
+            let ended: Vec<_> = ended.iter().map(ok).collect();
+            let operations = Operations::of(&ended, at(1_000), at(5_000), at(4_000), true);
+            assert_eq!(operations.ok_gap_ms, gap, "{ended:?}");
+        }
     }
 }
