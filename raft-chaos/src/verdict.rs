@@ -238,6 +238,12 @@ impl Found {
         let Operations { settled: (ok, all), owed, .. } = ran.operations;
         let written = plan.check.liveness.ok_ratio_after_heal.map(|share| u64::from(share.ppm()));
         let wanted = written.or(owed.then_some(990_000));
+        if written.is_some() && all == 0 {
+            self.add(
+                Verdict::Inconclusive,
+                "ok_ratio_after_heal: no operation began once all was healed and commit_within was over",
+            );
+        }
         if let Some(wanted) = wanted
             && u128::from(ok) * 1_000_000 < u128::from(wanted) * u128::from(all)
         {
@@ -301,10 +307,11 @@ impl Found {
     }
 }
 
-/// The largest number in `recovery_ms`; beyond any bound if there were heals and nothing followed one.
+/// The largest number in `recovery_ms`; beyond any bound if nothing followed the last heal.
 fn longest_recovery(recoveries: &[Recovery]) -> u64 {
+    let Some(last) = recoveries.last() else { return 0 };
     let longest = recoveries.iter().filter_map(|recovery| recovery.commit).max();
-    longest.unwrap_or(if recoveries.is_empty() { 0 } else { u64::MAX })
+    last.commit.and(longest).unwrap_or(u64::MAX)
 }
 
 /// The smallest of `sorted` that at least so many in a hundred do not exceed; 0 of none.
@@ -321,6 +328,38 @@ pub fn permille(sorted: &[u64], permille: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each row: how soon a commit followed each heal, and how long it took to recover; a cluster that is dead in the end has not.
+    #[test]
+    fn a_cluster_that_commits_nothing_after_the_last_heal_has_not_recovered() {
+        for (commits, expected) in [
+            (&[][..], 0),
+            (&[Some(7), Some(5)], 7),
+            // Another heal came first.
+            (&[None, Some(5)], 5),
+            (&[Some(7), None], u64::MAX),
+            (&[None], u64::MAX),
+        ] {
+            let recovery = |&commit| Recovery { at: 0, leader: None, commit };
+            let recoveries: Vec<_> = commits.iter().map(recovery).collect();
+            assert_eq!(longest_recovery(&recoveries), expected, "{commits:?}");
+        }
+    }
+
+    /// Each row: the ratio that a plan writes, and what is said where no operation began late enough to count.
+    #[test]
+    fn a_ratio_of_nothing_is_none() {
+        for (written, verdict) in [
+            ("", Verdict::Pass),
+            ("[check.liveness]\nok_ratio_after_heal = 0.9\n", Verdict::Inconclusive),
+        ] {
+            let text = format!("schema = 1\nname = \"one\"\n{written}");
+            let plan = Plan::parse(&text, "plan.toml", &[]).unwrap();
+            let mut found = Found::default();
+            found.progress(&plan, &Ran::default());
+            assert_eq!(found.reasons.first().map_or(Verdict::Pass, |(verdict, _)| *verdict), verdict);
+        }
+    }
 
     /// Each row: numbers, a percentage, and the number that so many do not exceed.
     #[test]
