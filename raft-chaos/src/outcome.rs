@@ -100,6 +100,18 @@ impl Outcome {
         self.told();
     }
 
+    /// What the plan asks of one seed among all under `swarm` and this one has not shown, a sentence each.
+    pub(crate) fn unshown(&self, plan: &Plan) -> Vec<String> {
+        let evidence = &plan.check.evidence;
+        let asked =
+            [("elections", evidence.elections), ("snapshots_installed", evidence.snapshots_installed)];
+        let shows =
+            |key: &str, count: Count| self.result[key].as_u64().is_some_and(|number| count.holds(number));
+        let asked = asked.into_iter().filter_map(|(key, count)| Some((key, count?)));
+        let unshown = asked.filter(|(key, count)| plan.run.swarm && !shows(key, *count));
+        unshown.map(|(key, count)| format!("evidence.{key}: in no seed {count}")).collect()
+    }
+
     /// `result.json` says what is known now.
     fn told(&mut self) {
         self.result["verdict"] = json!(self.verdict);
@@ -124,33 +136,6 @@ impl Outcome {
     pub(crate) fn write(&self) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         fs::write(folder.join("result.json"), serde_json::to_vec_pretty(&self.result)?)
-    }
-}
-
-/// What the plan asks of one seed among all under `swarm`, and none has shown so far.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted(Vec<(&'static str, Count)>);
-
-impl Wanted {
-    /// Before any seed has run.
-    pub fn of(plan: &Plan) -> Self {
-        let evidence = &plan.check.evidence;
-        let wanted =
-            [("elections", evidence.elections), ("snapshots_installed", evidence.snapshots_installed)];
-        let wanted = wanted.into_iter().filter_map(|(key, count)| count.map(|count| (key, count)));
-        Self(wanted.filter(|_| plan.run.swarm).collect())
-    }
-
-    /// A seed has ended, and shown this.
-    pub fn see(&mut self, outcome: &Outcome) {
-        let shows =
-            |key: &str, count: Count| outcome.result[key].as_u64().is_some_and(|number| count.holds(number));
-        self.0.retain(|(key, count)| !shows(key, *count));
-    }
-
-    /// What none has shown, a sentence each.
-    pub fn lacking(self) -> impl Iterator<Item = String> {
-        self.0.into_iter().map(|(key, count)| format!("evidence.{key}: in no seed {count}"))
     }
 }
 

@@ -225,6 +225,13 @@ pub fn determinism(plan: &str, seeds: usize, times: u64, events: u64, parted: us
     ));
 }
 
+/// What seeds together have not shown, on standard error.
+pub(crate) fn lacks(summary: &Summary) {
+    for (plan, what) in summary.lacking() {
+        eprintln!("{plan}: inconclusive: {what}");
+    }
+}
+
 /// The sums over a ledger.
 pub fn soaked(summary: &Summary, folder: &Path) {
     let all = summary.all();
@@ -240,4 +247,5 @@ pub fn soaked(summary: &Summary, folder: &Path) {
         all.coverage
     ));
     say(&format!("results   {}, junit.xml and ledger.jsonl beside it", folder.join("summary.md").display()));
+    lacks(summary);
 }

@@ -18,13 +18,13 @@ use std::thread;
 use std::time::SystemTime;
 
 use crate::child::wait;
-use crate::outcome::{Outcome, Wanted};
+use crate::outcome::Outcome;
 use crate::plan::{Mode, Plan};
 use crate::progress::{Display, Progress};
 use crate::record::named;
 use crate::report;
 use crate::sim::Telling;
-use crate::soak::{EntryName, Line, Summary};
+use crate::soak::{Line, Summary};
 use crate::told::Told;
 use crate::verdict::Verdict;
 pub use many::{Ends, Seeds};
@@ -118,7 +118,7 @@ impl Runner {
             Voice::Json | Voice::Quiet => report::verdict(outcome),
             Voice::Usual | Voice::Loud => report::one(plan, outcome),
         });
-        let line = Line::of(&EntryName::of(plan), &outcome);
+        let line = Line::of(plan, &outcome);
         total.add(&line);
         total.keep(line, &outcome);
         Ok(())
@@ -199,9 +199,7 @@ impl Job<'_> {
         }
         // What is known of a run that was stopped says nothing about what it would have shown.
         if outcome.verdict == Verdict::Pass {
-            let mut wanted = Wanted::of(self.plan);
-            wanted.see(&outcome);
-            wanted.lacking().for_each(|what| outcome.lacks(what));
+            outcome.unshown(self.plan).into_iter().for_each(|what| outcome.lacks(what));
         }
         let written = outcome.write();
         outcome.stands_after(written)?;

@@ -16,7 +16,7 @@ pub(crate) fn annotate(plan: &Path, name: &str, summary: &Summary) {
         let reason = fastest.reason.as_deref().unwrap_or_default();
         say(&annotation(fastest.verdict, plan, &title, &format!("{reason}\nrepeat: {}", fastest.command)));
     }
-    for what in summary.lacking() {
+    for (_, what) in summary.lacking() {
         let title = format!("{name}: {}, all seeds together", Verdict::Inconclusive.title());
         say(&annotation(Verdict::Inconclusive, plan, &title, what));
     }

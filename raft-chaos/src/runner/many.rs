@@ -9,11 +9,11 @@ use std::thread;
 use std::time::Instant;
 
 use super::{Job, Voice, interrupted};
-use crate::outcome::{Outcome, Wanted};
+use crate::outcome::Outcome;
 use crate::progress::Display;
 use crate::record::named;
 use crate::report;
-use crate::soak::{EntryName, Line, Shard, Summary};
+use crate::soak::{Line, Shard, Summary};
 use crate::verdict::Verdict;
 
 /// The seeds of a plan that are to run.
@@ -59,7 +59,6 @@ impl Ends {
 /// What is known of those that have ended.
 struct Sweep {
     summary: Summary,
-    wanted: Wanted,
     display: Display,
 }
 
@@ -75,7 +74,6 @@ impl Job<'_> {
         };
         let sweep = Mutex::new(Sweep {
             summary: Summary::default(),
-            wanted: Wanted::of(self.plan),
             display: Display::of_seeds(self.runner.progress, &self.plan.name, seeds.count()),
         });
         let mut left = seeds.iter();
@@ -87,13 +85,13 @@ impl Job<'_> {
             |outcome: Outcome| sweep.lock().map_or(Ok(()), |mut sweep| self.note(&mut sweep, &outcome));
         let ran = each(self.runner.jobs, next, |seed| self.one_of_many(seed, is_rechecked(seed)), ended);
         let sweep = sweep.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Sweep { mut summary, wanted, display } = sweep;
+        let Sweep { mut summary, display } = sweep;
         drop(display);
         // Seeds that could not run have had no chance to show it.
-        for what in wanted.lacking().filter(|_| ran.is_ok()) {
-            eprintln!("{}: inconclusive: {what}", self.plan.name);
-            summary.lacks(&self.plan.name, what);
+        if ran.is_ok() {
+            summary.look_for_lacks();
         }
+        report::lacks(&summary);
         let written = summary.write(self.folder);
         if self.runner.voice != Voice::Json {
             report::sum(&summary, seeds.count(), self.folder, began.elapsed());
@@ -104,8 +102,7 @@ impl Job<'_> {
 
     /// A seed has ended: one line each, in the order in which they do.
     fn note(&self, sweep: &mut Sweep, outcome: &Outcome) -> io::Result<()> {
-        sweep.wanted.see(outcome);
-        let line = Line::of(&EntryName::of(self.plan), outcome);
+        let line = Line::of(self.plan, outcome);
         sweep.summary.add(&line);
         sweep.summary.keep(line, outcome);
         let is_told = match self.runner.voice {

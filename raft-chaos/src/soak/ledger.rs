@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{EntryName, Pace};
 use crate::coverage::{Coverage, of_this_table};
 use crate::outcome::Outcome;
+use crate::plan::Plan;
 use crate::record::named;
 use crate::verdict::Verdict;
 
@@ -41,6 +42,9 @@ pub struct Line {
     /// How often each table of chaos was to fire, where that is not as the plan has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paces: Vec<Pace>,
+    /// What the plan asks of one of its seeds, and this one has not shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unshown: Vec<String>,
     /// The longest time from a heal to a commit, in milliseconds; none where none came.
     #[serde(default)]
     pub recovery_ms: Option<u64>,
@@ -104,6 +108,7 @@ impl Default for Line {
             event_hash: String::new(),
             coverage: Coverage::default(),
             paces: Vec::new(),
+            unshown: Vec::new(),
             recovery_ms: None,
             counts: Counts::default(),
         }
@@ -112,15 +117,16 @@ impl Default for Line {
 
 impl Line {
     /// What the ledger says of an outcome.
-    pub(crate) fn of(name: &EntryName, outcome: &Outcome) -> Self {
+    pub(crate) fn of(plan: &Plan, outcome: &Outcome) -> Self {
+        let EntryName { plan: name, store } = EntryName::of(plan);
         let result = &outcome.result;
         let whole = |value: &Value| value.as_u64().unwrap_or(0);
         let seconds = |value: &Value| value.as_f64().unwrap_or(0.0);
         let recoveries = result["recovery_ms"].as_array().into_iter().flatten();
         let reason = outcome.reasons.first().cloned();
         Self {
-            plan: name.plan.clone(),
-            store: name.store.clone(),
+            plan: name,
+            store,
             seed: outcome.seed,
             verdict: outcome.verdict,
             signature: (outcome.verdict != Verdict::Pass)
@@ -130,6 +136,7 @@ impl Line {
             event_hash: result["event_hash"].as_str().unwrap_or_default().to_owned(),
             coverage: Coverage::deserialize(&result["coverage"]).unwrap_or_default(),
             paces: Vec::new(),
+            unshown: outcome.unshown(plan),
             recovery_ms: recoveries.filter_map(|recovery| recovery["commit"].as_u64()).max(),
             counts: Counts {
                 ops_ok: whole(&result["ops"]["ok"]),

@@ -41,6 +41,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> io::Result<Summary> {
         }
     }
     summary.keep_fastest(|line| kept_folder(out, line));
+    summary.look_for_lacks();
     summary.write(out)?;
     Ok(summary)
 }

@@ -170,6 +170,10 @@ impl Soak {
         let ran = each(self.runner.jobs, next, work, ended);
         let mut summary = state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).summary;
         summary.keep_fastest(|line| kept_folder(folder, line));
+        // Seeds that could not run have had no chance to show it.
+        if ran.is_ok() {
+            summary.look_for_lacks();
+        }
         let written = summary.write(folder);
         total.join(summary);
         ran.and(written)
@@ -230,7 +234,7 @@ impl State<'_, '_> {
         if outcome.verdict == Verdict::Interrupted {
             return Ok(());
         }
-        let line = Line { paces, ..Line::of(&entry.name(), &outcome) };
+        let line = Line { paces, ..Line::of(&entry.plan, &outcome) };
         // What was found is known, whether it can be written down or not.
         let slower = self.summary.add(&line);
         self.ledger.write(&line)?;

@@ -35,6 +35,8 @@ pub struct Summary {
     findings: Findings,
     slowest: Vec<Slow>,
     kept: Vec<Kept>,
+    /// What each plan asks of one of its seeds, and none that is here has shown.
+    unshown: BTreeMap<EntryName, Vec<String>>,
     lacks: Vec<Lack>,
 }
 
@@ -63,7 +65,7 @@ struct Kept {
     folder: PathBuf,
 }
 
-/// What a plan asks of its seeds together, and they have not shown.
+/// What a plan, on its store, asks of its seeds together, and they have not shown.
 #[derive(Clone, Debug)]
 struct Lack {
     plan: String,
@@ -101,7 +103,9 @@ impl Summary {
     pub(crate) fn add(&mut self, line: &Line) -> Option<Line> {
         let verdicts = BTreeMap::from([(line.verdict, 1)]);
         let sums = Sums { verdicts, counts: line.counts, coverage: line.coverage };
-        self.rows.entry(EntryName::of_line(line)).or_default().add(&sums);
+        let name = EntryName::of_line(line);
+        self.show(&name, &line.unshown);
+        self.rows.entry(name).or_default().add(&sums);
         self.slowest.extend(line.recovery_ms.map(|millis| Slow { millis, line: line.clone() }));
         self.rank();
         self.findings.add(line)
@@ -109,7 +113,8 @@ impl Summary {
 
     /// Adds all of another.
     pub fn join(&mut self, other: Self) {
-        let Self { rows, findings, slowest, kept, lacks } = other;
+        let Self { rows, findings, slowest, kept, unshown, lacks } = other;
+        unshown.iter().for_each(|(name, unshown)| self.show(name, unshown));
         for (name, sums) in rows {
             self.rows.entry(name).or_default().add(&sums);
         }
@@ -118,6 +123,12 @@ impl Summary {
         self.rank();
         self.kept.extend(kept);
         self.lacks.extend(lacks);
+    }
+
+    /// Seeds of a plan have shown all that it asks of one of them, but for this.
+    fn show(&mut self, name: &EntryName, but: &[String]) {
+        let unshown = self.unshown.entry(name.clone()).or_insert_with(|| but.to_vec());
+        unshown.retain(|what| but.contains(what));
     }
 
     /// The slowest first, and as many as are listed.
@@ -143,6 +154,13 @@ impl Summary {
         self.kept = kept.filter(|kept| kept.folder.is_dir()).collect();
     }
 
+    /// No more seeds come: what none of a plan has shown, they lack.
+    pub(crate) fn look_for_lacks(&mut self) {
+        for (EntryName { plan, store }, unshown) in std::mem::take(&mut self.unshown) {
+            unshown.into_iter().for_each(|what| self.lacks(&format!("{plan} on {store}"), what));
+        }
+    }
+
     /// The seeds of a plan together have not shown what it asks of them.
     pub fn lacks(&mut self, plan: &str, what: String) {
         self.lacks.push(Lack { plan: plan.to_owned(), what });
@@ -155,9 +173,9 @@ impl Summary {
         kept
     }
 
-    /// What the seeds together have not shown.
-    pub(crate) fn lacking(&self) -> impl Iterator<Item = &str> {
-        self.lacks.iter().map(|lack| &*lack.what)
+    /// What the seeds together have not shown, each with its plan.
+    pub(crate) fn lacking(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.lacks.iter().map(|lack| (&*lack.plan, &*lack.what))
     }
 
     /// Of all plans together.
@@ -230,5 +248,43 @@ impl Kept {
             }
         }
         link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each row: what each seed of a plan has not shown, and what is said of all.
+    #[test]
+    fn what_one_seed_has_shown_no_other_has_to() {
+        for (seeds, lacking) in [
+            (&[][..], &[][..]),
+            (&[&["a", "b"][..], &["b"]], &["b"]),
+            (&[&["a"], &[]], &[]),
+            (&[&["a"], &["b"]], &[]),
+            (&[&["a", "b"]], &["a", "b"]),
+        ] {
+            let line = |unshown: &&[&str]| Line {
+                plan: "one".to_owned(),
+                store: "memory".to_owned(),
+                unshown: unshown.iter().map(|&what| what.to_owned()).collect(),
+                ..Line::default()
+            };
+            let [mut all, mut halves] = [Summary::default(), Summary::default()];
+            for seed in seeds {
+                all.add(&line(seed));
+                let mut half = Summary::default();
+                half.add(&line(seed));
+                halves.join(half);
+            }
+            for mut summary in [all, halves] {
+                assert_eq!(summary.worst(), Verdict::Pass, "more seeds may come");
+                summary.look_for_lacks();
+                let lacks: Vec<_> = summary.lacking().map(|(_, what)| what).collect();
+                assert_eq!(lacks, lacking, "{seeds:?}");
+                assert_eq!(summary.worst() == Verdict::Inconclusive, !lacking.is_empty());
+            }
+        }
     }
 }

@@ -185,6 +185,28 @@ fn failures_are_grouped_and_the_fastest_of_each_kind_is_kept() {
     assert_eq!(ledger(&tool.path("first")).iter().filter(|line| line["verdict"] != "pass").count(), 1);
 }
 
+/// What a plan asks of one seed among all it asks of a soak, and of several that are joined.
+#[test]
+fn what_no_seed_of_a_soak_has_shown_is_told() {
+    let tool = Tool::new();
+    let plan = format!("{}/one.toml", two_plans(&tool));
+    for (elections, code) in [("0", 0), ("99", 2)] {
+        let evidence = format!("check.evidence.elections={elections}");
+        let more = ["--seeds", "2", "--set", "run.swarm=true", "--set", &evidence];
+        let said = soak(&tool, &plan, elections, &more);
+        assert_eq!(said.code, code, "{}{}", said.out, said.err);
+        let out = tool.path(elections);
+        assert!(ledger(&out).iter().all(|line| line["verdict"] == "pass"));
+        let [out, joined] = [out, tool.path("joined").join(elections)].map(|path| path.display().to_string());
+        let merged = tool.call(&["merge", &out, "--out", &joined]);
+        assert_eq!(merged.code, code, "{}{}", merged.out, merged.err);
+        let told = "one on memory: inconclusive: evidence.elections: in no seed >= 99";
+        assert_eq!([said.err, merged.err].map(|err| err.contains(told)), [code == 2; 2]);
+        let summary = fs::read_to_string(tool.path("joined").join(elections).join("summary.md")).unwrap();
+        assert_eq!(summary.contains("evidence.elections: in no seed"), code == 2, "{summary}");
+    }
+}
+
 #[test]
 fn what_eats_memory_is_ended_and_told_as_what_it_is() {
     let tool = Tool::new();
