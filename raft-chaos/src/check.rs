@@ -89,7 +89,14 @@ fn check(args: &CheckArgs) -> io::Result<(String, u8)> {
         By::Engine(engine) => {
             let how = Linearizable { engine, timeout: args.timeout, memory: args.memory };
             let data = data::named(kind, Vec::new());
-            let judged = judging::judge(&*data, &history, witness.as_deref(), &how, &mut || began.elapsed(), &mut |_| {});
+            let judged = judging::judge(
+                &*data,
+                &history,
+                witness.as_deref(),
+                &how,
+                &mut || began.elapsed(),
+                &mut |_| {},
+            );
             let asked =
                 if witness.is_none() && engine == Engine::WitnessAndWgl { Engine::Wgl } else { engine };
             (asked.name(), judged)

@@ -139,13 +139,7 @@ impl Seed {
     }
 
     /// What is to be said of the run. What is wrong in any case is written down before it is known how wrong it is.
-    fn judge(
-        &self,
-        plan: &Plan,
-        ran: &Ran,
-        footprint: Footprint,
-        began: Instant,
-    ) -> io::Result<Judgement> {
+    fn judge(&self, plan: &Plan, ran: &Ran, footprint: Footprint, began: Instant) -> io::Result<Judgement> {
         let (data, mut written) = (data::of(&plan.workload), Ok(()));
         let mut write = |known| {
             let wall_s = began.elapsed().as_secs_f64();

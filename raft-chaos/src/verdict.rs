@@ -349,10 +349,9 @@ mod tests {
     /// Each row: the ratio that a plan writes, and what is said where no operation began late enough to count.
     #[test]
     fn a_ratio_of_nothing_is_none() {
-        for (written, verdict) in [
-            ("", Verdict::Pass),
-            ("[check.liveness]\nok_ratio_after_heal = 0.9\n", Verdict::Inconclusive),
-        ] {
+        for (written, verdict) in
+            [("", Verdict::Pass), ("[check.liveness]\nok_ratio_after_heal = 0.9\n", Verdict::Inconclusive)]
+        {
             let text = format!("schema = 1\nname = \"one\"\n{written}");
             let plan = Plan::parse(&text, "plan.toml", &[]).unwrap();
             let mut found = Found::default();

@@ -106,7 +106,8 @@ fn verify(args: &VerifyArgs, recorded: &Recorded, kind: Kind, judges: &[Box<dyn 
     let began = Instant::now();
     let how = Linearizable { engine: Engine::WitnessAndWgl, timeout: args.timeout, memory: MEMORY };
     let data = data::named(kind, Vec::new());
-    let ours = judging::judge(&*data, history, witness.as_deref(), &how, &mut || began.elapsed(), &mut |_| {});
+    let ours =
+        judging::judge(&*data, history, witness.as_deref(), &how, &mut || began.elapsed(), &mut |_| {});
     report::say(&format!("ours      {} in {:.3} s", ours.word, began.elapsed().as_secs_f64()));
     let mut reasons = ours.findings;
     for judge in judges {

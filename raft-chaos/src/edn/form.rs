@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
 
     /// The next form; none at the end. An error is about [`Reader::line`].
     pub(super) fn next(&mut self) -> Read<Option<Form>> {
-        self.skip();
+        self.skip_discarded()?;
         if self.text.peek().is_none() { Ok(None) } else { self.form().map(Some) }
     }
 
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Spaces, commas and comments.
-    pub(super) fn skip(&mut self) {
+    fn skip(&mut self) {
         while let Some(&next) = self.text.peek() {
             if next == ';' {
                 while self.text.peek().is_some_and(|&next| next != '\n') {
@@ -62,13 +62,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn form(&mut self) -> Read<Form> {
+    /// The same, and forms that are discarded.
+    pub(super) fn skip_discarded(&mut self) -> Read<()> {
         self.skip();
+        while self.text.peek() == Some(&'#') && self.text.clone().nth(1) == Some('_') {
+            self.take();
+            self.take();
+            self.deeper(Self::form)?;
+            self.skip();
+        }
+        Ok(())
+    }
+
+    fn form(&mut self) -> Read<Form> {
+        self.skip_discarded()?;
         match self.text.peek().copied() {
             None => Err("a form is missing; write one".to_owned()),
-            Some('(' | '[' | '{') => self.nested(),
+            Some('(' | '[' | '{') => self.deeper(Self::nested),
             Some('"') => self.string().map(Form::Text),
-            Some('#') => self.dispatch(),
+            Some('#') => self.deeper(Self::dispatch),
             Some(closing @ (')' | ']' | '}')) => Err(format!("{closing} closes nothing; leave it out")),
             Some('\\') => {
                 self.take();
@@ -79,12 +91,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn nested(&mut self) -> Read<Form> {
+    /// Reads what other forms lie in.
+    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Read<Form>) -> Read<Form> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(format!("more than {DEPTH_MAX} forms lie in each other; flatten them"));
         }
-        let form = match self.take() {
+        let form = read(self)?;
+        self.depth -= 1;
+        Ok(form)
+    }
+
+    fn nested(&mut self) -> Read<Form> {
+        Ok(match self.take() {
             Some('{') => {
                 let items = self.until('}')?;
                 if !items.len().is_multiple_of(2) {
@@ -99,56 +118,33 @@ impl<'a> Reader<'a> {
             }
             Some('(') => Form::List(self.until(')')?),
             _ => Form::List(self.until(']')?),
-        };
-        self.depth -= 1;
-        Ok(form)
+        })
     }
 
     fn until(&mut self, closing: char) -> Read<Vec<Form>> {
         let mut items = Vec::new();
         loop {
-            self.skip();
+            self.skip_discarded()?;
             match self.text.peek() {
                 None => return Err(format!("{closing} is missing at the end; the file may be cut off")),
                 Some(&next) if next == closing => {
                     self.take();
                     return Ok(items);
                 }
-                Some('#') => {
-                    // What is discarded is no item.
-                    let mut ahead = self.text.clone();
-                    ahead.next();
-                    if ahead.next() == Some('_') {
-                        self.take();
-                        self.take();
-                        self.form()?;
-                    } else {
-                        items.push(self.form()?);
-                    }
-                }
                 Some(_) => items.push(self.form()?),
             }
         }
     }
 
-    /// A set, a tagged form, or one after a discarded one.
+    /// A set, or a tagged form.
     fn dispatch(&mut self) -> Read<Form> {
         self.take();
-        match self.text.peek() {
-            Some('{') => {
-                self.take();
-                Ok(Form::List(self.until('}')?))
-            }
-            Some('_') => {
-                self.take();
-                self.form()?;
-                self.form()
-            }
-            Some(_) | None => {
-                self.word();
-                self.form()
-            }
+        if self.text.peek() == Some(&'{') {
+            self.take();
+            return Ok(Form::List(self.until('}')?));
         }
+        self.word();
+        self.form()
     }
 
     fn string(&mut self) -> Read<String> {

@@ -21,10 +21,10 @@ use form::{Form, Reader};
 pub fn read(text: &str) -> io::Result<History> {
     let mut reader = Reader::new(text);
     let mut events = Vec::new();
+    let wrong = |line: usize, what: String| history::wrong(line, &what);
     loop {
-        reader.skip();
+        reader.skip_discarded().map_err(|what| wrong(reader.line, what))?;
         let line = reader.line;
-        let wrong = |line: usize, what: String| history::wrong(line, &what);
         match reader.next().map_err(|what| wrong(reader.line, what))? {
             None => break,
             Some(Form::List(items)) => {
@@ -262,7 +262,17 @@ mod tests {
             let error = read(text).expect_err("no history").to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        let deep = "[".repeat(100_000);
-        assert!(read(&deep).expect_err("no history").to_string().contains("more than 64 forms"));
+        for deep in ["[", "#a ", "#{", "#_"] {
+            let error = read(&deep.repeat(1_000_000)).expect_err("no history").to_string();
+            assert!(error.contains("more than 64 forms"), "{deep}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_discarded_may_be_as_much_as_anybody_wants() {
+        let discarded = "#_{:process 0}\n".repeat(1_000);
+        let invoke = "{:process 0, :type :invoke, :f :read, :value #_ #_ 1 2 nil}\n";
+        let history = read(&format!("{discarded}{invoke}{discarded}")).expect("a history");
+        assert_eq!(history.events.len(), 1);
     }
 }

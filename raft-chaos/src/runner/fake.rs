@@ -48,7 +48,11 @@ pub(crate) fn runner_of(folder: &Path, script: &str) -> Runner {
 fn program(folder: &Path, script: &str) -> PathBuf {
     let path = folder.join("tool");
     let write = r#"printf '%s' "$1" > "$2" && chmod +x "$2""#;
-    let written = Command::new("sh").args(["-c", write, "sh", &format!("{ASKED}{script}")]).arg(&path).status().unwrap();
+    let written = Command::new("sh")
+        .args(["-c", write, "sh", &format!("{ASKED}{script}")])
+        .arg(&path)
+        .status()
+        .unwrap();
     assert!(written.success());
     path
 }

@@ -25,7 +25,7 @@ pub(super) struct Progress {
     leaderless: Option<Time>,
     /// Who leads whole majorities, and lets clients in.
     open: BTreeSet<NodeId>,
-    /// Since when the plan has not kept clients from whoever leads: nobody commits what it is not asked for.
+    /// Since when neither the plan nor their own way has kept clients from whoever leads: nobody commits what it is not asked for.
     reachable: Option<Time>,
     /// Since when a commit has been owed, and how long clients have waited for one since then, all in all.
     stalled: (Option<Time>, Duration),
@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn commits_are_owed_to_those_who_wait_for_one() {
         let world = || led_by(1);
-        let wishes = |commit: bool, at: u64| Wishes { since: Some(second(at - 1)), commit, ..Wishes::default() };
+        let wishes =
+            |commit: bool, at: u64| Wishes { since: Some(second(at - 1)), commit, ..Wishes::default() };
         assert!(misses(&world(), |at| wishes(true, at), |_| false));
         assert!(!misses(&world(), |at| wishes(true, at), |at| at % 5 == 0));
         assert!(!misses(&world(), |at| wishes(false, at), |_| false), "nobody wants one");
@@ -292,7 +293,12 @@ mod tests {
             let confined = confined.iter().copied().map(NodeId::new).collect();
             let wishes = Wishes { since: Some(second(1)), commit: true, confined };
             let world = led_by(leader);
-            assert_eq!(misses(&world, |_| wishes.clone(), |_| false), missed, "{leader} {:?}", wishes.confined);
+            assert_eq!(
+                misses(&world, |_| wishes.clone(), |_| false),
+                missed,
+                "{leader} {:?}",
+                wishes.confined
+            );
             world.shut(NodeId::new(leader), true);
             assert!(!misses(&world, |_| wishes.clone(), |_| false), "clients are kept from it");
         }

@@ -41,7 +41,9 @@ fn clocks_are_off_by_what_the_plan_says() {
 fn clocks_are_set_off_twice_and_each_is_told() {
     let tool = Tool::new();
     let event = |at: &str| {
-        format!("[[event]]\nwhen = {{ at = \"{at}\" }}\ndo = \"clock\"\ntarget = 1\nclock = {{ jump = \"-800ms\" }}\n")
+        format!(
+            "[[event]]\nwhen = {{ at = \"{at}\" }}\ndo = \"clock\"\ntarget = 1\nclock = {{ jump = \"-800ms\" }}\n"
+        )
     };
     let (code, results) = tool.run(&tool.plan(&short(&(event("500ms") + &event("1s")))), &[]);
     assert_eq!(code, 0, "{}", results[0]["reasons"]);

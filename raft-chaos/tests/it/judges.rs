@@ -261,3 +261,25 @@ fn a_run_and_a_check_explain_a_violation_in_the_same_words() {
     }
     assert!(again["reasons"].to_string().contains("no order explains"), "{again}");
 }
+
+/// The process of a seed writes down what is wrong, and only then how wrong it is.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn what_is_wrong_in_any_case_is_known_before_a_search() {
+    let tool = Tool::new();
+    let (lock, folder) = (crate::simulated::shipped("stale-reads.toml"), tool.path("seed"));
+    fs::create_dir(&folder).unwrap();
+    let seed = ["seed", "--lock", &lock, "--seed", "0", "--folder", &path(&folder)];
+    let said = tool.call(&[&seed[..], &["--plant", "read-not-confirmed"]].concat());
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+    };
+    let (known, result) = (read("known.json"), read("result.json"));
+    for key in ["verdict", "exit_code", "seed", "ops", "elections", "event_hash"] {
+        assert_eq!(known[key], result[key], "{key}");
+    }
+    let reasons = |of: &Value| of["reasons"].as_array().unwrap().clone();
+    assert!(!reasons(&known).is_empty() && reasons(&known).len() < reasons(&result).len(), "{known}");
+    assert!(reasons(&known).iter().all(|reason| reasons(&result).contains(reason)), "{known} {result}");
+}

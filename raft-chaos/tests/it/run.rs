@@ -237,7 +237,11 @@ every_fault_had_effect = false
     let evidence = evidence(&results[0]);
     let of = |event: &str| &evidence.iter().find(|(name, _)| name == event).unwrap().1;
     for stop in ["stop", "stop-again"] {
-        assert_eq!(of(stop), &serde_json::json!({ "shut_down": [1] }), "late, once it was not paused any more");
+        assert_eq!(
+            of(stop),
+            &serde_json::json!({ "shut_down": [1] }),
+            "late, once it was not paused any more"
+        );
     }
     assert_eq!(of("kill"), &serde_json::json!({ "killed": [2] }));
     assert_eq!(of("kill-what-is-down"), &serde_json::json!({ "killed": [] }));
