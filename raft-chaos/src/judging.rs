@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::data::DataType;
 use crate::history::History;
+use crate::interrupt::interrupted;
 use crate::linearizable::{self, CounterExample, Limits, TookEffect};
 use crate::plan::{Engine, Linearizable};
 use crate::verdict::Verdict;
@@ -36,8 +37,8 @@ impl Judged {
 /// Has a history judged as `how` says. The witness first: it is a proof if it passes. If it fails, that is a violation of its own,
 /// and the search says whether clients could see it. Then the type's second judge, where it has one, who must agree.
 ///
-/// Without a witness the search alone is asked. `elapsed` tells the time since any fixed moment; it bounds the search. `known` hears
-/// what was found before that: it may take all the time and the memory that there is.
+/// Without a witness the search alone is asked. `elapsed` tells the time since any fixed moment; it bounds the search, as an
+/// interrupt does. `known` hears what was found before that: it may take all the time and the memory that there is.
 pub fn judge(
     data: &dyn DataType,
     history: &History,
@@ -91,7 +92,8 @@ fn first(
     known(&judged);
     let until = elapsed() + how.timeout;
     let cache_bytes = usize::try_from(how.memory).unwrap_or(usize::MAX);
-    let mut limits = Limits { steps: u64::MAX, cache_bytes, expired: &mut || elapsed() > until };
+    let mut limits =
+        Limits { steps: u64::MAX, cache_bytes, expired: &mut || interrupted() || elapsed() > until };
     match judge.search(history, &mut limits) {
         linearizable::Verdict::Linearizable => judged.word = "linearizable",
         linearizable::Verdict::NotLinearizable(example) => {

@@ -61,6 +61,7 @@ pub mod export;
 mod files;
 pub mod history;
 pub mod inspect;
+mod interrupt;
 pub mod judging;
 pub mod lab;
 pub mod linearizable;

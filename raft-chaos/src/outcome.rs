@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::picture::{self, Drawn};
 use crate::plan::{Count, Plan};
+use crate::result::Stopped;
 use crate::verdict::Verdict;
 
 /// What became of one seed.
@@ -81,9 +83,14 @@ impl Outcome {
         Ok(())
     }
 
-    /// Whether it was stopped from outside, before it could be judged.
+    /// What stopped it from outside, before its time.
+    pub(crate) fn stopped(&self) -> Option<Stopped> {
+        Option::deserialize(&self.result["stopped"]).unwrap_or(None)
+    }
+
+    /// Whether it was stopped from outside, and might have come to more.
     pub(crate) fn was_stopped(&self) -> bool {
-        matches!(self.verdict, Verdict::Interrupted | Verdict::Inconclusive) && self.hash() == NO_HASH
+        self.stopped().is_some()
     }
 
     /// Another run of the seed was another run.
@@ -146,8 +153,9 @@ const NO_HASH: &str = "0000000000000000";
 mod tests {
     use super::*;
 
-    fn outcome(verdict: Verdict, hash: &str) -> Outcome {
-        let result = json!({ "verdict": verdict, "reasons": [verdict.name()], "event_hash": hash });
+    fn outcome(verdict: Verdict, hash: &str, stopped: Option<Stopped>) -> Outcome {
+        let result =
+            json!({ "verdict": verdict, "reasons": [verdict.name()], "event_hash": hash, "stopped": stopped });
         Outcome::read(7, result, String::new(), Path::new("nowhere"))
     }
 
@@ -156,28 +164,33 @@ mod tests {
     fn a_seed_is_as_bad_as_its_runs() {
         use Verdict::{Crash, Divergence, Inconclusive, Interrupted, Liveness, Pass, Safety};
         let (one, two) = ("00000000000000aa", "00000000000000bb");
+        let (whole, cut) = (None, Some(Stopped::Interrupt));
         for (recorded, before, said) in [
-            ((Safety, one), (Safety, one), Safety),
-            ((Liveness, one), (Liveness, two), Divergence),
-            ((Liveness, one), (Safety, two), Safety),
+            ((Safety, one, whole), (Safety, one, whole), Safety),
+            ((Liveness, one, whole), (Liveness, two, whole), Divergence),
+            ((Liveness, one, whole), (Safety, two, whole), Safety),
             // The search had no time left while it was recorded, or when it ran again.
-            ((Inconclusive, one), (Safety, one), Safety),
-            ((Safety, one), (Inconclusive, one), Safety),
-            ((Pass, one), (Liveness, one), Liveness),
-            ((Crash, NO_HASH), (Pass, NO_HASH), Crash),
+            ((Inconclusive, one, whole), (Safety, one, whole), Safety),
+            ((Safety, one, whole), (Inconclusive, one, whole), Safety),
+            ((Pass, one, whole), (Liveness, one, whole), Liveness),
+            ((Crash, NO_HASH, whole), (Pass, NO_HASH, whole), Crash),
             // Stopped while it was recorded: it is known what the seed comes to.
-            ((Interrupted, NO_HASH), (Safety, one), Safety),
-            ((Inconclusive, NO_HASH), (Safety, one), Safety),
-            ((Interrupted, NO_HASH), (Liveness, one), Interrupted),
+            ((Interrupted, NO_HASH, cut), (Safety, one, whole), Safety),
+            ((Interrupted, two, cut), (Safety, one, whole), Safety),
+            ((Inconclusive, NO_HASH, Some(Stopped::MaxWall)), (Safety, one, whole), Safety),
+            ((Interrupted, two, cut), (Liveness, one, whole), Interrupted),
+            // Stopped after it had shown what is wrong.
+            ((Safety, two, cut), (Safety, one, whole), Safety),
             // Stopped when it ran again.
-            ((Pass, one), (Interrupted, NO_HASH), Pass),
-            ((Pass, one), (Inconclusive, NO_HASH), Pass),
+            ((Pass, one, whole), (Interrupted, two, cut), Pass),
+            ((Pass, one, whole), (Inconclusive, NO_HASH, Some(Stopped::Memory)), Pass),
         ] {
-            let mut seed = outcome(recorded.0, recorded.1);
-            seed.must_equal(&outcome(before.0, before.1));
+            let of = |(verdict, hash, stopped)| outcome(verdict, hash, stopped);
+            let mut seed = of(recorded);
+            seed.must_equal(&of(before));
             assert_eq!(
-                (seed.verdict, &seed.result["verdict"]),
-                (said, &json!(said)),
+                (seed.verdict, &seed.result["verdict"], seed.reasons.len() == 1),
+                (said, &json!(said), said == recorded.0),
                 "{recorded:?} {before:?}"
             );
         }
@@ -186,10 +199,10 @@ mod tests {
     #[test]
     fn what_was_found_stands_after_an_error() {
         let failed = || Err(io::Error::other("the disk is full"));
-        let mut found = outcome(Verdict::Safety, NO_HASH);
+        let mut found = outcome(Verdict::Safety, NO_HASH, None);
         found.stands_after(failed()).unwrap();
         assert_eq!(found.verdict, Verdict::Safety);
         assert!(found.result["reasons"][1].to_string().contains("the disk is full"));
-        assert!(outcome(Verdict::Pass, NO_HASH).stands_after(failed()).is_err());
+        assert!(outcome(Verdict::Pass, NO_HASH, None).stands_after(failed()).is_err());
     }
 }

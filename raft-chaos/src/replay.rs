@@ -13,7 +13,6 @@ use crate::plan::Plan;
 use crate::record;
 use crate::runner::{How, Job, Runner};
 use crate::sim::Telling;
-use crate::verdict::Verdict;
 
 /// A seed that is to be run again, recorded and told.
 #[derive(Clone, Copy)]
@@ -63,7 +62,7 @@ impl Again<'_> {
         let then: Value = serde_json::from_slice(&fs::read(named("result.json")?)?)?;
         let folder = self.runner.new_folder(&self.plan.name)?;
         let mut outcome = self.run(&folder, Some(&schedule))?;
-        if outcome.verdict != Verdict::Interrupted {
+        if !outcome.was_stopped() {
             for lost in lost(&then["faults"], &outcome.result["faults"]) {
                 outcome.lacks(lost);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::coverage::Coverage;
 use crate::history::{Counts, F};
@@ -26,6 +26,7 @@ pub struct RunResult {
     pub verdict: Verdict,
     pub exit_code: u8,
     pub reasons: Vec<String>,
+    pub stopped: Option<Stopped>,
     pub ops: Counts,
     pub violations: Vec<Violation>,
     pub counter_examples: Vec<CounterExample>,
@@ -52,6 +53,18 @@ pub struct RunResult {
     pub wall_s: f64,
     pub checker: Checker,
     pub versions: Versions,
+}
+
+/// What ended a run from outside, before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    /// Somebody wanted it to end.
+    Interrupt,
+    /// It took longer than `run.max_wall` allows.
+    MaxWall,
+    /// It held more memory than it may.
+    Memory,
 }
 
 /// Latencies of operations that were ok, in microseconds.
@@ -83,7 +96,7 @@ impl Latency {
 }
 
 impl RunResult {
-    /// A run that was judged.
+    /// A run that was judged, and ended by itself.
     pub fn new(
         plan: &Plan,
         seed: u64,
@@ -104,6 +117,7 @@ impl RunResult {
             verdict: judgement.verdict,
             exit_code: judgement.verdict.exit_code(),
             reasons: judgement.reasons,
+            stopped: None,
             ops: ran.history.counts(),
             violations: ran.violations.clone(),
             counter_examples: judgement.examples,

@@ -7,41 +7,26 @@ mod came;
 #[cfg(test)]
 pub(crate) mod fake;
 mod many;
+mod one;
 
-use std::fs::{self, Permissions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::SystemTime;
 
-use crate::child::wait;
-use crate::outcome::Outcome;
+pub use crate::interrupt::{interrupt, interrupted};
+use crate::outcome::{Outcome, Wanted};
 use crate::plan::{Mode, Plan};
 use crate::progress::{Display, Progress};
 use crate::record::named;
 use crate::report;
+use crate::result::Stopped;
 use crate::sim::Telling;
-use crate::soak::{Line, Summary};
-use crate::told::Told;
+use crate::soak::{EntryName, Line, Summary};
 use crate::verdict::Verdict;
 pub use many::{Ends, Seeds};
 pub(crate) use many::{each, is_rechecked};
-
-/// Whether somebody wants this process to end.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Somebody wants this process to end: no seed begins any more, and what is known is told.
-pub fn interrupt() {
-    INTERRUPTED.store(true, Ordering::Relaxed);
-}
-
-/// Whether [`interrupt`] was called.
-pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
+pub(crate) use one::How;
 
 /// How plans are run.
 #[derive(Clone, Debug)]
@@ -152,28 +137,6 @@ impl Runner {
     }
 }
 
-/// How the process of a seed is started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct How<'a> {
-    /// Whether the history and the events are written.
-    pub(crate) record: bool,
-    /// Whether the story is told on standard output.
-    pub(crate) story: bool,
-    /// What else is told, and how long the run goes.
-    pub(crate) telling: Telling,
-    /// The `schedule.jsonl` of another run, of which everything fires once more, and nothing else does.
-    pub(crate) schedule: Option<&'a Path>,
-    /// Where it is shown how the run stands.
-    pub(crate) display: Option<&'a Display>,
-}
-
-impl How<'_> {
-    /// Recorded, and told to nobody.
-    pub(crate) fn recorded() -> Self {
-        Self { record: true, ..Self::default() }
-    }
-}
-
 /// A plan in the middle of its seeds.
 pub(crate) struct Job<'a> {
     pub(crate) runner: &'a Runner,
@@ -193,7 +156,8 @@ impl Job<'_> {
         let display = Display::of_seed(self.runner.progress, run.warmup + run.duration + run.settle);
         let how = How { story, telling, display: Some(&display), ..How::recorded() };
         let mut outcome = self.child(seed, self.folder, how)?;
-        if run.mode == Mode::Sim && self.plan.sim.recheck.of(1) > 0 {
+        let is_rechecked = run.mode == Mode::Sim && self.plan.sim.recheck.of(1) > 0;
+        if is_rechecked && !outcome.was_stopped() && !interrupted() {
             let compared = self.compare(&mut outcome);
             outcome.stands_after(compared)?;
         }
@@ -209,8 +173,9 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded. In the real world,
-    /// where nothing goes the same way twice, each is recorded at once.
+    /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded, unless it was interrupted
+    /// or took all the time that a seed may take. In the real world, where nothing goes the same way twice, each is recorded at
+    /// once.
     pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
         if self.plan.run.mode == Mode::Process {
             let folder = self.new_folder_of(seed)?;
@@ -223,19 +188,31 @@ impl Job<'_> {
         let scratch = tempfile::tempdir()?;
         let mut outcome = self.child(seed, scratch.path(), How::default())?;
         outcome.folder = None;
+        if outcome.verdict == Verdict::Pass {
+            if recheck && !interrupted() {
+                self.compare(&mut outcome)?;
+            }
+            return Ok(outcome);
+        }
         if outcome.verdict == Verdict::Interrupted {
             return Ok(outcome);
         }
-        if outcome.verdict != Verdict::Pass {
-            return match self.recorded(&outcome) {
-                Ok(recorded) => Ok(recorded),
-                Err(error) => outcome.stands_after(Err(error)).map(|()| outcome),
-            };
+        let is_over = interrupted() || matches!(outcome.stopped(), Some(Stopped::Interrupt | Stopped::MaxWall));
+        let written = if is_over { self.noted(&outcome) } else { self.recorded(&outcome) };
+        match written {
+            Ok(written) => Ok(written),
+            Err(error) => outcome.stands_after(Err(error)).map(|()| outcome),
         }
-        if recheck {
-            self.compare(&mut outcome)?;
-        }
-        Ok(outcome)
+    }
+
+    /// What is known of a seed that nobody waits for once more is written down: its result, and what repeats it.
+    fn noted(&self, outcome: &Outcome) -> io::Result<Outcome> {
+        let folder = self.new_folder_of(outcome.seed)?;
+        fs::write(folder.join("plan.lock.toml"), self.plan.lock(outcome.seed))?;
+        self.write_repro(&folder)?;
+        let noted = Outcome { folder: Some(folder), ..outcome.clone() };
+        noted.write()?;
+        Ok(noted)
     }
 
     /// The same once more, with all that is to be known of it.
@@ -266,79 +243,5 @@ impl Job<'_> {
         let again = self.child(outcome.seed, scratch.path(), How::default())?;
         outcome.must_equal(&again);
         Ok(())
-    }
-
-    /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
-    pub(crate) fn child(&self, seed: u64, folder: &Path, how: How<'_>) -> io::Result<Outcome> {
-        let How { record, story, telling, schedule, display } = how;
-        let display = display.filter(|display| display.is_bar());
-        let lock = folder.join("plan.lock.toml");
-        fs::write(&lock, self.plan.lock(seed))?;
-        let mut command = Command::new(&self.runner.program);
-        command.arg("seed").arg("--lock").arg(&lock).arg("--seed").arg(seed.to_string());
-        command.arg("--folder").arg(folder);
-        if record {
-            command.arg("--record");
-        }
-        if story {
-            command.arg("--story");
-        }
-        match display {
-            Some(_) => command.arg("--pulse").stdout(Stdio::piped()),
-            None if story => &mut command,
-            None => command.stdout(Stdio::null()),
-        };
-        if telling.everything {
-            command.arg("--trace");
-        }
-        if let Some(until) = telling.until {
-            command.arg("--until").arg(until.to_string());
-        }
-        if let Some(schedule) = schedule {
-            command.arg("--schedule").arg(schedule);
-        }
-        if let Some(planted) = &self.runner.planted {
-            command.arg("--plant").arg(planted);
-        }
-        let repeat = format!("{} --seed {seed}", self.command);
-        if record {
-            self.write_repro(folder)?;
-        }
-        let mut child = command.stdin(Stdio::null()).spawn()?;
-        let told = child.stdout.take().zip(display);
-        // A process of the simulation has nothing to end in order.
-        let is_to_hear = self.plan.run.mode == Mode::Process;
-        let ended = thread::scope(|scope| {
-            if let Some((told, display)) = told {
-                scope.spawn(move || listen(told, display));
-            }
-            wait(child, self.plan.run.max_wall, self.runner.memory_max_mb, is_to_hear)
-        })?;
-        let outcome = self.came_of(seed, &ended, repeat, folder)?;
-        outcome.write()?;
-        Ok(outcome)
-    }
-
-    /// A script that runs the locked plan beside it once more.
-    fn write_repro(&self, folder: &Path) -> io::Result<()> {
-        let plant = self.runner.planted.as_ref().map_or(String::new(), |bug| format!(" --plant {bug}"));
-        let program = self.runner.program.display();
-        let script =
-            format!("#!/bin/sh\ncd \"$(dirname \"$0\")\" && exec '{program}' run plan.lock.toml{plant}\n");
-        let path = folder.join("repro.sh");
-        fs::write(&path, script)?;
-        fs::set_permissions(&path, Permissions::from_mode(0o755))
-    }
-}
-
-/// Shows what the process of a seed tells, until it ends.
-fn listen(told: ChildStdout, display: &Display) {
-    // What cannot be read is not shown; what came of the seed is in its folder.
-    for line in BufReader::new(told).lines().map_while(Result::ok) {
-        match Told::read(&line) {
-            Some(Told::Story(seconds, line)) => display.beside(|| report::story(seconds, &line)),
-            Some(Told::Pulse(pulse)) => display.pulse(&pulse),
-            None => display.beside(|| report::say(&line)),
-        }
     }
 }

@@ -12,14 +12,14 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::data;
+use crate::interrupt::{interrupt, interrupted};
 use crate::lab;
 use crate::memory::held_mb;
 use crate::plan::{Mode, Plan};
 use crate::process;
 use crate::record;
 use crate::report;
-use crate::result::RunResult;
-use crate::runner;
+use crate::result::{RunResult, Stopped};
 use crate::sim::{self, Fired, Options, Planted, Pulse, Ran, Telling};
 use crate::told::Told;
 use crate::verdict::{Footprint, Judgement, Verdict, judge_telling};
@@ -63,6 +63,8 @@ impl Seed {
         let began = Instant::now();
         // Nobody else would come back for what it does.
         process::end_with(parent_id())?;
+        // What runs is to end in order, with what is known.
+        ctrlc::set_handler(interrupt).map_err(io::Error::other)?;
         let plan = Plan::read(&self.lock, &[]).map_err(io::Error::other)?;
         let scratch = Scratch::of(&self)?;
         let file = |name: &str| self.record.then(|| Record::create(&self.folder.join(name))).transpose();
@@ -101,21 +103,19 @@ impl Seed {
             Some(judgement) => judgement,
             None => self.judge(&plan, &ran, footprint, began)?,
         };
-        if runner::interrupted() {
-            judgement.verdict = judgement.verdict.min(Verdict::Interrupted);
-            judgement.reasons.insert(0, "somebody wanted the run to end".to_owned());
+        let stopped = interrupted().then_some(Stopped::Interrupt);
+        if stopped.is_some() {
+            judgement.is_of_an_interrupted_run();
         }
         let wall_s = began.elapsed().as_secs_f64();
         let result = RunResult::new(&plan, self.seed, &ran, judgement, footprint, wall_s);
+        let result = RunResult { stopped, ..result };
         self.write("result.json", &result)?;
         let records = ["events.jsonl", "messages.jsonl"].map(|name| self.folder.join(name));
         // Those that were written.
         records.iter().filter(|path| path.exists()).try_for_each(|path| record::compress_if_large(path))?;
-        let is_kept = match plan.run.mode {
-            Mode::Process => plan.process.keep_data_on_failure && result.verdict != Verdict::Interrupted,
-            Mode::Sim | Mode::Both => true,
-        };
-        if result.verdict == Verdict::Pass || !is_kept {
+        let is_kept = plan.run.mode != Mode::Process || plan.process.keep_data_on_failure;
+        if matches!(result.verdict, Verdict::Pass | Verdict::Interrupted) || !is_kept {
             scratch.remove()?;
         }
         Ok(result.verdict)
@@ -131,8 +131,6 @@ impl Seed {
             // A plan of both is run in each by itself.
             (None, Mode::Sim | Mode::Both) => Ok((sim::run(plan, self.seed, options)?, None)),
             (None, Mode::Process) => {
-                // Its servers end with this process, which is to end in order.
-                ctrlc::set_handler(runner::interrupt).map_err(io::Error::other)?;
                 Ok((process::run(plan, self.seed, options, &self.lock, &self.folder)?, None))
             }
         }

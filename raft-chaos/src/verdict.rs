@@ -122,6 +122,13 @@ impl Judgement {
     pub const fn of(verdict: Verdict, reasons: Vec<String>, checker: Checker) -> Self {
         Self { verdict, reasons, checker, examples: Vec::new() }
     }
+
+    /// The run was ended from outside: that comes before what it had no time for, and after what it had shown.
+    pub(crate) fn is_of_an_interrupted_run(&mut self) {
+        let place = if self.verdict < Verdict::Interrupted { self.reasons.len() } else { 0 };
+        self.reasons.insert(place, "somebody wanted the run to end".to_owned());
+        self.verdict = self.verdict.min(Verdict::Interrupted);
+    }
 }
 
 /// The numbers that a run cannot know of itself.

@@ -353,6 +353,7 @@ impl Lab {
             snapshots_installed: ledger.snapshots_installed(),
             coverage: ledger.coverage(),
             virtual_time: record.elapsed(),
+            cut_short: false,
         }
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn judged(test: &Test, seed: u64, options: Options) -> io::Result<(Ra
     let mut failures = report.failures.clone();
     failures.sort_by_key(self::verdict);
     let reasons = failures.iter().map(|failure| format!("lab {}: {failure}", test.name)).collect();
-    let checker = Checker { engine: "lab", seconds: 0.0, verdict: said(verdict) };
+    let said = if report.cut_short { "unknown" } else { said(verdict) };
+    let checker = Checker { engine: "lab", seconds: 0.0, verdict: said };
     Ok((ran(report), Judgement::of(verdict, reasons, checker)))
 }
 
@@ -74,6 +75,7 @@ fn ran(report: Report) -> Ran {
         coverage: report.coverage,
         event_hash: report.event_hash,
         virtual_time: report.virtual_time,
+        cut_short: report.cut_short,
         ..Ran::default()
     }
 }

@@ -1,6 +1,9 @@
 //! One test with one seed, from the first server's start to its report.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use raft_core::Time;
@@ -12,6 +15,7 @@ use super::failure::{Failure, Tested};
 use super::network::Counts;
 use super::record::Record;
 use crate::coverage::Coverage;
+use crate::interrupt::interrupted;
 use crate::sim::trace::{Telling, Trace};
 
 /// How long a test may take in virtual time.
@@ -36,6 +40,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// How long it took in virtual time.
     pub virtual_time: Duration,
+    /// Whether it was ended before its time, because somebody wanted this process to end.
+    pub cut_short: bool,
 }
 
 /// Runs a test on a cluster of its own, in virtual time, at most 120 s of it.
@@ -64,12 +70,20 @@ pub(super) fn recorded<F: Future<Output = Tested>>(
     runtime.block_on(async {
         let record = Record::new(trace);
         let lab = Lab::new(seed, setup, record.clone());
-        let ended = timeout(TIME_LIMIT, script(lab.clone())).await;
-        let late = |_| Some(Failure::Missed(format!("the test is not over after {TIME_LIMIT:?}")));
-        if let Some(failure) = ended.map_or_else(late, Result::err) {
+        let mut script = pin!(script(lab.clone()));
+        let until_interrupted = poll_fn(|context| {
+            if interrupted() { Poll::Ready(None) } else { script.as_mut().poll(context).map(Some) }
+        });
+        let ended = timeout(TIME_LIMIT, until_interrupted).await;
+        let cut_short = matches!(ended, Ok(None));
+        let failure = match ended {
+            Ok(ended) => ended.and_then(Result::err),
+            Err(_) => Some(Failure::Missed(format!("the test is not over after {TIME_LIMIT:?}"))),
+        };
+        if let Some(failure) = failure {
             record.failed(failure);
         }
         record.flush()?;
-        Ok(lab.report())
+        Ok(Report { cut_short, ..lab.report() })
     })
 }

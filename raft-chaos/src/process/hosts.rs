@@ -23,9 +23,9 @@ use super::leftovers::{NODES, Register, stat};
 use super::life::{Life, tell};
 use super::proxy::{Proxy, RealLinks};
 use super::reader::Reader;
+use crate::interrupt::interrupted;
 use crate::monotonic::monotonic_ns;
 use crate::node::{STORE, Tested};
-use crate::runner;
 use crate::sim::{Cast, Form, Hosts, Planted, SimLinks, Way, World};
 
 /// How often it is looked whether anything is due. Servers and clients go on meanwhile.
@@ -285,7 +285,7 @@ impl Hosts for Processes {
     }
 
     fn is_over(&self) -> bool {
-        runner::interrupted() || self.failed.is_some()
+        interrupted() || self.failed.is_some()
     }
 
     fn is_running(&mut self, node: NodeId) -> bool {

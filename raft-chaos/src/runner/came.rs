@@ -3,13 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Job, interrupted};
+use super::Job;
 use crate::child::Ended;
+use crate::interrupt::interrupted;
 use crate::outcome::Outcome;
-use crate::result::RunResult;
+use crate::result::{RunResult, Stopped};
 use crate::seed::KNOWN;
 use crate::sim::Ran;
 use crate::verdict::{Checker, Footprint, Judgement, Verdict};
@@ -24,6 +26,7 @@ impl Job<'_> {
         &self,
         seed: u64,
         ended: &Ended,
+        wall: Duration,
         repeat: String,
         folder: &Path,
     ) -> io::Result<Outcome> {
@@ -31,29 +34,38 @@ impl Job<'_> {
         if known.is_some() {
             fs::remove_file(folder.join(KNOWN))?;
         }
-        if let (Ended::Code(_), Some(result)) = (ended, result) {
+        if let (Ended::Code(_) | Ended::Interrupted, Some(result)) = (ended, result) {
             return Ok(Outcome::read(seed, result, repeat, folder));
         }
-        let (verdict, reason) = self.why(ended, folder)?;
+        let (verdict, stopped, reason) = self.why(ended, folder)?;
         let Some(known) = known else {
-            return Ok(Outcome::read(seed, self.without_end(seed, verdict, reason)?, repeat, folder));
+            let checker = Checker { engine: "off", seconds: 0.0, verdict: "off" };
+            let judgement = Judgement::of(verdict, vec![reason], checker);
+            let (nothing, wall_s) = (Footprint { rss_mb: 0, disk_mb: 0 }, wall.as_secs_f64());
+            let result = RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, wall_s);
+            let result = serde_json::to_value(RunResult { stopped, ..result })?;
+            return Ok(Outcome::read(seed, result, repeat, folder));
         };
         let mut outcome = Outcome::read(seed, known, repeat, folder);
         outcome.is_cut_off(verdict, reason);
         Ok(outcome)
     }
 
-    /// Why a process has not judged all, and what that makes of its seed.
-    fn why(&self, ended: &Ended, folder: &Path) -> io::Result<(Verdict, String)> {
+    /// What it makes of a seed that its process has not judged all, what has stopped it, and why.
+    fn why(&self, ended: &Ended, folder: &Path) -> io::Result<(Verdict, Option<Stopped>, String)> {
         match ended {
             Ended::TooLong => {
                 let limit = self.plan.run.max_wall;
                 let reason = format!("max_wall: the seed ran for more than {limit:?} and was stopped");
-                Ok((Verdict::Inconclusive, reason))
+                Ok((Verdict::Inconclusive, Some(Stopped::MaxWall), reason))
             }
             Ended::TooLarge { mb } => {
                 let reason = format!("memory: the seed's process held {mb} MB and was stopped");
-                Ok((Verdict::Inconclusive, reason))
+                Ok((Verdict::Inconclusive, Some(Stopped::Memory), reason))
+            }
+            Ended::Interrupted => {
+                let reason = "the process of the seed was interrupted before it could tell what it knew";
+                Ok((Verdict::Interrupted, Some(Stopped::Interrupt), reason.to_owned()))
             }
             Ended::Code(UNAVAILABLE) => {
                 Err(io::Error::other("this machine cannot do what the plan needs, see above"))
@@ -61,22 +73,14 @@ impl Job<'_> {
             Ended::Code(code) => {
                 let said = fs::read_to_string(folder.join("panic.txt"));
                 let silent = |_| format!("the process of the seed ended with status {code} and no result");
-                let verdict = match code {
-                    6 => Verdict::Crash,
-                    _ if interrupted() => Verdict::Interrupted,
-                    _ => Verdict::Bug,
+                let (verdict, stopped) = match code {
+                    6 => (Verdict::Crash, None),
+                    _ if interrupted() => (Verdict::Interrupted, Some(Stopped::Interrupt)),
+                    _ => (Verdict::Bug, None),
                 };
-                Ok((verdict, said.unwrap_or_else(silent)))
+                Ok((verdict, stopped, said.unwrap_or_else(silent)))
             }
         }
-    }
-
-    /// The result of a seed whose process knew nothing.
-    fn without_end(&self, seed: u64, verdict: Verdict, reason: String) -> io::Result<Value> {
-        let checker = Checker { engine: "off", seconds: 0.0, verdict: "off" };
-        let judgement = Judgement::of(verdict, vec![reason], checker);
-        let nothing = Footprint { rss_mb: 0, disk_mb: 0 };
-        Ok(serde_json::to_value(RunResult::new(self.plan, seed, &Ran::default(), judgement, nothing, 0.0))?)
     }
 }
 

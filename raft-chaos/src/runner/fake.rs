@@ -1,19 +1,23 @@
 //! A tool for tests whose seeds come to what a test says.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Runner, Voice};
 use crate::progress::Progress;
 
-/// Of every seed safety is broken, but of seed 1 this machine cannot do what it needs.
+/// Of every seed safety is broken, but of seed 1 this machine cannot do what it needs, seed 2 has no end, and seed 3 is
+/// interrupted.
 const SEED: &str = r#"
 [ "$seed" = 1 ] && exit 69
+[ "$seed" = 2 ] && exec sleep 60
+[ "$seed" = 3 ] && kill -TERM $$
 echo '{"verdict":"safety","reasons":["it is broken"],"event_hash":"00000000000000aa"}' > "$folder/result.json"
 exit 1
 "#;
 
-/// What a tool does first that is asked for a seed.
+/// What a tool does first that is asked for a seed: each that begins is written down.
 const ASKED: &str = r#"#!/bin/sh
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -22,6 +26,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+echo "$seed" >> "$0.begun"
 "#;
 
 /// One seed at a time, with results under `out` in this folder.
@@ -41,6 +46,12 @@ pub(crate) fn runner_of(folder: &Path, script: &str) -> Runner {
         memory_max_mb: None,
         planted: None,
     }
+}
+
+/// The seeds that have begun, each as often as it has.
+pub(crate) fn begun(runner: &Runner) -> Vec<u64> {
+    let begun = fs::read_to_string(runner.program.with_extension("begun")).unwrap();
+    begun.lines().map(|seed| seed.parse().unwrap()).collect()
 }
 
 /// Written by a process of its own: what this one has open for writing, a process that another test starts meanwhile has open,

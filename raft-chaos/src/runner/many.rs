@@ -177,6 +177,26 @@ mod tests {
         assert_eq!((total.worst(), total.all().seeds()), (Verdict::Safety, 1));
     }
 
+    /// Each row: seeds that nobody waits for once more, whether there is one or many; and what is to be said of them.
+    #[test]
+    fn who_was_stopped_does_not_run_again() {
+        for (seeds, verdict) in [
+            (&[2][..], Verdict::Inconclusive),
+            (&[2, 3], Verdict::Interrupted),
+            (&[3], Verdict::Interrupted),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let text = "schema = 1\nname = \"one\"\nrun.max_wall = \"300ms\"\nsim.recheck = 1\n";
+            let plan = Plan::parse(text, "plan.toml", &[]).unwrap();
+            let runner = fake::runner(folder.path());
+            let (all, mut total) = (Seeds { first: seeds.to_vec(), then: None }, Summary::default());
+            runner.run(&plan, &all, &Ends::default(), "", &mut total).unwrap();
+            assert_eq!((fake::begun(&runner), total.worst()), (seeds.to_vec(), verdict));
+            let took = if seeds[0] == 2 { 0.3 } else { 0.0 };
+            assert!(total.all().counts.wall_s > took, "{:?}", total.all());
+        }
+    }
+
     #[test]
     fn a_share_of_the_seeds_is_rechecked() {
         for (ppm, of_a_thousand) in [(0, 0), (50_000, 50), (1_000_000, 1_000)] {

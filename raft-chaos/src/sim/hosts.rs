@@ -10,6 +10,7 @@ use turmoil::Sim;
 use super::NODES_RUN;
 use super::server::{CLIENTS, host_name};
 use super::world::World;
+use crate::interrupt::interrupted;
 
 /// The hosts of all servers.
 pub(crate) trait Hosts {
@@ -69,7 +70,7 @@ impl Hosts for Simulated {
     }
 
     fn is_over(&self) -> bool {
-        false
+        interrupted()
     }
 
     fn is_running(&mut self, node: NodeId) -> bool {
