@@ -68,7 +68,7 @@ pub(crate) fn main(args: &CheckArgs) -> u8 {
             code
         }
         Err(error) => {
-            eprintln!("raft-chaos: {error}");
+            report::note(format_args!("raft-chaos: {error}"));
             64
         }
     }

@@ -34,6 +34,7 @@ use crate::inspect;
 use crate::plan::{Mode, Plan, Seeds};
 use crate::progress::Progress;
 use crate::recover;
+use crate::report;
 use crate::runner::{self, Runner, Voice};
 #[cfg(feature = "planted-bugs")]
 use crate::sim::Planted;
@@ -248,12 +249,12 @@ fn runner(
     #[cfg(feature = "planted-bugs")] plant: Option<&String>,
 ) -> Result<Runner, u8> {
     if jobs == Some(0) {
-        eprintln!("--jobs: 0 seeds at a time would never end; write 1 or more");
+        report::note("--jobs: 0 seeds at a time would never end; write 1 or more");
         return Err(USAGE);
     }
     #[cfg(feature = "planted-bugs")]
     if plant.is_some_and(|name| bugs::planted(name).is_none()) {
-        eprintln!("--plant: there is no such bug");
+        report::note("--plant: there is no such bug");
         return Err(USAGE);
     }
     catch_interrupts();
@@ -275,7 +276,7 @@ fn runner(
 /// An interrupt ends this process in order. The processes of the seeds hear of it by themselves.
 fn catch_interrupts() {
     if let Err(error) = ctrlc::set_handler(runner::interrupt) {
-        eprintln!("raft-chaos: an interrupt will lose what is known: {error}");
+        report::note(format_args!("raft-chaos: an interrupt will lose what is known: {error}"));
     }
 }
 
@@ -284,7 +285,9 @@ fn only_simulated<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Result<(), u
     match plans.into_iter().find(|plan| plan.run.mode != Mode::Sim) {
         Some(Plan { name, run, .. }) => {
             let mode = run.mode.name();
-            eprintln!("{name}: run.mode: in {mode:?} no run is the same twice; write --set run.mode=sim");
+            report::note(format_args!(
+                "{name}: run.mode: in {mode:?} no run is the same twice; write --set run.mode=sim"
+            ));
             Err(UNAVAILABLE)
         }
         None => Ok(()),
@@ -307,7 +310,7 @@ fn read(paths: &[PathBuf], overrides: &[String]) -> Result<Vec<Plan>, u8> {
         match Plan::read(path, overrides) {
             Ok(plan) => plans.push(plan),
             Err(errors) => {
-                eprintln!("{errors}");
+                report::note(&errors);
                 codes.push(errors.exit_code());
             }
         }
@@ -330,7 +333,7 @@ fn seeds(seeds: &Seeds) -> Vec<u64> {
 }
 
 fn cannot(error: &std::io::Error) -> u8 {
-    eprintln!("raft-chaos: {error}");
+    report::note(format_args!("raft-chaos: {error}"));
     UNAVAILABLE
 }
 

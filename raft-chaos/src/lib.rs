@@ -43,6 +43,9 @@
 //! | [`recover`] | what is said of a forced recovery, before and after |
 //! | [`backup`] | a node's directory in one file, and a new cluster from it |
 
+// What is printed goes through `report`: there a reader who has gone away ends nothing.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod anomalies;
 pub mod backup;
 pub mod bench;

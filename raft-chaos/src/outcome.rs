@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::picture::{self, Drawn};
 use crate::plan::{Count, Plan};
+use crate::report;
 use crate::result::Stopped;
 use crate::verdict::Verdict;
 
@@ -135,7 +136,7 @@ impl Outcome {
         let Some(folder) = &self.folder else { return };
         match picture::draw(folder, None) {
             Ok(drawn) => self.drawn = Some(drawn),
-            Err(error) => eprintln!("raft-chaos: no report: {error}"),
+            Err(error) => report::note(format_args!("raft-chaos: no report: {error}")),
         }
     }
 
@@ -154,8 +155,7 @@ mod tests {
     use super::*;
 
     fn outcome(verdict: Verdict, hash: &str, stopped: Option<Stopped>) -> Outcome {
-        let result =
-            json!({ "verdict": verdict, "reasons": [verdict.name()], "event_hash": hash, "stopped": stopped });
+        let result = json!({ "verdict": verdict, "reasons": [verdict.name()], "event_hash": hash, "stopped": stopped });
         Outcome::read(7, result, String::new(), Path::new("nowhere"))
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::report;
 use crate::report::COLUMNS;
 use crate::sim::Pulse;
 use crate::soak::Summary;
@@ -109,11 +110,11 @@ impl Display {
                 if is_due(done, *total, elapsed, next) {
                     let virtual_h = all.counts.virtual_s / 3600.0;
                     let of = of(done, *total);
-                    eprintln!(
+                    report::note(format_args!(
                         "{name}: {of}, {failed} failed, {} cells, {virtual_h:.2} virtual h, {:.0} s",
                         all.coverage.reached(),
                         elapsed.as_secs_f64()
-                    );
+                    ));
                 }
             }
             Kind::None => {}
@@ -130,7 +131,11 @@ impl Display {
             }
             Kind::Lines { name, total, next } => {
                 if is_due(done, *total, elapsed, next) {
-                    eprintln!("{name}: {} rows, {now}, {:.0} s", out_of(done, *total), elapsed.as_secs_f64());
+                    report::note(format_args!(
+                        "{name}: {} rows, {now}, {:.0} s",
+                        out_of(done, *total),
+                        elapsed.as_secs_f64()
+                    ));
                 }
             }
             Kind::None => {}

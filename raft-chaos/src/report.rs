@@ -4,7 +4,8 @@ mod fit;
 mod github;
 mod numbers;
 
-use std::io::{IsTerminal, Write as _, stdout};
+use std::fmt::Display;
+use std::io::{IsTerminal, Write as _, stderr, stdout};
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +29,11 @@ const KINDS: usize = 10;
 /// A line on standard output. A reader who has gone away is no reason to stop a run.
 pub(crate) fn say(line: &str) {
     drop(writeln!(stdout(), "{line}"));
+}
+
+/// A line on standard error, beside what a run says. A reader who has gone away is no reason to stop there either.
+pub(crate) fn note(line: impl Display) {
+    drop(writeln!(stderr(), "{line}"));
 }
 
 /// A sentence after its label. On a terminal it is broken where it is too long for a line; elsewhere that is for others to do. What

@@ -197,7 +197,8 @@ impl Job<'_> {
         if outcome.verdict == Verdict::Interrupted {
             return Ok(outcome);
         }
-        let is_over = interrupted() || matches!(outcome.stopped(), Some(Stopped::Interrupt | Stopped::MaxWall));
+        let is_over =
+            interrupted() || matches!(outcome.stopped(), Some(Stopped::Interrupt | Stopped::MaxWall));
         let written = if is_over { self.noted(&outcome) } else { self.recorded(&outcome) };
         match written {
             Ok(written) => Ok(written),

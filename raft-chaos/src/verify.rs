@@ -48,12 +48,12 @@ pub(crate) fn main(args: &VerifyArgs) -> u8 {
         Ok((recorded, kind)) => match judges(args, &recorded, kind) {
             Ok(judges) => verify(args, &recorded, kind, &judges).exit_code(),
             Err(cannot) => {
-                cannot.iter().for_each(|cannot| eprintln!("raft-chaos: {cannot}"));
+                cannot.iter().for_each(|cannot| report::note(format_args!("raft-chaos: {cannot}")));
                 UNAVAILABLE
             }
         },
         Err(error) => {
-            eprintln!("raft-chaos: {error}");
+            report::note(format_args!("raft-chaos: {error}"));
             USAGE
         }
     }

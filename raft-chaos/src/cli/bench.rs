@@ -11,7 +11,7 @@ use super::{Format, USAGE, catch_interrupts};
 use crate::bench::{self, CLIENTS_MAX, Grid, Op, Target, Told};
 use crate::plan::{duration, parse_size};
 use crate::progress::{Display, Progress};
-use crate::report::say;
+use crate::report::{note, say};
 use crate::runner::interrupted;
 use crate::verdict::Verdict;
 
@@ -159,7 +159,7 @@ pub(super) fn bench(args: BenchArgs) -> Result<u8, u8> {
         keys: args.keys,
     };
     let target = target(args.servers, args.manner, args.out).map_err(|why| {
-        eprintln!("raft-chaos: {why}");
+        note(format_args!("raft-chaos: {why}"));
         USAGE
     })?;
     catch_interrupts();
@@ -181,7 +181,7 @@ pub(super) fn bench(args: BenchArgs) -> Result<u8, u8> {
         say(&said.to_string());
     }
     if let Some(error) = error {
-        eprintln!("raft-chaos: {error}");
+        note(format_args!("raft-chaos: {error}"));
     }
     Ok(code)
 }

@@ -140,7 +140,7 @@ pub(super) fn client(args: ClientArgs) -> u8 {
     let (way, ask) = match meant(args) {
         Ok(meant) => meant,
         Err(why) => {
-            eprintln!("raft-chaos: {why}");
+            report::note(format_args!("raft-chaos: {why}"));
             return USAGE;
         }
     };
@@ -150,7 +150,7 @@ pub(super) fn client(args: ClientArgs) -> u8 {
     } else if said.code == 0 {
         report::say(&said.words);
     } else {
-        eprintln!("raft-chaos: {}", said.words);
+        report::note(format_args!("raft-chaos: {}", said.words));
     }
     said.code
 }

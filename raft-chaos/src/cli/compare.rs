@@ -25,7 +25,7 @@ pub(super) struct CompareArgs {
 /// Says how they differ.
 pub(super) fn compared(args: &CompareArgs) -> Result<u8, u8> {
     let comparison = Comparison::read(&args.one, &args.two).map_err(|error| {
-        eprintln!("raft-chaos: {error}");
+        report::note(format_args!("raft-chaos: {error}"));
         USAGE
     })?;
     report::say(&match args.format {

@@ -21,7 +21,7 @@ pub(super) struct CoverageArgs {
 /// Says what all of them together have reached, and what they have not.
 pub(super) fn covered(args: &CoverageArgs) -> Result<u8, u8> {
     let (coverage, runs) = coverage::read(&args.paths).map_err(|error| {
-        eprintln!("raft-chaos: {error}");
+        report::note(format_args!("raft-chaos: {error}"));
         USAGE
     })?;
     report::say(&match args.format {

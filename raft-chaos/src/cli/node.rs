@@ -9,6 +9,7 @@ use clap::Args;
 use super::cannot;
 use crate::node::{self, ForTests, Settings};
 use crate::process;
+use crate::report;
 
 #[derive(Debug, Args)]
 #[command(after_help = node::EXIT_CODES)]
@@ -40,7 +41,7 @@ pub(super) fn node(args: NodeArgs) -> u8 {
     match file.and_then(|file| node::run(args.settings.or(file), &args.for_tests)) {
         Ok(()) => 0,
         Err(ended) => {
-            eprintln!("raft-chaos: {ended}");
+            report::note(format_args!("raft-chaos: {ended}"));
             ended.status
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn inspect(args: &InspectArgs) -> u8 {
     let (said, code) = inspect::inspect(&args.directory, args.verify, matches!(args.format, Format::Json));
     match said {
         Ok(said) => report::say(&said),
-        Err(error) => eprintln!("raft-chaos: {error}"),
+        Err(error) => report::note(format_args!("raft-chaos: {error}")),
     }
     code
 }
@@ -108,7 +108,7 @@ pub(super) fn recover(args: &RecoverArgs) -> u8 {
     });
     match said {
         Ok(said) => report::say(&said),
-        Err(error) => eprintln!("raft-chaos: {error}"),
+        Err(error) => report::note(format_args!("raft-chaos: {error}")),
     }
     code
 }
@@ -137,7 +137,7 @@ fn told(done: Result<impl Display + Serialize, Ended>, format: Format) -> u8 {
             0
         }
         Err(ended) => {
-            eprintln!("raft-chaos: {ended}");
+            report::note(format_args!("raft-chaos: {ended}"));
             ended.status
         }
     }

@@ -22,7 +22,7 @@ pub(super) struct ReportArgs {
 /// Draws it, and says where it is.
 pub(super) fn drawn(args: &ReportArgs) -> Result<u8, u8> {
     if args.at.is_some_and(|at| !at.is_finite()) {
-        eprintln!("--at: not a number of seconds");
+        report::note("--at: not a number of seconds");
         return Err(USAGE);
     }
     match picture::draw(&args.run, args.at) {
@@ -31,7 +31,7 @@ pub(super) fn drawn(args: &ReportArgs) -> Result<u8, u8> {
             Ok(0)
         }
         Err(error) => {
-            eprintln!("raft-chaos: {error}");
+            report::note(format_args!("raft-chaos: {error}"));
             Err(USAGE)
         }
     }

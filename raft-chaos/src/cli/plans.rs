@@ -78,7 +78,7 @@ fn lint_all(args: &LintArgs) -> u8 {
         match args.format {
             Format::Json => report::say(&serde_json::to_string(linted).unwrap_or_default()),
             Format::Human if linted.exit_code == 0 => report::say(&linted.text),
-            Format::Human => eprintln!("{}", linted.text),
+            Format::Human => report::note(&linted.text),
         }
     }
     // A plan that is wrong comes before one that cannot be done here.
@@ -93,7 +93,7 @@ fn explain_one(args: &ExplainArgs) -> u8 {
             0
         }
         Err(errors) => {
-            eprintln!("{errors}");
+            report::note(&errors);
             errors.exit_code()
         }
     }
@@ -110,7 +110,7 @@ fn new(args: &NewArgs) -> u8 {
             0
         }
         Err(error) => {
-            eprintln!("raft-chaos: {error}");
+            report::note(format_args!("raft-chaos: {error}"));
             match error {
                 scaffold::NotWritten::NoName(_) => USAGE,
                 scaffold::NotWritten::Io(_, error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -42,12 +42,18 @@ pub(super) struct ReplayArgs {
 pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
     let earlier = args.what.is_dir().then_some(args.what.as_path());
     if earlier.is_some() && (args.seed.is_some() || !args.overrides.is_empty()) {
-        eprintln!("{}: a run has its seed and its plan; --seed and --set are for plans", args.what.display());
+        report::note(format_args!(
+            "{}: a run has its seed and its plan; --seed and --set are for plans",
+            args.what.display()
+        ));
         return Err(USAGE);
     }
     let plan = earlier.map_or_else(|| args.what.clone(), |run| run.join("plan.lock.toml"));
     if args.schedule && earlier.is_none() {
-        eprintln!("{}: --schedule needs the folder of a run, with its schedule.jsonl", args.what.display());
+        report::note(format_args!(
+            "{}: --schedule needs the folder of a run, with its schedule.jsonl",
+            args.what.display()
+        ));
         return Err(USAGE);
     }
     let Prepared { plans, runner } = prepare(&selection(args, plan))?;
@@ -55,7 +61,11 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
     only_simulated([plan])?;
     let seeds = seeds(&plan.run.seeds);
     let [seed] = seeds[..] else {
-        eprintln!("{}: it has {} seeds; say which one with --seed N", args.what.display(), seeds.len());
+        report::note(format_args!(
+            "{}: it has {} seeds; say which one with --seed N",
+            args.what.display(),
+            seeds.len()
+        ));
         return Err(USAGE);
     };
     let telling = Telling { everything: args.trace, until: args.until };

@@ -77,7 +77,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, u8> {
     for file in [&args.junit, &args.summary].into_iter().flatten() {
         // What cannot be written is known before anything runs.
         File::create(file).map_err(|error| {
-            eprintln!("{}: {error}", file.display());
+            report::note(format_args!("{}: {error}", file.display()));
             USAGE
         })?;
     }
@@ -98,12 +98,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, u8> {
 /// Runs plan by plan, and adds what comes of them up.
 fn run_all(args: &RunArgs, runner: &Runner, works: &[Work<'_>], total: &mut Summary) -> Result<(), u8> {
     for left in process::clean(&runner.out).map_err(|error| cannot(&error))? {
-        eprintln!("{}: its tool was killed; what it had left was ended and removed", left.display());
+        report::note(format_args!(
+            "{}: its tool was killed; what it had left was ended and removed",
+            left.display()
+        ));
     }
     let ends = args.bounds.ends(args.until_failure || args.fail_fast && !args.keep_going);
     for Work { path, plan, command, seeds } in works {
         if interrupted() || ends.are_here(total.worst() != Verdict::Pass) {
-            eprintln!("{}: no seed of it ran", plan.name);
+            report::note(format_args!("{}: no seed of it ran", plan.name));
             total.lacks(&plan.name, "no seed of it ran".to_owned());
             continue;
         }
@@ -136,10 +139,10 @@ impl RunArgs {
 /// has none is left out.
 fn shared_out(args: &RunArgs, plans: Vec<(Plan, String)>) -> Result<Vec<Work<'_>>, u8> {
     if args.until_failure && plans.len() > 1 {
-        eprintln!(
+        report::note(format_args!(
             "--until-failure: the first of {} plans would never end; give one, or have them take turns: raft-chaos soak",
             plans.len()
-        );
+        ));
         return Err(USAGE);
     }
     let (shard, mut place) = (args.bounds.shard, 0);
@@ -155,7 +158,10 @@ fn shared_out(args: &RunArgs, plans: Vec<(Plan, String)>) -> Result<Vec<Work<'_>
         }
     }
     if works.is_empty() {
-        eprintln!("--shard: of {place} seeds none is of shard {}/{}; use fewer shards", shard.nth, shard.of);
+        report::note(format_args!(
+            "--shard: of {place} seeds none is of shard {}/{}; use fewer shards",
+            shard.nth, shard.of
+        ));
         return Err(USAGE);
     }
     Ok(works)

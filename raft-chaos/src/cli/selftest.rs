@@ -105,7 +105,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, u8> {
         hunts.map_err(|error| cannot(&error))
     };
     let short = Plan::parse(SHORT, "isolate-the-leader.toml", &[]).map_err(|error| {
-        eprintln!("{error}");
+        report::note(&error);
         Verdict::Bug.exit_code()
     })?;
     let testers = broken_testers(&runner, &short).map_err(|error| cannot(&error))?;
@@ -161,9 +161,9 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, u8> {
 fn mutants(args: &SelftestArgs) -> Result<Vec<String>, u8> {
     let known = bugs();
     if known.is_empty() {
-        eprintln!(
+        report::note(
             "raft-chaos: this build can hold no planted bug; build one that can:\n  \
-             .ci/setup cargo run --profile ci -p raft-chaos --features planted-bugs -- selftest"
+             .ci/setup cargo run --profile ci -p raft-chaos --features planted-bugs -- selftest",
         );
         return Err(UNAVAILABLE);
     }
@@ -174,7 +174,7 @@ fn mutants(args: &SelftestArgs) -> Result<Vec<String>, u8> {
         if !known.contains(&name.as_str()) {
             let near = |one: &&&str| strsim::damerau_levenshtein(one, name);
             let near = known.iter().min_by_key(near).copied().unwrap_or_default();
-            eprintln!("--mutants {name}: there is no such bug; did you mean {near}?");
+            report::note(format_args!("--mutants {name}: there is no such bug; did you mean {near}?"));
             return Err(USAGE);
         }
     }
@@ -206,10 +206,12 @@ fn built_in(overrides: &[String]) -> io::Result<Result<Vec<Plan>, u8>> {
 fn tell(hunt: &Hunt) {
     let Hunt { bug, found, seeds, virtual_s, .. } = hunt;
     match found {
-        Some(find) => eprintln!(
+        Some(find) => report::note(format_args!(
             "selftest: {bug}: found by {} of {} with seed {}, after {seeds} seeds and {virtual_s:.0} virtual s",
             find.judge, find.plan, find.seed
-        ),
-        None => eprintln!("selftest: {bug}: not found in {seeds} seeds, {virtual_s:.0} virtual s"),
+        )),
+        None => report::note(format_args!(
+            "selftest: {bug}: not found in {seeds} seeds, {virtual_s:.0} virtual s"
+        )),
     }
 }

@@ -151,7 +151,7 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     let mut paths = Vec::new();
     for path in &args.plans {
         let plans = plans_in(path).map_err(|error| {
-            eprintln!("{}: {error}", path.display());
+            report::note(format_args!("{}: {error}", path.display()));
             USAGE
         })?;
         paths.extend(plans.into_iter().filter(|plan| is_wanted(plan, plan != path, args)));
@@ -177,20 +177,20 @@ fn entries(args: &SoakArgs) -> Result<Vec<Entry>, u8> {
     }
     let unknown = |(name, _): &&(String, u64)| !entries.iter().any(|entry| entry.plan.name == *name);
     if let Some((name, _)) = args.weights.iter().find(unknown) {
-        eprintln!("--weight: there is no plan {name} here");
+        report::note(format_args!("--weight: there is no plan {name} here"));
         return Err(USAGE);
     }
     if let Some(twice) =
         (1..entries.len()).find(|&at| entries[..at].iter().any(|one| one.name() == entries[at].name()))
     {
-        eprintln!(
+        report::note(format_args!(
             "{}: there are two plans of this name; a ledger could not tell them apart",
             entries[twice].plan.name
-        );
+        ));
         return Err(USAGE);
     }
     if entries.iter().all(|entry| entry.weight == 0) {
-        eprintln!("no plan is left to run; take away a --tag or a --weight of 0");
+        report::note("no plan is left to run; take away a --tag or a --weight of 0");
         return Err(USAGE);
     }
     Ok(entries)
@@ -203,7 +203,10 @@ fn is_wanted(path: &Path, is_found: bool, args: &SoakArgs) -> bool {
     let is_tagged = args.tags.is_empty() || plan.tags.iter().any(|tag| args.tags.contains(tag));
     let is_left_out = is_found && plan.run.mode == Mode::Process;
     if is_tagged && is_left_out {
-        eprintln!("{}: left out: its nodes are processes, and a soak is simulated", path.display());
+        report::note(format_args!(
+            "{}: left out: its nodes are processes, and a soak is simulated",
+            path.display()
+        ));
     }
     is_tagged && !is_left_out
 }

@@ -70,11 +70,11 @@ pub(crate) fn main(args: &ExportArgs) -> u8 {
     match export(args) {
         Ok(Ok(text)) => write(args, &text),
         Ok(Err(cannot)) => {
-            eprintln!("raft-chaos: {cannot}");
+            report::note(format_args!("raft-chaos: {cannot}"));
             UNAVAILABLE
         }
         Err(error) => {
-            eprintln!("raft-chaos: {error}");
+            report::note(format_args!("raft-chaos: {error}"));
             USAGE
         }
     }
@@ -113,7 +113,7 @@ fn write(args: &ExportArgs, text: &str) -> u8 {
     match fs::write(path, text) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("raft-chaos: {}: {error}", path.display());
+            report::note(format_args!("raft-chaos: {}: {error}", path.display()));
             UNAVAILABLE
         }
     }

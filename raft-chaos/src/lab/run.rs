@@ -71,9 +71,12 @@ pub(super) fn recorded<F: Future<Output = Tested>>(
         let record = Record::new(trace);
         let lab = Lab::new(seed, setup, record.clone());
         let mut script = pin!(script(lab.clone()));
-        let until_interrupted = poll_fn(|context| {
-            if interrupted() { Poll::Ready(None) } else { script.as_mut().poll(context).map(Some) }
-        });
+        let until_interrupted =
+            poll_fn(
+                |context| {
+                    if interrupted() { Poll::Ready(None) } else { script.as_mut().poll(context).map(Some) }
+                },
+            );
         let ended = timeout(TIME_LIMIT, until_interrupted).await;
         let cut_short = matches!(ended, Ok(None));
         let failure = match ended {

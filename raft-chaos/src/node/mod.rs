@@ -90,6 +90,8 @@ fn log((level, format): (Level, LogFormat)) {
         Level::Trace => LevelFilter::TRACE,
     };
     let told = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
+    // That nobody hears it any more is no reason to end, nor to say so to whoever does not hear.
+    let told = told.log_internal_errors(false);
     // Where somebody listens already, as in a test, it stays as it is.
     drop(match format {
         LogFormat::Text => told.try_init(),

@@ -180,11 +180,9 @@ mod tests {
     /// Each row: seeds that nobody waits for once more, whether there is one or many; and what is to be said of them.
     #[test]
     fn who_was_stopped_does_not_run_again() {
-        for (seeds, verdict) in [
-            (&[2][..], Verdict::Inconclusive),
-            (&[2, 3], Verdict::Interrupted),
-            (&[3], Verdict::Interrupted),
-        ] {
+        for (seeds, verdict) in
+            [(&[2][..], Verdict::Inconclusive), (&[2, 3], Verdict::Interrupted), (&[3], Verdict::Interrupted)]
+        {
             let folder = tempfile::tempdir().unwrap();
             let text = "schema = 1\nname = \"one\"\nrun.max_wall = \"300ms\"\nsim.recheck = 1\n";
             let plan = Plan::parse(text, "plan.toml", &[]).unwrap();

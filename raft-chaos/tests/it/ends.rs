@@ -64,6 +64,26 @@ fn the_process_of_a_seed_ends_with_the_tool_that_was_killed() {
     assert!(is_over, "{seeds:?}");
 }
 
+/// Each row: a command line, and the exit code that it has though nobody reads standard error any more.
+#[test]
+fn nobody_has_to_hear_what_is_said_beside_a_run() {
+    let tool = Tool::new();
+    let plan = tool.plan(SHORT);
+    for (arguments, code) in [
+        (&["run", &plan, "--seeds", "0..3"][..], 0),
+        (&["run", &plan, "--seeds", "5..1"], 64),
+        (&["plan", "lint", "nowhere.toml"], 64),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-chaos"));
+        let said = command.args(arguments).current_dir(tool.path("")).stderr(writer).output().unwrap();
+        let out = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said.status.code(), Some(code), "{arguments:?}: {out}");
+        assert_eq!(out.contains("seeds     3: 3 pass"), code == 0, "{out}");
+    }
+}
+
 /// The tool in a process group of its own, with this on its command line, where a test goes on until it ends.
 fn begin(tool: &Tool, arguments: &[&str]) -> Child {
     let temporary = tool.path("tmp");
@@ -128,7 +148,10 @@ fn an_interrupted_run_ends_with_what_is_known() {
         assert_eq!((&result["verdict"], &result["stopped"]), (&"interrupted".into(), &"interrupt".into()));
         let history = fs::read_to_string(run.join("history.jsonl")).unwrap();
         assert_eq!(ok_of(&result), history.matches(r#""type":"ok""#).count() as u64);
-        assert!(result["virtual_s"].as_f64() > Some(0.0) && result["wall_s"].as_f64() > Some(0.0), "{result}");
+        assert!(
+            result["virtual_s"].as_f64() > Some(0.0) && result["wall_s"].as_f64() > Some(0.0),
+            "{result}"
+        );
         assert!(run.join("report.html").exists() && !run.join("nodes").exists());
     }
 }
