@@ -217,7 +217,7 @@ fn prepare(selection: &Selection) -> Result<Prepared, u8> {
     let mode = selection.mode.as_ref().map(|mode| format!("run.mode={mode}"));
     let own: Vec<_> = selection.overrides.iter().cloned().chain(mode).collect();
     let mut overrides = own.clone();
-    overrides.extend(selection.seed.map(|seed| format!("run.seeds={seed}")));
+    overrides.extend(selection.seed.map(|seed| format!("run.seeds=\"{seed}\"")));
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
     let plans = read(&selection.plans, &overrides)?;
     #[cfg(feature = "planted-bugs")]
@@ -322,6 +322,7 @@ fn read(paths: &[PathBuf], overrides: &[String]) -> Result<Vec<Plan>, u8> {
 /// The seeds of a plan; random ones are drawn here, and printed by whoever runs them.
 fn seeds(seeds: &Seeds) -> Vec<u64> {
     match seeds {
+        Seeds::One(seed) => vec![*seed],
         Seeds::These(range) => range.clone().collect(),
         Seeds::Random(count) => {
             let nanos = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();

@@ -84,7 +84,8 @@ impl Runner {
                 self.run(&plan.in_mode(mode), seeds, ends, &command, total)
             };
             run(Mode::Sim, seeds)?;
-            let first = Seeds { first: seeds.first.iter().take(1).copied().collect(), then: None };
+            let first =
+                Seeds { first: seeds.first.iter().take(1).copied().collect(), then: None, is_one: true };
             if !first.first.is_empty() && !interrupted() {
                 run(Mode::Process, &first)?;
             }
@@ -96,8 +97,10 @@ impl Runner {
             Voice::Usual | Voice::Loud => report::heading(plan, &seeds.first, seeds.then.is_some()),
         }
         let job = Job { runner: self, plan, folder: &folder, command };
-        let Seeds { first, then: None } = seeds else { return job.many(seeds, ends, total) };
-        let [seed] = first[..] else { return job.many(seeds, ends, total) };
+        let [seed] = seeds.first[..] else { return job.many(seeds, ends, total) };
+        if !seeds.is_one {
+            return job.many(seeds, ends, total);
+        }
         let outcome = job.alone(seed)?;
         self.show(&outcome, |outcome| match self.voice {
             Voice::Json | Voice::Quiet => report::verdict(outcome),

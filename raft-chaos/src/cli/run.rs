@@ -154,7 +154,8 @@ fn shared_out(args: &RunArgs, plans: Vec<(Plan, String)>) -> Result<Vec<Work<'_>
         place += all.len() as u64;
         let then = all.last().filter(|_| args.until_failure).map(|&last| (last, shifted(shard, place)));
         if !first.is_empty() || then.is_some() {
-            works.push(Work { path, plan, command, seeds: Seeds { first, then } });
+            let is_one = plan.run.seeds.is_one() && then.is_none();
+            works.push(Work { path, plan, command, seeds: Seeds { first, then, is_one } });
         }
     }
     if works.is_empty() {

@@ -71,7 +71,7 @@ impl Lock {
         // TOML's integers end at 2^63.
         match i64::try_from(seed) {
             Ok(seed) => self.value("seeds", seed),
-            Err(_) => self.value("seeds", quoted(&format!("{seed}..={seed}"))),
+            Err(_) => self.value("seeds", quoted(&seed.to_string())),
         }
         for (key, duration) in [
             ("warmup", run.warmup),

@@ -96,7 +96,7 @@ fn seeds(item: &Item<'_>) -> Option<Seeds> {
     if item.raw_text().is_some() {
         return item.parsed(Seeds::parse, "seeds");
     }
-    item.whole().map(|seed| Seeds::These(seed..=seed))
+    item.whole().map(Seeds::One)
 }
 
 /// Keys in use at once: each has a place in memory.

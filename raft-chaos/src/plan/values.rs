@@ -241,13 +241,20 @@ const SEEDS_MAX: u64 = 1_000_000;
 /// The seeds of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seeds {
-    /// All from the first to the last, both included.
+    /// This one.
+    One(u64),
+    /// All from the first to the last, both included, of which there may be one.
     These(RangeInclusive<u64>),
     /// So many, to be drawn, and printed, by whoever runs the plan. At least one.
     Random(u64),
 }
 
 impl Seeds {
+    /// Whether it is one seed that is asked for, and not a range or a number of them.
+    pub const fn is_one(&self) -> bool {
+        matches!(self, Self::One(_) | Self::Random(1))
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
@@ -260,7 +267,7 @@ impl Seeds {
             return if (1..=SEEDS_MAX).contains(&count) { Ok(Self::Random(count)) } else { Err(wrong()) };
         }
         let Some((first, last)) = text.split_once("..") else {
-            return number(text).map(|seed| Self::These(seed..=seed));
+            return number(text).map(Self::One);
         };
         let first = number(first)?;
         let last = match last.strip_prefix('=') {
@@ -308,7 +315,6 @@ mod tests {
         for (text, expected) in [
             ("0..500", Some((0, 499))),
             ("3..=3", Some((3, 3))),
-            ("7", Some((7, 7))),
             ("3..3", None),
             ("0..1000001", None),
             ("0..0", None),
@@ -321,6 +327,9 @@ mod tests {
             assert_eq!(read, expected.map(|(first, last)| Seeds::These(first..=last)), "{text}");
         }
         assert_eq!(Seeds::parse("random:500"), Ok(Seeds::Random(500)));
+        for seed in [7, u64::MAX] {
+            assert_eq!(Seeds::parse(&seed.to_string()), Ok(Seeds::One(seed)));
+        }
     }
 
     /// Each row: a share in millionths, as a float and as a percentage.

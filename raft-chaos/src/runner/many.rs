@@ -23,6 +23,9 @@ pub struct Seeds {
     pub first: Vec<u64>,
     /// And then, for ever, those of this shard after this one.
     pub then: Option<(u64, Shard)>,
+    /// Whether it is one seed that was asked for. It is told as it goes, and leaves what it comes to in the folder of the run: one
+    /// that is left of several does not.
+    pub is_one: bool,
 }
 
 impl Seeds {
@@ -170,7 +173,7 @@ mod tests {
     fn what_was_found_before_an_error_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let plan = Plan::parse("schema = 1\nname = \"one\"\n", "plan.toml", &[]).unwrap();
-        let seeds = Seeds { first: vec![0, 1, 2], then: None };
+        let seeds = Seeds { first: vec![0, 1, 2], then: None, is_one: false };
         let mut total = Summary::default();
         let ran = fake::runner(folder.path()).run(&plan, &seeds, &Ends::default(), "", &mut total);
         assert!(ran.unwrap_err().to_string().contains("cannot do what the plan needs"));
@@ -187,7 +190,8 @@ mod tests {
             let text = "schema = 1\nname = \"one\"\nrun.max_wall = \"300ms\"\nsim.recheck = 1\n";
             let plan = Plan::parse(text, "plan.toml", &[]).unwrap();
             let runner = fake::runner(folder.path());
-            let (all, mut total) = (Seeds { first: seeds.to_vec(), then: None }, Summary::default());
+            let (all, mut total) =
+                (Seeds { first: seeds.to_vec(), then: None, is_one: seeds.len() == 1 }, Summary::default());
             runner.run(&plan, &all, &Ends::default(), "", &mut total).unwrap();
             assert_eq!((fake::begun(&runner), total.worst()), (seeds.to_vec(), verdict));
             let took = if seeds[0] == 2 { 0.3 } else { 0.0 };
@@ -205,13 +209,13 @@ mod tests {
     #[test]
     fn seeds_without_end_are_shared_out_among_shards() {
         let of = |nth| {
-            let seeds = Seeds { first: vec![3, 9], then: Some((9, Shard { nth, of: 2 })) };
+            let seeds = Seeds { first: vec![3, 9], then: Some((9, Shard { nth, of: 2 })), is_one: false };
             assert_eq!(seeds.count(), None);
             seeds.iter().take(5).collect::<Vec<_>>()
         };
         assert_eq!(of(1), [3, 9, 10, 12, 14]);
         assert_eq!(of(2), [3, 9, 11, 13, 15]);
-        let last = Seeds { first: vec![], then: Some((u64::MAX - 1, Shard::default())) };
+        let last = Seeds { first: vec![], then: Some((u64::MAX - 1, Shard::default())), is_one: false };
         assert_eq!(last.iter().collect::<Vec<_>>(), [u64::MAX]);
     }
 }

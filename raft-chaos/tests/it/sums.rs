@@ -36,6 +36,15 @@ fn shards_run_every_seed_once_and_share_plans_of_one_seed_too() {
         assert_eq!(said.code, 0, "{}{}", said.out, said.err);
         assert_eq!(seeds(&results(&tool, out).1), expected);
     }
+    // A shard that one seed is left for is one of many all the same, and so is a range of one.
+    for (more, out) in [(&["--seeds", "5..7", "--shard", "1/2"][..], "left"), (&["--seeds", "5..6"], "range")]
+    {
+        let said = tool.call(&[&["run", &plan, "--out", out], more].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let (folder, results) = results(&tool, out);
+        assert_eq!(seeds(&results), [5]);
+        assert!(folder.join("junit.xml").exists() && !folder.join("result.json").exists());
+    }
     let other = tool.path("other.toml");
     fs::write(&other, SHORT.replace("\"short\"", "\"other\"")).unwrap();
     let both = ["run", &plan, &other.display().to_string(), "--shard", "2/2", "--out", "three"];
@@ -131,6 +140,15 @@ fn what_seeds_add_up_to_is_written_down() {
         );
     }
     // Where two plans fail in one way, each has it.
+    // A shard that one seed is left for is one of many all the same, and so is a range of one.
+    for (more, out) in [(&["--seeds", "5..7", "--shard", "1/2"][..], "left"), (&["--seeds", "5..6"], "range")]
+    {
+        let said = tool.call(&[&["run", &plan, "--out", out], more].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let (folder, results) = results(&tool, out);
+        assert_eq!(seeds(&results), [5]);
+        assert!(folder.join("junit.xml").exists() && !folder.join("result.json").exists());
+    }
     let other = tool.path("other.toml");
     fs::write(&other, SHORT.replace("\"short\"", "\"other\"")).unwrap();
     let plans = ["run", &sound.display().to_string(), &other.display().to_string()];
