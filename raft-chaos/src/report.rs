@@ -234,7 +234,7 @@ pub fn determinism(plan: &str, seeds: usize, times: u64, events: u64, parted: us
 /// What seeds together have not shown, on standard error.
 pub(crate) fn lacks(summary: &Summary) {
     for (plan, what) in summary.lacking() {
-        eprintln!("{plan}: inconclusive: {what}");
+        note(format_args!("{plan}: inconclusive: {what}"));
     }
 }
 

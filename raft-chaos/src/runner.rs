@@ -126,18 +126,35 @@ impl Runner {
     pub(crate) fn new_folder(&self, plan: &str) -> io::Result<PathBuf> {
         let second = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         let parent = self.out.join(plan);
-        fs::create_dir_all(&parent)?;
+        make_folder(&parent)?;
         let mut name = second.to_string();
         for again in 2.. {
             match fs::create_dir(parent.join(&name)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     name = format!("{second}-{again}")
                 }
-                made => return made.map(|()| parent.join(name)),
+                made => {
+                    let folder = parent.join(name);
+                    return made.map_err(|error| unmade(&folder, &error)).map(|()| folder);
+                }
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
+}
+
+/// Makes a folder for results, where there is none.
+///
+/// # Errors
+///
+/// It cannot be made; it is named, and the cure.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder).map_err(|error| unmade(folder, &error))
+}
+
+fn unmade(folder: &Path, error: &io::Error) -> io::Error {
+    let why = format!("{}: {error}; name a folder that can be written to with --out", folder.display());
+    io::Error::new(error.kind(), why)
 }
 
 /// A plan in the middle of its seeds.

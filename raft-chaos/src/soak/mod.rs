@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::record::named;
-use crate::runner::{Ends, Job, Runner, each, is_rechecked};
+use crate::runner::{Ends, Job, Runner, each, is_rechecked, make_folder};
 use crate::verdict::Verdict;
 pub(crate) use findings::Finding;
 pub use lean::Pace;
@@ -133,7 +133,7 @@ impl Soak {
     /// The ledger, a file or a process could not be made.
     pub fn run(&self, watcher: &mut Watcher<'_>, total: &mut Summary) -> io::Result<()> {
         let folder = &self.runner.out;
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let (ledger, lines) = Ledger::open(folder)?;
         let mut state = State {
             queue: Queue::new(&self.entries, self.limits.seeds, self.first_seed, self.shard),

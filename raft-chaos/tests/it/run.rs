@@ -361,6 +361,20 @@ fn a_seed_that_takes_too_long_is_stopped() {
     assert!(results[0]["reasons"].to_string().contains("max_wall"), "{}", results[0]["reasons"]);
 }
 
+/// Nobody, an administrator included, makes a folder in a file.
+#[test]
+fn a_folder_for_results_that_cannot_be_made_is_named() {
+    let tool = Tool::new();
+    let plan = tool.plan(SHORT);
+    fs::write(tool.path("file"), "").unwrap();
+    for command in ["run", "soak", "determinism"] {
+        let said = tool.call(&[command, &plan, "--out", "file/out"]);
+        assert_eq!(said.code, 69, "{command}: {}{}", said.out, said.err);
+        let cure = "name a folder that can be written to with --out";
+        assert!(said.err.contains("raft-chaos: file/out") && said.err.contains(cure), "{}", said.err);
+    }
+}
+
 /// Each row: a command line, its exit code, and what it must say.
 #[test]
 fn what_cannot_be_run_is_refused_before_anything_starts() {
