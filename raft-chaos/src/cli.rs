@@ -219,18 +219,18 @@ fn prepare(selection: &Selection) -> Result<Prepared, u8> {
     let mut overrides = own.clone();
     overrides.extend(selection.seed.map(|seed| format!("run.seeds=\"{seed}\"")));
     overrides.extend(selection.seeds.as_ref().map(|seeds| format!("run.seeds=\"{seeds}\"")));
-    let plans = read(&selection.plans, &overrides)?;
-    #[cfg(feature = "planted-bugs")]
-    if selection.plant.as_deref().and_then(bugs::planted).is_some_and(|bug| !matches!(bug, Planted::Raft(_)))
-    {
-        only_simulated(&plans)?;
-    }
     let runner = runner(
         &selection.out,
         selection.jobs,
         #[cfg(feature = "planted-bugs")]
         selection.plant.as_ref(),
     )?;
+    let plans = read(&selection.plans, &overrides)?;
+    #[cfg(feature = "planted-bugs")]
+    if selection.plant.as_deref().and_then(bugs::planted).is_some_and(|bug| !matches!(bug, Planted::Raft(_)))
+    {
+        only_simulated(&plans)?;
+    }
     let commands = selection.plans.iter().map(|path| command(path, &own));
     Ok(Prepared { plans: plans.into_iter().zip(commands).collect(), runner })
 }

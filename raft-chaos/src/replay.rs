@@ -37,7 +37,7 @@ impl Again<'_> {
         let mut outcome = self.run(&folder, None)?;
         let Some(earlier) = earlier.filter(|_| !outcome.was_stopped()) else { return Ok(outcome) };
         let name = earlier.display();
-        if was_stopped(earlier, self.seed) {
+        if was_stopped(earlier) {
             outcome
                 .lacks(format!("replay: the run in {name} was stopped before it ended, and shows no more"));
         } else if let Err(parting) = parting(earlier, &folder, self.telling.until)? {
@@ -78,10 +78,23 @@ impl Again<'_> {
     }
 }
 
+/// The file that a run would have to have so that it can be held against another, or its schedule fired once more, and that is not
+/// there. Of one that was stopped from outside nothing more is looked at.
+pub(crate) fn lacking(run: &Path, schedule: bool) -> Option<&'static str> {
+    let has = |name: &str| run.join(name).is_file();
+    if schedule {
+        ["schedule.jsonl", "result.json"].into_iter().find(|name| !has(name))
+    } else {
+        let is_told = has("events.jsonl") || has("events.jsonl.zst");
+        (!is_told && !was_stopped(run)).then_some("events.jsonl")
+    }
+}
+
 /// Whether the run in that folder was stopped from outside. One that says nothing of its end is taken for one that was not.
-fn was_stopped(run: &Path, seed: u64) -> bool {
-    let result = fs::read(run.join("result.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    result.is_some_and(|result| Outcome::read(seed, result, String::new(), run).was_stopped())
+fn was_stopped(run: &Path) -> bool {
+    let result = fs::read(run.join("result.json")).ok();
+    let result = result.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    result.is_some_and(|result| !result["stopped"].is_null())
 }
 
 /// Which firings had an effect then and have none now, a sentence each.

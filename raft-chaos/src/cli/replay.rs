@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Prepared, Selection, USAGE, cannot, ended, only_simulated, prepare, seeds};
-use crate::replay::Again;
+use crate::replay::{self, Again};
 use crate::report;
 use crate::sim::Telling;
 
@@ -54,6 +54,11 @@ pub(super) fn replayed(args: &ReplayArgs) -> Result<u8, u8> {
             "{}: --schedule needs the folder of a run, with its schedule.jsonl",
             args.what.display()
         ));
+        return Err(USAGE);
+    }
+    if let Some(lacking) = earlier.and_then(|run| replay::lacking(run, args.schedule)) {
+        let run = args.what.display();
+        report::note(format_args!("{run}: there is no {lacking} in it; name the folder of a recorded run"));
         return Err(USAGE);
     }
     let Prepared { plans, runner } = prepare(&selection(args, plan))?;

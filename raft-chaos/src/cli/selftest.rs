@@ -89,13 +89,13 @@ fn percent(text: &str) -> Result<usize, String> {
 /// The exit code.
 pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, u8> {
     let mutants = mutants(args)?;
-    let (chaotic, scripted) = plans(args)?;
     let runner = runner(
         std::path::Path::new(""),
         args.jobs,
         #[cfg(feature = "planted-bugs")]
         None,
     )?;
+    let (chaotic, scripted) = plans(args)?;
     let all = |plans: &[Plan]| {
         let hunts = if plans.is_empty() {
             Ok(Vec::new())

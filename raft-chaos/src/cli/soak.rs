@@ -106,13 +106,13 @@ fn weight(text: &str) -> Result<(String, u64), String> {
 
 /// The exit code of everything that is in the ledger.
 pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
-    let entries = entries(args)?;
     let runner = runner(
         &args.out,
         args.jobs,
         #[cfg(feature = "planted-bugs")]
         args.plant.as_ref(),
     )?;
+    let entries = entries(args)?;
     let soak = Soak {
         runner: Runner { memory_max_mb: Some(args.max_memory), ..runner },
         limits: Limits { seeds: args.seeds, ends: args.bounds.ends(args.until_failure) },

@@ -2,7 +2,8 @@
 //! What the keys mean is not.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -44,20 +45,23 @@ pub(super) fn file(notes: &Notes, path: &Path) -> Option<String> {
         notes.note(Place { source, offset }, "", what, false);
         None
     };
-    match fs::metadata(path) {
-        Ok(meta) if meta.len() > PLAN_BYTES_MAX => {
+    let mut bytes = Vec::new();
+    // What is no file, as a pipe, does not say how long it is.
+    let read = File::open(path).and_then(|file| file.take(PLAN_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(count) if count as u64 > PLAN_BYTES_MAX => {
             return refuse("the plan is larger than 1 MiB; make it smaller".to_owned(), "", 0);
         }
-        Ok(_) | Err(_) => {}
+        Ok(_) => {}
+        Err(error) => return refuse(format!("the plan cannot be read ({error}); check the path"), "", 0),
     }
-    match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => Some(text),
-        Ok(Err(error)) => {
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
             let offset = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             refuse("the plan is not UTF-8; save it as UTF-8".to_owned(), &text, offset)
         }
-        Err(error) => refuse(format!("the plan cannot be read ({error}); check the path"), "", 0),
     }
 }
 
@@ -246,5 +250,26 @@ pub(super) fn event_name(event: &Node, position: usize) -> String {
     match named.map(|node| &node.value) {
         Some(Value::Text(name)) => name.clone(),
         Some(_) | None => format!("event-{}", position + 1),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{Write as _, pipe};
+    use std::os::fd::AsRawFd as _;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_of_a_pipe_than_a_plan_may_be_long() {
+        let (reader, mut writer) = pipe().unwrap();
+        // Whoever has no end of what to write ends when nobody reads any more.
+        let writing = thread::spawn(move || while writer.write_all(&[b'#'; 1 << 16]).is_ok() {});
+        let (notes, path) = (Notes::default(), format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        assert_eq!(file(&notes, Path::new(&path)), None);
+        drop(reader);
+        writing.join().unwrap();
+        assert!(notes.into_errors().to_string().contains("the plan is larger than 1 MiB"));
     }
 }

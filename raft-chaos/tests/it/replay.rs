@@ -82,6 +82,29 @@ fn a_run_that_was_stopped_has_not_gone_another_way() {
     assert!(said.out.contains("was stopped before it ended"), "{}", said.out);
 }
 
+/// Each row: what the folder of a run has besides its plan, what is asked for, and what it lacks for that.
+#[test]
+fn what_a_run_has_to_have_is_looked_for_before_it_is_replayed() {
+    let tool = Tool::new();
+    let plan = fs::read_to_string(shipped("quickstart.toml")).unwrap();
+    for (has, more, lacks) in [
+        (&[][..], &[][..], "events.jsonl"),
+        (&["result.json"], &["--until", "7"], "events.jsonl"),
+        (&["result.json"], &["--schedule"], "schedule.jsonl"),
+        (&["schedule.jsonl"], &["--schedule"], "result.json"),
+    ] {
+        let run = tool.path("run");
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join("plan.lock.toml"), &plan).unwrap();
+        has.iter().for_each(|name| fs::write(run.join(name), "{}").unwrap());
+        let said = tool.call(&[&["replay", run.to_str().unwrap()], more].concat());
+        assert_eq!(said.code, 64, "{has:?} {more:?}: {}{}", said.out, said.err);
+        assert!(said.err.contains(&format!("there is no {lacks} in it")), "{}", said.err);
+        assert!(!tool.path("raft-chaos-out").exists());
+        fs::remove_dir_all(&run).unwrap();
+    }
+}
+
 /// An interrupt from the terminal, which all processes of a group hear.
 #[test]
 fn runs_that_are_interrupted_end_with_130_and_not_as_two_ways() {

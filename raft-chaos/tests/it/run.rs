@@ -391,6 +391,7 @@ fn what_cannot_be_run_is_refused_before_anything_starts() {
         ),
         (&["run", &good, "--seeds", "5..1"], 64, "seeds"),
         (&["run", &good, "--jobs", "0"], 64, "--jobs"),
+        (&["run", &good, "--jobs", "0", "--set", "check.invariants=[\"acked-present\"]"], 64, "--jobs"),
         (&["run", "nowhere.toml"], 64, "nowhere.toml"),
         (&["run"], 64, "PLAN"),
         (&["walk"], 64, "walk"),
