@@ -265,6 +265,7 @@ fn runner(
         voice: Voice::default(),
         progress: Progress::default(),
         report: false,
+        keep_all: false,
         memory_max_mb: None,
         #[cfg(feature = "planted-bugs")]
         planted: plant.cloned(),

@@ -28,6 +28,8 @@ const BAR: usize = 13;
 /// A line is written after this long where there is no bar, or after each of so many parts of what there is to do.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 const LINES: u64 = 20;
+/// A line of one seed is written after this long.
+const LINE_OF_SEED_EVERY: Duration = Duration::from_secs(10);
 
 /// What is shown.
 #[derive(Debug)]
@@ -76,12 +78,16 @@ impl Display {
         })
     }
 
-    /// Of one seed that takes so much virtual time. Where there is no bar, its story is what is shown.
-    pub(crate) fn of_seed(progress: Progress, length: Duration) -> Self {
+    /// Of one seed, of what has this name, that takes so much virtual time. Where there is no bar its story is what is shown, unless
+    /// lines are asked for.
+    pub(crate) fn of_seed(progress: Progress, name: &str, length: Duration) -> Self {
         let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         let bar = || bar(ProgressBar::new(millis), "[{bar:10}] {wide_msg}");
         Self::new(match progress {
-            Progress::None | Progress::Plain => Kind::None,
+            Progress::None => Kind::None,
+            Progress::Plain => {
+                Kind::Lines { name: name.to_owned(), total: Some(millis), next: Duration::ZERO }
+            }
             Progress::Auto => on_terminal(bar).map_or(Kind::None, Kind::Bar),
         })
     }
@@ -90,9 +96,9 @@ impl Display {
         Self { kind, began: Instant::now(), before: None }
     }
 
-    /// Whether there is a bar, which has to know how a run stands, and of which others must keep clear.
-    pub(crate) const fn is_bar(&self) -> bool {
-        matches!(self.kind, Kind::Bar(_))
+    /// Whether anything is shown, so that it has to be known how a run stands.
+    pub(crate) const fn shows(&self) -> bool {
+        !matches!(self.kind, Kind::None)
     }
 
     /// Another seed has ended.
@@ -143,12 +149,25 @@ impl Display {
     }
 
     /// A seed has got so far.
-    pub(crate) fn pulse(&self, pulse: &Pulse) {
-        if let Kind::Bar(bar) = &self.kind {
-            let length = Duration::from_millis(bar.length().unwrap_or(0));
-            let reached = Duration::try_from_secs_f64(pulse.virtual_s).unwrap_or_default();
-            bar.set_position(u64::try_from(reached.as_millis()).unwrap_or(u64::MAX));
-            bar.set_message(of_pulse(pulse, length.as_secs_f64(), self.began.elapsed().as_secs_f64()));
+    pub(crate) fn pulse(&mut self, pulse: &Pulse) {
+        let elapsed = self.began.elapsed();
+        let text = |millis: Option<u64>| {
+            let length = Duration::from_millis(millis.unwrap_or(0));
+            of_pulse(pulse, length.as_secs_f64(), elapsed.as_secs_f64())
+        };
+        match &mut self.kind {
+            Kind::Bar(bar) => {
+                let reached = Duration::try_from_secs_f64(pulse.virtual_s).unwrap_or_default();
+                bar.set_position(u64::try_from(reached.as_millis()).unwrap_or(u64::MAX));
+                bar.set_message(text(bar.length()));
+            }
+            Kind::Lines { name, total, next } => {
+                if elapsed >= *next {
+                    *next = elapsed + LINE_OF_SEED_EVERY;
+                    report::note(format_args!("{name}: {}", text(*total)));
+                }
+            }
+            Kind::None => {}
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Runner {
     pub progress: Progress,
     /// Whether a recorded run that passes has a report too.
     pub report: bool,
+    /// Whether each of many seeds is recorded, and not only those that do not pass.
+    pub keep_all: bool,
     /// How much memory a seed's process may hold, in MB, before it is ended.
     pub memory_max_mb: Option<u64>,
     /// The name of the bug that every node has on purpose.
@@ -173,18 +175,31 @@ impl Job<'_> {
         let story = matches!(self.runner.voice, Voice::Usual | Voice::Loud);
         let telling = Telling { everything: self.runner.voice == Voice::Loud, until: None };
         let run = &self.plan.run;
-        let display = Display::of_seed(self.runner.progress, run.warmup + run.duration + run.settle);
-        let how = How { story, telling, display: Some(&display), ..How::recorded() };
-        let mut outcome = self.child(seed, self.folder, how)?;
-        let is_rechecked = run.mode == Mode::Sim && self.plan.sim.recheck.of(1) > 0;
-        if is_rechecked && !outcome.was_stopped() && !interrupted() {
-            let compared = self.compare(&mut outcome);
-            outcome.stands_after(compared)?;
-        }
+        let length = run.warmup + run.duration + run.settle;
+        let mut display = Display::of_seed(self.runner.progress, &self.plan.name, length);
+        let how = How { story, telling, display: Some(&mut display), ..How::recorded() };
+        let mut outcome = self.at_once(seed, self.folder, how, self.plan.sim.recheck.of(1) > 0)?;
         // What is known of a run that was stopped says nothing about what it would have shown.
         if outcome.verdict == Verdict::Pass {
             outcome.unshown(self.plan).into_iter().for_each(|what| outcome.lacks(what));
         }
+        self.in_full(outcome)
+    }
+
+    /// A seed that is recorded when it runs first, whatever comes of it; and runs again, unrecorded, if it is to be rechecked.
+    fn at_once(&self, seed: u64, folder: &Path, how: How<'_>, recheck: bool) -> io::Result<Outcome> {
+        let mut outcome = self.child(seed, folder, how)?;
+        // In the real world nothing goes the same way twice.
+        let is_rechecked = recheck && self.plan.run.mode == Mode::Sim;
+        if is_rechecked && !outcome.was_stopped() && !interrupted() {
+            let compared = self.compare(&mut outcome);
+            outcome.stands_after(compared)?;
+        }
+        Ok(outcome)
+    }
+
+    /// What came of a recorded seed is written to its folder, and drawn unless nobody wants to see that.
+    fn in_full(&self, mut outcome: Outcome) -> io::Result<Outcome> {
         let written = outcome.write();
         outcome.stands_after(written)?;
         if self.runner.report || outcome.verdict != Verdict::Pass {
@@ -194,16 +209,11 @@ impl Job<'_> {
     }
 
     /// A seed that passes leaves its line in `results.jsonl`; one that does not is run again, recorded, unless it was interrupted
-    /// or took all the time that a seed may take. In the real world, where nothing goes the same way twice, each is recorded at
-    /// once.
+    /// or took all the time that a seed may take. In the real world, and where all is to be kept, each is recorded at once.
     pub(crate) fn one_of_many(&self, seed: u64, recheck: bool) -> io::Result<Outcome> {
-        if self.plan.run.mode == Mode::Process {
+        if self.plan.run.mode == Mode::Process || self.runner.keep_all {
             let folder = self.new_folder_of(seed)?;
-            let mut outcome = self.child(seed, &folder, How::recorded())?;
-            if outcome.verdict != Verdict::Pass {
-                outcome.draw();
-            }
-            return Ok(outcome);
+            return self.in_full(self.at_once(seed, &folder, How::recorded(), recheck)?);
         }
         let scratch = tempfile::tempdir()?;
         let mut outcome = self.child(seed, scratch.path(), How::default())?;

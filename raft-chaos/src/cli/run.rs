@@ -30,9 +30,12 @@ pub(super) struct RunArgs {
     /// After the seeds of the plan go on with those that follow, until one does not pass.
     #[arg(long, conflicts_with = "keep_going")]
     until_failure: bool,
-    /// Write report.html for a run that passes too.
+    /// Write report.html for a recorded run that passes too.
     #[arg(long)]
     report: bool,
+    /// Which of many seeds are recorded: those that fail, or all. In the real world, and of one seed, everything is kept.
+    #[arg(long, value_enum, default_value_t)]
+    keep: Keep,
     /// Write what all plans add up to in the form of JUnit.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -48,6 +51,16 @@ pub(super) struct RunArgs {
     /// Tell every event of a single seed with its number, or the verdict of each of many.
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// Which of many seeds are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Keep {
+    /// Those that do not pass.
+    #[default]
+    Failed,
+    /// All of them.
+    All,
 }
 
 /// What standard output is for.
@@ -82,7 +95,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, u8> {
         })?;
     }
     let (voice, progress) = args.manner();
-    let runner = Runner { voice, progress, report: args.report, ..runner };
+    let runner = Runner { voice, progress, report: args.report, keep_all: args.keep == Keep::All, ..runner };
     let mut total = Summary::default();
     let ran = run_all(args, &runner, &works, &mut total);
     let junit = args.junit.as_ref().map_or(Ok(()), |file| total.write_junit(file));

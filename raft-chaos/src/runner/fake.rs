@@ -43,6 +43,7 @@ pub(crate) fn runner_of(folder: &Path, script: &str) -> Runner {
         voice: Voice::Quiet,
         progress: Progress::None,
         report: false,
+        keep_all: false,
         memory_max_mb: None,
         planted: None,
     }

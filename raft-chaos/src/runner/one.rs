@@ -18,7 +18,7 @@ use crate::sim::Telling;
 use crate::told::Told;
 
 /// How the process of a seed is started.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct How<'a> {
     /// Whether the history and the events are written.
     pub(crate) record: bool,
@@ -29,7 +29,7 @@ pub(crate) struct How<'a> {
     /// The `schedule.jsonl` of another run, of which everything fires once more, and nothing else does.
     pub(crate) schedule: Option<&'a Path>,
     /// Where it is shown how the run stands.
-    pub(crate) display: Option<&'a Display>,
+    pub(crate) display: Option<&'a mut Display>,
 }
 
 impl How<'_> {
@@ -43,7 +43,7 @@ impl Job<'_> {
     /// Runs one seed in a process of its own, for at most the plan's `max_wall`.
     pub(crate) fn child(&self, seed: u64, folder: &Path, how: How<'_>) -> io::Result<Outcome> {
         let How { record, story, telling, schedule, display } = how;
-        let display = display.filter(|display| display.is_bar());
+        let display = display.filter(|display| display.shows());
         let lock = folder.join("plan.lock.toml");
         fs::write(&lock, self.plan.lock(seed))?;
         let mut command = Command::new(&self.runner.program);
@@ -55,7 +55,7 @@ impl Job<'_> {
         if story {
             command.arg("--story");
         }
-        match display {
+        match &display {
             Some(_) => command.arg("--pulse").stdout(Stdio::piped()),
             None if story => &mut command,
             None => command.stdout(Stdio::null()),
@@ -105,7 +105,7 @@ impl Job<'_> {
 }
 
 /// Shows what the process of a seed tells, until it ends.
-fn listen(told: ChildStdout, display: &Display) {
+fn listen(told: ChildStdout, display: &mut Display) {
     // What cannot be read is not shown; what came of the seed is in its folder.
     for line in BufReader::new(told).lines().map_while(Result::ok) {
         match Told::read(&line) {

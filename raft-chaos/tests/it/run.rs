@@ -312,14 +312,6 @@ fn limits_and_a_warm_up_without_success_are_missed_thresholds() {
     );
 }
 
-/// The largest seeds are no whole numbers of TOML's.
-#[test]
-fn the_largest_seed_can_be_asked_for() {
-    let tool = Tool::new();
-    let (code, results) = tool.run(&tool.plan(SHORT), &["--seed", &u64::MAX.to_string()]);
-    assert_eq!((code, &results[0]["seed"]), (0, &u64::MAX.into()), "{results:?}");
-}
-
 #[test]
 fn many_seeds_leave_a_line_each() {
     let tool = Tool::new();

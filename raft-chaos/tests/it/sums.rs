@@ -188,3 +188,36 @@ fn what_cannot_be_summed_up_or_shared_out_is_refused() {
         assert!(!tool.path("raft-chaos-out").exists(), "{more:?}");
     }
 }
+
+/// Each seed has its record, and with it what is drawn of it if that is asked for.
+#[test]
+fn all_of_many_seeds_are_kept_where_that_is_asked_for() {
+    let tool = Tool::new();
+    for (out, more, is_drawn) in
+        [("kept", &["--keep", "all"][..], false), ("drawn", &["--keep", "all", "--report"], true)]
+    {
+        let arguments = ["run", &tool.plan(SHORT), "--seeds", "0..2", "--set", "sim.recheck=1", "--out", out];
+        let said = tool.call(&[&arguments[..], more].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let run = fs::read_dir(tool.path(out).join("short")).unwrap().next().unwrap().unwrap().path();
+        assert!(run.join("results.jsonl").exists());
+        for seed in ["seed-0", "seed-1"] {
+            for file in ["result.json", "history.jsonl", "events.jsonl", "schedule.jsonl", "plan.lock.toml"] {
+                assert!(run.join(seed).join(file).exists(), "{seed}/{file}");
+            }
+            assert_eq!(run.join(seed).join("report.html").exists(), is_drawn);
+        }
+    }
+    let said = tool.call(&["run", &tool.plan(SHORT), "--seeds", "0..2", "--out", "not"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let run = fs::read_dir(tool.path("not").join("short")).unwrap().next().unwrap().unwrap().path();
+    assert!(!run.join("seed-0").exists());
+}
+
+/// The largest seeds are no whole numbers of TOML's.
+#[test]
+fn the_largest_seed_can_be_asked_for() {
+    let tool = Tool::new();
+    let (code, results) = tool.run(&tool.plan(SHORT), &["--seed", &u64::MAX.to_string()]);
+    assert_eq!((code, &results[0]["seed"]), (0, &u64::MAX.into()), "{results:?}");
+}

@@ -86,9 +86,13 @@ fn a_run_that_passes_is_told_and_progress_does_not_mix_with_it() {
 
     let with_bar = Screen::of(&tool, &["run", &plan], Terminal::Err, &[]);
     assert_eq!(settled(&with_bar.other), settled(&said.out), "the story is the same beside a bar");
+    // Where lines are asked for there is one as soon as it is known how the run stands.
+    let with_lines = tool.call(&["run", &plan, "--progress", "plain"]);
+    assert_eq!(settled(&with_lines.out), settled(&said.out), "the story is the same beside lines");
+    let is_one = |line: &str| line.starts_with("quickstart: ") && line.contains("/20.0 virtual s, ");
+    assert!(!with_lines.err.is_empty() && with_lines.err.lines().all(is_one), "{}", with_lines.err);
     for (arguments, shown) in [
         (&["--progress", "none"][..], &*said.out),
-        (&["--progress", "plain"], &*said.out),
         (&["--quiet"], &said.out[said.out.find("verdict   ").unwrap()..]),
     ] {
         let screen = Screen::of(&tool, &[&["run", &plan][..], arguments].concat(), Terminal::Err, &[]);
