@@ -32,6 +32,7 @@ use crate::check;
 use crate::export;
 use crate::inspect;
 use crate::plan::{Mode, Plan, Seeds};
+use crate::process;
 use crate::progress::Progress;
 use crate::recover;
 use crate::report;
@@ -309,7 +310,13 @@ fn read(paths: &[PathBuf], overrides: &[String]) -> Result<Vec<Plan>, u8> {
     let (mut plans, mut codes) = (Vec::new(), Vec::new());
     for path in paths {
         match Plan::read(path, overrides) {
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => match process::missing_command(&plan) {
+                None => plans.push(plan),
+                Some((key, error)) => {
+                    report::note(format_args!("{}: {key}: {error}", path.display()));
+                    codes.push(UNAVAILABLE);
+                }
+            },
             Err(errors) => {
                 report::note(&errors);
                 codes.push(errors.exit_code());

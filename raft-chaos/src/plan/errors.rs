@@ -85,7 +85,7 @@ pub struct Mistake {
     pub key: String,
     /// What is wrong, and the cure.
     pub what: String,
-    /// The plan is right, but this version cannot do it yet.
+    /// The plan is right, but this version cannot do it yet, or this machine has not what it needs.
     pub not_built: bool,
 }
 

@@ -33,7 +33,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::data;
-use crate::plan::{Action, Link, Plan};
+use crate::plan::{Action, Link, Mode, Plan};
 use crate::sim::{self, Ground, Options, Ran};
 pub(crate) use command::forget_settings;
 use command::{Builds, NodeCommand};
@@ -64,9 +64,8 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
         None => NodeCommand::usual(builds.tool(), plan.workload.kind),
         Some(words) => NodeCommand::of_words(words, &builds),
     };
-    command.find()?;
-    for words in upgrades(plan) {
-        NodeCommand::of_words(words, &builds).find()?;
+    if let Some((_, error)) = missing_command(plan) {
+        return Err(error);
     }
     let data = data::of(&plan.workload).into();
     sim::run_on(plan, seed, options, data, ground, |cast| {
@@ -74,10 +73,22 @@ pub fn run(plan: &Plan, seed: u64, options: Options, lock: &Path, folder: &Path)
     })
 }
 
-/// The commands that the plan has servers upgraded to.
-fn upgrades(plan: &Plan) -> impl Iterator<Item = &[String]> {
-    let events = plan.events.iter().map(|event| &event.action);
-    let actions = events.chain(plan.chaos.iter().map(|chaos| &chaos.action));
-    actions
-        .filter_map(|action| if let Action::Upgrade { node, .. } = action { Some(&node[..]) } else { None })
+/// A command of the plan that is not there, by its key in the plan, where servers are to be processes.
+pub fn missing_command(plan: &Plan) -> Option<(String, io::Error)> {
+    if plan.run.mode == Mode::Sim {
+        return None;
+    }
+    let builds = match Builds::of(&plan.process) {
+        Ok(builds) => builds,
+        Err(error) => return Some(("process.node".to_owned(), error)),
+    };
+    let events = plan.events.iter().map(|event| (format!("event.{}.node", event.name), &event.action));
+    let chaos = (1..).zip(&plan.chaos).map(|(place, chaos)| (format!("chaos.{place}.node"), &chaos.action));
+    let upgrades = events.chain(chaos).filter_map(|(key, action)| {
+        if let Action::Upgrade { node, .. } = action { Some((key, node)) } else { None }
+    });
+    let first = plan.process.node.iter().map(|words| ("process.node".to_owned(), words));
+    first
+        .chain(upgrades)
+        .find_map(|(key, words)| Some((key, NodeCommand::of_words(words, &builds).find().err()?)))
 }

@@ -44,6 +44,42 @@ fn lint_tells_all_mistakes_at_once_and_runs_nothing() {
     assert_eq!((place(&mistakes[0]), &mistakes[0]["key"]), ((Some(3), Some(5)), &"run.duraton".into()));
 }
 
+/// Each row: how servers are started, what they are upgraded to, and the command that is not there, by its key.
+#[test]
+fn commands_of_a_plan_are_looked_for_before_it_is_run() {
+    let tool = Tool::new();
+    for (node, upgrade, missing) in [
+        ("true", "true", None),
+        ("no-such-node", "true", Some("process.node: no-such-node: there is no such command")),
+        ("true", "./nowhere/node", Some("event.newer.node: ./nowhere/node: there is no such command")),
+    ] {
+        let plan = tool.plan(&format!(
+            r#"
+schema = 1
+name = "started"
+run.mode = "process"
+process.node = ["{node}", "{{id}}", "{{events}}"]
+[[event]]
+name = "newer"
+do = "upgrade"
+target = 1
+node = ["{upgrade}", "{{id}}", "{{events}}"]
+"#
+        ));
+        let said = tool.call(&["plan", "lint", &plan]);
+        assert_eq!(said.code, if missing.is_some() { 69 } else { 0 }, "{}{}", said.out, said.err);
+        let Some(missing) = missing else { continue };
+        assert!(said.err.contains(&format!("plan.toml: {missing}")), "{}", said.err);
+        let told: Value =
+            serde_json::from_str(&tool.call(&["plan", "lint", &plan, "--format", "json"]).out).unwrap();
+        assert_eq!(told["mistakes"][0]["not_built"], true, "{told}");
+        let said = tool.call(&["run", &plan]);
+        assert_eq!(said.code, 69, "{}{}", said.out, said.err);
+        assert!(said.err.contains(missing), "{}", said.err);
+        assert!(!tool.path("raft-chaos-out").exists(), "nothing was run");
+    }
+}
+
 /// A chain of events of which each is told with the time that is known of it, and no other.
 #[test]
 fn explain_tells_what_is_known_before_a_run() {
