@@ -78,7 +78,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Run seeds of many plans until told to stop; a ledger on disk goes on from any interruption.
     Soak(soak::SoakArgs),
-    /// Join the ledgers of several soaks into one.
+    /// Join the ledgers of several soaks, or of runs that have shared seeds out with --shard, into one.
     Merge(soak::MergeArgs),
     /// Say how much of the protocol runs have reached, all together, and name what they have not.
     #[command(after_help = "Exit codes: 0 it is said; 64 there is no such run, or it says nothing of it.")]

@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use crate::interrupt::{interrupt, interrupted};
-use crate::outcome::{Outcome, Wanted};
+use crate::outcome::Outcome;
 use crate::plan::{Mode, Plan};
 use crate::progress::{Display, Progress};
 use crate::record::named;
 use crate::report;
 use crate::result::Stopped;
 use crate::sim::Telling;
-use crate::soak::{EntryName, Line, Summary};
+use crate::soak::{Line, Summary};
 use crate::verdict::Verdict;
 pub use many::{Ends, Seeds};
 pub(crate) use many::{each, is_rechecked};

@@ -1,7 +1,7 @@
 //! `raft-chaos soak` and `raft-chaos merge`.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -69,11 +69,11 @@ pub(super) struct SoakArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct MergeArgs {
-    /// The folders of the ledgers.
+    /// The folders of the ledgers: of soaks, or of runs of many seeds.
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// The folder of the new one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "raft-chaos-merged")]
     out: PathBuf,
     #[command(flatten)]
     carry: Carry,
@@ -134,7 +134,11 @@ pub(super) fn soak(args: &SoakArgs) -> Result<u8, u8> {
 
 /// The exit code of everything that is in the new ledger.
 pub(super) fn merged(args: &MergeArgs) -> Result<u8, u8> {
-    let summary = merge(&args.folders, &args.out).map_err(|error| cannot(&error))?;
+    let summary = merge(&args.folders, &args.out).map_err(|error| {
+        let wrong_folder = [ErrorKind::NotFound, ErrorKind::InvalidData, ErrorKind::AlreadyExists];
+        let code = cannot(&error);
+        if wrong_folder.contains(&error.kind()) { USAGE } else { code }
+    })?;
     said(&summary, &args.out, &args.carry)
 }
 

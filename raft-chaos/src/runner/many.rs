@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::progress::Display;
 use crate::record::named;
 use crate::report;
-use crate::soak::{Line, Shard, Summary};
+use crate::soak::{Ledger, Line, Shard, Summary};
 use crate::verdict::Verdict;
 
 /// The seeds of a plan that are to run.
@@ -63,6 +63,7 @@ impl Ends {
 struct Sweep {
     summary: Summary,
     display: Display,
+    ledger: Ledger,
 }
 
 impl Job<'_> {
@@ -75,7 +76,9 @@ impl Job<'_> {
             Some(_) => is_rechecked(seed, recheck.ppm()),
             None => rechecked.contains(&seed),
         };
+        let (ledger, _) = Ledger::open(self.folder)?;
         let sweep = Mutex::new(Sweep {
+            ledger,
             summary: Summary::default(),
             display: Display::of_seeds(self.runner.progress, &self.plan.name, seeds.count()),
         });
@@ -88,7 +91,7 @@ impl Job<'_> {
             |outcome: Outcome| sweep.lock().map_or(Ok(()), |mut sweep| self.note(&mut sweep, &outcome));
         let ran = each(self.runner.jobs, next, |seed| self.one_of_many(seed, is_rechecked(seed)), ended);
         let sweep = sweep.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Sweep { mut summary, display } = sweep;
+        let Sweep { mut summary, display, ledger: _ } = sweep;
         drop(display);
         // Seeds that could not run have had no chance to show it.
         if ran.is_ok() {
@@ -107,6 +110,7 @@ impl Job<'_> {
     fn note(&self, sweep: &mut Sweep, outcome: &Outcome) -> io::Result<()> {
         let line = Line::of(self.plan, outcome);
         sweep.summary.add(&line);
+        let kept = sweep.ledger.write(&line);
         sweep.summary.keep(line, outcome);
         let is_told = match self.runner.voice {
             Voice::Json | Voice::Loud => true,
@@ -118,7 +122,8 @@ impl Job<'_> {
         sweep.display.seeds(&sweep.summary);
         let path = self.folder.join("results.jsonl");
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| writeln!(file, "{}", outcome.result)).map_err(|error| named(&path, &error))
+        let written = file.and_then(|mut file| writeln!(file, "{}", outcome.result));
+        written.map_err(|error| named(&path, &error)).and(kept)
     }
 }
 

@@ -184,7 +184,7 @@ fn without_numbers(word: &str) -> String {
 }
 
 /// The file, which is locked as long as it is open.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     file: File,
     /// How many bytes of it are whole lines.
     whole: u64,
@@ -196,7 +196,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Another soak has it open, a line is none of a ledger, or the disk refused; the file is named.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Line>)> {
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<Line>)> {
         let path = folder.join(FILE);
         let at = |error: io::Error| named(&path, &error);
         let file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(at)?;
@@ -215,7 +215,7 @@ impl Ledger {
     }
 
     /// Adds a line. It is on disk before this returns: a soak is what somebody will want to go on from.
-    pub(super) fn write(&mut self, line: &Line) -> io::Result<()> {
+    pub(crate) fn write(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         // What is left of a line that could not be written must not become the beginning of this one.

@@ -140,15 +140,6 @@ fn what_seeds_add_up_to_is_written_down() {
         );
     }
     // Where two plans fail in one way, each has it.
-    // A shard that one seed is left for is one of many all the same, and so is a range of one.
-    for (more, out) in [(&["--seeds", "5..7", "--shard", "1/2"][..], "left"), (&["--seeds", "5..6"], "range")]
-    {
-        let said = tool.call(&[&["run", &plan, "--out", out], more].concat());
-        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-        let (folder, results) = results(&tool, out);
-        assert_eq!(seeds(&results), [5]);
-        assert!(folder.join("junit.xml").exists() && !folder.join("result.json").exists());
-    }
     let other = tool.path("other.toml");
     fs::write(&other, SHORT.replace("\"short\"", "\"other\"")).unwrap();
     let plans = ["run", &sound.display().to_string(), &other.display().to_string()];
@@ -220,4 +211,31 @@ fn the_largest_seed_can_be_asked_for() {
     let tool = Tool::new();
     let (code, results) = tool.run(&tool.plan(SHORT), &["--seed", &u64::MAX.to_string()]);
     assert_eq!((code, &results[0]["seed"]), (0, &u64::MAX.into()), "{results:?}");
+}
+
+/// What shards of one run have left adds up to the run that there would have been, the records of failures included.
+#[test]
+fn shards_of_a_run_are_joined_into_one_sum() {
+    let tool = Tool::new();
+    let plan = tool.plan(&short("[check.limits]\nrestarts = \">= 1\"\n"));
+    let folders = ["1/2", "2/2"].map(|shard| {
+        let out = format!("shard-{}", &shard[..1]);
+        let said = tool.call(&["run", &plan, "--seeds", "0..3", "--shard", shard, "--out", &out]);
+        assert_eq!(said.code, 3, "{}{}", said.out, said.err);
+        results(&tool, &out).0.display().to_string()
+    });
+    let said = tool.call(&["merge", &folders[0], &folders[1]]);
+    assert_eq!(said.code, 3, "{}{}", said.out, said.err);
+    let merged = tool.path("raft-chaos-merged");
+    let summary = fs::read_to_string(merged.join("summary.md")).unwrap();
+    assert!(summary.contains("| short | memory | 3 | 0 |"), "{summary}");
+    assert_eq!(fs::read_dir(merged.join("found/short-memory")).unwrap().count(), 1, "one of a kind");
+
+    for (folder, what) in
+        [("nowhere", "nowhere/ledger.jsonl: there is none"), (&*folders[0], "raft-chaos-merged")]
+    {
+        let said = tool.call(&["merge", folder]);
+        assert_eq!(said.code, 64, "{}{}", said.out, said.err);
+        assert!(said.err.contains(what), "{}", said.err);
+    }
 }
