@@ -8,7 +8,7 @@ use crate::data::{self, DataType};
 use crate::judging::{self, Judged};
 use crate::linearizable::CounterExample;
 use crate::plan::{Check, Count, Limit, Plan};
-use crate::sim::{Operations, Ran, Recovery};
+use crate::sim::{Operations, Ran, Recovery, when};
 
 /// The verdict on one run, from the worst to the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -230,8 +230,8 @@ impl Found {
             property == "self-check" || check.invariants.iter().any(|invariant| invariant.name() == property)
         };
         for violation in ran.violations.iter().filter(|violation| judged(violation.property)) {
-            let at = Duration::from_nanos(violation.time_ns);
-            self.add(Verdict::Safety, format!("{} (at {at:?})", violation.sentence));
+            let when = when(violation.time_ns, &ran.firings);
+            self.add(Verdict::Safety, format!("{} {when}", violation.sentence));
         }
         for (node, why) in &ran.ends {
             self.add(Verdict::Crash, format!("{node} ended by itself: {why}"));

@@ -97,6 +97,7 @@ pub use planted::IDLE;
 pub use planted::Planted;
 use play::Run;
 pub use pulse::{Pulse, Watcher};
+pub(crate) use ran::{AFTER, when};
 pub use ran::{Firing, Operations, Ran, Recovery, Violation};
 pub use script::Fired;
 pub(crate) use seat::{Seat, configure};

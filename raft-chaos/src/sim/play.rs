@@ -8,9 +8,9 @@ use raft_core::{Term, Time};
 use super::evidence;
 use super::faults::Faults;
 use super::hosts::Hosts;
-use super::progress::Progress;
+use super::progress::{Miss, Progress};
 use super::pulse::{Beat, Pulse, Watcher};
-use super::ran::{Firing, Operations, Ran, Recovery, Violation};
+use super::ran::{Firing, Operations, Ran, Recovery, Violation, when};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::workload::Clients;
@@ -260,6 +260,10 @@ impl<H: Hosts> Run<'_, H> {
             nodes: violation.nodes.clone(),
             sentence: violation.to_string(),
         };
+        let firings: Vec<_> = self.faults.firings().iter().map(firing).collect();
+        let missed = |miss: Miss| format!("{} {}", miss.what, when(miss.at.as_nanos(), &firings));
+        let missed = [self.progress.no_leader, self.progress.no_commit].into_iter().flatten().map(missed);
+        let missed = missed.chain(self.faults.unmet().iter().cloned()).collect();
         let servers = self.world.servers();
         let tally = self.world.tally().since(warm.tally);
         Ok(Ran {
@@ -267,14 +271,10 @@ impl<H: Hosts> Run<'_, H> {
             witness: in_order.witness(),
             violations: in_order.violations().iter().map(violation).collect(),
             ends: self.world.ends(),
-            firings: self.faults.firings().iter().map(firing).collect(),
+            firings,
             skipped: self.faults.skipped(),
             unfired: self.faults.unfired(),
-            missed: [self.progress.no_leader, self.progress.no_commit]
-                .into_iter()
-                .flatten()
-                .chain(self.faults.unmet().iter().cloned())
-                .collect(),
+            missed,
             cold: warm.cold,
             cut_short: false,
             recoveries: self.recoveries,

@@ -35,8 +35,14 @@ pub(super) struct Progress {
     leader_within: Duration,
     commit_within: Duration,
     /// The first miss of each kind.
-    pub(super) no_leader: Option<String>,
-    pub(super) no_commit: Option<String>,
+    pub(super) no_leader: Option<Miss>,
+    pub(super) no_commit: Option<Miss>,
+}
+
+/// What was missed, and when that was seen.
+pub(super) struct Miss {
+    pub(super) at: Time,
+    pub(super) what: String,
 }
 
 impl Progress {
@@ -86,19 +92,17 @@ impl Progress {
         {
             let within = self.leader_within;
             let nodes = self.whole_majority();
-            self.no_leader = Some(format!(
-                "{nodes} were up and connected for {within:?} without a leader (at {})",
-                at(now)
-            ));
+            let what = format!("{nodes} were up and connected for {within:?} without a leader");
+            self.no_leader = Some(Miss { at: now, what });
         }
         let (index, committed) = world.committed();
         if self.waited(now, committed, wishes) > self.commit_within && self.no_commit.is_none() {
             let within = self.commit_within;
             let nodes = self.whole_majority();
-            self.no_commit = Some(format!(
-                "{nodes} were up and connected, and committed nothing after entry {index} for {within:?} while an operation waited (at {})",
-                at(now)
-            ));
+            let what = format!(
+                "{nodes} were up and connected, and committed nothing after entry {index} for {within:?} while an operation waited"
+            );
+            self.no_commit = Some(Miss { at: now, what });
         }
         self.before = now;
     }
@@ -171,10 +175,6 @@ fn is_fit(server: &Server, all: bool) -> bool {
     let lacks = &server.lacks;
     let has_all = if all { lacks.is_end_at_most() } else { lacks.is_none() };
     server.running && server.paused == 0 && server.disk_faults == 0 && !server.clock_is_off && has_all
-}
-
-fn at(now: Time) -> String {
-    format!("{:?}", Duration::from_nanos(now.as_nanos()))
 }
 
 /// Every smallest set that has a majority of each electorate, of which there are two at most; of each is given its size, and

@@ -82,6 +82,18 @@ pub struct Violation {
     pub sentence: String,
 }
 
+/// What stands before the name of an event in the time of a finding.
+pub(crate) const AFTER: &str = ", after event ";
+
+/// When something was found, and which event had fired last: `(at 4.984s, after event power)`.
+pub(crate) fn when(time_ns: u64, firings: &[Firing]) -> String {
+    let at = Duration::from_nanos(time_ns);
+    match firings.iter().rfind(|firing| firing.time_ns <= time_ns) {
+        Some(Firing { event, .. }) => format!("(at {at:?}{AFTER}{event})"),
+        None => format!("(at {at:?})"),
+    }
+}
+
 /// One firing of an event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Firing {

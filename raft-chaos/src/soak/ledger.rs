@@ -12,6 +12,7 @@ use crate::coverage::{Coverage, of_this_table};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::record::named;
+use crate::sim::AFTER;
 use crate::verdict::Verdict;
 
 /// The ledger's name in its folder.
@@ -157,10 +158,14 @@ const SIGNATURE_CHARS: usize = 100;
 /// How many digits a hash or an identity is printed with.
 const HASH_DIGITS: usize = 16;
 
-/// The verdict and the reason, with `#` for each number: the property and the place, and nothing of one run. A hash or an
-/// identity is one number, of hexadecimal digits.
+/// The verdict and the reason, with `#` for each number: the property and the place, and nothing of one run, as the event that fired
+/// last. A hash or an identity is one number, of hexadecimal digits.
 fn signature(verdict: Verdict, reason: &str) -> String {
-    let mut text = String::new();
+    let of_any_event = reason.split_once(AFTER).map(|(before, event)| {
+        let end = event.find(')').unwrap_or(event.len());
+        format!("{before}{}", &event[end..])
+    });
+    let (reason, mut text) = (of_any_event.as_deref().unwrap_or(reason), String::new());
     let is_between = |c: char| !c.is_ascii_alphanumeric();
     for part in reason.split_inclusive(is_between) {
         let word = part.trim_end_matches(is_between);
@@ -262,6 +267,8 @@ mod tests {
         let one = signature(Verdict::Safety, "log-matching broken on n1 n12: entry 7 (at 3.201s)");
         assert_eq!(one, "safety: log-matching broken on n# n#: entry # (at #.#s)");
         assert_eq!(one, signature(Verdict::Safety, "log-matching broken on n2 n3: entry 19 (at 13.2s)"));
+        let after = "log-matching broken on n2 n3: entry 19 (at 13.2s, after event power)";
+        assert_eq!(one, signature(Verdict::Safety, after));
         let hashes = "seed 7 went two ways: its event hash was 00c0ffee00c0ffee and 1ec8cb233628e627";
         let of_hashes = "divergence: seed # went two ways: its event hash was # and #";
         assert_eq!(signature(Verdict::Divergence, hashes), of_hashes);

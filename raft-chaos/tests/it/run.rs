@@ -294,7 +294,11 @@ fn progress_is_owed_to_a_majority_and_to_nobody_else() {
     let slow = ["--set", "cluster.election_timeout=[\"1500ms\", \"1600ms\"]", "--set", "run.warmup=\"3s\""];
     let (code, results) = tool.run(&tool.plan(&cut("{ isolate = \"leader\" }")), &slow);
     assert_eq!((code, &results[0]["verdict"]), (3, &"liveness".into()));
-    assert!(results[0]["reasons"].to_string().contains("without a leader"), "{}", results[0]["reasons"]);
+    let reason = results[0]["reasons"][0].as_str().unwrap();
+    assert!(
+        reason.contains("without a leader (at ") && reason.ends_with(", after event event-1)"),
+        "{reason}"
+    );
 }
 
 #[test]
