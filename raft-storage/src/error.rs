@@ -109,17 +109,14 @@ impl StorageError {
     /// The same of a state machine in this directory, where damage has another cure.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn of_machine(self, directory: &std::path::Path) -> Self {
-        let directory = directory.to_owned();
-        match self {
-            Self::Damaged { path, message } => {
-                Self::DamagedMachine { directory, message: format!("{}: {message}", path.display()) }
-            }
-            Self::Corrupt { what, key } => Self::DamagedMachine {
-                directory,
-                message: format!("{what} at key {key} is missing or damaged"),
-            },
-            other => other,
-        }
+        let message = if let Self::Damaged { path, message } = &self {
+            format!("{}: {message}", path.display())
+        } else if let Self::Corrupt { what, key } = &self {
+            format!("{what} at key {key} is missing or damaged")
+        } else {
+            return self;
+        };
+        Self::DamagedMachine { directory: directory.to_owned(), message }
     }
 }
 

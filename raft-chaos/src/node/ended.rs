@@ -152,6 +152,7 @@ impl Ended {
                 | ConfigError::LeaseWithoutCheckQuorum
                 | ConfigError::NoPatience
                 | ConfigError::NoWindow { .. }
+                | ConfigError::AppendSize { .. }
                 | ConfigError::CommandSize { .. }
                 | ConfigError::ChunkSize { .. }),
             ) => Self::usage(error),

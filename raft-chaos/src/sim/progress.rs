@@ -265,7 +265,7 @@ mod tests {
             }
             progress.advance(second(at), world, &wishes(at));
         }
-        assert_eq!(progress.no_leader, None);
+        assert!(progress.no_leader.is_none());
         progress.no_commit.is_some()
     }
 
