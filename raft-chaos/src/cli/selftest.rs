@@ -19,10 +19,11 @@ use crate::verdict::Verdict;
 const BELOW_SCORE: u8 = 5;
 
 /// The plans that hunt where none are named: all that nights run.
-const HUNTERS: [(&str, &str); 10] = [
+const HUNTERS: [(&str, &str); 11] = [
     ("nightly.toml", include_str!("../../plans/nightly.toml")),
     ("nightly-deaf.toml", include_str!("../../plans/nightly-deaf.toml")),
     ("nightly-followers.toml", include_str!("../../plans/nightly-followers.toml")),
+    ("nightly-handovers.toml", include_str!("../../plans/nightly-handovers.toml")),
     ("nightly-leaders.toml", include_str!("../../plans/nightly-leaders.toml")),
     ("nightly-leases.toml", include_str!("../../plans/nightly-leases.toml")),
     ("nightly-lonely.toml", include_str!("../../plans/nightly-lonely.toml")),

@@ -276,9 +276,12 @@ mod tests {
         let wishes =
             |commit: bool, at: u64| Wishes { since: Some(second(at - 1)), commit, ..Wishes::default() };
         assert!(misses(&world(), |at| wishes(true, at), |_| false));
-        assert!(!misses(&world(), |at| wishes(true, at), |at| at % 5 == 0));
+        assert!(!misses(&world(), |at| wishes(true, at), |at| at.is_multiple_of(5)));
         assert!(!misses(&world(), |at| wishes(false, at), |_| false), "nobody wants one");
-        assert!(misses(&world(), |at| wishes(at % 2 == 0, at), |_| false), "10 seconds of 20 somebody does");
+        assert!(
+            misses(&world(), |at| wishes(at.is_multiple_of(2), at), |_| false),
+            "10 seconds of 20 somebody does"
+        );
         assert!(!misses(&world(), |at| wishes(at < 5 || at == 20, at), |_| false), "and here not for long");
         let of_reads = Wishes { since: Some(second(1)), ..Wishes::default() };
         assert!(misses(&world(), |_| of_reads.clone(), |_| false), "nor is anybody answered otherwise");
