@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_core::node::SystemEnvironment;
+use raft_core::node::{Environment, SystemEnvironment};
 use raft_core::server::{Client, Joined, Joining, Network, Typed};
 use raft_core::sessions::Request;
 use raft_core::{ClusterId, NodeId};
@@ -111,10 +111,10 @@ impl<N: Net> Tcp<N> {
     }
 }
 
-impl<N: Net> Network for Tcp<N> {
+impl<N: Net, E: Environment> Network<E> for Tcp<N> {
     type Transport = Peers;
 
-    async fn join(self, server: Joining) -> io::Result<Joined<Peers>> {
+    async fn join(self, server: Joining<E>) -> io::Result<Joined<Peers>> {
         let Self { net, addresses, door, counters, configure } = self;
         let Joining { cluster, id, incarnation, seed, election_timeout, environment, messages, handle } =
             server;

@@ -38,7 +38,7 @@ pub trait Log: Send {
 }
 
 /// A way to the other servers, and for them and for clients to this one. `raft-net`'s `Tcp` is one.
-pub trait Network: Send {
+pub trait Network<E = SystemEnvironment>: Send {
     /// What carries messages.
     type Transport: Transport;
 
@@ -47,12 +47,12 @@ pub trait Network: Send {
     /// # Errors
     ///
     /// There is no listening here.
-    fn join(self, server: Joining) -> impl Future<Output = io::Result<Joined<Self::Transport>>> + Send;
+    fn join(self, server: Joining<E>) -> impl Future<Output = io::Result<Joined<Self::Transport>>> + Send;
 }
 
 /// A server that is about to be reached.
 #[derive(Debug)]
-pub struct Joining {
+pub struct Joining<E = SystemEnvironment> {
     /// Its cluster.
     pub cluster: ClusterId,
     /// The server.
@@ -64,7 +64,7 @@ pub struct Joining {
     /// The shortest election timeout: a connection that has died is to be noticed within it.
     pub election_timeout: Duration,
     /// The clock that all waiting is on.
-    pub environment: SystemEnvironment,
+    pub environment: E,
     /// Where the messages of other servers go. What does not fit is to be dropped.
     pub messages: mpsc::Sender<Envelope>,
     /// Answers clients.
@@ -84,38 +84,47 @@ pub struct Joined<T> {
 /// then [`start`](Builder::start).
 #[derive(Debug)]
 #[must_use = "nothing runs before it is started"]
-pub struct Builder<L = (), N = (), M = ()> {
+pub struct Builder<L = (), N = (), M = (), E = SystemEnvironment> {
     config: Config,
     log: L,
     network: N,
     machine: M,
+    environment: E,
     observer: Option<Observer>,
 }
 
 impl Builder {
-    pub(super) const fn new(config: Config) -> Self {
-        Self { config, log: (), network: (), machine: (), observer: None }
+    pub(super) fn new(config: Config) -> Self {
+        let environment = SystemEnvironment::new();
+        Self { config, log: (), network: (), machine: (), environment, observer: None }
     }
 }
 
-impl<L, N, M> Builder<L, N, M> {
+impl<L, N, M, E> Builder<L, N, M, E> {
     /// Where hard state and log become durable.
-    pub fn log<L2: Log>(self, log: L2) -> Builder<L2, N, M> {
-        let Self { config, network, machine, observer, .. } = self;
-        Builder { config, log, network, machine, observer }
+    pub fn log<L2: Log>(self, log: L2) -> Builder<L2, N, M, E> {
+        let Self { config, network, machine, environment, observer, .. } = self;
+        Builder { config, log, network, machine, environment, observer }
     }
 
     /// The way to the other servers.
-    pub fn network<N2: Network>(self, network: N2) -> Builder<L, N2, M> {
-        let Self { config, log, machine, observer, .. } = self;
-        Builder { config, log, network, machine, observer }
+    pub fn network<N2: Network<E>>(self, network: N2) -> Builder<L, N2, M, E> {
+        let Self { config, log, machine, environment, observer, .. } = self;
+        Builder { config, log, network, machine, environment, observer }
     }
 
     /// What is replicated: a [`Machine`](super::Machine) as it is before anything was applied, which is restored from the last
     /// snapshot and the log, or one that has kept what it has applied.
-    pub fn machine<M2: Replicated>(self, machine: M2) -> Builder<L, N, M2> {
-        let Self { config, log, network, observer, .. } = self;
-        Builder { config, log, network, machine, observer }
+    pub fn machine<M2: Replicated>(self, machine: M2) -> Builder<L, N, M2, E> {
+        let Self { config, log, network, environment, observer, .. } = self;
+        Builder { config, log, network, machine, environment, observer }
+    }
+
+    /// The clock that the server and its transport go by, if not the system's: in tests, one that runs fast or slow. What
+    /// happens in the server an [`observer`](Self::observer) hears, and not this.
+    pub fn environment<E2: Environment>(self, environment: E2) -> Builder<L, N, M, E2> {
+        let Self { config, log, network, machine, observer, .. } = self;
+        Builder { config, log, network, machine, environment, observer }
     }
 
     /// Who hears what happens in the server ([`Event`]), in order, and before anything of it is carried out: for traces and
@@ -125,7 +134,7 @@ impl<L, N, M> Builder<L, N, M> {
     }
 }
 
-impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
+impl<L: Log, N: Network<E>, M: Replicated, E: Environment> Builder<L, N, M, E> {
     /// Starts the server on this tokio runtime. The incarnation of the configuration is the log's, and its seed is
     /// drawn.
     ///
@@ -133,13 +142,12 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
     ///
     /// The configuration or what is on the disk makes no sense, or the network refused.
     pub async fn start(self) -> Result<Server<M::Typed>, StartError> {
-        let Self { mut config, log, network, machine, observer } = self;
+        let Self { mut config, log, network, machine, environment, observer } = self;
         let (store, restored, incarnation) = log.into_parts();
         config.incarnation = incarnation;
         config.seed = random();
         config.durable_state_machine = M::IS_DURABLE;
         config.observe = observer.is_some();
-        let environment = SystemEnvironment::new();
         let (cluster, id, patience) = (config.cluster, config.id, config.election_timeout.1 * 2);
         let raft = Raft::new(config, restored, environment.now()).map_err(StartError::Config)?;
         let machine = machine.into_state_machine()?;
@@ -154,7 +162,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
             incarnation,
             seed: random(),
             election_timeout: raft.config().election_timeout.0,
-            environment,
+            environment: environment.clone(),
             messages,
             handle: handle.clone(),
         };
@@ -176,6 +184,7 @@ impl<L: Log, N: Network, M: Replicated> Builder<L, N, M> {
             ended_sender.send_replace(Some(how));
         });
         let task = Task(task.abort_handle());
+        let environment = SystemEnvironment::new();
         let running = Arc::new(Running { handle, environment, patience, status, ended, _task: task });
         Ok(Server { running, machine: PhantomData })
     }

@@ -60,7 +60,7 @@ pub struct Server<M> {
 
 impl Server<()> {
     /// What a server is to be, to be given the rest and started.
-    pub const fn builder(config: Config) -> Builder {
+    pub fn builder(config: Config) -> Builder {
         Builder::new(config)
     }
 }

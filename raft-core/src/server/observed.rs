@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::node::{Environment, Point, SystemEnvironment};
+use crate::node::{Environment, Point};
 use crate::types::Time;
 
 /// Hears each event, in order.
@@ -24,14 +24,14 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// The system's environment, with an observer if there is one.
+/// A server's environment, with an observer if there is one.
 #[derive(Clone)]
-pub(super) struct Observed {
-    pub(super) environment: SystemEnvironment,
+pub(super) struct Observed<E> {
+    pub(super) environment: E,
     pub(super) observer: Option<Observer>,
 }
 
-impl Environment for Observed {
+impl<E: Environment> Environment for Observed<E> {
     fn now(&self) -> Time {
         self.environment.now()
     }

@@ -17,6 +17,7 @@ use crate::types::NodeId;
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) handle: Handle,
+    /// What those who ask wait by.
     pub(super) environment: SystemEnvironment,
     /// How long a shutdown waits for others.
     pub(super) patience: Duration,

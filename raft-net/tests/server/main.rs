@@ -1,6 +1,7 @@
 //! Servers as their users have them, over TCP and on RocksDB.
 
 mod cancel;
+mod clocks;
 #[path = "../../examples/counters.rs"]
 #[expect(unreachable_pub, reason = "it is a program of its own")]
 mod counters;

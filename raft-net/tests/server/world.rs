@@ -61,6 +61,7 @@ impl Gate {
 }
 
 /// A list of numbers.
+#[derive(Default)]
 pub(crate) struct List {
     items: Vec<u64>,
     gate: Gate,
