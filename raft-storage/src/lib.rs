@@ -3,6 +3,7 @@
 //! - `RocksStore` keeps it in a directory, in RocksDB (feature `rocksdb`, on by default). Many groups can share
 //!   the directory, and with it each sync (`RocksGroups`).
 //! - [`MemoryStore`] makes the same promises on a disk in memory, [`MemoryDisk`], that can be crashed.
+//! - [`FaultyStore`] is another store, on a disk of which a test says what is wrong with it ([`DiskFaults`]).
 //! - `Inspection` says what is in a directory, and changes nothing of it (feature `rocksdb`).
 //! - `recovery` makes a new group of what one server has, where the majority is lost for good (feature `rocksdb`).
 //! - `Hold` keeps servers off a directory while its files are copied (feature `rocksdb`).
@@ -81,6 +82,7 @@ mod database;
 #[cfg(feature = "rocksdb")]
 mod directory;
 mod error;
+mod faulty;
 #[cfg(feature = "rocksdb")]
 pub mod format;
 #[cfg(feature = "rocksdb")]
@@ -137,6 +139,7 @@ mod write_batch;
 #[cfg(feature = "rocksdb")]
 pub use database::RocksOptions;
 pub use error::StorageError;
+pub use faulty::FaultyStore;
 #[cfg(feature = "rocksdb")]
 pub use groups::RocksGroups;
 #[cfg(feature = "rocksdb")]
@@ -154,7 +157,9 @@ pub use recovery::{Recovery, RecoveryError};
 pub use rocks::RocksStore;
 #[cfg(feature = "rocksdb")]
 pub use simulated_damage::{StoredRecords, delete_snapshot};
-pub use simulated_faults::{DiskFault, DiskFaults, FaultId, ReadFault, SyncFault, Touched, WriteFault};
+pub use simulated_faults::{
+    DiskFault, DiskFaults, FaultId, FaultsInForce, ReadFault, SyncFault, Touched, WriteFault,
+};
 pub use simulated_sync::SyncDelay;
 #[cfg(feature = "rocksdb")]
 pub use simulated_writer::SyncedWal;

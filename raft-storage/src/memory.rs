@@ -208,7 +208,7 @@ impl LogStore for MemoryStore {
         }
         let written = self.disk.lock().write(self.life, batch);
         match written.and_then(|()| self.faults.write()) {
-            Ok(()) => self.sync.handed_in(),
+            Ok(()) => self.sync.handed_in(1),
             Err(error) => self.poison = Some(error),
         }
     }

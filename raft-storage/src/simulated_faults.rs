@@ -1,7 +1,8 @@
-//! What goes wrong on the disk of a simulated server. The stores ask before each call what becomes of it; nothing of the
+//! What goes wrong on the disk of a server that is tested. The stores ask before each call what becomes of it; nothing of the
 //! operating system is asked to fail.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -13,6 +14,7 @@ use crate::error::StorageError;
 
 /// What is wrong with a disk. Where nothing is said of a kind of call, those go well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub struct DiskFault {
     /// What becomes of syncs.
     pub sync: Option<SyncFault>,
@@ -26,6 +28,7 @@ pub struct DiskFault {
 
 /// What becomes of a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub enum SyncFault {
     /// It takes so much longer.
     Slow(Duration),
@@ -39,6 +42,7 @@ pub enum SyncFault {
 
 /// What becomes of a write. Either way it may have got to the disk, and no sync covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub enum WriteFault {
     /// There is no room.
     NoSpace,
@@ -48,6 +52,7 @@ pub enum WriteFault {
 
 /// What becomes of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub enum ReadFault {
     /// It fails.
     Error,
@@ -57,6 +62,7 @@ pub enum ReadFault {
 
 /// How many calls a fault has touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub struct Touched {
     /// Syncs that took longer, failed, or hung.
     pub syncs: u64,
@@ -68,17 +74,24 @@ pub struct Touched {
 
 /// Names a fault of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rocksdb", derive(serde::Deserialize, serde::Serialize))]
 pub struct FaultId(u64);
 
 /// The faults of one disk, which outlive the stores on it. Clones are handles on the same disk's. Faults add up.
+///
+/// Where the stores are in another process, that one has faults of its own that [`follow`](Self::follow) these, and tells what they
+/// touch; here that is [heard of](Self::has_touched).
 #[derive(Clone, Debug)]
 pub struct DiskFaults {
     state: Arc<Mutex<State>>,
 }
 
+/// What faults are in force, and what each has touched so far.
+pub type FaultsInForce = BTreeMap<FaultId, (DiskFault, Touched)>;
+
 #[derive(Debug)]
 struct State {
-    in_force: BTreeMap<FaultId, (DiskFault, Touched)>,
+    in_force: FaultsInForce,
     /// How many there have been.
     count: u64,
     has_refused: bool,
@@ -86,14 +99,33 @@ struct State {
     waiter: Option<Waker>,
     /// Draws which bit is wrong.
     rng: Rng,
+    listener: Option<Listener>,
+}
+
+/// Hears which fault has touched one more call, and all that it has touched.
+#[derive(Clone)]
+struct Listener(Arc<dyn Fn(FaultId, Touched) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 impl DiskFaults {
     /// A disk on which all goes well. `seed` decides what is left to chance.
     pub fn new(seed: u64) -> Self {
         let (in_force, rng) = (BTreeMap::new(), Rng::new(seed));
-        let state = State { in_force, count: 0, has_refused: false, waiter: None, rng };
+        let state = State { in_force, count: 0, has_refused: false, waiter: None, rng, listener: None };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The same, with somebody who hears of each call that is touched before anything comes of it: by which fault, and how many
+    /// that makes.
+    #[must_use]
+    pub fn heard_by(self, hear: impl Fn(FaultId, Touched) + Send + Sync + 'static) -> Self {
+        self.lock().listener = Some(Listener(Arc::new(hear)));
+        self
     }
 
     /// Calls that begin from now on meet this.
@@ -114,6 +146,29 @@ impl DiskFaults {
         }
     }
 
+    /// All that is in force now.
+    pub fn in_force(&self) -> FaultsInForce {
+        self.lock().in_force.clone()
+    }
+
+    /// From now on the same is in force as elsewhere: what is not has ended, and what was not begins, with as many calls to go
+    /// as it has there.
+    pub fn follow(&self, elsewhere: FaultsInForce) {
+        let ended: Vec<_> = self.in_force().into_keys().filter(|id| !elsewhere.contains_key(id)).collect();
+        ended.into_iter().for_each(|id| self.end(id));
+        let mut state = self.lock();
+        for (id, fault) in elsewhere {
+            state.in_force.entry(id).or_insert(fault);
+        }
+    }
+
+    /// A store elsewhere, whose faults follow these, says that so many calls were touched.
+    pub fn has_touched(&self, id: FaultId, all: Touched) {
+        if let Some((_, touched)) = self.lock().in_force.get_mut(&id) {
+            *touched = all;
+        }
+    }
+
     /// What it has touched so far; nothing once it has ended.
     pub fn touched(&self, id: FaultId) -> Touched {
         self.lock().in_force.get(&id).map_or_else(Touched::default, |(_, touched)| *touched)
@@ -127,7 +182,7 @@ impl DiskFaults {
 
     /// A write that has got to the disk, perhaps.
     pub(crate) fn write(&self) -> Result<(), StorageError> {
-        let met = self.lock().meet(|fault| fault.write, |touched| &mut touched.writes);
+        let met = self.meet(|fault| fault.write, |touched| &mut touched.writes);
         let Some((_, worst)) = met.into_iter().next() else { return Ok(()) };
         let message = match worst {
             WriteFault::NoSpace => NO_SPACE,
@@ -137,9 +192,9 @@ impl DiskFaults {
     }
 
     /// A sync that begins.
-    pub(crate) fn sync(&self) -> Sync {
-        let met = self.lock().meet(|fault| fault.sync, |touched| &mut touched.syncs);
-        let mut sync = Sync {
+    pub(crate) fn sync(&self) -> OneSync {
+        let met = self.meet(|fault| fault.sync, |touched| &mut touched.syncs);
+        let mut sync = OneSync {
             faults: self.clone(),
             longer: Duration::ZERO,
             hangs: Vec::new(),
@@ -165,12 +220,10 @@ impl DiskFaults {
             Loaded::Chunk { chunk, .. } => usize::from(chunk.is_some()),
             Loaded::Damaged { .. } => 0,
         };
-        let mut state = self.lock();
         // Of nothing no bit can be wrong.
         let meets = |fault: &DiskFault| fault.read.filter(|read| *read == ReadFault::Error || count > 0);
-        let met = state.meet(meets, |touched| &mut touched.reads);
-        let place = state.rng.below(count.max(1) as u64);
-        drop(state);
+        let met = self.meet(meets, |touched| &mut touched.reads);
+        let place = self.lock().rng.below(count.max(1) as u64);
         if met.iter().any(|(_, fault)| *fault == ReadFault::Error) {
             return Err(self.refuse("reading a record", BROKEN));
         }
@@ -189,6 +242,30 @@ impl DiskFaults {
             }
             Loaded::Damaged { .. } => Ok(sound),
         }
+    }
+
+    /// A call meets every fault that says something of its kind, and has not touched all the calls that it may.
+    fn meet<T>(
+        &self,
+        says: impl Fn(&DiskFault) -> Option<T>,
+        count: fn(&mut Touched) -> &mut u64,
+    ) -> Vec<(FaultId, T)> {
+        let (mut met, mut told) = (Vec::new(), Vec::new());
+        let mut state = self.lock();
+        for (&id, (fault, touched)) in &mut state.in_force {
+            let all = touched.syncs + touched.writes + touched.reads;
+            if let Some(what) = says(fault).filter(|_| fault.calls.is_none_or(|calls| all < calls)) {
+                *count(touched) += 1;
+                met.push((id, what));
+                told.push((id, *touched));
+            }
+        }
+        let listener = state.listener.clone();
+        drop(state);
+        if let Some(Listener(hear)) = listener {
+            told.into_iter().for_each(|(id, touched)| hear(id, touched));
+        }
+        met
     }
 
     fn refuse(&self, what: &'static str, message: &str) -> StorageError {
@@ -219,27 +296,8 @@ impl DiskFaults {
 const NO_SPACE: &str = "No space left on device";
 const BROKEN: &str = "Input/output error";
 
-impl State {
-    /// A call meets every fault that says something of its kind, and has not touched all the calls that it may.
-    fn meet<T>(
-        &mut self,
-        says: impl Fn(&DiskFault) -> Option<T>,
-        count: fn(&mut Touched) -> &mut u64,
-    ) -> Vec<(FaultId, T)> {
-        let mut met = Vec::new();
-        for (&id, (fault, touched)) in &mut self.in_force {
-            let all = touched.syncs + touched.writes + touched.reads;
-            if let Some(what) = says(fault).filter(|_| fault.calls.is_none_or(|calls| all < calls)) {
-                *count(touched) += 1;
-                met.push((id, what));
-            }
-        }
-        met
-    }
-}
-
 /// What becomes of one sync.
-pub(crate) struct Sync {
+pub(crate) struct OneSync {
     faults: DiskFaults,
     /// It takes so much longer.
     pub(crate) longer: Duration,
@@ -248,7 +306,7 @@ pub(crate) struct Sync {
     lies: bool,
 }
 
-impl Sync {
+impl OneSync {
     /// To be awaited when its time is over. Whether what it covers is durable now, as it says.
     pub(crate) async fn end(self) -> Result<bool, StorageError> {
         for id in self.hangs {

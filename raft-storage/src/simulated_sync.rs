@@ -1,4 +1,4 @@
-//! A disk's sync in virtual time: how long it takes, and which writes it covers.
+//! A sync of which a test says how long it takes and what becomes of it, and which writes it covers.
 //!
 //! One sync is in flight at a time. It covers the writes handed in before it started; those handed in
 //! meanwhile wait for the next one, as they do for the log writer's thread. No operating system is
@@ -43,19 +43,23 @@ impl SimulatedSync {
     pub(crate) fn new<E: Environment>(environment: E, mut delay: SyncDelay, faults: DiskFaults) -> Self {
         let start = move || -> Sync {
             let (environment, sync) = (environment.clone(), faults.sync());
-            let deadline = environment.now().after(delay().saturating_add(sync.longer));
+            let long = delay().saturating_add(sync.longer);
+            let deadline = environment.now().after(long);
             Box::pin(async move {
-                environment.sleep_until(deadline).await;
+                // A timer takes its time, also one of none.
+                if !long.is_zero() {
+                    environment.sleep_until(deadline).await;
+                }
                 sync.end().await
             })
         };
         Self { start: Box::new(start), in_flight: None, waiting: 0 }
     }
 
-    /// One more write has to become durable.
-    pub(crate) fn handed_in(&mut self) {
-        self.waiting += 1;
-        if self.in_flight.is_none() {
+    /// So many more writes have to become durable.
+    pub(crate) fn handed_in(&mut self, writes: usize) {
+        self.waiting += writes;
+        if self.in_flight.is_none() && self.waiting > 0 {
             self.start_next();
         }
     }

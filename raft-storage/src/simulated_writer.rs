@@ -123,7 +123,7 @@ impl SimulatedWriter {
         match self.write_now(batch).and_then(|length| self.faults.write().map(|()| length)) {
             Ok(length) => {
                 self.lengths.push_back(length);
-                self.sync.handed_in();
+                self.sync.handed_in(1);
             }
             Err(error) => self.poison = Some(error),
         }

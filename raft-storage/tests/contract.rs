@@ -7,8 +7,9 @@ use std::vec;
 
 use common::{PausedClock, delays, sound};
 use raft_core::Incarnation;
+use raft_core::node::{LogStore, SystemEnvironment};
 use raft_storage::contract::{self, Disk};
-use raft_storage::{Loss, MemoryDisk, MemoryStore, Opened};
+use raft_storage::{FaultyStore, Loss, MemoryDisk, MemoryStore, Opened, StorageError};
 
 /// The losses of a disk's crashes, over and over.
 struct Memory {
@@ -53,6 +54,27 @@ async fn memory_keeps_the_contract_when_it_is_killed_and_then_the_power_goes() {
     contract::all(|| Memory::that_loses(vec![Loss::None, Loss::Unsynced { keep: 0 }])).await;
 }
 
+/// Another disk, of which a test might say that something is wrong with it, and does not.
+struct Faulty<D>(D);
+
+impl<D: Disk<Store: LogStore<Error = StorageError>>> Disk for Faulty<D> {
+    type Store = FaultyStore;
+
+    fn open(&mut self, new_incarnation: Incarnation) -> Opened<FaultyStore> {
+        FaultyStore::over(self.0.open(new_incarnation), SystemEnvironment::new(), sound())
+    }
+
+    /// What is dropped with it is the other store.
+    fn crash(&mut self, store: FaultyStore) {
+        drop(store);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_with_nothing_wrong_keeps_the_contract() {
+    contract::all(|| Faulty(Memory::that_loses(vec![Loss::None]))).await;
+}
+
 #[cfg(feature = "rocksdb")]
 mod rocks {
 
@@ -81,6 +103,11 @@ mod rocks {
     #[tokio::test]
     async fn rocksdb_keeps_the_contract() {
         contract::all(|| Threaded(TempDir::new().unwrap())).await;
+    }
+
+    #[tokio::test]
+    async fn rocksdb_with_nothing_wrong_keeps_the_contract() {
+        contract::all(|| Faulty(Threaded(TempDir::new().unwrap()))).await;
     }
 
     /// The others of the directory stay open when the store is dropped.

@@ -1,4 +1,4 @@
-//! What a store says whose disk is faulty, on both simulated stores.
+//! What a store says whose disk is faulty: both simulated stores, and any other in one that is.
 
 mod common;
 
@@ -11,7 +11,8 @@ use raft_core::{
 };
 use raft_core::{Snapshot, SnapshotId, Term};
 use raft_storage::{
-    DiskFault, DiskFaults, MemoryDisk, MemoryStore, ReadFault, StorageError, SyncFault, Touched, WriteFault,
+    DiskFault, DiskFaults, FaultyStore, MemoryDisk, MemoryStore, Opened, ReadFault, StorageError, SyncFault,
+    Touched, WriteFault,
 };
 use tokio::time::{Instant, timeout};
 
@@ -48,6 +49,20 @@ impl Disk for MemoryDisk {
     fn open(&self, faults: &DiskFaults) -> (MemoryStore, u64) {
         let opened = MemoryStore::open(self, Incarnation(1), PausedClock::new(), delays(), faults.clone());
         (opened.store, opened.restored.log.len())
+    }
+}
+
+/// A disk with nothing wrong, under a store that says otherwise.
+struct Sound(MemoryDisk);
+
+impl Disk for Sound {
+    type Store = FaultyStore;
+
+    fn open(&self, faults: &DiskFaults) -> (FaultyStore, u64) {
+        let clock = PausedClock::new();
+        let opened = MemoryStore::open(&self.0, Incarnation(1), clock.clone(), delays(), sound());
+        let Opened { store, restored, .. } = FaultyStore::over(opened, clock, faults.clone());
+        (store, restored.log.len())
     }
 }
 
@@ -194,6 +209,45 @@ async fn a_flipped_bit_is_found(disk: &impl Disk) {
 #[tokio::test(start_paused = true)]
 async fn faults_of_a_disk_in_memory_are_told() {
     assert_faults_are_told(MemoryDisk::new).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_are_told_of_a_disk_with_nothing_wrong() {
+    assert_faults_are_told(|| Sound(MemoryDisk::new())).await;
+}
+
+/// What is wrong with a disk is wrong with another that follows it, which tells what is touched: what was touched before
+/// counts, and what hangs goes on when it is over.
+#[tokio::test(start_paused = true)]
+async fn a_disk_follows_another_and_tells_what_is_touched() {
+    let here = DiskFaults::new(7);
+    let slow = DiskFault {
+        sync: Some(SyncFault::Slow(Duration::from_millis(9))),
+        calls: Some(3),
+        ..DiskFault::default()
+    };
+    let slow = here.begin(slow);
+    let hang = here.begin(DiskFault { sync: Some(SyncFault::Hang), calls: Some(1), ..DiskFault::default() });
+    let syncs = |syncs| Touched { syncs, ..Touched::default() };
+    here.has_touched(slow, syncs(1));
+    let listener = here.clone();
+    let there = DiskFaults::new(7).heard_by(move |id, touched| listener.has_touched(id, touched));
+    there.follow(here.in_force());
+    assert_eq!(there.in_force(), here.in_force());
+    let (mut store, _) = Sound(MemoryDisk::new()).open(&there);
+    store.write(batch(1));
+    assert!(timeout(Duration::from_secs(3600), store.done()).await.is_err(), "no answer");
+    assert_eq!((here.touched(slow), here.touched(hang)), (syncs(2), syncs(1)));
+    here.end(hang);
+    there.follow(here.in_force());
+    assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+    for index in 2..5 {
+        store.write(batch(index));
+        assert_eq!(store.done().await, Ok(Done::Persisted(1)));
+    }
+    assert_eq!((here.touched(slow), here.in_force().len()), (syncs(3), 1), "no more than it may");
+    there.follow(DiskFaults::new(7).in_force());
+    assert!(there.in_force().is_empty());
 }
 
 #[cfg(feature = "rocksdb")]
