@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use raft_core::sessions::Answer as SessionAnswer;
 use raft_core::{EntryId, Event, Incarnation, LogIndex, NodeId, Restored, Term};
+use raft_storage::{FaultId, Touched};
 use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
@@ -86,6 +87,24 @@ pub enum NodeEvent {
         /// Names the state.
         state: u64,
     },
+    /// A call to the store is touched by what whoever tests the node has done to its disk.
+    CallTouched {
+        /// By which of the faults.
+        fault: FaultId,
+        /// All that it has touched by now.
+        touched: Touched,
+    },
+    /// What whoever tests the node has done to its clock has set that off.
+    ClockOff {
+        /// Which of the faults has.
+        fault: u64,
+        /// By how much the monotonic clock is fast, since that began.
+        monotonic_ns: i64,
+        /// By how much the wall clock is.
+        wall_ns: i64,
+    },
+    /// The node ends over what whoever tests it has done to its disk.
+    GaveOut,
     /// The node has ended, in order or by itself.
     Ended {
         /// The status of the process.
@@ -184,6 +203,7 @@ fn write_line(file: &mut File, line: &Line) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use raft_core::{Configuration, Configured, Member, Snapshot, SnapshotId};
+    use raft_storage::{DiskFault, DiskFaults};
 
     use super::*;
     use crate::history::Value;
@@ -203,6 +223,10 @@ mod tests {
                 r#"{"time_ns":5,"node":3,"event":"applied","index":7,"operation":9,"reply":{"value":null,"swapped":null},"state":8}"#,
             ),
             (
+                Happening::Node(NodeEvent::ClockOff { fault: 2, monotonic_ns: 0, wall_ns: -800 }),
+                r#"{"time_ns":5,"node":3,"event":"clock-off","fault":2,"monotonic_ns":0,"wall_ns":-800}"#,
+            ),
+            (
                 Happening::Node(NodeEvent::Ended { status: 74, why: None }),
                 r#"{"time_ns":5,"node":3,"event":"ended","status":74}"#,
             ),
@@ -210,6 +234,18 @@ mod tests {
             let line = Line { time_ns: 5, node: NodeId::new(3), happening };
             assert_eq!(serde_json::to_string(&line).unwrap(), json);
             assert_eq!(serde_json::from_str::<Line>(json).unwrap(), line);
+        }
+    }
+
+    /// Which fault has touched a call is read as what it was.
+    #[test]
+    fn a_line_says_which_fault_has_touched_a_call() {
+        let fault = DiskFaults::new(0).begin(DiskFault::default());
+        let touched = Touched { writes: 3, ..Touched::default() };
+        for event in [NodeEvent::CallTouched { fault, touched }, NodeEvent::GaveOut] {
+            let line = Line { time_ns: 5, node: NodeId::new(3), happening: Happening::Node(event) };
+            let json = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<Line>(&json).unwrap(), line, "{json}");
         }
     }
 

@@ -9,13 +9,16 @@
 //! | `joining.rs` | how a new one learns where the others are |
 //! | `http.rs` | what it answers by HTTP |
 //! | `tested.rs` | what it is told only where it is tested: [`ForTests`] |
+//! | `machine.rs`, `environment.rs` | the disk and the clock that it has then, and the clock that it goes by |
 //! | `ended.rs` | why it ended, and with which status: [`Ended`] |
 
 mod ended;
+mod environment;
 mod events;
 pub(crate) mod home;
 mod http;
 mod joining;
+mod machine;
 mod settings;
 mod store;
 mod tested;
@@ -38,10 +41,13 @@ use crate::files;
 use crate::plan::Storage;
 pub(crate) use ended::{BUG, STORE};
 pub use ended::{EXIT_CODES, Ended};
+use environment::NodeEnvironment;
 use events::Events;
 pub use events::{Became, Happening, Line, NodeEvent};
 use home::Home;
 use http::{About, Http};
+pub(crate) use machine::Condition;
+use machine::Machine;
 use settings::Resolved;
 pub use settings::{Level, LogFormat, Settings};
 pub(crate) use settings::{TlsFiles, check_address};
@@ -107,13 +113,17 @@ async fn live(node: &Resolved, different: &Different) -> Result<(), Ended> {
         None => None,
     };
     let events = node.events.as_deref().map(|path| Events::open(path, node.id)).transpose()?.map(Arc::new);
-    let life = Life { node, different, events: events.clone() };
+    let machine = different.machine(events.clone());
+    let life = Life { node, different, machine: machine.clone(), events: events.clone() };
     let ended = life.live(http, stop).await;
     if let Some(events) = events {
         let (status, why) = match &ended {
             Ok(()) => (0, None),
             Err(ended) => (ended.status, Some(ended.why.clone())),
         };
+        if status == STORE && machine.is_some_and(|machine| machine.has_refused()) {
+            events.tell(NodeEvent::GaveOut);
+        }
         events.tell(NodeEvent::Ended { status, why });
     }
     ended
@@ -123,28 +133,39 @@ async fn live(node: &Resolved, different: &Different) -> Result<(), Ended> {
 struct Life<'a> {
     node: &'a Resolved,
     different: &'a Different,
+    machine: Option<Machine>,
     events: Option<Arc<Events>>,
 }
 
 impl Life<'_> {
     async fn live(&self, http: Option<Http>, stop: Stop) -> Result<(), Ended> {
-        let directory = &self.node.data;
-        let incarnation = self.different.incarnation();
+        let Some(machine) = &self.machine else {
+            let (log, meter) = self.directory()?;
+            return self.live_on(log, http.map(|http| (http, meter)), stop).await;
+        };
         match self.different.storage() {
             Storage::Rocksdb => {
-                let log = RocksStore::open(directory, GroupId(0), incarnation)
-                    .map_err(|error| Ended::store(directory, &error))?;
-                let meter = log.store.meter();
-                self.live_on(log, http.map(|http| (http, meter)), stop).await
+                let (log, meter) = self.directory()?;
+                self.live_on(machine.store(log), http.map(|http| (http, meter)), stop).await
             }
             Storage::Memory => {
+                let directory = &self.node.data;
                 fs::create_dir_all(directory).map_err(|error| Ended::unmade(directory, &error))?;
-                let (clock, faults) = (SystemEnvironment::new(), DiskFaults::new(0));
-                let delay = Box::new(|| Duration::ZERO);
+                let (clock, faults) = (machine.environment(), DiskFaults::new(0));
+                let (incarnation, delay) = (self.different.incarnation(), Box::new(|| Duration::ZERO));
                 let log = MemoryStore::open(&MemoryDisk::new(), incarnation, clock, delay, faults);
-                self.live_on(log, None, stop).await
+                self.live_on(machine.store(log), None, stop).await
             }
         }
+    }
+
+    /// The store in the directory.
+    fn directory(&self) -> Result<(Opened<RocksStore>, StorageMeter), Ended> {
+        let directory = &self.node.data;
+        let log = RocksStore::open(directory, GroupId(0), self.different.incarnation())
+            .map_err(|error| Ended::store(directory, &error))?;
+        let meter = log.store.meter();
+        Ok((log, meter))
     }
 
     async fn live_on<S: LogStore<Error = StorageError>>(
@@ -198,6 +219,9 @@ impl Life<'_> {
                 "--peers says something else than when the directory was made: who votes is in the log"
             );
         }
+        if let Some(machine) = self.machine.clone() {
+            machine.listen()?;
+        }
         let counters = tcp.counters();
         let server = self.start(tcp, home, log).await?;
         let Resolved { id, cluster, listen, data, .. } = self.node;
@@ -234,7 +258,9 @@ impl Life<'_> {
             (config.versions, config.needs_admin) = (versions, store::needs_admin);
         });
         let machine = Kept { store, bug: self.different.bug() };
-        let builder = Server::builder(config).log(log).network(tcp).machine(machine);
+        let environment = self.machine.as_ref().map(Machine::environment);
+        let environment = environment.unwrap_or_else(|| NodeEnvironment::new(SystemEnvironment::new(), None));
+        let builder = Server::builder(config).environment(environment).log(log).network(tcp).machine(machine);
         let started = match self.events.clone() {
             Some(events) => builder.observer(move |event| events.observe(event)).start().await,
             None => builder.start().await,

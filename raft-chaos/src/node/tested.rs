@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use raft_core::{Config, Configuration, Incarnation, PlantedBug};
@@ -12,6 +13,8 @@ use raft_net::Versions;
 use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
+use super::events::Events;
+use super::machine::{Condition, Machine};
 use crate::plan::{Cluster, Plan, Storage};
 use crate::sim::{Planted, configure};
 
@@ -38,6 +41,10 @@ pub(crate) struct Tested {
     pub(crate) plan: PathBuf,
     /// The name of the bug that it has on purpose.
     pub(crate) planted: Option<String>,
+    /// By how much its clock runs faster than this machine's, in millionths.
+    pub(crate) faster_ppm: u32,
+    /// How its machine is at its start. How it is from then on is said on standard input.
+    pub(crate) condition: Condition,
 }
 
 /// What is different in a node that is tested; usually nothing.
@@ -89,6 +96,11 @@ impl Different {
         self.tested.as_ref().map_or(Storage::Rocksdb, |(_, cluster)| cluster.storage)
     }
 
+    /// The machine that it is on, where somebody says how that is.
+    pub(super) fn machine(&self, events: Option<Arc<Events>>) -> Option<Machine> {
+        self.tested.as_ref().map(|(tested, _)| Machine::new(tested, events))
+    }
+
     /// The bug of its libraries.
     pub(super) fn bug(&self) -> Option<PlantedBug> {
         let (tested, _) = self.tested.as_ref()?;
@@ -123,7 +135,9 @@ mod tests {
         let [plan, tested, file] = ["plan.toml", "tested.json", "file"].map(|name| folder.path().join(name));
         fs::write(&plan, "schema = 1\nname = \"p\"\ncluster.storage = \"memory\"\n").unwrap();
         let first = Configuration::of([NodeId::new(1)]);
-        let told = Tested { incarnation: Incarnation(1), first, plan, planted: None };
+        let condition = Condition::default();
+        let told =
+            Tested { incarnation: Incarnation(1), first, plan, planted: None, faster_ppm: 0, condition };
         fs::write(&tested, serde_json::to_vec(&told).unwrap()).unwrap();
         fs::write(&file, "").unwrap();
         let settings = Settings {

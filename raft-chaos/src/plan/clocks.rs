@@ -3,13 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Share;
 use super::lock::quoted;
 use super::values::{self, print_duration};
 use super::walk::{Item, Section};
 
 /// What is done to a clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockFault {
     /// By how much it runs faster than it should, or slower, in millionths; more than -1,000,000. Wall clock and
     /// monotonic clock do.

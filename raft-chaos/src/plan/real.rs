@@ -6,14 +6,22 @@ use super::tree::event_name;
 use super::walk::{Item, Section};
 use super::{Mode, Process, Storage, unheard};
 
-/// Actions that no process can be made to meet without its consent, and why.
-const SIMULATED: [(&str, &str); 2] = [
-    ("clock", "all processes have this machine's clock, which no plan sets"),
-    ("disk", "all processes have this machine's disks, which no plan makes fail"),
+/// Actions that a server has to hear of, and why: its own store and its own timers make them true.
+const TOLD: [(&str, &str); 2] = [
+    (
+        "clock",
+        "all processes have this machine's clock, and only this tool's own node makes another one of it",
+    ),
+    (
+        "disk",
+        "all processes have this machine's disks, and only this tool's own node makes faulty ones of them",
+    ),
 ];
+/// What is to be done about that.
+const OWN_NODES: &str = "leave it out, or leave process.node and upgrades out";
 
-/// Actions after which a server is to find on its disk what it had.
-const NEED_DISKS: [&str; 4] = ["crash", "stop", "wipe", "upgrade"];
+/// Actions that do something to what a server has on its disk, or after which it is to find there what it had.
+const NEED_DISKS: [&str; 5] = ["crash", "stop", "wipe", "disk", "upgrade"];
 
 /// Why nothing comes after a wipe of a server that is started by a command of the plan's.
 const BOUND_TO_NO_LIFE: &str = "what a command of the plan's starts is bound to no life of its disk, and nobody notices a \
@@ -41,10 +49,16 @@ pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, proce
     if let Some(kind) = root.section("workload").get("kind").filter(|kind| kind.raw_text() == Some("lab")) {
         refused(&kind, "a test of the lab is one of the simulation");
     }
+    let are_own = process.node.is_none() && upgrades.is_empty();
     for step in steps(root) {
         refuse_in(&step, storage);
-        if let Some(wipe) = deed(&step, "wipe").filter(|_| process.node.is_some() || !upgrades.is_empty()) {
+        if let Some(wipe) = deed(&step, "wipe").filter(|_| !are_own) {
             wipe.not_built(BOUND_TO_NO_LIFE);
+        }
+        for (word, why) in TOLD {
+            if let Some(deed) = deed(&step, word).filter(|_| !are_own) {
+                deed.not_built(&format!("{why}; {OWN_NODES}"));
+            }
         }
         if let Some(node) = upgraded_to(&step).filter(|node| process.tells() && !has(node, EVENTS)) {
             node.not_built(FALLS_SILENT);
@@ -96,10 +110,8 @@ fn refuse_in(item: &Item<'_>, storage: Storage) {
     let Some(mut table) = item.raw_section() else { return };
     if let Some(deed) = table.get("do") {
         let word = deed.raw_text().unwrap_or_default();
-        if let Some((_, why)) = SIMULATED.iter().find(|(simulated, _)| *simulated == word) {
-            refused(&deed, why);
-        } else if storage == Storage::Memory && NEED_DISKS.contains(&word) {
-            deed.not_built("what is in a process's memory ends with it; write cluster.storage = \"rocksdb\"");
+        if storage == Storage::Memory && NEED_DISKS.contains(&word) {
+            deed.not_built("what is in a process's memory is on no disk, and ends with it; write cluster.storage = \"rocksdb\"");
         }
     }
     if let Some(lose) = inner(&mut table, "disk", "lose").filter(|lose| lose.raw_text() == Some("unsynced")) {
@@ -139,18 +151,29 @@ mod tests {
         let memory = "cluster.storage = \"memory\"\n";
         let event = |text: &str| format!("[[event]]\nname = \"it\"\n{text}");
         let chaos = |text: &str| format!("[[chaos]]\nevery = \"1s\"\n{text}");
+        let own = "process.node = [\"n\", \"{events}\"]\n";
+        let upgrade = "\n[[event]]\ndo = \"upgrade\"\ntarget = 1\nnode = [\"n\", \"{events}\"]";
         for (text, key, why) in [
             (
-                event("do = \"clock\"\ntarget = \"one\"\nclock.jump = \"1s\""),
+                format!("{own}{}", event("do = \"clock\"\ntarget = \"one\"\nclock.jump = \"1s\"")),
                 "event.it.do",
                 "machine's clock",
             ),
             (
-                chaos("do = \"clock\"\ntarget = \"one\"\nclock.drift = \"+1%\""),
+                format!("{}{upgrade}", chaos("do = \"clock\"\ntarget = \"one\"\nclock.drift = \"+1%\"")),
                 "chaos.1.do",
                 "machine's clock",
             ),
-            (event("do = \"disk\"\ntarget = 1\ndisk.fsync = \"error\""), "event.it.do", "machine's disks"),
+            (
+                format!("{own}{}", event("do = \"disk\"\ntarget = 1\ndisk.fsync = \"error\"")),
+                "event.it.do",
+                "machine's disks",
+            ),
+            (
+                format!("{memory}{}", chaos("do = \"disk\"\ntarget = 1\ndisk.fsync = \"error\"")),
+                "chaos.1.do",
+                "storage = \"rocksdb\"",
+            ),
             (event("do = \"crash\"\ntarget = 1\ndisk.lose = \"unsynced\""), "event.it.disk.lose", "power"),
             (
                 event("do = \"stop\"\ntarget = 1\ndisk.damage = \"old-copy:1s\""),
@@ -205,6 +228,8 @@ mod tests {
             "",
             &format!("{memory}[[event]]\ndo = \"pause\"\ntarget = \"leader\""),
             "[[event]]\ndo = \"crash\"\ntarget = \"leader\"\nwhen.fsync = \"after\"\ndisk.damage = \"delete:wal\"",
+            "[[event]]\ndo = \"disk\"\ntarget = \"leader\"\ndisk = { fsync = \"hang\", write = \"enospc\", read = \"bitflip\" }",
+            "[[chaos]]\nevery = \"1s\"\ndo = \"clock\"\ntarget = \"one\"\nclock = { drift = \"-1%\", jump = \"1s\" }",
             "[[chaos]]\nevery = \"1s\"\ndo = \"link\"\nlink = { loss = \"5%\", rate = \"1mbit\", reset = \"1%\" }",
         ] {
             let text = format!("{HEAD}{text}\n");

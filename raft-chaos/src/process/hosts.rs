@@ -21,11 +21,12 @@ use super::command::{Builds, NodeCommand, Own};
 use super::door::Door;
 use super::leftovers::{NODES, Register, stat};
 use super::life::{Life, tell};
+use super::machine::Machine;
 use super::proxy::{Proxy, RealLinks};
 use super::reader::Reader;
 use crate::interrupt::interrupted;
 use crate::monotonic::monotonic_ns;
-use crate::node::{STORE, Tested};
+use crate::node::{Condition, STORE, Tested};
 use crate::sim::{Cast, Form, Hosts, Planted, SimLinks, Way, World};
 
 /// How often it is looked whether anything is due. Servers and clients go on meanwhile.
@@ -62,6 +63,8 @@ struct Server {
     own: Own,
     /// What it is told besides, where it is this tool's own.
     tested: Option<Tested>,
+    /// Its disk and its clock.
+    machine: Machine,
     /// Where it has its files.
     folder: PathBuf,
     reader: Reader,
@@ -78,7 +81,7 @@ impl Processes {
         cast: Cast,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let Cast { world, seats, seeds, clients, clients_seed, .. } = cast;
+        let Cast { world, seats, seeds, disks, clocks, clients, clients_seed, .. } = cast;
         let (clock, origin_ns) = (SystemEnvironment::new(), monotonic_ns());
         let host = host(std::process::id());
         let ids: Vec<NodeId> = seats.keys().copied().collect();
@@ -97,14 +100,18 @@ impl Processes {
                 events: folder.join("events.jsonl"),
                 tested: folder.join("tested.json"),
             };
+            let machine = Machine::new(&disks[&id], clocks[&id].clone());
             let tested = command.is_usual().then(|| Tested {
                 incarnation: Incarnation(seed),
                 first: first.clone(),
                 plan: plan.to_owned(),
                 planted: seats.get(&id).and_then(|seat| seat.planted).and_then(Planted::name),
+                faster_ppm: machine.faster_ppm(),
+                condition: Condition::default(),
             });
             let (command, reader) = (command.clone(), Reader::new(own.events.clone()));
-            (id, Server { command, own, tested, folder, reader, life: None, began_as: Incarnation(seed) })
+            let began_as = Incarnation(seed);
+            (id, Server { command, own, tested, machine, folder, reader, life: None, began_as })
         };
         let servers = seeds.iter().map(server).collect();
         for (&from, &to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (from, to))) {
@@ -156,19 +163,35 @@ impl Processes {
             self.done.push((monotonic_ns(), id, ToDisk::Flipped));
         }
         fs::create_dir_all(&server.folder)?;
-        if let Some(tested) = &server.tested {
+        let condition = server.machine.condition();
+        if let Some(tested) = &mut server.tested {
+            tested.condition = condition.clone();
             fs::write(&server.own.tested, serde_json::to_vec(tested)?)?;
         }
         let log = OpenOptions::new().create(true).append(true).open(server.folder.join("log"))?;
         let mut command = server.command.of(&server.own);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let input = if server.command.is_usual() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(log.try_clone()?).stderr(log);
         // What a terminal sends to interrupt this tool is not for them.
         let child = command.process_group(0).spawn()?;
         self.register.add(child.id())?;
         let attendant = attend(id, server.own.address.clone(), self.world.clone(), self.stops.clone());
         let attendant = self.runtime.spawn(attendant);
-        server.life = Some(Life::new(child, attendant));
+        server.life = Some(Life::new(child, condition, attendant));
         Ok(())
+    }
+
+    /// Tells servers what is wrong with their machines. One that is halted would not hear of it: it is told when it goes on.
+    fn tell_servers(&mut self) {
+        for (&id, server) in &mut self.servers {
+            let condition = server.machine.condition();
+            let Some(life) = server.life.as_mut().filter(|life| !life.knows(&condition)) else { continue };
+            if self.world.server(id).is_some_and(|server| server.paused == 0)
+                && let Err(error) = life.tell(condition)
+            {
+                self.failed.get_or_insert(error);
+            }
+        }
     }
 
     /// Has servers end that the plan wants to.
@@ -192,8 +215,9 @@ impl Processes {
         }
         lines.sort_by_key(|(_, line)| line.time_ns);
         for (id, line) in lines {
-            if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) {
-                life.hear(&line.happening);
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.machine.hear(&line.happening);
+                server.life.iter_mut().for_each(|life| life.hear(&line.happening));
             }
             tell(&self.world, id, line.happening);
         }
@@ -219,7 +243,7 @@ impl Processes {
             let damaged = self.world.server(id).is_some_and(|server| server.damaged);
             if is(0) && life.stopping {
                 self.world.shut_down(id);
-            } else if is(STORE) && damaged {
+            } else if is(STORE) && (damaged || life.gave_out) {
                 self.world.gave_out(id);
             } else if life.is_contradicted {
                 self.world.gone(id, "ended by itself");
@@ -276,6 +300,7 @@ impl Hosts for Processes {
     }
 
     fn step(&mut self) {
+        self.tell_servers();
         self.runtime.block_on(async { tokio::time::sleep(TICK).await });
         self.world.set_now(self.clock.now());
         self.stop_servers();

@@ -1,14 +1,15 @@
 //! One life of a server: its process, and what is heard of it.
 
+use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ChildStdin};
 
 use raft_core::{Event, NodeId};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::data::Answer;
-use crate::node::{BUG, Happening, NodeEvent};
+use crate::node::{BUG, Condition, Happening, NodeEvent};
 use crate::sim::World;
 
 /// A process of a server.
@@ -20,13 +21,45 @@ pub(super) struct Life {
     /// Why it ended by itself, if it said so, and whether it found a contradiction.
     pub(super) why: Option<String>,
     pub(super) is_contradicted: bool,
+    /// Whether it ended over what the plan does to its disk, as it says.
+    pub(super) gave_out: bool,
+    /// Where it is told what is wrong with its machine, if it listens, and what it was told last.
+    input: Option<ChildStdin>,
+    told: Condition,
     /// Hears what the plan asks of it.
     pub(super) attendant: JoinHandle<()>,
 }
 
 impl Life {
-    pub(super) const fn new(child: Child, attendant: JoinHandle<()>) -> Self {
-        Self { child, stopping: false, why: None, is_contradicted: false, attendant }
+    /// Of a process that knows this of its machine.
+    pub(super) fn new(mut child: Child, told: Condition, attendant: JoinHandle<()>) -> Self {
+        let input = child.stdin.take();
+        Self {
+            child,
+            stopping: false,
+            why: None,
+            is_contradicted: false,
+            gave_out: false,
+            input,
+            told,
+            attendant,
+        }
+    }
+
+    /// Whether it knows of its machine what there is to know.
+    pub(super) fn knows(&self, condition: &Condition) -> bool {
+        self.input.is_none() || self.told.is_that_of(condition)
+    }
+
+    /// Tells it what is wrong with its machine.
+    pub(super) fn tell(&mut self, condition: Condition) -> io::Result<()> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        let mut line = serde_json::to_vec(&condition)?;
+        line.push(b'\n');
+        // One that does not hear it has ended, and is found to have.
+        drop(input.write_all(&line));
+        self.told = condition;
+        Ok(())
     }
 
     /// Why it ended by itself, with this status; `log` is where it has written.
@@ -50,6 +83,7 @@ impl Life {
             self.why = Some(why.clone());
         }
         self.is_contradicted |= matches!(happening, Happening::Raft(Event::Stopped { .. }));
+        self.gave_out |= matches!(happening, Happening::Node(NodeEvent::GaveOut));
     }
 
     /// Kills it, and is done once nothing of it is left. A busy system takes its time over that, in which proxies and clients go on.
@@ -77,6 +111,9 @@ pub(super) fn tell(world: &World, id: NodeId, happening: Happening) {
         }
         NodeEvent::Restored { index, state } => world.restored(id, index, state),
         NodeEvent::Answered { operation, index } => world.answered(operation, index),
-        NodeEvent::Ended { .. } => {}
+        NodeEvent::CallTouched { .. }
+        | NodeEvent::ClockOff { .. }
+        | NodeEvent::GaveOut
+        | NodeEvent::Ended { .. } => {}
     }
 }

@@ -3,6 +3,7 @@
 //! | file | is |
 //! | --- | --- |
 //! | `hosts.rs`, `life.rs` | the processes, and what is done to them |
+//! | `machine.rs` | what is wrong with their disks and clocks |
 //! | `command.rs` | how they are started |
 //! | `asking.rs` | what the plan asks of a server |
 //! | `reader.rs` | how it is read what a server writes down of itself |
@@ -12,7 +13,8 @@
 //! | `leftovers.rs` | what is to be ended of a run whose tool was killed |
 //!
 //! A server is a [`node`](crate::node), as users run it: `raft-chaos node`, which is told besides in which life its disk is, and how
-//! the plan's cluster is, and may have its log in memory, or a bug on purpose. Or it is whatever `process.node` starts, as a
+//! the plan's cluster is, and may have its log in memory, or a bug on purpose; and while it runs, what is wrong with its disk and
+//! its clock, which its store and its timers make true. Or it is whatever `process.node` starts, as a
 //! server of cluster 1 that takes what `node` takes; of that it is known what it tells, if it does. Everything else is that of the simulation: when
 //! events fire and what they do, clients, evidence, liveness, judges. What happened inside servers is heard of when it is read
 //! from their files of events, for triggers and targets; and once more when the run is over, in the order of the machine's
@@ -25,6 +27,7 @@ mod door;
 mod hosts;
 mod leftovers;
 mod life;
+mod machine;
 mod proxy;
 mod reader;
 

@@ -3,10 +3,12 @@
 //! A monotonic clock runs fast or slow and is never set. The wall clock runs with it and is set besides; once a fault is
 //! over it shows what it would without it. Nothing in a server reads it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raft_core::Time;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::plan::ClockFault;
@@ -16,21 +18,26 @@ const MILLION: i128 = 1_000_000;
 const SLOWEST_PPM: i128 = 1_000;
 
 /// A handle on a machine's clock. Clones are handles on the same one.
+///
+/// Where its server is another process, that one has a clock of its own that [`follow`](Self::follow)s this one.
 #[derive(Clone, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
 }
 
 /// Names a fault of clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClockFaultId(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ClockFaultId(pub(crate) u64);
+
+/// What is done to a clock.
+pub(crate) type ClockFaults = BTreeMap<ClockFaultId, ClockFault>;
 
 /// By how much a clock is off, in nanoseconds; more than nothing is fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Off {
-    pub(super) monotonic: i64,
-    pub(super) wall: i64,
+pub(crate) struct Off {
+    pub(crate) monotonic: i64,
+    pub(crate) wall: i64,
 }
 
 #[derive(Default)]
@@ -40,13 +47,33 @@ struct State {
     /// The last change of its rate, in the simulation's time, and what it showed then.
     changed_at: Duration,
     shown_then: Duration,
-    /// What the plan does to it, and since when.
-    faults: Vec<(ClockFaultId, ClockFault, Duration)>,
+    /// What the plan does to it.
+    faults: BTreeMap<ClockFaultId, InForce>,
     begun: u64,
+    /// Of one that another follows: by how much each fault has set that off, as its server says.
+    told: Option<BTreeMap<ClockFaultId, Off>>,
+}
+
+/// What the plan does to a clock, and since when.
+struct InForce {
+    fault: ClockFault,
+    began: Duration,
+}
+
+impl InForce {
+    /// By how much more, or less, the clock shows for how it has run since.
+    fn drifted(&self, now: Duration) -> i128 {
+        now.saturating_sub(self.began).as_nanos().cast_signed() * i128::from(self.fault.drift_ppm) / MILLION
+    }
+
+    /// By how much the wall clock is off for it.
+    fn wall(&self, now: Duration) -> i128 {
+        i128::from(self.fault.jump_ns) + self.drifted(now)
+    }
 }
 
 impl Clock {
-    pub(super) fn new(faster_ppm: u32) -> Self {
+    pub(crate) fn new(faster_ppm: u32) -> Self {
         let state = State { faster_ppm, ..State::default() };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
@@ -56,63 +83,96 @@ impl Clock {
     }
 
     /// What the monotonic clock shows when the simulation has lasted so long.
-    pub(super) fn shows(&self, elapsed: Duration) -> Time {
+    pub(crate) fn shows(&self, elapsed: Duration) -> Time {
         Time::ZERO.after(self.lock().shows(elapsed))
     }
 
     /// How long the simulation has lasted when it first shows that, if its rate stays as it is.
-    pub(super) fn elapsed(&self, shown: Time) -> Duration {
+    pub(crate) fn elapsed(&self, shown: Time) -> Duration {
         self.lock().elapsed(Duration::from_nanos(shown.as_nanos()))
     }
 
     /// Waits until its rate changes. What waits for it must have begun to before it looks at the clock.
-    pub(super) fn changed(&self) -> impl Future<Output = ()> + Send {
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + Send {
         self.changed.notified()
     }
 
     /// Does this to it from now on.
     pub(super) fn begin(&self, now: Duration, fault: ClockFault) -> ClockFaultId {
-        let state = &mut *self.lock();
-        state.keep(now);
+        let mut state = self.lock();
         state.begun += 1;
         let id = ClockFaultId(state.begun);
-        state.faults.push((id, fault, now));
+        state.begin(now, id, fault);
         self.changed.notify_waiters();
         id
     }
 
     /// Does it no more: its rate is what it was without it, and its wall clock is put right.
     pub(super) fn end(&self, now: Duration, fault: ClockFaultId) {
-        let state = &mut *self.lock();
+        let mut state = self.lock();
         state.keep(now);
-        state.faults.retain(|(id, ..)| *id != fault);
+        state.faults.remove(&fault);
         self.changed.notify_waiters();
     }
 
     /// By how much it is off, against what it would show had there never been a fault.
     pub(super) fn off(&self, now: Duration) -> Off {
-        let state = self.lock();
-        let right = scaled(now, MILLION + i128::from(state.faster_ppm), MILLION);
-        let wall = state.faults.iter().map(|(_, fault, began)| jumped(fault) + drifted(fault, *began, now));
-        let monotonic = state.shows(now).as_nanos().cast_signed() - right.as_nanos().cast_signed();
-        Off { monotonic: clamped(monotonic), wall: clamped(wall.sum()) }
+        self.lock().off(now)
     }
 
-    /// By how much one fault sets it off, whatever others do; by nothing once it is over.
-    pub(super) fn off_by(&self, now: Duration, fault: ClockFaultId) -> Off {
+    /// By how much this fault sets it off, whatever others do; by nothing once it is over.
+    pub(crate) fn set_off(&self, now: Duration, fault: ClockFaultId) -> Off {
         let state = self.lock();
-        let Some((_, fault, began)) = state.faults.iter().find(|(id, ..)| *id == fault) else {
-            return Off::default();
-        };
-        let monotonic = drifted(fault, *began, now);
-        Off { monotonic: clamped(monotonic), wall: clamped(jumped(fault) + monotonic) }
+        if let Some(told) = &state.told {
+            return told.get(&fault).copied().unwrap_or_default();
+        }
+        let off =
+            |fault: &InForce| Off { monotonic: clamped(fault.drifted(now)), wall: clamped(fault.wall(now)) };
+        state.faults.get(&fault).map(off).unwrap_or_default()
+    }
+
+    // --- one clock that follows another ---
+
+    /// By how much it runs faster without faults, in millionths.
+    pub(crate) fn faster_ppm(&self) -> u32 {
+        self.lock().faster_ppm
+    }
+
+    /// What is done to it now.
+    pub(crate) fn faults(&self) -> ClockFaults {
+        self.lock().faults.iter().map(|(id, in_force)| (*id, in_force.fault)).collect()
+    }
+
+    /// From now on the same is done to it as to the other.
+    pub(crate) fn follow(&self, now: Duration, others: &ClockFaults) {
+        let mut state = self.lock();
+        state.keep(now);
+        state.faults.retain(|id, _| others.contains_key(id));
+        for (&id, &fault) in others {
+            if !state.faults.contains_key(&id) {
+                state.begin(now, id, fault);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Another follows it from now on, whose server says by how much it is off.
+    pub(crate) fn is_followed(&self) {
+        self.lock().told = Some(BTreeMap::new());
+    }
+
+    /// The server of the one that follows it says that this fault has set it off by so much.
+    pub(crate) fn is_told(&self, fault: ClockFaultId, off: Off) {
+        if let Some(told) = &mut self.lock().told {
+            told.insert(fault, off);
+        }
     }
 }
 
 impl State {
     /// By how many millionths of a second it goes on in a second of the simulation, of which there are a million.
     fn rate(&self) -> i128 {
-        let drift: i128 = self.faults.iter().map(|(_, fault, _)| i128::from(fault.drift_ppm)).sum();
+        let drift: i128 = self.faults.values().map(|in_force| i128::from(in_force.fault.drift_ppm)).sum();
         (MILLION + i128::from(self.faster_ppm) + drift).max(SLOWEST_PPM)
     }
 
@@ -130,16 +190,18 @@ impl State {
     fn keep(&mut self, now: Duration) {
         (self.shown_then, self.changed_at) = (self.shows(now), now);
     }
-}
 
-/// By how much a fault sets a wall clock.
-fn jumped(fault: &ClockFault) -> i128 {
-    i128::from(fault.jump_ns)
-}
+    fn begin(&mut self, now: Duration, id: ClockFaultId, fault: ClockFault) {
+        self.keep(now);
+        self.faults.insert(id, InForce { fault, began: now });
+    }
 
-/// By how much more a clock shows for a fault that has lasted since then.
-fn drifted(fault: &ClockFault, began: Duration, now: Duration) -> i128 {
-    now.saturating_sub(began).as_nanos().cast_signed() * i128::from(fault.drift_ppm) / MILLION
+    fn off(&self, now: Duration) -> Off {
+        let right = scaled(now, MILLION + i128::from(self.faster_ppm), MILLION);
+        let wall = self.faults.values().map(|fault| fault.wall(now));
+        let monotonic = self.shows(now).as_nanos().cast_signed() - right.as_nanos().cast_signed();
+        Off { monotonic: clamped(monotonic), wall: clamped(wall.sum()) }
+    }
 }
 
 /// So many parts of a whole of that many.
@@ -214,13 +276,33 @@ mod tests {
         let (first, second) = (clock.begin(ms(1_000), back), clock.begin(ms(2_000), fast));
         let off = |fault, monotonic_ms: i64, wall_ms: i64| {
             let expected = Off { monotonic: monotonic_ms * 1_000_000, wall: wall_ms * 1_000_000 };
-            assert_eq!(clock.off_by(ms(4_000), fault), expected);
+            assert_eq!(clock.set_off(ms(4_000), fault), expected);
         };
         off(first, 0, -800);
         off(second, 200, -600);
         clock.end(ms(4_000), first);
         off(first, 0, 0);
         off(second, 200, -600);
+    }
+
+    /// A server elsewhere is told of a fault a little later, and what it says of it counts.
+    #[test]
+    fn a_clock_follows_another_and_its_server_says_how_far_it_is_off() {
+        let (here, there) = (Clock::new(7), Clock::new(7));
+        here.is_followed();
+        let early = here.begin(ms(0), ClockFault { drift_ppm: 500_000, jump_ns: 0 });
+        there.follow(ms(100), &here.faults());
+        assert_eq!(there.set_off(ms(1_100), early).monotonic, 500_000_000);
+        let late = here.begin(ms(1_000), ClockFault { drift_ppm: 0, jump_ns: 9 });
+        there.follow(ms(1_100), &here.faults());
+        here.end(ms(2_000), early);
+        there.follow(ms(2_100), &here.faults());
+        assert_eq!(there.faults().into_keys().collect::<Vec<_>>(), [late]);
+        let off = there.set_off(ms(9_000), late);
+        assert_eq!(off, Off { monotonic: 0, wall: 9 });
+        assert_eq!(here.set_off(ms(9_000), late), Off::default(), "nobody has said so");
+        here.is_told(late, off);
+        assert_eq!(here.set_off(ms(9_000), late), off);
     }
 
     #[test]

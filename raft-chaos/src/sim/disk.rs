@@ -13,9 +13,9 @@ use crate::plan::{Damage, Storage};
 
 /// A handle on a server's disk. Clones are handles on the same one.
 #[derive(Clone)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     pub(super) kept: Kept,
-    pub(super) faults: DiskFaults,
+    pub(crate) faults: DiskFaults,
 }
 
 /// What is on it.

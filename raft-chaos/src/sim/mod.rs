@@ -80,8 +80,8 @@ use crate::data::{self, DataType};
 use crate::mix::mix;
 use crate::plan::{Action, Link, Plan, Reads, Retries};
 pub use chaos::Skipped;
-use clock::Clock;
-use disk::Disk;
+pub(crate) use clock::{Clock, ClockFaultId, ClockFaults, Off};
+pub(crate) use disk::Disk;
 pub(crate) use door::Stream;
 use environment::SimEnvironment;
 pub(crate) use environment::SimLinks;
@@ -155,8 +155,8 @@ pub(crate) struct Ground {
 pub(crate) struct Cast {
     pub(crate) world: World,
     pub(crate) seats: BTreeMap<NodeId, Seat>,
-    disks: BTreeMap<NodeId, Disk>,
-    clocks: BTreeMap<NodeId, Clock>,
+    pub(crate) disks: BTreeMap<NodeId, Disk>,
+    pub(crate) clocks: BTreeMap<NodeId, Clock>,
     /// What each server draws from.
     pub(crate) seeds: BTreeMap<NodeId, u64>,
     pub(crate) clients: Clients,

@@ -4,6 +4,7 @@
 mod backup;
 mod bench;
 mod compare;
+mod machines;
 mod node;
 mod node_tls;
 mod nodes;

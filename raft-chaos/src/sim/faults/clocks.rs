@@ -35,9 +35,9 @@ impl Faults {
 
     /// By how much clocks are off for this alone.
     pub(super) fn off(&self, clocks: &[SetOff]) -> Evidence {
-        let now = elapsed(self.world.now());
         let off = |set: &SetOff| {
-            let off = self.machines.clock(set.node)?.off_by(now, set.id?);
+            let (clock, now) = (self.machines.clock(set.node)?, elapsed(self.world.now()));
+            let off = set.id.map(|id| clock.set_off(now, id)).unwrap_or_default();
             let (wall_us, monotonic_us) = (off.wall / 1_000, off.monotonic / 1_000);
             Some((set.node, evidence::Off { wall_us, monotonic_us }))
         };
