@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -197,7 +197,9 @@ impl Processes {
     /// Has servers end that the plan wants to.
     fn stop_servers(&mut self) {
         while let Ok(id) = self.stopped.try_recv() {
-            if let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.as_mut()) {
+            let life = self.servers.get_mut(&id).and_then(|server| server.life.as_mut());
+            // To be told twice means to hurry.
+            if let Some(life) = life.filter(|life| !life.stopping) {
                 life.stopping = true;
                 life.signal(Signal::TERM);
             }
@@ -227,28 +229,30 @@ impl Processes {
     fn look_who_ended(&mut self) {
         let ended = |server: &mut Server| {
             let status = server.life.as_mut()?.child.try_wait().ok().flatten()?;
-            Some((server.own.id, status.code()))
+            Some((server.own.id, status))
         };
         let ended: Vec<_> = self.servers.values_mut().filter_map(ended).collect();
         if !ended.is_empty() {
             // What they have said last.
             self.listen();
         }
-        for (id, code) in ended {
+        for (id, status) in ended {
             let Some(life) = self.servers.get_mut(&id).and_then(|server| server.life.take()) else {
                 continue;
             };
             life.attendant.abort();
-            let is = |status: u8| code == Some(status.into());
+            let is = |code: u8| status.code() == Some(code.into());
             let damaged = self.world.server(id).is_some_and(|server| server.damaged);
             if is(0) && life.stopping {
                 self.world.shut_down(id);
+            } else if life.stopping && status.signal() == Some(Signal::TERM.as_raw()) {
+                self.world.gone(id, "ended before it could shut down in order");
             } else if is(STORE) && (damaged || life.gave_out) {
                 self.world.gave_out(id);
             } else if life.is_contradicted {
                 self.world.gone(id, "ended by itself");
             } else {
-                let why = life.reason(code, &self.servers[&id].folder.join("log"));
+                let why = life.reason(status.code(), &self.servers[&id].folder.join("log"));
                 self.world.ended_over(id, why);
             }
         }

@@ -7,7 +7,7 @@ use crate::tool::Tool;
 const PLAN: &str = r#"
 schema = 1
 name = "machines-for-real"
-run = { mode = "process", seeds = 1, warmup = "6s", duration = "9s", settle = "6s" }
+run = { mode = "process", seeds = 1, warmup = "6s", duration = "12s", settle = "6s" }
 workload.kind = "kv"
 check = { liveness = { leader_within = "8s", commit_within = "10s" }, evidence = { ops_ok = ">= 100" } }
 "#;
@@ -48,13 +48,13 @@ clock = { drift = "+20%", jump = "-800ms" }
 for = "3s"
 [[event]]
 name = "kill"
-when.at = "4s"
+when.at = "3500ms"
 do = "crash"
 target = 2
-restart_after = "2s"
+restart_after = "1s"
 [[event]]
 name = "broken"
-when.at = "5s"
+when.at = "4s"
 do = "disk"
 target = 2
 disk = { write = "enospc", calls = 1 }
@@ -83,10 +83,10 @@ when = { at = "500ms", leader = "elected" }
 do = "disk"
 target = "leader"
 disk = { fsync = "hang" }
-for = "7s"
+for = "9s"
 "#;
-    // It gives its disk 2.4 s.
-    let result = run(r#"["300ms", "600ms"]"#, events);
+    // It gives its disk 4 s.
+    let result = run(r#"["500ms", "1s"]"#, events);
     assert_eq!(evidence(&result, 0, "calls_touched")["fsync"], 1, "{result}");
     assert!(result["elections"].as_u64() >= Some(1) && result["restarts"] == 0, "{result}");
 }
