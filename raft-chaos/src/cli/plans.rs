@@ -12,7 +12,7 @@ use crate::{explain, lint, report, scaffold};
 pub(super) enum PlanCommand {
     /// Say all that is wrong with plans, each with its place, its key and its cure. Runs nothing.
     #[command(
-        after_help = "Exit codes: 0 all can be run; 64 one is wrong; 69 one asks for what is not built yet, or for a command \
+        after_help = "Exit codes: 0 all can be run; 64 one is wrong; 69 one asks for what cannot be done here, or for a command \
                       that is not here."
     )]
     Lint(LintArgs),

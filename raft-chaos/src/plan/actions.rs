@@ -68,21 +68,16 @@ const PARAMETERS: [&str; 14] = [
 
 /// What the event does; none if it is wrong, which then is noted.
 pub(super) fn action(table: &mut Section<'_>, context: &Context) -> Option<Action> {
-    let item = table.required("do");
-    let word = item.as_ref().and_then(Item::text);
-    if let Some(item) = &item
-        && word.is_some()
-    {
-        item.word(&DEEDS.map(|(word, _)| (word, Some(()))));
-    }
-    let deed = word.and_then(|word| DEEDS.iter().find(|(name, _)| *name == word)).map(|(_, deed)| *deed);
+    let deed_item = table.required("do");
+    let deed = deed_item.as_ref().and_then(|item| item.word(&DEEDS));
     let action = deed.and_then(|deed| parameters(table, deed, context));
     for key in PARAMETERS {
         if let Some(item) = table.get_unasked(key)
             && deed.is_some()
         {
             let cure = stray(key, deed);
-            item.wrong(&format!("not a parameter of do = {:?}; {cure}", word.unwrap_or_default()));
+            let word = deed_item.as_ref().and_then(Item::raw_text).unwrap_or_default();
+            item.wrong(&format!("not a parameter of do = {word:?}; {cure}"));
         }
     }
     action
@@ -196,7 +191,7 @@ pub(super) const STEPS: [(&str, Step); 5] = [
 ];
 
 fn expect(table: &mut Section<'_>) -> Option<Expect> {
-    table.read("expect", |item| item.word(&EXPECTS.map(|(word, expect)| (word, Some(expect)))))
+    table.read("expect", |item| item.word(&EXPECTS))
 }
 
 fn membership(table: &mut Section<'_>, context: &Context) -> Option<Action> {
@@ -214,7 +209,7 @@ fn membership(table: &mut Section<'_>, context: &Context) -> Option<Action> {
 
 /// A word, several words, or two lists of voters.
 fn change(item: &Item<'_>, context: &Context) -> Option<Change> {
-    let step = |item: &Item<'_>| item.word(&STEPS.map(|(word, step)| (word, Some(step))));
+    let step = |item: &Item<'_>| item.word(&STEPS);
     if item.raw_text().is_some() {
         return step(item).map(|step| Change::Any(vec![step]));
     }

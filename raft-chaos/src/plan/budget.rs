@@ -187,8 +187,7 @@ fn may_end_a_server(fault: &DiskFault) -> bool {
 
 pub(super) fn budget(mut table: Section<'_>) -> Budget {
     let written = KEYS.map(|key| table.has(key));
-    let words = QUOTAS.map(|(word, quota)| (word, Some(quota)));
-    let mut quota = |key| table.read(key, |item| item.word(&words)).unwrap_or(Quota::Minority);
+    let mut quota = |key| table.read(key, |item| item.word(&QUOTAS)).unwrap_or(Quota::Minority);
     let (down_or_cut, disk_loss) = (quota("down_or_cut"), quota("disk_loss"));
     let max_clock_error = table.read("max_clock_error", Item::duration).unwrap_or(Duration::from_secs(1));
     table.finish();

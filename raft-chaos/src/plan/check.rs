@@ -42,11 +42,8 @@ pub enum Engine {
     Wgl,
 }
 
-pub(super) const ENGINES: [(&str, Option<Engine>); 3] = [
-    ("witness+wgl", Some(Engine::WitnessAndWgl)),
-    ("witness", Some(Engine::Witness)),
-    ("wgl", Some(Engine::Wgl)),
-];
+pub(super) const ENGINES: [(&str, Engine); 3] =
+    [("witness+wgl", Engine::WitnessAndWgl), ("witness", Engine::Witness), ("wgl", Engine::Wgl)];
 
 /// Something that holds at every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,28 +78,28 @@ pub enum Invariant {
     Conformance,
 }
 
-/// The words for invariants; those without a value are known and not built.
-pub(super) const INVARIANTS: [(&str, Option<Invariant>); 14] = [
-    ("election-safety", Some(Invariant::ElectionSafety)),
-    ("leader-append-only", Some(Invariant::LeaderAppendOnly)),
-    ("log-matching", Some(Invariant::LogMatching)),
-    ("leader-completeness", Some(Invariant::LeaderCompleteness)),
-    ("state-machine", Some(Invariant::StateMachine)),
-    ("durable-before-ack", Some(Invariant::DurableBeforeAck)),
-    ("monotonic", Some(Invariant::Monotonic)),
-    ("one-vote", Some(Invariant::OneVote)),
-    ("quorum-overlap", Some(Invariant::QuorumOverlap)),
-    ("state-hash", Some(Invariant::StateHash)),
-    ("exactly-once", Some(Invariant::ExactlyOnce)),
-    ("no-panic", Some(Invariant::NoPanic)),
-    ("acked-present", Some(Invariant::AckedPresent)),
-    ("conformance", Some(Invariant::Conformance)),
+/// The words for invariants.
+pub(super) const INVARIANTS: [(&str, Invariant); 14] = [
+    ("election-safety", Invariant::ElectionSafety),
+    ("leader-append-only", Invariant::LeaderAppendOnly),
+    ("log-matching", Invariant::LogMatching),
+    ("leader-completeness", Invariant::LeaderCompleteness),
+    ("state-machine", Invariant::StateMachine),
+    ("durable-before-ack", Invariant::DurableBeforeAck),
+    ("monotonic", Invariant::Monotonic),
+    ("one-vote", Invariant::OneVote),
+    ("quorum-overlap", Invariant::QuorumOverlap),
+    ("state-hash", Invariant::StateHash),
+    ("exactly-once", Invariant::ExactlyOnce),
+    ("no-panic", Invariant::NoPanic),
+    ("acked-present", Invariant::AckedPresent),
+    ("conformance", Invariant::Conformance),
 ];
 
 impl Invariant {
     /// Its name in a plan.
     pub fn name(self) -> &'static str {
-        let named = INVARIANTS.iter().find(|(_, invariant)| *invariant == Some(self));
+        let named = INVARIANTS.iter().find(|(_, invariant)| *invariant == self);
         named.map_or("", |(name, _)| *name)
     }
 }
@@ -110,12 +107,12 @@ impl Invariant {
 impl Engine {
     /// Its name in a plan.
     pub fn name(self) -> &'static str {
-        ENGINES.iter().find(|(_, engine)| *engine == Some(self)).map_or("", |(name, _)| *name)
+        ENGINES.iter().find(|(_, engine)| *engine == self).map_or("", |(name, _)| *name)
     }
 
     /// The engine of this name.
     pub fn named(name: &str) -> Option<Self> {
-        ENGINES.iter().find(|(known, _)| *known == name).and_then(|(_, engine)| *engine)
+        ENGINES.iter().find(|(known, _)| *known == name).map(|(_, engine)| *engine)
     }
 }
 
@@ -196,7 +193,7 @@ pub struct Evidence {
 
 pub(super) fn check(mut table: Section<'_>) -> Check {
     let linearizable = linearizable(&mut table);
-    let all = || INVARIANTS.iter().filter_map(|(_, invariant)| *invariant).collect();
+    let all = || INVARIANTS.iter().map(|(_, invariant)| *invariant).collect();
     let invariants = table.read("invariants", invariants).unwrap_or_else(all);
     let liveness = liveness(table.section("liveness"));
     let mut limits_table = table.section("limits");
@@ -237,11 +234,9 @@ fn invariants(item: &Item<'_>) -> Option<Vec<Invariant>> {
         let without = text.strip_prefix('-');
         if text == "all" {
             all = true;
-            chosen.extend(INVARIANTS.iter().filter_map(|(_, invariant)| *invariant));
+            chosen.extend(INVARIANTS.iter().map(|(_, invariant)| *invariant));
         } else if without.is_some() && !all {
             item.wrong("nothing to take it from; write \"all\" before it");
-        } else if without.is_some_and(|name| INVARIANTS.contains(&(name, None))) {
-            // What is not built is not judged anyway.
         } else if let Some(invariant) = item.word_in(without.unwrap_or(text), &INVARIANTS) {
             chosen.retain(|other| *other != invariant);
             if without.is_none() {

@@ -45,8 +45,8 @@ pub(super) fn faults(table: &mut Section<'_>) -> Option<DiskFault> {
     let is_written = ["fsync", "write", "read"].iter().any(|key| disk.has(key));
     let fault = DiskFault {
         sync: disk.read("fsync", sync),
-        write: disk.read("write", |item| item.word(&WRITES.map(|(word, fault)| (word, Some(fault))))),
-        read: disk.read("read", |item| item.word(&READS.map(|(word, fault)| (word, Some(fault))))),
+        write: disk.read("write", |item| item.word(&WRITES)),
+        read: disk.read("read", |item| item.word(&READS)),
         calls: disk.read("calls", |item| item.integer(1, i64::MAX.unsigned_abs())),
     };
     disk.finish();
@@ -60,7 +60,7 @@ fn sync(item: &Item<'_>) -> Option<SyncFault> {
     let Some(longer) = item.text()?.strip_prefix("slow:") else {
         let words =
             [("slow:DURATION", None), ("error", Some(SyncFault::Error)), ("hang", Some(SyncFault::Hang))];
-        return item.word(&words);
+        return item.word(&words).flatten();
     };
     match values::duration(longer) {
         Ok(longer) if longer.is_zero() => item.expected("more than 0s, as in \"slow:200ms\""),
@@ -79,7 +79,7 @@ pub(super) fn down(table: &mut Section<'_>, crashes: bool, storage: Storage) -> 
     if crashes {
         let torn = disk.read("torn", Item::share).unwrap_or_default();
         let all = Loss::Unsynced { torn };
-        let words = [("none", Some(Loss::None)), ("unsynced", Some(all))];
+        let words = [("none", Loss::None), ("unsynced", all)];
         loss = disk.read("lose", |item| item.word(&words)).unwrap_or(Loss::None);
         if loss == Loss::None
             && torn != Share::default()

@@ -36,7 +36,7 @@ impl Notes {
         sources.len() - 1
     }
 
-    /// Notes a mistake (64), or what the language knows and this version cannot do yet (69).
+    /// Notes a mistake (64), or what the language knows and cannot be done here (69).
     pub(super) fn note(&self, place: Place, key: &str, what: String, not_built: bool) {
         let sources = self.sources.borrow();
         let (file, text) =
@@ -113,7 +113,7 @@ impl PlanErrors {
         &self.mistakes
     }
 
-    /// 64 for a plan that is wrong, 69 for one that is right and asks for what is not built yet. 64 wins.
+    /// 64 for a plan that is wrong, 69 for one that is right and asks for what cannot be done here. 64 wins.
     pub fn exit_code(&self) -> u8 {
         if self.mistakes.iter().all(|mistake| mistake.not_built) { 69 } else { 64 }
     }

@@ -217,8 +217,8 @@ fn rate(item: &Item<'_>) -> Option<Option<u64>> {
 }
 
 fn only(item: &Item<'_>) -> Option<Only> {
-    let kinds = KINDS.iter().map(|(kind, _)| (*kind, Some(Only::Kind(kind))));
-    let all = [(REQUESTS, Some(Only::Requests)), (REPLIES, Some(Only::Replies))];
+    let kinds = KINDS.iter().map(|(kind, _)| (*kind, Only::Kind(kind)));
+    let all = [(REQUESTS, Only::Requests), (REPLIES, Only::Replies)];
     item.word(&all.into_iter().chain(kinds).collect::<Vec<_>>())
 }
 

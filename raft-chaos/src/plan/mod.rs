@@ -274,7 +274,7 @@ pub enum Kind {
 impl Kind {
     /// Its name in a plan.
     pub fn name(self) -> &'static str {
-        sections::KINDS.iter().find(|(_, kind, _)| *kind == Some(self)).map_or("", |(name, ..)| *name)
+        sections::KINDS.iter().find(|(_, kind, _)| *kind == self).map_or("", |(name, ..)| *name)
     }
 
     /// The kind of this name, if it is one of a data type.
@@ -282,7 +282,7 @@ impl Kind {
         sections::KINDS
             .iter()
             .find(|(known, ..)| *known == name)
-            .and_then(|(_, kind, _)| *kind)
+            .map(|(_, kind, _)| *kind)
             .filter(|kind| *kind != Self::Lab)
     }
 
@@ -357,7 +357,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the plan, or is right and not built yet.
+    /// Everything that is wrong with the plan, or is right and cannot be done here.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, PlanErrors> {
         let notes = Notes::default();
         match tree::file(&notes, path) {

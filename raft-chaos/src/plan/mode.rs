@@ -63,7 +63,7 @@ fn known_only(item: &Item<'_>, word: &str) -> Option<String> {
         let Some((name, _)) = word[at + 1..].split_once('}') else { break };
         let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         if is_name && !PLACEHOLDERS.contains(&name) {
-            item.word_in(name, &PLACEHOLDERS.map(|known| (known, Some(()))));
+            item.word_in(name, &PLACEHOLDERS.map(|known| (known, ())));
             return None;
         }
     }

@@ -135,11 +135,8 @@ pub(super) fn trigger(
     mut found: Option<Moment>,
 ) -> Option<Trigger> {
     for key in ["vote", "append", "snapshot", "membership", "fsync"] {
-        let words: Vec<_> = MOMENTS
-            .iter()
-            .filter(|(of, ..)| *of == key)
-            .map(|(_, word, moment)| (*word, Some(*moment)))
-            .collect();
+        let words: Vec<_> =
+            MOMENTS.iter().filter(|(of, ..)| *of == key).map(|(_, word, moment)| (*word, *moment)).collect();
         if table.has(key) {
             moments.push(key);
             context.has_node = true;

@@ -67,7 +67,7 @@ pub(super) fn plan(mut root: Section<'_>) -> Option<Plan> {
 }
 
 fn run(mut table: Section<'_>) -> Run {
-    let words = [("sim", Some(Mode::Sim)), ("process", Some(Mode::Process)), ("both", Some(Mode::Both))];
+    let words = [("sim", Mode::Sim), ("process", Mode::Process), ("both", Mode::Both)];
     let mode = table.read("mode", |item| item.word(&words)).unwrap_or(Mode::Sim);
     let seeds = table.read("seeds", seeds).unwrap_or(Seeds::Random(1));
     let warmup = table.read("warmup", Item::duration).unwrap_or(secs(3));
@@ -155,7 +155,7 @@ fn cluster(mut table: Section<'_>) -> (Cluster, u64) {
     let [learners, spares] =
         ["learners", "spares"].map(|key| table.read(key, |item| item.integer(0, 15)).unwrap_or(0));
     let nodes = voters + learners + spares;
-    let storages = [("memory", Some(Storage::Memory)), ("rocksdb", Some(Storage::Rocksdb))];
+    let storages = [("memory", Storage::Memory), ("rocksdb", Storage::Rocksdb)];
     let storage = table.read("storage", |item| item.word(&storages)).unwrap_or(Storage::Rocksdb);
     let election_timeout =
         table.read("election_timeout", election_timeout).unwrap_or((millis(150), millis(300)));
@@ -208,7 +208,7 @@ fn reads(features: &mut Section<'_>) -> Reads {
     let drift = features.get("lease_drift");
     let given = drift.as_ref().and_then(|item| item.parsed(values::percent, "a percentage, as in \"1%\""));
     let lease = Reads::Lease { drift: given.or_else(|| Share::from_ppm(DRIFT_PPM)).unwrap_or_default() };
-    let words = [("log", Some(Reads::Log)), ("read-index", Some(Reads::ReadIndex)), ("lease", Some(lease))];
+    let words = [("log", Reads::Log), ("read-index", Reads::ReadIndex), ("lease", lease)];
     let read = features.read("read", |item| item.word(&words)).unwrap_or(Reads::ReadIndex);
     if let Some(item) = drift
         && read != lease
@@ -223,16 +223,16 @@ fn election_timeout(item: &Item<'_>) -> Option<(Duration, Duration)> {
     if min.is_zero() { item.expected("a shorter end of more than 0s") } else { Some((min, max)) }
 }
 
-/// The words of `workload.kind`, those that are built, and the operations of each.
-pub(super) const KINDS: [(&str, Option<Kind>, &[&str]); 8] = [
-    ("register", Some(Kind::Register), &["read", "write", "cas"]),
-    ("kv", Some(Kind::Kv), &["read", "write", "cas", "delete", "append"]),
-    ("list-append", Some(Kind::ListAppend), &["read", "append"]),
-    ("set", Some(Kind::Set), &["read", "add"]),
-    ("counter", Some(Kind::Counter), &["read", "add"]),
-    ("bank", Some(Kind::Bank), &["read", "transfer"]),
-    ("queue", Some(Kind::Queue), &["enqueue", "dequeue"]),
-    ("lab", Some(Kind::Lab), &[]),
+/// The words of `workload.kind`, and the operations of each.
+pub(super) const KINDS: [(&str, Kind, &[&str]); 8] = [
+    ("register", Kind::Register, &["read", "write", "cas"]),
+    ("kv", Kind::Kv, &["read", "write", "cas", "delete", "append"]),
+    ("list-append", Kind::ListAppend, &["read", "append"]),
+    ("set", Kind::Set, &["read", "add"]),
+    ("counter", Kind::Counter, &["read", "add"]),
+    ("bank", Kind::Bank, &["read", "transfer"]),
+    ("queue", Kind::Queue, &["enqueue", "dequeue"]),
+    ("lab", Kind::Lab, &[]),
 ];
 
 fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
@@ -277,7 +277,7 @@ fn workload(mut table: Section<'_>, nodes: u64) -> Option<Workload> {
         None
     };
     table.finish();
-    let kind = kind.and_then(|(_, kind, _)| *kind)?;
+    let kind = kind.map(|(_, kind, _)| *kind)?;
     Some(Workload { kind, test, clients, rate, value, keys: keys_read, mix, op_timeout, retries, route })
 }
 
@@ -286,7 +286,7 @@ fn lab_test(item: &Item<'_>) -> Option<&'static Test> {
     let name = item.text()?;
     match Test::named(name)[..] {
         [test] => Some(test),
-        [] => item.word(&TESTS.iter().map(|test| (test.name, Some(test))).collect::<Vec<_>>()),
+        [] => item.word(&TESTS.iter().map(|test| (test.name, test)).collect::<Vec<_>>()),
         ref several => {
             let names =
                 several.iter().map(|test| format!("{:?}", test.name)).collect::<Vec<_>>().join(" or ");
@@ -303,7 +303,7 @@ fn retries(table: &mut Section<'_>) -> Retries {
     let sessions = table.get("sessions");
     let given = sessions.as_ref().and_then(|item| item.integer(1, SESSIONS_MAX));
     let session = Retries::Session { sessions: given.unwrap_or(SESSIONS_MAX) };
-    let words = [("none", Some(Retries::None)), ("session", Some(session))];
+    let words = [("none", Retries::None), ("session", session)];
     let retries = table.read("retries", |item| item.word(&words)).unwrap_or(Retries::None);
     if let (Some(item), Retries::None) = (sessions, retries) {
         item.wrong("only retries = \"session\" has sessions; leave it out");
@@ -347,8 +347,7 @@ fn mix(table: &mut Section<'_>, operations: &[&'static str]) -> Vec<(Operation, 
 
 fn route(item: &Item<'_>, nodes: u64) -> Option<Route> {
     if item.raw_text().is_some() {
-        let words =
-            [("leader", Some(Route::Leader)), ("any", Some(Route::Any)), ("sticky", Some(Route::Sticky))];
+        let words = [("leader", Route::Leader), ("any", Route::Any), ("sticky", Route::Sticky)];
         return item.word(&words);
     }
     item.integer(1, nodes).map(|id| Route::Node(raft_core::NodeId::new(id)))

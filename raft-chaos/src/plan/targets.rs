@@ -75,27 +75,27 @@ pub enum Shape {
 }
 
 /// The words for servers.
-pub(super) const WORDS: [(&str, Option<Target>); 12] = [
-    ("leader", Some(Target::Leader)),
-    ("stale-leader", Some(Target::StaleLeader)),
-    ("follower", Some(Target::Follower)),
-    ("candidate", Some(Target::Candidate)),
-    ("one", Some(Target::One)),
-    ("minority", Some(Target::Minority)),
-    ("majority", Some(Target::Majority)),
-    ("minority-third", Some(Target::MinorityThird)),
-    ("all", Some(Target::All)),
-    ("learner", Some(Target::Learner)),
-    ("spare", Some(Target::Spare)),
-    ("longest-log", Some(Target::LongestLog)),
+pub(super) const WORDS: [(&str, Target); 12] = [
+    ("leader", Target::Leader),
+    ("stale-leader", Target::StaleLeader),
+    ("follower", Target::Follower),
+    ("candidate", Target::Candidate),
+    ("one", Target::One),
+    ("minority", Target::Minority),
+    ("majority", Target::Majority),
+    ("minority-third", Target::MinorityThird),
+    ("all", Target::All),
+    ("learner", Target::Learner),
+    ("spare", Target::Spare),
+    ("longest-log", Target::LongestLog),
 ];
 
-pub(super) const SHAPES: [(&str, Option<Shape>); 5] = [
-    ("majority", Some(Shape::Majority)),
-    ("minority-third", Some(Shape::MinorityThird)),
-    ("halves", Some(Shape::Halves)),
-    ("ring", Some(Shape::Ring)),
-    ("bridge", Some(Shape::Bridge)),
+pub(super) const SHAPES: [(&str, Shape); 5] = [
+    ("majority", Shape::Majority),
+    ("minority-third", Shape::MinorityThird),
+    ("halves", Shape::Halves),
+    ("ring", Shape::Ring),
+    ("bridge", Shape::Bridge),
 ];
 
 /// TARGET, but for what only links take.
@@ -246,6 +246,6 @@ impl fmt::Display for Shape {
     }
 }
 
-fn word_of<'a, T: PartialEq>(words: &[(&'a str, Option<T>)], value: &T) -> &'a str {
-    words.iter().find(|(_, other)| other.as_ref() == Some(value)).map_or("", |(word, _)| word)
+fn word_of<'a, T: PartialEq>(words: &[(&'a str, T)], value: &T) -> &'a str {
+    words.iter().find(|(_, other)| other == value).map_or("", |(word, _)| word)
 }

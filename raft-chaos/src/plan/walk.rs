@@ -261,24 +261,18 @@ impl<'a> Item<'a> {
         items.into_iter().collect()
     }
 
-    /// One of `words`. A word without a value is known but not built.
-    pub(super) fn word<T: Clone>(&self, words: &[(&str, Option<T>)]) -> Option<T> {
+    /// One of `words`.
+    pub(super) fn word<T: Clone>(&self, words: &[(&str, T)]) -> Option<T> {
         self.word_in(self.text()?, words)
     }
 
     /// As [`Self::word`], for a part of the text.
-    pub(super) fn word_in<T: Clone>(&self, text: &str, words: &[(&str, Option<T>)]) -> Option<T> {
-        let Some((_, value)) = words.iter().find(|(word, _)| *word == text) else {
+    pub(super) fn word_in<T: Clone>(&self, text: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
+        if found.is_none() {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             self.wrong(&format!("{text:?} is unknown; {}", did_you_mean(text, &known)));
-            return None;
-        };
-        if value.is_none() {
-            let built = words.iter().filter(|(_, value)| value.is_some()).map(|(word, _)| *word);
-            let built = built.collect::<Vec<_>>().join(", ");
-            let can = if built.is_empty() { String::new() } else { format!("; this version can do {built}") };
-            self.not_built(&format!("{text:?} is known but not built yet{can}"));
         }
-        value.clone()
+        found
     }
 }

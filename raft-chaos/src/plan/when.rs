@@ -109,7 +109,7 @@ pub(super) fn when(
     let after = table.read("after", Item::duration);
 
     let mut keys: Vec<&str> = ["every"].into_iter().filter(|key| table.has(key)).collect();
-    let leaders = [("elected", Some(None)), ("deposed", Some(Some(Moment::LeaderDeposed)))];
+    let leaders = [("elected", None), ("deposed", Some(Moment::LeaderDeposed))];
     let leader = table.read("leader", |item| item.word(&leaders));
     if leader == Some(Some(Moment::LeaderDeposed)) {
         keys.push("leader");
@@ -146,7 +146,7 @@ fn conditions(text: &str) -> Result<Vec<Condition>, String> {
 fn earlier(item: &Item<'_>, name: &str, chain: &Chain, after: &mut BTreeSet<String>) -> Option<String> {
     let first = item.text()?;
     if !chain.contains_key(first) {
-        let known: Vec<_> = chain.keys().map(|name| (name.as_str(), Some(()))).collect();
+        let known: Vec<_> = chain.keys().map(|name| (name.as_str(), ())).collect();
         item.word_in(first, &known);
         return None;
     }

@@ -38,7 +38,7 @@ fn every_plan_that_ships_is_of_the_form() {
     }
 }
 
-/// Every block of `mistakes.txt`: what can be run, or is not built yet, is of the form; what is told of a form is not.
+/// Every block of `mistakes.txt`: what can be run, or could be elsewhere, is of the form; what is told of a form is not.
 #[test]
 fn the_schema_says_of_forms_what_the_reader_says() {
     let validator = validator();
