@@ -4,13 +4,7 @@ use raft_core::{Configuration, Member};
 
 /// Whether every quorum of the one has a server in common with every quorum of the other.
 pub(super) fn meet(one: &Configuration, other: &Configuration) -> bool {
-    electorates(one).any(|voters| electorates(other).any(|others| majorities_meet(voters, others)))
-}
-
-/// Those of each of which a quorum has a majority: the voters, and in joint consensus those to be.
-fn electorates(configuration: &Configuration) -> impl Iterator<Item = &[Member]> {
-    let joint = configuration.next.iter().filter(|next| next.joint).map(|next| &next.voters[..]);
-    std::iter::once(&configuration.voters[..]).chain(joint)
+    one.electorates().any(|voters| other.electorates().any(|others| majorities_meet(voters, others)))
 }
 
 /// Two majorities avoid each other if those that both electorates have are enough for what each needs of them at least.
