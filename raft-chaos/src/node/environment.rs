@@ -1,5 +1,7 @@
 //! The clock that a node goes by: this machine's, or one that a test sets off.
 
+use std::time::Duration;
+
 use raft_core::Time;
 use raft_core::node::{Environment, Point, SystemEnvironment};
 
@@ -27,18 +29,8 @@ impl Environment for NodeEnvironment {
 
     async fn sleep_until(&self, deadline: Time) {
         let Some(clock) = &self.clock else { return self.system.sleep_until(deadline).await };
-        loop {
-            let changed = clock.changed();
-            let wake = Time::ZERO.after(clock.elapsed(deadline));
-            tokio::select! {
-                biased;
-                () = self.system.sleep_until(wake) => {}
-                () = changed => {}
-            }
-            if self.now() >= deadline {
-                return;
-            }
-        }
+        let wait = |elapsed: Duration| self.system.sleep_until(Time::ZERO.after(elapsed));
+        clock.reaches(deadline, || self.system.now().since(Time::ZERO), wait).await;
     }
 
     async fn point(&self, point: Point) {
@@ -53,7 +45,6 @@ impl Environment for NodeEnvironment {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use tokio::time::timeout;
 

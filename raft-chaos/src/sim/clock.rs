@@ -88,13 +88,31 @@ impl Clock {
     }
 
     /// How long the simulation has lasted when it first shows that, if its rate stays as it is.
-    pub(crate) fn elapsed(&self, shown: Time) -> Duration {
+    fn elapsed(&self, shown: Time) -> Duration {
         self.lock().elapsed(Duration::from_nanos(shown.as_nanos()))
     }
 
-    /// Waits until its rate changes. What waits for it must have begun to before it looks at the clock.
-    pub(crate) fn changed(&self) -> impl Future<Output = ()> + Send {
-        self.changed.notified()
+    /// Waits until it shows this, whatever is done to it meanwhile. `elapsed` says how long the simulation has lasted, and
+    /// `sleep_until` waits until it has lasted so long.
+    pub(crate) async fn reaches<S: Future<Output = ()>>(
+        &self,
+        deadline: Time,
+        elapsed: impl Fn() -> Duration,
+        sleep_until: impl Fn(Duration) -> S,
+    ) {
+        loop {
+            // It is listened for changes before it is looked at.
+            let changed = self.changed.notified();
+            let wake = self.elapsed(deadline);
+            tokio::select! {
+                biased;
+                () = sleep_until(wake) => {}
+                () = changed => {}
+            }
+            if self.shows(elapsed()) >= deadline {
+                return;
+            }
+        }
     }
 
     /// Does this to it from now on.

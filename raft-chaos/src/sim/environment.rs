@@ -72,18 +72,8 @@ impl Environment for SimEnvironment {
         if self.now() >= deadline {
             self.does_not_wait();
         }
-        loop {
-            let changed = self.clock.changed();
-            let wake = self.origin + self.clock.elapsed(deadline).saturating_sub(self.started);
-            tokio::select! {
-                biased;
-                () = sleep_until(wake) => {}
-                () = changed => {}
-            }
-            if self.now() >= deadline {
-                return;
-            }
-        }
+        let wait = |elapsed: Duration| sleep_until(self.origin + elapsed.saturating_sub(self.started));
+        self.clock.reaches(deadline, || self.started + self.origin.elapsed(), wait).await;
     }
 
     async fn point(&self, _: Point) {
