@@ -214,9 +214,11 @@ impl Ledger {
             }
             Err(TryLockError::Error(error)) => return Err(at(error)),
         }
+        let mut ledger = Self { file, whole: 0 };
         let (lines, whole) = read(&path)?;
-        file.set_len(whole).map_err(at)?;
-        Ok((Self { file, whole }, lines))
+        ledger.file.set_len(whole).map_err(at)?;
+        ledger.whole = whole;
+        Ok((ledger, lines))
     }
 
     /// Adds a line. It is on disk before this returns: a soak is what somebody will want to go on from.
@@ -229,6 +231,14 @@ impl Ledger {
         self.file.sync_data()?;
         self.whole += text.len() as u64;
         Ok(())
+    }
+}
+
+/// To close the file is not enough: a child process that is just being started has it open, too, until it becomes
+/// another program, and keeps the lock as long.
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
     }
 }
 
