@@ -283,7 +283,9 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         PlantedBug::ReadBeforeCommitInTerm | PlantedBug::ReadIndexNotChecked => &["ReadIndex"],
         PlantedBug::ChangeBeforeCommitInTerm
         | PlantedBug::ChangeWhileOneIsUnderWay
-        | PlantedBug::ChangeWithoutJoint => &["ChangeMembership"],
+        | PlantedBug::ChangeWithoutJoint
+        | PlantedBug::JointBeforeCaughtUp => &["ChangeMembership"],
+        PlantedBug::RemovedLeaderLeads => &["ClientRequest"],
         PlantedBug::ConfigurationOnCommit | PlantedBug::JointCountsOldOnly => &[
             "AdvanceCommitIndex",
             "BecomeLeader",
@@ -336,9 +338,7 @@ const fn refused_of(bug: raft_core::PlantedBug) -> &'static [&'static str] {
         | PlantedBug::WindowIgnored
         | PlantedBug::StuckAfterSnapshot
         | PlantedBug::RestartWaitsLong
-        | PlantedBug::JointBeforeCaughtUp
         | PlantedBug::SecondChangeDropped
-        | PlantedBug::RemovedLeaderLeads
         | PlantedBug::RemovedServerWaits
         | PlantedBug::LearnersRefuseVotes
         | PlantedBug::SessionsFilterNothing

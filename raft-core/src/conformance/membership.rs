@@ -49,6 +49,13 @@ impl Step<'_> {
         }
     }
 
+    /// Whether this server knows to be committed that it votes no more (thesis 4.2.2).
+    pub(super) fn is_removed(&self) -> bool {
+        let (at, configuration) = self.in_force(self.server.log);
+        let over = configuration.next.is_none() && at.index <= self.server.commit_index;
+        over && !self.is_voter(|voter| self.is(voter, self.who()))
+    }
+
     /// Those that take part in any way.
     pub(super) fn is_member(&self, is: impl Fn(&Member) -> bool) -> bool {
         let (_, Configuration { voters, learners, next }) = self.in_force(self.server.log);
@@ -125,7 +132,23 @@ impl Step<'_> {
         })?;
         self.needs(follows(from, configuration), || {
             format!("changes from {from} to {configuration} in one step")
+        })?;
+        let behind = self.behind(last, from, configuration);
+        self.needs(behind.is_none(), || {
+            format!("changes to {configuration}, and {behind:?} has not said that it has {last}")
         })
+    }
+
+    /// Whoever is to vote in joint consensus and did not in the configuration before, which was announced with `last`, and is
+    /// not known to have that (thesis 4.2.1). Whom a leader asks is a member then, so that it may count what it says.
+    fn behind(&self, last: EntryId, from: &Configuration, to: &Configuration) -> Option<NodeId> {
+        let joint = to.next.iter().filter(|next| next.joint && from.next.is_some());
+        let mut new = joint.flat_map(|next| &next.voters).filter(|voter| !from.voters.contains(voter));
+        let has = |voter: &Member| {
+            let mut known = self.server.match_index.iter().filter(|(_, index)| **index >= last.index);
+            voter.id == self.node || known.any(|(&who, _)| self.is(voter, who))
+        };
+        new.find(|voter| !has(voter)).map(|voter| voter.id)
     }
 }
 

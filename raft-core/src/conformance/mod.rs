@@ -9,7 +9,7 @@
 //! | HandleRequestVoteRequest | vote | it was asked, has not voted otherwise, and has no better log |
 //! | HandleRequestVoteResponse | count a vote | the voter has said it, and it was not counted |
 //! | BecomeLeader | lead | it is a candidate with the votes of a quorum |
-//! | ClientRequest | append an entry of its own | it leads, and hands leadership to nobody |
+//! | ClientRequest | append an entry of its own | it leads, hands leadership to nobody, and was not removed |
 //! | HandleAppendEntriesRequest | follow; append, remove, accept, reject, commit | the leader of its term has such a log |
 //! | HandleAppendEntriesResponse | count an acknowledgement | the follower has said it |
 //! | AdvanceCommitIndex | commit | it leads, and a quorum agrees on an entry of its term |
@@ -17,7 +17,7 @@
 //! | *StepDown* | lead no longer (thesis 6.2) | it leads |
 //! | *ReadIndex* | let reads see what is committed up to there (thesis 6.4) | it leads, and has committed it, of its own term |
 //! | *TransferLeadership, TimeoutNow* | hand over leadership (thesis 3.10) | it leads; whom it tells has its whole log |
-//! | *ChangeMembership* | append a configuration (§6), which is in force with that | it leads, has committed the last one and something of its term, and takes one step: announce, joint consensus, the new one |
+//! | *ChangeMembership* | append a configuration (§6), which is in force with that | it leads, has committed the last one and something of its term, and takes one step: announce; joint consensus, when those who are to vote have caught up; the new one |
 //! | *Repair* | know that its disk has lost entries, have them again, or drop one that others lack | until then it gives no vote and acknowledges nothing from there on; it drops nothing that is committed |
 //! | *Persist* | know what is durable | it is what it has in memory |
 //! | *Apply* | apply | it is committed, and comes next |

@@ -38,6 +38,7 @@ impl Step<'_> {
         self.needs(is_next, || format!("makes {id} in {term} after {last}"))?;
         let transfer = self.server.transfer;
         self.needs(transfer.is_none(), || format!("makes {id} while it hands over leadership"))?;
+        self.needs(!self.is_removed(), || format!("makes {id}, and has committed that it votes no more"))?;
         self.history.make(id, checksum);
         self.server.log = id;
         Ok(())
