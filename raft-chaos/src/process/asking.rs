@@ -36,7 +36,8 @@ pub(super) async fn attend(id: NodeId, address: String, world: World, stops: mps
                     let (address, world) = (address.clone(), world.clone());
                     asked.spawn(async move {
                         match obey(&address, order(what)).await {
-                            Ok(()) => world.answered_ask(ask, Ok(())),
+                            // Whether it is the one that was asked for, the servers' own word comes too late to say.
+                            Ok(()) => world.answered_ask(ask, Ok(None)),
                             Err(NotObeyed::Refused { reason }) => world.answered_ask(ask, Err(reason)),
                             // Then there is no answer.
                             Err(NotObeyed::Unknown { .. }) => {}

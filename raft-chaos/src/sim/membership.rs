@@ -20,6 +20,16 @@ pub(crate) enum Ask {
 /// Names what was asked, so that its answer is known.
 pub(crate) type AskId = usize;
 
+/// What a server was asked for, and what it said.
+struct Asked {
+    node: NodeId,
+    ask: Ask,
+    answer: Option<Answer>,
+}
+
+/// The entry that a change of members begins with, or why nothing comes of what was asked.
+pub(crate) type Answer = Result<Option<EntryId>, String>;
+
 /// What is known of the members.
 #[derive(Default)]
 pub(crate) struct Membership {
@@ -30,9 +40,10 @@ pub(crate) struct Membership {
     logs: BTreeMap<NodeId, Vec<Configured>>,
     /// Those that were committed, in order, the first of the group included.
     committed: Vec<Configured>,
-    asked: BTreeMap<NodeId, VecDeque<(AskId, Ask)>>,
-    /// Of each that was asked: the refusal, if it was one.
-    answers: Vec<Option<Result<(), String>>>,
+    /// What each server has not heard of yet.
+    asked: BTreeMap<NodeId, VecDeque<AskId>>,
+    /// What was asked so far.
+    asks: Vec<Asked>,
 }
 
 impl Membership {
@@ -155,25 +166,44 @@ impl Membership {
     // --- what servers are asked for ---
 
     pub(super) fn ask(&mut self, node: NodeId, ask: Ask) -> AskId {
-        let id = self.answers.len();
-        self.answers.push(None);
-        self.asked.entry(node).or_default().push_back((id, ask));
+        let id = self.asks.len();
+        self.asks.push(Asked { node, ask, answer: None });
+        self.asked.entry(node).or_default().push_back(id);
         id
     }
 
     pub(super) fn next_ask(&mut self, node: NodeId) -> Option<(AskId, Ask)> {
-        self.asked.get_mut(&node).and_then(VecDeque::pop_front)
+        let id = self.asked.get_mut(&node).and_then(VecDeque::pop_front)?;
+        Some((id, self.asks.get(id)?.ask.clone()))
     }
 
-    pub(super) fn answered(&mut self, id: AskId, answer: Result<(), String>) {
-        if let Some(place) = self.answers.get_mut(id) {
-            *place = Some(answer);
-        }
+    /// A server has answered. If it says that it has begun a change, and the entry that it names begins another one: who it is,
+    /// and what is wrong with that.
+    pub(super) fn answered(&mut self, id: AskId, answer: Answer) -> Option<(NodeId, String)> {
+        let Asked { node, ask, answer: place } = self.asks.get_mut(id)?;
+        let begun = answer.as_ref().ok().copied().flatten();
+        *place = Some(answer);
+        let Ask::Change { voters, learners, .. } = ask else { return None };
+        let wanted = Configuration::of(voters.iter().copied()).with_learners(learners.iter().copied());
+        let other = self.logs.get(node)?.iter().find(|configured| Some(configured.at) == begun)?;
+        let Configured { at, configuration } = other;
+        let what = || format!("says that a change to {wanted} begins with {at}, which is {configuration}");
+        (goal(configuration) != wanted).then(|| (*node, what()))
     }
 
     /// The answer, if there is one.
-    pub(super) fn answer(&self, id: AskId) -> Option<Result<(), String>> {
-        self.answers.get(id).cloned().flatten()
+    pub(super) fn answer(&self, id: AskId) -> Option<Answer> {
+        self.asks.get(id)?.answer.clone()
+    }
+}
+
+/// Where a change leads to that is under way, or has led to.
+fn goal(configuration: &Configuration) -> Configuration {
+    match &configuration.next {
+        Some(next) => {
+            Configuration::of(next.voters.iter().copied()).with_learners(next.learners.iter().copied())
+        }
+        None => configuration.clone(),
     }
 }
 
@@ -184,5 +214,40 @@ fn step(before: Option<&Configuration>, now: &Configuration, [begins, ends]: [Mo
         (false, true) => Some(begins),
         (true, false) => Some(ends),
         (false, false) | (true, true) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_core::{Next, Term};
+
+    use super::*;
+
+    /// Each row: what the entry has that a server names, and whether that is a step towards the members that it was asked for.
+    #[test]
+    fn the_change_that_a_server_says_it_has_begun_is_the_one_that_was_asked_for() {
+        let of = |ids: &[u64]| Configuration::of(ids.iter().map(|&id| NodeId::new(id)));
+        let to = |ids: &[u64]| {
+            let next = Next { voters: of(ids).voters, learners: Vec::new(), joint: false };
+            Configuration { next: Some(next), ..of(&[1, 2, 3]) }
+        };
+        let (node, at) = (NodeId::new(1), EntryId::new(Term::new(1), LogIndex::new(5)));
+        for (configuration, begun, is_right) in [
+            (to(&[1, 2, 4]), at, true),
+            (to(&[1, 2, 5]), at, false),
+            (of(&[1, 2, 3]), at, false),
+            // What is not known to have been in its log cannot be judged.
+            (to(&[1, 2, 5]), EntryId::ZERO, true),
+        ] {
+            let mut membership = Membership { first: of(&[]), ..Membership::default() };
+            membership.observe(node, true, &Event::Configured { at, configuration: configuration.clone() });
+            let ask =
+                Ask::Change { from: EntryId::ZERO, voters: of(&[1, 2, 4]).voters, learners: Vec::new() };
+            let id = membership.ask(node, ask);
+            assert_eq!(membership.next_ask(node).map(|(id, _)| id), Some(id));
+            let wrong = membership.answered(id, Ok(Some(begun)));
+            assert_eq!(wrong.is_none(), is_right, "{configuration}: {wrong:?}");
+            assert_eq!(membership.answer(id), Some(Ok(Some(begun))));
+        }
     }
 }

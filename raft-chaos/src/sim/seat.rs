@@ -169,13 +169,15 @@ async fn serve(
 }
 
 /// What a node says to what it is asked for.
-pub(crate) async fn answer(handle: &Handle, ask: Ask) -> Result<(), String> {
+pub(crate) async fn answer(handle: &Handle, ask: Ask) -> super::membership::Answer {
     match ask {
         Ask::Change { from, voters, learners } => {
             let changed = handle.change_membership(from, voters, learners).await;
-            changed.map(|_| ()).map_err(|refused| refused.to_string())
+            changed.map(Some).map_err(|refused| refused.to_string())
         }
-        Ask::Transfer { to } => handle.transfer(to).await.map_err(|refused| refused.to_string()),
+        Ask::Transfer { to } => {
+            handle.transfer(to).await.map(|()| None).map_err(|refused| refused.to_string())
+        }
     }
 }
 

@@ -174,7 +174,7 @@ impl Faults {
             Wanted::Members { configuration, after } => {
                 self.world.membership(|membership| membership.was_committed(configuration, *after))
             }
-            Wanted::Leader => answer == Some(Ok(())),
+            Wanted::Leader => answer == Some(Ok(None)),
         };
         let refused = answer.and_then(Result::err);
         let met = match expect {

@@ -7,7 +7,7 @@ use raft_core::figure3::Figure3;
 use raft_core::{Configuration, Configured, EntryId, Event, Incarnation, LogIndex, NodeId, RoleName};
 
 use super::super::faults::next_life;
-use super::super::membership::{Ask, AskId, Membership};
+use super::super::membership::{Answer, Ask, AskId, Membership};
 use super::super::quorums;
 use super::super::servers::Lack;
 use super::{Inner, World};
@@ -57,8 +57,11 @@ impl World {
         self.lock().membership.next_ask(id)
     }
 
-    pub(crate) fn answered_ask(&self, id: AskId, answer: Result<(), String>) {
-        self.lock().membership.answered(id, answer);
+    pub(crate) fn answered_ask(&self, id: AskId, answer: Answer) {
+        let inner = &mut *self.lock();
+        if let Some((node, wrong)) = inner.membership.answered(id, answer) {
+            inner.violate("acked-present", vec![node], wrong);
+        }
     }
 }
 
