@@ -37,6 +37,7 @@ pub struct RunResult {
     pub snapshots_taken: Option<u64>,
     pub snapshots_installed: Option<u64>,
     pub append_rejections: Option<u64>,
+    pub appends_in_flight: Option<u64>,
     pub commands_repeated: Option<u64>,
     pub sessions_expired: Option<u64>,
     pub entries_repaired: Option<u64>,
@@ -108,6 +109,8 @@ impl RunResult {
         let by_f =
             ran.operations.latencies_us.iter().map(|(f, sorted)| (f.clone(), Latency::of(sorted))).collect();
         let is_heard = plan.is_heard();
+        // Messages between processes are not looked into.
+        let in_simulation = plan.run.mode != Mode::Process;
         let heard = |number: u64| is_heard.then_some(number);
         Self {
             schema: SCHEMA,
@@ -128,6 +131,7 @@ impl RunResult {
             snapshots_taken: heard(ran.snapshots_taken),
             snapshots_installed: heard(ran.snapshots_installed),
             append_rejections: heard(ran.append_rejections),
+            appends_in_flight: in_simulation.then_some(ran.appends_in_flight),
             commands_repeated: heard(ran.commands_repeated),
             sessions_expired: heard(ran.sessions_expired),
             entries_repaired: heard(ran.entries_repaired),
@@ -138,8 +142,7 @@ impl RunResult {
             rss_mb: footprint.rss_mb,
             disk_mb: footprint.disk_mb,
             skipped: ran.skipped.clone(),
-            // Messages between processes are not looked into.
-            coverage: (plan.run.mode != Mode::Process).then_some(ran.coverage),
+            coverage: in_simulation.then_some(ran.coverage),
             event_hash: format!("{:016x}", ran.event_hash),
             virtual_s: ran.virtual_time.as_secs_f64(),
             wall_s,

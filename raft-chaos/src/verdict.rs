@@ -274,6 +274,7 @@ impl Found {
                 Limit::DiskMb => footprint.disk_mb,
                 Limit::OkGapMs => ran.operations.ok_gap_ms,
                 Limit::AppendRejections => ran.append_rejections,
+                Limit::AppendsInFlight => ran.appends_in_flight,
             };
             if !count.holds(number) {
                 self.add(Verdict::Liveness, format!("limits.{}: {number} is not {count}", limit.name()));

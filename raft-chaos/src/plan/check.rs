@@ -156,9 +156,11 @@ pub enum Limit {
     OkGapMs,
     /// Refusals of AppendEntries by followers.
     AppendRejections,
+    /// The most messages with entries that were on their way from a leader to a follower at a time.
+    AppendsInFlight,
 }
 
-pub(super) const LIMITS: [(&str, Limit); 9] = [
+pub(super) const LIMITS: [(&str, Limit); 10] = [
     ("elections", Limit::Elections),
     ("terms", Limit::Terms),
     ("restarts", Limit::Restarts),
@@ -168,6 +170,7 @@ pub(super) const LIMITS: [(&str, Limit); 9] = [
     ("disk_mb", Limit::DiskMb),
     ("ok_gap_ms", Limit::OkGapMs),
     ("append_rejections", Limit::AppendRejections),
+    ("appends_in_flight", Limit::AppendsInFlight),
 ];
 
 /// Without which a run proves nothing.

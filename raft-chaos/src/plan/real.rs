@@ -49,6 +49,12 @@ pub(super) fn refuse(root: &mut Section<'_>, mode: Mode, storage: Storage, proce
     if let Some(kind) = root.section("workload").get("kind").filter(|kind| kind.raw_text() == Some("lab")) {
         refused(&kind, "a test of the lab is one of the simulation");
     }
+    let limits = root.section("check").get("limits");
+    if let Some(limit) =
+        limits.as_ref().and_then(Item::raw_section).and_then(|mut limits| limits.get("appends_in_flight"))
+    {
+        refused(&limit, "messages between processes are not looked into");
+    }
     let are_own = process.node.is_none() && upgrades.is_empty();
     for step in steps(root) {
         refuse_in(&step, storage);

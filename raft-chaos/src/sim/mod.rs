@@ -20,7 +20,7 @@
 //! | `network.rs`, `links.rs` | the links between the servers, and what the plan does to messages on them |
 //! | `progress.rs` | what the cluster owes, and whether it pays |
 //! | `agreement.rs` | whether the state machines do the same |
-//! | `tally.rs` | what is counted |
+//! | `tally.rs`, `window.rs` | what is counted |
 //! | `options.rs`, `pulse.rs`, `ran.rs` | how a run is done, how it stands, and what came of it |
 //! | `world.rs`, `servers.rs` | what all of these know of each other |
 //! | `planted.rs` | bugs that tests plant |
@@ -63,6 +63,7 @@ mod tally;
 pub(crate) mod trace;
 mod violation;
 mod waiting;
+mod window;
 mod workload;
 mod world;
 

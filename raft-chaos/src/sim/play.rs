@@ -284,6 +284,7 @@ impl<H: Hosts> Run<'_, H> {
             snapshots_taken: tally.snapshots_taken,
             snapshots_installed: tally.snapshots_installed,
             append_rejections: tally.append_rejections,
+            appends_in_flight: self.world.appends_in_flight(),
             commands_repeated: tally.commands_repeated,
             sessions_expired: tally.sessions_expired,
             entries_repaired: tally.entries_repaired,

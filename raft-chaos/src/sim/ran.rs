@@ -50,6 +50,8 @@ pub struct Ran {
     pub snapshots_installed: u64,
     /// See [`snapshots_taken`](Self::snapshots_taken).
     pub append_rejections: u64,
+    /// The most messages with entries that were on their way from a leader to a follower at a time.
+    pub appends_in_flight: u64,
     /// Commands that were in the log again and were answered from their session, and such that found it expired, counted
     /// from there too.
     pub commands_repeated: u64,

@@ -30,6 +30,7 @@ use super::servers::{self, Log, Server};
 use super::tally::Tally;
 use super::trace::{Happening, Trace};
 use super::violation::Violation;
+use super::window::Windows;
 use crate::coverage::{Cell, Coverage};
 use crate::data::Answer;
 use crate::linearizable::TookEffect;
@@ -54,6 +55,7 @@ struct Inner {
     moments: Moments,
     membership: Membership,
     tally: Tally,
+    windows: Windows,
     coverage: Coverage,
     violations: Vec<Violation>,
     ended: Vec<(NodeId, String)>,
@@ -80,6 +82,7 @@ impl World {
             moments: Moments::default(),
             membership: Membership::default(),
             tally: Tally::default(),
+            windows: Windows::default(),
             coverage: Coverage::default(),
             violations: Vec::new(),
             ended: Vec::new(),

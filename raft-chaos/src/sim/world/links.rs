@@ -40,14 +40,24 @@ impl World {
 
     /// The fate of this message is asked next.
     pub(in super::super) fn sends(&self, envelope: &Envelope) {
-        self.lock().trace.messages(|messages| messages.says(envelope));
+        let inner = &mut *self.lock();
+        inner.windows.sends(envelope);
+        inner.trace.messages(|messages| messages.says(envelope));
     }
 
     /// This message came in.
     pub(in super::super) fn receives(&self, envelope: &Envelope, lost: bool) {
         let inner = &mut *self.lock();
         let now = inner.now;
+        if !lost {
+            inner.windows.receives(envelope);
+        }
         inner.trace.messages(|messages| messages.received(now, envelope, lost));
+    }
+
+    /// The most messages with entries that were on their way from one server to another at a time.
+    pub(in super::super) fn appends_in_flight(&self) -> u64 {
+        self.lock().windows.most()
     }
 
     /// Whether what has just come in was cut off on its way.
