@@ -2,15 +2,10 @@
 //!
 //! What a command means, how often it is tried again and who leads are the user's affair.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
-
 use bytes::Bytes;
 use raft_core::node::Environment;
 use raft_core::{ClusterId, NodeId, Time};
 use tokio::sync::oneshot;
-use tokio::task::coop::unconstrained;
 
 use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Hello, Party};
@@ -21,7 +16,7 @@ use crate::version::{Version, Versions};
 /// A client wants something of the state machine, or of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Names the request on its connection.
+    /// Names the request on its connection: no two that are under way at the same time have the same.
     pub id: u64,
     /// What is to be done with the command.
     pub ask: Ask,
@@ -187,12 +182,9 @@ impl<N: Net, E: Environment> Client<N, E> {
         self.ask(Ask::Read, query, deadline).await
     }
 
-    /// Whether nothing has come in since the last answer, not even that the server has closed the connection: then it is worth
-    /// a request. Does not wait.
-    pub(crate) fn is_quiet(&mut self) -> bool {
-        // Whoever drives many connections must not make this one look quiet.
-        let next = pin!(unconstrained(self.reader.next()));
-        !self.broken && next.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    /// The connection, on which nothing has been asked.
+    pub(crate) fn into_parts(self) -> (FrameReader<N::Stream>, Version, E) {
+        (self.reader, self.version, self.environment)
     }
 
     pub(crate) async fn ask(

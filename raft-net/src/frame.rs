@@ -44,7 +44,7 @@ pub const FRAME_VERSION: u8 = 1;
 
 /// The newest [`Version`] of the conversation: which frames and messages there are, and what they mean. A later one
 /// leaves this one's bytes as they are.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// How much is asked of a connection in one read, and how little room is left before it is asked of a
 /// new buffer. A payload keeps the buffer that it was read into from being freed, so that is also
@@ -78,9 +78,9 @@ pub enum Frame {
     Pong,
     /// A message between servers.
     Message(Envelope),
-    /// A client wants something of the state machine.
+    /// A client wants something of the state machine. It may want more before it has an answer.
     Request(Request),
-    /// What became of it.
+    /// What became of a request: whichever was done first.
     Response(Response),
 }
 

@@ -3,6 +3,9 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use raft_core::node::{Environment, Point};
 use raft_core::{Envelope, Incarnation, NodeId, Time};
 use tokio::io::AsyncWriteExt;
@@ -14,12 +17,16 @@ use crate::error::NetError;
 use crate::frame::{COMMAND_BYTES_MAX, Frame, FrameReader, Party};
 use crate::identity::Identity;
 use crate::link::Links;
+use crate::multiplexed::UNDER_WAY_MAX;
 use crate::net::Net;
-use crate::outbox::{Outbox, within, write_frame};
+use crate::outbox::{Outbox, PIECE_BYTES, within, write_frame, write_in_pieces};
 use crate::room::{Place, Room};
 use crate::serve::{Answers, not_applied};
 use crate::transport::{Context, Inlet};
 use crate::version::Version;
+
+/// With so many bytes of requests of one connection under way, no more of them are read.
+const UNDER_WAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Accepts connections, and serves each in a task that ends with this one. The listener is dropped before
 /// the inlet, so that the inlet closes only when the address is free.
@@ -229,44 +236,88 @@ impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
         }
     }
 
-    /// Answers a client's requests, one after the other.
+    /// Answers a client's requests, each as soon as it can be. As many are read as may be under way.
     async fn serve_client(&mut self, identity: &Identity, version: Version) -> Result<(), NetError> {
-        let Context { environment, config, .. } = self.context.clone();
+        let Context { environment, config, counters, .. } = self.context.clone();
+        let Self { context, reader, inlet, .. } = self;
+        let requests = &inlet.requests;
+        let (mut answering, mut bytes) = (FuturesUnordered::new(), 0);
         loop {
-            let deadline = self.context.deadline(config.client_idle);
-            let request = match within(&environment, deadline, "request", self.reader.next()).await? {
+            let has_room = answering.len() < UNDER_WAY_MAX && bytes < UNDER_WAY_BYTES_MAX;
+            let idle_at = context.deadline(config.client_idle);
+            let frame = tokio::select! {
+                biased;
+                Some(answered) = answering.next() => {
+                    let mut written = Written::new(version);
+                    let mut next = Some(answered);
+                    while let Some((response, asked, debt)) = next {
+                        bytes -= asked;
+                        written.take(response, debt)?;
+                        next = if written.is_enough() { None } else { answering.next().now_or_never().flatten() };
+                    }
+                    let timeout = config.write_timeout;
+                    write_in_pieces(&environment, reader.stream_mut(), &written.frames, timeout).await?;
+                    continue;
+                }
+                frame = reader.next(), if has_room => frame?,
+                // A client that waits for so much may have gone, and nobody would see.
+                () = environment.sleep_until(idle_at), if answering.is_empty() || !has_room => {
+                    return Err(NetError::Deadline { step: "request" });
+                }
+            };
+            let request = match frame {
                 Some(Frame::Request(request)) => request,
                 Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
                 None => return Ok(()),
             };
-            let _owed = self.inlet.requests.owe();
+            let debt = requests.owe();
             environment.point(Point::Received).await;
-            let id = request.id;
             let operates = || request.ask == Ask::Apply && (config.needs_admin)(&request.command);
             let not_admin = || identity.is_no_admin().filter(|_| operates());
-            if let Some(reason) = identity.may_not(request.ask).or_else(not_admin) {
-                self.context.counters.refused(&reason);
-                let outcome = Outcome::NotApplied { reason, leader_hint: None };
-                let response = Frame::Response(Response { id, outcome });
-                let response = (&response, version);
-                write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
-                continue;
+            let refused = identity.may_not(request.ask).or_else(not_admin);
+            if let Some(reason) = &refused {
+                counters.refused(reason);
             }
-            let outcome = if request.command.len() > COMMAND_BYTES_MAX {
-                not_applied("the command is too long; split it")
-            } else {
-                tokio::select! {
-                    biased;
-                    outcome = self.inlet.requests.answer(request) => outcome,
-                    frame = self.reader.next() => match frame? {
-                        Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
-                        None => return Ok(()),
-                    },
-                }
-            };
-            let response = Frame::Response(Response { id, outcome });
-            let response = (&response, version);
-            write_frame(&environment, self.reader.stream_mut(), response, config.write_timeout).await?;
+            bytes += request.command.len();
+            answering.push(async move {
+                let (id, asked) = (request.id, request.command.len());
+                let outcome = match refused {
+                    Some(reason) => Outcome::NotApplied { reason, leader_hint: None },
+                    None if asked > COMMAND_BYTES_MAX => not_applied("the command is too long; split it"),
+                    None => requests.answer(request).await,
+                };
+                (Response { id, outcome }, asked, debt)
+            });
+        }
+    }
+}
+
+/// Answers that are written together. They are owed until then.
+struct Written<O> {
+    frames: BytesMut,
+    version: Version,
+    owed: Vec<O>,
+}
+
+impl<O> Written<O> {
+    fn new(version: Version) -> Self {
+        Self { frames: BytesMut::new(), version, owed: Vec::new() }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.frames.len() >= PIECE_BYTES
+    }
+
+    /// Takes an answer. One that is too long for a frame is none: the others have nothing to do with that.
+    fn take(&mut self, response: Response, debt: O) -> Result<(), NetError> {
+        let id = response.id;
+        self.owed.push(debt);
+        match Frame::Response(response).encode_in(self.version, &mut self.frames) {
+            Err(error @ NetError::FrameTooLong { .. }) => {
+                let outcome = Outcome::Unknown { reason: format!("the answer: {error}") };
+                Frame::Response(Response { id, outcome }).encode_in(self.version, &mut self.frames)
+            }
+            encoded => encoded,
         }
     }
 }

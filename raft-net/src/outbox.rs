@@ -22,6 +22,9 @@ use crate::version::Version;
 /// With so many bytes waiting, no more messages are taken from the queue. One frame may go beyond it.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How much is written at a time of frames that may be many or long.
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+
 /// Frames from one server to another, and when they are due.
 pub(crate) struct Outbox<L> {
     links: L,
@@ -198,6 +201,20 @@ pub(crate) async fn write_frame<E: Environment, S: AsyncWrite + Unpin + Send>(
     let mut bytes = BytesMut::new();
     frame.encode_in(version, &mut bytes)?;
     write(environment, stream, &bytes, timeout).await
+}
+
+/// Writes frames that no link touches, each piece of them with a timeout of its own: a slow connection is not one that stands
+/// still.
+pub(crate) async fn write_in_pieces<E: Environment, S: AsyncWrite + Unpin + Send>(
+    environment: &E,
+    stream: &mut S,
+    bytes: &[u8],
+    timeout: Duration,
+) -> Result<(), NetError> {
+    for piece in bytes.chunks(PIECE_BYTES) {
+        write(environment, stream, piece, timeout).await?;
+    }
+    Ok(())
 }
 
 async fn write<E: Environment, S: AsyncWrite + Unpin + Send>(

@@ -11,16 +11,21 @@ use raft_core::node::Environment;
 use raft_core::server::Route;
 use raft_core::sessions::{Proposed, Proposer};
 use raft_core::{ClusterId, NodeId, Time};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::client::{Ask, Client, Outcome};
+use crate::error::NetError;
+use crate::multiplexed::Multiplexed;
 use crate::net::Net;
-use crate::pool::Pool;
+use crate::outbox::within;
 
 /// How long a server may take to accept a connection, unless [`Servers::connect_within`] says otherwise.
 const CONNECT: Duration = Duration::from_millis(500);
 
-/// All servers of a cluster, as their clients reach them. Requests go to the one that seems to lead; each that is under way
-/// at the same time has a connection of its own.
+/// All servers of a cluster, as their clients reach them. Requests go to the one that seems to lead, and all that are under way at
+/// the same time share a connection, so that many of them cost little more than one: 256 are, and others wait for them.
+/// Connections live on the runtime of whoever asked first.
 ///
 /// With a [`ClientSession`](raft_core::sessions::ClientSession) on it each command is applied exactly once, through
 /// whatever becomes of leaders and connections, as long as the state machine is one of
@@ -56,14 +61,36 @@ pub struct Servers<N: Net, E> {
     cluster: ClusterId,
     addresses: BTreeMap<NodeId, String>,
     connect: Duration,
-    known: Mutex<Known<N, E>>,
+    known: Mutex<Known>,
 }
 
-struct Known<N: Net, E> {
+struct Known {
     /// Who is asked next.
     next: Option<NodeId>,
-    /// Connections that nobody uses, all to that one.
-    idle: Pool<Client<N, E>>,
+    /// The connection to each that was asked.
+    lines: BTreeMap<NodeId, watch::Receiver<Line>>,
+    /// Whoever dials.
+    dials: JoinSet<()>,
+}
+
+/// What has come of dialling a server.
+#[derive(Clone, Debug)]
+enum Line {
+    Dialling,
+    Open(Multiplexed),
+    Failed,
+}
+
+impl Line {
+    /// Whether a request is to go this way, or to wait for it.
+    fn is_good(line: &watch::Receiver<Self>, now: Time) -> bool {
+        match &*line.borrow() {
+            // An error: it has ended before it came to anything.
+            Self::Dialling => line.has_changed().is_ok(),
+            Self::Open(open) => open.is_good(now),
+            Self::Failed => false,
+        }
+    }
 }
 
 impl<N: Net, E> fmt::Debug for Servers<N, E> {
@@ -76,14 +103,9 @@ impl<N: Net, E> fmt::Debug for Servers<N, E> {
 
 impl<N: Net, E: Environment> Servers<N, E> {
     /// The servers of `cluster`, at these addresses.
-    pub const fn new(
-        net: N,
-        environment: E,
-        cluster: ClusterId,
-        addresses: BTreeMap<NodeId, String>,
-    ) -> Self {
-        let known = Mutex::new(Known { next: None, idle: Pool::new() });
-        Self { net, environment, cluster, addresses, connect: CONNECT, known }
+    pub fn new(net: N, environment: E, cluster: ClusterId, addresses: BTreeMap<NodeId, String>) -> Self {
+        let known = Known { next: None, lines: BTreeMap::new(), dials: JoinSet::new() };
+        Self { net, environment, cluster, addresses, connect: CONNECT, known: Mutex::new(known) }
     }
 
     /// The same, with another time that a server may take to accept a connection; then the next one is tried.
@@ -92,26 +114,53 @@ impl<N: Net, E: Environment> Servers<N, E> {
         Self { connect, ..self }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known<N, E>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is to be asked, and a connection to it if one is idle and still good: a command that goes out on one that the server
-    /// has closed may have been applied, for all that anybody knows.
-    fn next(&self) -> Option<(NodeId, Option<Client<N, E>>)> {
+    /// Who is to be asked, and the connection there: one that is good, or else a new one.
+    fn line(&self) -> Option<(NodeId, watch::Receiver<Line>)> {
         let mut known = self.known();
-        let next = known.next.or_else(|| self.addresses.keys().next().copied())?;
-        known.next = Some(next);
+        let server = known.next.or_else(|| self.addresses.keys().next().copied())?;
+        known.next = Some(server);
         let now = self.environment.now();
-        let mut idle = std::iter::from_fn(|| known.idle.take(now));
-        Some((next, idle.find_map(|mut client| client.is_quiet().then_some(client))))
+        if let Some(line) = known.lines.get(&server).filter(|line| Line::is_good(line, now)) {
+            return Some((server, line.clone()));
+        }
+        let line = self.dial(server, &mut known.dials)?;
+        known.lines.insert(server, line.clone());
+        Some((server, line))
     }
 
-    /// The connection is idle again.
-    fn keep(&self, client: Client<N, E>) {
-        let mut known = self.known();
-        if known.next == Some(client.node()) {
-            known.idle.put(client, self.environment.now());
+    /// Dials, for all who want to ask this server: none of them can keep others from it by what becomes of its request.
+    fn dial(&self, server: NodeId, dials: &mut JoinSet<()>) -> Option<watch::Receiver<Line>> {
+        let address = self.addresses.get(&server)?.clone();
+        let (net, environment, cluster) = (self.net.clone(), self.environment.clone(), self.cluster);
+        let until = environment.now().after(self.connect);
+        let (sender, line) = watch::channel(Line::Dialling);
+        while dials.try_join_next().is_some() {}
+        dials.spawn(async move {
+            let client = Client::connect(&net, environment, cluster, &address, until).await;
+            let client = client.ok().filter(|client| client.node() == server);
+            sender.send_replace(client.map_or(Line::Failed, |client| Line::Open(Multiplexed::over(client))));
+        });
+        Some(line)
+    }
+
+    /// Who is to be asked, and the connection there; without one, if there can be none, it is not asked any more. None if it is
+    /// too late, or there is no server.
+    async fn reached(&self, deadline: Time) -> Option<(NodeId, Option<Multiplexed>)> {
+        let (server, mut line) = self.line()?;
+        let dialled = async {
+            let dialled = line.wait_for(|line| !matches!(line, Line::Dialling)).await;
+            Ok::<_, NetError>(dialled.map_or(Line::Failed, |line| line.clone()))
+        };
+        match within(&self.environment, deadline, "connection", dialled).await.ok()? {
+            Line::Open(open) => Some((server, Some(open))),
+            Line::Dialling | Line::Failed => {
+                self.turn_from(server, None);
+                Some((server, None))
+            }
         }
     }
 
@@ -123,15 +172,17 @@ impl<N: Net, E: Environment> Servers<N, E> {
             let leader = leader.filter(|leader| *leader != server && self.addresses.contains_key(leader));
             let after = || self.addresses.range((Excluded(server), Unbounded)).next().map(|(&id, _)| id);
             known.next = leader.or_else(after);
-            known.idle.clear();
+            let now = self.environment.now();
+            known.lines.retain(|_, line| Line::is_good(line, now));
         }
     }
 
-    async fn connect(&self, server: NodeId, deadline: Time) -> Option<Client<N, E>> {
-        let address = self.addresses.get(&server)?;
-        let until = deadline.min(self.environment.now().after(self.connect));
-        let client = Client::connect(&self.net, self.environment.clone(), self.cluster, address, until).await;
-        client.ok().filter(|client| client.node() == server)
+    /// `server` has left a request without an answer. It is asked on if it answers others.
+    fn doubt(&self, server: NodeId) {
+        let now = self.environment.now();
+        if !self.known().lines.get(&server).is_some_and(|line| Line::is_good(line, now)) {
+            self.turn_from(server, None);
+        }
     }
 }
 
@@ -155,24 +206,11 @@ impl<N: Net, E: Environment> Route for Servers<N, E> {
 impl<N: Net, E: Environment> Servers<N, E> {
     async fn ask(&self, ask: Ask, request: Bytes, deadline: Time) -> Proposed {
         for _ in 0..self.addresses.len() {
-            let Some((server, idle)) = self.next() else { break };
-            let client = match idle {
-                Some(client) => Some(client),
-                None => self.connect(server, deadline).await,
-            };
-            let Some(mut client) = client else {
-                self.turn_from(server, None);
-                continue;
-            };
-            match client.ask(ask, request.clone(), deadline).await {
-                Ok(Outcome::Committed(answer)) if ask == Ask::Apply => {
-                    self.keep(client);
-                    return Proposed::Answered(answer);
-                }
-                Ok(Outcome::Answered(reply)) if ask == Ask::Read => {
-                    self.keep(client);
-                    return Proposed::Answered(reply);
-                }
+            let Some((server, open)) = self.reached(deadline).await else { break };
+            let Some(open) = open else { continue };
+            match open.ask(&self.environment, (ask, request.clone()), deadline).await {
+                Ok(Outcome::Committed(answer)) if ask == Ask::Apply => return Proposed::Answered(answer),
+                Ok(Outcome::Answered(reply)) if ask == Ask::Read => return Proposed::Answered(reply),
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
                     self.turn_from(server, leader_hint);
                     if leader_hint.is_none() {
@@ -181,11 +219,11 @@ impl<N: Net, E: Environment> Servers<N, E> {
                 }
                 // The answer to a query is none to a command, nor the other way round.
                 Ok(Outcome::Unknown { .. } | Outcome::Answered(_) | Outcome::Committed(_)) => {
-                    self.turn_from(server, None);
+                    self.doubt(server);
                     return Proposed::Unknown;
                 }
-                // Nothing was sent.
-                Err(_) => self.turn_from(server, None),
+                // Nothing was sent. A new connection may carry it.
+                Err(_) => {}
             }
         }
         Proposed::NotApplied

@@ -72,8 +72,8 @@ fn golden() -> Vec<(Frame, &'static str)> {
     let snapshot_reply = |reply| message(Message::InstallSnapshotReply(reply));
     let response = |outcome| Frame::Response(Response { id: 9, outcome });
     vec![
-        (hello(server, Some(NodeId::new(3))), "e012462809000000090000000101 930507039201cd012c "),
-        (hello(Party::Client, None), "f44d4f8c04000000040000000101 930507c0 "),
+        (hello(server, Some(NodeId::new(3))), "899502f309000000090000000101 930607039201cd012c "),
+        (hello(Party::Client, None), "878d616604000000040000000101 930607c0 "),
         (Frame::HelloRefused { reason: "no".into() }, "9fb9b44d04000000020000000102 9102 6e6f"),
         (Frame::Ping, "e89b2fe300000000000000000103  "),
         (Frame::Pong, "03ffe53700000000000000000104  "),

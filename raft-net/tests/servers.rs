@@ -205,7 +205,7 @@ async fn a_connection_that_was_closed_meanwhile_carries_no_command() {
     }
 }
 
-/// Each has a connection of its own, and all have the one session.
+/// All share a connection, and have the one session.
 #[tokio::test]
 async fn several_commands_are_under_way_at_once() {
     let cluster = Cluster::start().await;

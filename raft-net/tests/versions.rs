@@ -71,15 +71,15 @@ fn every_version_has_its_golden_bytes() {
         (
             Version::NEWEST,
             hello(Versions::OURS, server, Some(B)),
-            "e012462809000000090000000101 930507039201cd012c ",
+            "899502f309000000090000000101 930607039201cd012c ",
         ),
         (
             Version::NEWEST,
             hello(both(), server, Some(B)),
-            "740897260a0000000a0000000101 94060703059201cd012c ",
+            "e61515e60a0000000a0000000101 94070703069201cd012c ",
         ),
-        (Version::NEXT, hello(both(), server, Some(B)), "740897260a0000000a0000000101 94060703059201cd012c "),
-        (Version::NEXT, hello(both(), Party::Client, None), "d77d5f6905000000050000000101 940607c005 "),
+        (Version::NEXT, hello(both(), server, Some(B)), "e61515e60a0000000a0000000101 94070703069201cd012c "),
+        (Version::NEXT, hello(both(), Party::Client, None), "9b244aa705000000050000000101 940707c006 "),
         (
             Version::NEWEST,
             append(),
@@ -206,8 +206,8 @@ async fn who_dials_speaks_the_newest_version_that_both_know() {
 async fn servers_that_have_no_version_in_common_refuse_each_other_and_both_say_why() {
     let next = versions(Version::NEXT, Version::NEXT);
     for (theirs, ours, why) in [
-        (Versions::OURS, next, "n3 speaks protocol version 6, and n1 5"),
-        (next, Versions::OURS, "n3 speaks protocol version 5, and n1 6"),
+        (Versions::OURS, next, "n3 speaks protocol version 7, and n1 6"),
+        (next, Versions::OURS, "n3 speaks protocol version 6, and n1 7"),
     ] {
         let ((near, _), (far, address)) = (listener().await, listener().await);
         let accepts = start(far, B, ours, BTreeMap::new());
@@ -229,7 +229,7 @@ async fn servers_that_have_no_version_in_common_refuse_each_other_and_both_say_w
 #[tokio::test]
 async fn a_client_and_a_server_of_two_releases_speak_the_version_of_the_older_one() {
     let clock = SystemEnvironment::new();
-    for (speaks, refused) in [(both(), None), (versions(Version::NEXT, Version::NEXT), Some("version 6"))] {
+    for (speaks, refused) in [(both(), None), (versions(Version::NEXT, Version::NEXT), Some("version 7"))] {
         let (listener, address) = listener().await;
         let server = start(listener, B, speaks, BTreeMap::new());
         let deadline = clock.now().after(LIMIT);
@@ -237,7 +237,7 @@ async fn a_client_and_a_server_of_two_releases_speak_the_version_of_the_older_on
         match (client, refused) {
             (Ok(client), None) => assert_eq!(client.node(), B),
             (Err(NetError::Refused { reason }), Some(why)) => {
-                assert!(reason.contains(why) && reason.contains("the client 5"), "{reason}");
+                assert!(reason.contains(why) && reason.contains("the client 6"), "{reason}");
                 assert_eq!(server.peers.counters().last_refusal(), Some(reason));
             }
             (client, _) => panic!("{speaks}: {client:?}"),

@@ -1,4 +1,4 @@
-//! The load: clients in a closed loop. Each has one operation at a time, over a connection of its own.
+//! The load: clients in a closed loop. Each has one operation at a time, over a connection that it shares with others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -37,6 +37,8 @@ pub(super) struct Load<N> {
     /// How long an operation may take.
     pub(super) timeout: Duration,
     pub(super) keys: u64,
+    /// How many connections clients share.
+    pub(super) connections: usize,
 }
 
 /// What became of operations.
@@ -142,10 +144,11 @@ impl<N: Net> Load<N> {
     ) -> (Tally, Shares) {
         let window = Arc::new(OnceLock::new());
         let (ready, mut others) = mpsc::unbounded_channel();
+        let ways: Vec<_> = (0..self.connections).map(|_| Arc::new(self.servers())).collect();
         let mut clients = JoinSet::new();
-        for nth in 0..kind.clients {
-            let client = One { load: self.clone(), kind, window: Arc::clone(&window), ready: ready.clone() };
-            clients.spawn(client.run(nth as u64));
+        for (nth, servers) in ways.iter().cycle().take(kind.clients).enumerate() {
+            let (servers, window, ready) = (Arc::clone(servers), Arc::clone(&window), ready.clone());
+            clients.spawn(One { load: self.clone(), servers, kind, window, ready }.run(nth as u64));
         }
         drop(ready);
         for _ in 0..kind.clients {
@@ -166,8 +169,9 @@ impl<N: Net> Load<N> {
 }
 
 /// One client.
-struct One<N> {
+struct One<N: Net> {
     load: Load<N>,
+    servers: Arc<Servers<N, SystemEnvironment>>,
     kind: Kind,
     window: Arc<OnceLock<Window>>,
     /// Is told after the first operation, which has made the connection.
@@ -176,7 +180,6 @@ struct One<N> {
 
 impl<N: Net> One<N> {
     async fn run(self, nth: u64) -> Tally {
-        let servers = self.load.servers();
         let mut keys = Rng::new(nth);
         let mut values = Values::new(!nth, self.kind.value);
         let mut tally = Tally::default();
@@ -188,7 +191,7 @@ impl<N: Net> One<N> {
             let key = name(keys.below(self.load.keys));
             let Ok(request) = request(self.kind.op, &key, || values.next()) else { return tally };
             let began = Instant::now();
-            let end = self.ask(&servers, request).await;
+            let end = self.ask(request).await;
             let ended = Instant::now();
             if let Some(window) = self.window.get() {
                 tally.note(end, (began, ended), *window);
@@ -203,10 +206,10 @@ impl<N: Net> One<N> {
         }
     }
 
-    async fn ask(&self, servers: &Servers<N, SystemEnvironment>, request: Bytes) -> End {
+    async fn ask(&self, request: Bytes) -> End {
         let deadline = self.load.clock.now().after(self.load.timeout);
         match self.kind.op {
-            Op::Write => match servers.propose(request, deadline).await {
+            Op::Write => match self.servers.propose(request, deadline).await {
                 Proposed::Answered(answer) => {
                     if is_applied(answer) {
                         End::Done
@@ -217,7 +220,7 @@ impl<N: Net> One<N> {
                 Proposed::NotApplied => End::NotDone,
                 Proposed::Unknown => End::Unknown,
             },
-            Op::Read => match servers.read(request, deadline).await {
+            Op::Read => match self.servers.read(request, deadline).await {
                 Some(reply) if is_text(reply.clone()) => End::Done,
                 Some(_) => End::Wrong,
                 // A read changes nothing.

@@ -35,7 +35,7 @@ pub use table::{HEAD, line, words};
 pub use told::{Grid, Kind, Latency, Op, Row, Setup, Target, Told};
 
 /// The number of this form of the JSON.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What the help says of them.
 pub const EXIT_CODES: &str = "Exit codes: 0 measured; 64 bad arguments; 69 not possible here, as no server answers or one \
@@ -47,8 +47,10 @@ const START: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_millis(50);
 /// Files and connections that a process needs besides those of clients.
 const FILES: u64 = 256;
-/// More clients than this do not fit, with connections of servers and of operators, into what a node accepts.
-pub const CLIENTS_MAX: usize = CONNECTIONS_MAX - 96;
+/// More connections than this do not fit, with those of servers and of operators, into what a node accepts.
+pub const CLIENT_CONNECTIONS_MAX: usize = CONNECTIONS_MAX - 96;
+/// More clients than this would each only wait for the others.
+pub const CLIENTS_MAX: usize = 16 * 1024;
 
 /// Measures row by row, until all of them are done or it is interrupted.
 ///
@@ -85,16 +87,17 @@ pub fn run(grid: &Grid, target: &Target, tell: &mut dyn FnMut(Told)) -> Result<(
 
 /// As many files and connections as clients need.
 fn make_room(grid: &Grid) -> Result<(), Ended> {
-    let clients = grid.clients.iter().max().copied().unwrap_or(0) as u64;
-    let needed = clients + FILES;
+    let connections = grid.connections as u64;
+    // To the leader, and to whoever named it.
+    let needed = 2 * connections + FILES;
     // Nodes have it from this process.
     let allowed = files::allow(needed).map_err(|error| Ended::unavailable(format!("files: {error}")))?;
     if allowed >= needed {
         return Ok(());
     }
     Err(Ended::unavailable(format!(
-        "files: {clients} clients need {needed} open at a time, and {allowed} may be; raise it with ulimit -n {needed}, or \
-         give fewer --clients"
+        "files: {connections} connections need {needed} open at a time, and {allowed} may be; raise it with ulimit -n {needed}, \
+         or give fewer --connections"
     )))
 }
 
@@ -130,6 +133,7 @@ impl Bench<'_> {
             addresses: setup.servers.clone(),
             timeout: self.way.timeout,
             keys: self.grid.keys,
+            connections: self.grid.connections,
         };
         (self.tell)(Told::Setup(setup));
         for &value in &self.grid.values {
@@ -193,7 +197,7 @@ impl Bench<'_> {
             synced: true,
             sync_us: self.own.as_ref().map(|(_, sync_us)| *sync_us),
             keys: self.grid.keys,
-            connections_per_client: 1,
+            connections: self.grid.connections,
             time_s: self.grid.time.as_secs_f64(),
             warmup_s: self.grid.warmup.as_secs_f64(),
             cores: thread::available_parallelism().map_or(1, usize::from),

@@ -8,7 +8,7 @@ pub const HEAD: &str =
 
 /// Under which circumstances it was measured.
 pub fn words(setup: &Setup) -> String {
-    let Setup { voters, keys, time_s, warmup_s, cores, .. } = setup;
+    let Setup { voters, keys, connections, time_s, warmup_s, cores, .. } = setup;
     let over = if setup.tls { "TLS on TCP" } else { "TCP" };
     let (cluster, cores_of) = if setup.own {
         (
@@ -24,7 +24,7 @@ pub fn words(setup: &Setup) -> String {
     format!(
         "cluster   {cluster}\n\
          disk      RocksDB, synced before an answer{disk}\n\
-         load      closed loop; a client has one connection and one operation at a time; {keys} keys\n\
+         load      closed loop; one operation of a client at a time; at most {connections} connections; {keys} keys\n\
          rows      {time_s} s each, after {warmup_s} s to warm up\n\
          machine   {cores} cores, for {cores_of}"
     )

@@ -60,6 +60,8 @@ pub struct Grid {
     pub warmup: Duration,
     /// How many keys there are.
     pub keys: u64,
+    /// How many connections clients share, where there are so many clients.
+    pub connections: usize,
 }
 
 /// The cluster that is measured.
@@ -95,8 +97,8 @@ pub struct Setup {
     pub sync_us: Option<u64>,
     /// How many keys there are.
     pub keys: u64,
-    /// Connections of a client.
-    pub connections_per_client: u32,
+    /// How many connections clients share, where there are so many clients.
+    pub connections: usize,
     /// How long a row counts, in seconds.
     pub time_s: f64,
     /// How long clients warm up before.

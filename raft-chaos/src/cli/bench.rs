@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::client::Manner;
 use super::{Format, USAGE, catch_interrupts};
-use crate::bench::{self, CLIENTS_MAX, Grid, Op, Target, Told};
+use crate::bench::{self, CLIENT_CONNECTIONS_MAX, CLIENTS_MAX, Grid, Op, Target, Told};
 use crate::plan::{duration, parse_size};
 use crate::progress::{Display, Progress};
 use crate::report::{note, say};
@@ -35,6 +35,9 @@ pub(super) struct BenchArgs {
         value_parser = clients
     )]
     clients: Vec<usize>,
+    /// How many connections they share: as many as an application has, each of which is one client of raft-net's.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = connections)]
+    connections: usize,
     /// The sizes of values.
     #[arg(
         long,
@@ -98,7 +101,13 @@ impl Ops {
 
 fn clients(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=CLIENTS_MAX).contains(number));
-    number.ok_or_else(|| format!("write a number from 1 to {CLIENTS_MAX}: a node has no room for more"))
+    number.ok_or_else(|| format!("write a number from 1 to {CLIENTS_MAX}"))
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    let most = CLIENT_CONNECTIONS_MAX;
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("write a number from 1 to {most}: a node has no room for more"))
 }
 
 fn value(text: &str) -> Result<usize, String> {
@@ -157,6 +166,7 @@ pub(super) fn bench(args: BenchArgs) -> Result<u8, u8> {
         time: args.time,
         warmup: args.warmup,
         keys: args.keys,
+        connections: args.connections,
     };
     let target = target(args.servers, args.manner, args.out).map_err(|why| {
         note(format_args!("raft-chaos: {why}"));

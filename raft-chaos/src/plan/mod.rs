@@ -24,6 +24,7 @@ mod moments;
 mod real;
 mod schema;
 mod sections;
+mod splits;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,21 @@ use crate::nodes::{Nodes, until};
 use crate::tool::Tool;
 
 /// Short, and two rows for each operation.
-const TINY: &[&str] =
-    &["bench", "--clients", "1,4", "--value", "16B", "--time", "300ms", "--warmup", "100ms", "--keys", "10"];
+const TINY: &[&str] = &[
+    "bench",
+    "--clients",
+    "1,4",
+    "--value",
+    "16B",
+    "--time",
+    "300ms",
+    "--warmup",
+    "100ms",
+    "--keys",
+    "10",
+    "--connections",
+    "2",
+];
 
 /// The processes that were told of this folder.
 fn processes(folder: &Path) -> Vec<String> {
@@ -72,7 +85,7 @@ fn a_cluster_is_started_measured_and_removed() {
     assert_eq!((said.code, &*said.err), (0, ""), "{}", said.out);
     assert_nothing_is_left(&out);
     let said: Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!((&said["schema"], &said["exit_code"], said.get("error")), (&json!(1), &json!(0), None));
+    assert_eq!((&said["schema"], &said["exit_code"], said.get("error")), (&json!(2), &json!(0), None));
     let setup = &said["setup"];
     for (key, expected) in [
         ("own", json!(true)),
@@ -81,7 +94,7 @@ fn a_cluster_is_started_measured_and_removed() {
         ("storage", json!("rocksdb")),
         ("synced", json!(true)),
         ("keys", json!(10)),
-        ("connections_per_client", json!(1)),
+        ("connections", json!(2)),
         ("time_s", json!(0.3)),
         ("warmup_s", json!(0.1)),
         ("raft_chaos", json!(env!("CARGO_PKG_VERSION"))),
@@ -162,7 +175,8 @@ fn what_cannot_be_measured_is_told_with_its_cure() {
         (&["--servers", "127.0.0.1:1", "--tls-ca", "ca.pem"], 64, "--tls-cert and --tls-key go together"),
         (&["--out", "nowhere"], 69, "out nowhere: No such file or directory"),
         (&["--out", "file"], 69, "name a folder that can be written to with --out"),
-        (&["--clients", "0"], 64, "write a number from 1 to 4000: a node has no room for more"),
+        (&["--clients", "0"], 64, "write a number from 1 to 16384"),
+        (&["--connections", "4001"], 64, "write a number from 1 to 4000: a node has no room for more"),
         (&["--clients", "1,many"], 64, "invalid value 'many'"),
         (&["--value", "0B"], 64, "write a size from 1B to 1MiB"),
         (&["--value", "2MiB"], 64, "write a size from 1B to 1MiB"),

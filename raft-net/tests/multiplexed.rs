@@ -1,0 +1,313 @@
+//! Many requests at a time over one connection: from a client that is played, and to a server that is.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use raft_core::node::{Environment, TokioEnvironment};
+use raft_core::sessions::{Proposed, Proposer as _};
+use raft_core::{ClusterId, NodeId, Time};
+use raft_net::{
+    Ask, Frame, FrameReader, Hello, Inlet, Net, Outcome, Party, Peers, PeersConfig, Request, Responder,
+    Response, Servers, TcpNet, Versions, Whole,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// So many requests of a connection are answered at a time.
+const AT_A_TIME: u64 = 256;
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const ME: NodeId = NodeId::new(1);
+
+/// TCP, and how often somebody has dialled.
+#[derive(Clone, Default)]
+struct Counted(Arc<AtomicU64>);
+
+impl Net for Counted {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    async fn listen(&self, address: &str) -> io::Result<TcpListener> {
+        TcpNet.listen(address).await
+    }
+
+    fn local_address(&self, listener: &TcpListener) -> io::Result<String> {
+        TcpNet.local_address(listener)
+    }
+
+    async fn accept(&self, listener: &mut TcpListener) -> io::Result<TcpStream> {
+        TcpNet.accept(listener).await
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        TcpNet.connect(address).await
+    }
+}
+
+/// A server of which the test answers the requests.
+struct Server {
+    peers: Peers,
+    address: String,
+    requests: mpsc::Receiver<(Request, Responder)>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+        let address = TcpNet.local_address(&listener).unwrap();
+        let ((messages, _), (sender, requests)) = (mpsc::channel(1), mpsc::channel(1024));
+        let (config, inlet) = (PeersConfig::new(ME, BTreeMap::new()), Inlet { messages, requests: sender });
+        let peers = Peers::start(TcpNet, listener, TokioEnvironment::new(), Whole, config, inlet);
+        Self { peers, address, requests }
+    }
+
+    async fn next(&mut self) -> (Request, Responder) {
+        self.requests.recv().await.unwrap()
+    }
+
+    /// Takes in so many requests, and keeps them.
+    async fn some(&mut self, count: usize) -> Vec<(Request, Responder)> {
+        let mut some = Vec::new();
+        while some.len() < count {
+            some.push(self.next().await);
+        }
+        some
+    }
+
+    fn client(&self) -> (Servers<Counted, TokioEnvironment>, Counted) {
+        let net = Counted::default();
+        let addresses = BTreeMap::from([(ME, self.address.clone())]);
+        let servers = Servers::new(net.clone(), TokioEnvironment::new(), ClusterId(1), addresses);
+        // A machine that stands still is not to look like a server that cannot be reached.
+        (servers.connect_within(LIMIT), net)
+    }
+}
+
+/// A client that is played.
+struct Raw(FrameReader<TcpStream>);
+
+impl Raw {
+    async fn connect(address: &str) -> Self {
+        let mut raw = Self(FrameReader::new(TcpNet.connect(address).await.unwrap()));
+        let (versions, party) = (Versions::OURS, Party::Client);
+        raw.say([Frame::Hello(Hello { versions, cluster: ClusterId(1), party, to: None })]).await;
+        assert!(matches!(raw.0.next().await.unwrap(), Some(Frame::Hello(_))));
+        raw
+    }
+
+    async fn say(&mut self, frames: impl IntoIterator<Item = Frame>) {
+        let mut bytes = BytesMut::new();
+        frames.into_iter().for_each(|frame| frame.encode(&mut bytes).unwrap());
+        self.0.stream_mut().write_all(&bytes).await.unwrap();
+    }
+
+    async fn ask(&mut self, ids: impl IntoIterator<Item = u64>) {
+        let ask = |id| Frame::Request(Request { id, ask: Ask::Apply, command: id.to_string().into() });
+        self.say(ids.into_iter().map(ask)).await;
+    }
+
+    async fn hear(&mut self) -> Response {
+        match self.0.next().await.unwrap() {
+            Some(Frame::Response(response)) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn committed(text: &str) -> Outcome {
+    Outcome::Committed(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Asks beside all else.
+fn ask(servers: &Arc<Servers<Counted, TokioEnvironment>>, number: u64) -> JoinHandle<Proposed> {
+    let servers = Arc::clone(servers);
+    tokio::spawn(async move { servers.propose(number.to_string().into(), soon()).await })
+}
+
+fn soon() -> Time {
+    TokioEnvironment::new().now().after(LIMIT)
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_no_other() {
+    let mut server = Server::start().await;
+    let mut client = Raw::connect(&server.address).await;
+    client.ask([1, 2, 3]).await;
+    let [first, second, third] = server.some(3).await.try_into().unwrap();
+    for ((request, responder), id) in [(third, 3), (first, 1)] {
+        assert_eq!(request.command, id.to_string());
+        responder.answer(committed("done"));
+        assert_eq!(client.hear().await, Response { id, outcome: committed("done") });
+    }
+    drop(second);
+    let Response { id, outcome } = client.hear().await;
+    assert!(id == 2 && matches!(outcome, Outcome::Unknown { .. }), "{id} {outcome:?}");
+}
+
+/// What a client asks beyond that waits in its connection, and takes no memory of the server's.
+#[tokio::test]
+async fn so_many_are_answered_at_a_time_and_no_more_are_read() {
+    let mut server = Server::start().await;
+    let mut client = Raw::connect(&server.address).await;
+    client.ask(1..=AT_A_TIME + 2).await;
+    let mut waiting = server.some(AT_A_TIME as usize).await;
+    for more in 1..=2 {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.requests.try_recv().is_err(), "no more are read");
+        waiting.pop().unwrap().1.answer(committed("done"));
+        waiting.push(server.next().await);
+        assert_eq!(waiting.last().unwrap().0.id, AT_A_TIME + more);
+    }
+}
+
+#[tokio::test]
+async fn all_requests_of_a_client_share_a_connection() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    let servers = Arc::new(servers);
+    let asking: Vec<_> = (0..50).map(|number| ask(&servers, number)).collect();
+    for (request, responder) in server.some(50).await.into_iter().rev() {
+        responder.answer(Outcome::Committed(request.command));
+    }
+    for (number, asking) in asking.into_iter().enumerate() {
+        assert_eq!(asking.await.unwrap(), Proposed::Answered(number.to_string().into()));
+    }
+    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+}
+
+/// Whoever has no answer in time knows nothing, and whoever waits beside it hears all the same. The next one dials: the
+/// server may be one that answers nothing any more.
+#[tokio::test]
+async fn a_request_without_an_answer_takes_no_other_with_it() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    let (ended, has_ended) = oneshot::channel();
+    let slow = async {
+        let deadline = TokioEnvironment::new().now().after(Duration::from_secs(1));
+        let proposed = servers.propose("slow".into(), deadline).await;
+        ended.send(()).unwrap();
+        proposed
+    };
+    let beside = servers.propose("beside".into(), soon());
+    let answering = async {
+        let mut asked = server.some(2).await;
+        let place = asked.iter().position(|(request, _)| request.command == "beside").unwrap();
+        let (_, late) = asked.remove(place);
+        has_ended.await.unwrap();
+        late.answer(committed("beside"));
+        asked
+    };
+    let (slow, beside, never) = tokio::join!(slow, beside, answering);
+    assert_eq!((slow, beside), (Proposed::Unknown, Proposed::Answered("beside".into())));
+    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+    let answering = async { server.next().await.1.answer(committed("again")) };
+    let (again, ()) = tokio::join!(servers.propose("again".into(), soon()), answering);
+    assert_eq!((again, net.0.load(Ordering::SeqCst)), (Proposed::Answered("again".into()), 2));
+    drop(never);
+}
+
+#[tokio::test]
+async fn whoever_gives_up_disturbs_nobody() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    for _ in 0..3 {
+        let given_up = tokio::select! {
+            _ = servers.propose("given up".into(), soon()) => panic!("nobody has answered"),
+            (_, responder) = server.next() => responder,
+        };
+        given_up.answer(committed("too late"));
+        let answering = async { server.next().await.1.answer(committed("done")) };
+        let (proposed, ()) = tokio::join!(servers.propose("next".into(), soon()), answering);
+        assert_eq!(proposed, Proposed::Answered("done".into()));
+    }
+    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+}
+
+/// A server that is stopped and not gone takes in requests and says nothing. Whoever asks on, and does not wait for long, finds
+/// out by itself.
+#[tokio::test]
+async fn a_server_that_answers_nothing_is_dialled_anew() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    let began = Instant::now();
+    let mut asked = Vec::new();
+    while net.0.load(Ordering::SeqCst) < 2 {
+        assert!(began.elapsed() < LIMIT, "it is asked over the same connection for ever");
+        tokio::select! {
+            _ = servers.propose("x".into(), soon()) => panic!("nobody has answered"),
+            one = server.next() => asked.push(one),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(began.elapsed() >= Duration::from_secs(1), "it had its time");
+}
+
+/// The server tells whoever asked, and the others have their answers over the same connection.
+#[tokio::test]
+async fn an_answer_that_fits_into_no_frame_takes_no_other_with_it() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    let servers = Arc::new(servers);
+    let asking = [0, 1, 2].map(|number| ask(&servers, number));
+    for (request, responder) in server.some(3).await {
+        let long = if request.command == "1" { vec![0; 17 << 20] } else { Vec::new() };
+        responder.answer(Outcome::Committed(long.into()));
+    }
+    let [first, second, third] = asking;
+    assert_eq!(second.await.unwrap(), Proposed::Unknown);
+    for other in [first, third] {
+        assert_eq!(other.await.unwrap(), Proposed::Answered(Bytes::new()));
+    }
+    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn when_a_connection_ends_nobody_waits_on_it() {
+    let mut server = Server::start().await;
+    let (servers, _) = server.client();
+    let servers = Arc::new(servers);
+    let asking: Vec<_> = (0..300).map(|number| ask(&servers, number)).collect();
+    let under_way = server.some(AT_A_TIME as usize).await;
+    server.peers.shutdown().await;
+    let mut ends = BTreeMap::new();
+    for asking in asking {
+        *ends.entry(format!("{:?}", asking.await.unwrap())).or_default() += 1;
+    }
+    // Those that had not been sent are certainly not applied.
+    assert_eq!(ends, BTreeMap::from([("Unknown".to_owned(), 256), ("NotApplied".to_owned(), 44)]));
+    drop(under_way);
+}
+
+/// Both ends have more to write than lies in a connection, and neither reads the other's before it has written.
+#[tokio::test]
+async fn long_requests_and_long_answers_do_not_wait_for_each_other() {
+    let mut server = Server::start().await;
+    let (servers, net) = server.client();
+    let servers = Arc::new(servers);
+    let long = Bytes::from(vec![7; 4 << 20]);
+    let asking: Vec<_> = (0..12)
+        .map(|_| {
+            let (servers, long) = (Arc::clone(&servers), long.clone());
+            tokio::spawn(async move { servers.propose(long, soon()).await })
+        })
+        .collect();
+    for _ in 0..12 {
+        let (request, responder) = server.next().await;
+        responder.answer(Outcome::Committed(request.command));
+    }
+    for asking in asking {
+        assert_eq!(asking.await.unwrap(), Proposed::Answered(long.clone()));
+    }
+    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+}
