@@ -93,8 +93,8 @@ mod tests {
             format!("{HEAD}\n{}\n{}", line(&row(Some(latency), 11.0)), line(&row(None, 9.0))),
             "\
 op      value  clients     ops/s   p50 ms   p99 ms  p999 ms   max ms  errors  load nodes others
-write    4KiB     4000   1234568    0.048    1.234   99.000 5000.001       3  104%     -    11% busy
-write    4KiB     4000   1234568               no operation was done       3  104%     -     9%"
+write    4KiB    16384   1234568    0.048    1.234   99.000 5000.001       3  104%     -    11% busy
+write    4KiB    16384   1234568               no operation was done       3  104%     -     9%"
         );
         assert_eq!(line(&row(Some(latency), 11.0)).len(), 100);
     }

@@ -49,6 +49,7 @@
 #[path = "../peer/load.rs"]
 mod load;
 mod ours;
+mod relay;
 mod runtimes;
 mod theirs;
 
@@ -60,6 +61,7 @@ use std::time::{Duration, Instant};
 use cpu_time::ProcessTime;
 use load::Load;
 use ours::Ours;
+use relay::Relay;
 use runtimes::{Layout, Runtimes};
 use theirs::Theirs;
 
@@ -139,33 +141,35 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 fn run(row: &Row) {
-    let runtimes = [Runtimes::new(row.layout), Runtimes::new(row.layout)];
+    let runtimes = [(); 3].map(|()| Runtimes::new(row.layout));
     let (ours, theirs) = (Ours::start(&runtimes[0]), Theirs::start(&runtimes[1]));
-    let (client, their_client) = (ours.client(), theirs.client());
+    let (client, their_client, relay) = (ours.client(), theirs.client(), Relay::start(&runtimes[2]));
     put(&runtimes[0], &client, row, WARM_UP);
     put(&runtimes[1], &their_client, row, WARM_UP);
+    put(&runtimes[2], &relay, row, WARM_UP);
     let load = Load::now();
-    let (mut a, mut b) = (Measured::default(), Measured::default());
+    let mut all = <[Measured; 3]>::default();
     for _ in 0..ROUNDS {
-        measure(&runtimes[0], &client, row, &mut a);
-        measure(&runtimes[1], &their_client, row, &mut b);
+        measure(&runtimes[0], &client, row, &mut all[0]);
+        measure(&runtimes[1], &their_client, row, &mut all[1]);
+        measure(&runtimes[2], &relay, row, &mut all[2]);
     }
-    print(row, &a, &b, load.foreign());
+    print(row, &all, load.foreign());
     for runtime in runtimes {
         runtime.end();
     }
 }
 
-fn print(row: &Row, a: &Measured, b: &Measured, foreign: f64) {
+fn print(row: &Row, [a, b, relay]: &[Measured; 3], foreign: f64) {
     let ratios: Vec<f64> = a.rates.iter().zip(&b.rates).map(|(a, b)| a / b).collect();
     let (low, high) =
         ratios.iter().fold((f64::MAX, 0f64), |(low, high), &ratio| (low.min(ratio), high.max(ratio)));
-    let [rate, their_rate, seconds, their_seconds] =
-        [&a.rates, &b.rates, &a.seconds, &b.seconds].map(|turns| median(turns.iter().copied()));
+    let [rate, their_rate, relayed, seconds, their_seconds] =
+        [&a.rates, &b.rates, &relay.rates, &a.seconds, &b.seconds].map(|turns| median(turns.iter().copied()));
     let ratio = median(ratios.iter().copied());
     let missed = if ratio < row.goal { " MISSED" } else { "" };
     println!(
-        "| {} | {} x {} | {:.0}k | {seconds:.2} | {:.0}k | {their_seconds:.2} | {ratio:.1} ({low:.1}..{high:.1}) | {}{missed} | {:.1} | {foreign:.2} |",
+        "| {} | {} x {} | {:.0}k | {seconds:.2} | {:.0}k | {their_seconds:.2} | {ratio:.1} ({low:.1}..{high:.1}) | {}{missed} | {:.1} | {:.0}k, {:.1} | {foreign:.2} |",
         row.layout,
         row.clients,
         row.batch,
@@ -173,6 +177,8 @@ fn print(row: &Row, a: &Measured, b: &Measured, foreign: f64) {
         their_rate / 1e3,
         row.goal,
         their_seconds / seconds,
+        relayed / 1e3,
+        relayed / their_rate,
     );
 }
 
@@ -180,9 +186,9 @@ fn main() {
     let rows: [(usize, usize, f64); 6] =
         [(1, 1, 8.0), (64, 1, 3.0), (256, 1, 2.5), (1024, 1, 2.5), (4096, 1, 2.5), (4096, 4, 3.0)];
     println!(
-        "| layout | clients x batch | puts/s | CPU s a million | openraft puts/s | CPU s a million | ratio | wanted | CPU ratio | others |"
+        "| layout | clients x batch | puts/s | CPU s a million | openraft puts/s | CPU s a million | ratio | wanted | CPU ratio | relay puts/s, ratio | others |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for layout in [Layout::One, Layout::OneEach] {
         for (clients, batch, goal) in rows {
             run(&Row { layout, clients, batch, goal });
