@@ -245,27 +245,33 @@ impl<N: Net, E: Environment, L: Links, A: Answers> Incoming<N, E, L, A> {
         loop {
             let has_room = answering.len() < UNDER_WAY_MAX && bytes < UNDER_WAY_BYTES_MAX;
             let idle_at = context.deadline(config.client_idle);
-            let frame = tokio::select! {
-                biased;
-                Some(answered) = answering.next() => {
-                    let mut written = Written::new(version);
-                    let mut next = Some(answered);
-                    while let Some((response, asked, debt)) = next {
-                        bytes -= asked;
-                        written.take(response, debt)?;
-                        next = if written.is_enough() { None } else { answering.next().now_or_never().flatten() };
+            // The first poll of a request that has just come in; by itself, as after it this task would be woken for nothing.
+            let mut answered = answering.next().now_or_never().flatten();
+            let mut read = None;
+            if answered.is_none() {
+                tokio::select! {
+                    biased;
+                    Some(one) = answering.next() => answered = Some(one),
+                    frame = reader.next(), if has_room => read = frame?,
+                    // A client that waits for so much may have gone, and nobody would see.
+                    () = environment.sleep_until(idle_at), if answering.is_empty() || !has_room => {
+                        return Err(NetError::Deadline { step: "request" });
                     }
-                    let timeout = config.write_timeout;
-                    write_in_pieces(&environment, reader.stream_mut(), &written.frames, timeout).await?;
-                    continue;
                 }
-                frame = reader.next(), if has_room => frame?,
-                // A client that waits for so much may have gone, and nobody would see.
-                () = environment.sleep_until(idle_at), if answering.is_empty() || !has_room => {
-                    return Err(NetError::Deadline { step: "request" });
+            }
+            if answered.is_some() {
+                let mut written = Written::new(version);
+                while let Some((response, asked, debt)) = answered {
+                    bytes -= asked;
+                    written.take(response, debt)?;
+                    answered =
+                        if written.is_enough() { None } else { answering.next().now_or_never().flatten() };
                 }
-            };
-            let request = match frame {
+                let timeout = config.write_timeout;
+                write_in_pieces(&environment, reader.stream_mut(), &written.frames, timeout).await?;
+                continue;
+            }
+            let request = match read {
                 Some(Frame::Request(request)) => request,
                 Some(other) => return Err(NetError::Unexpected { frame: other.kind() }),
                 None => return Ok(()),

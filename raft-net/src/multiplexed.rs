@@ -27,7 +27,7 @@ pub(crate) const UNDER_WAY_MAX: usize = 256;
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a server may answer nothing of what it was asked before new requests go over another connection: it may be gone,
 /// and nobody would say so.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(500);
 /// How long a server may take to take in one write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -76,9 +76,13 @@ impl State {
         Self { version, outgoing, last_id: 0, asking, used: now, heard: now, is_spent: false }
     }
 
+    fn is_silent(&self, now: Time) -> bool {
+        !self.asking.is_empty() && now.since(self.heard) >= SILENCE
+    }
+
     fn is_good(&self, now: Time) -> bool {
-        let (since, at_most) = if self.asking.is_empty() { (self.used, IDLE) } else { (self.heard, SILENCE) };
-        !self.is_spent && now.since(since) <= at_most
+        let is_idle = self.asking.is_empty() && now.since(self.used) >= IDLE;
+        !self.is_spent && !is_idle && !self.is_silent(now)
     }
 
     /// Puts a request behind those that wait, and returns its name.
@@ -130,9 +134,22 @@ impl Multiplexed {
         self.line.state().is_good(now)
     }
 
+    /// Whether the server has left unanswered, for too long, all that it was asked. Then the connection is spent.
+    pub(crate) fn falls_silent(&self, now: Time) -> bool {
+        let is_silent = self.line.state().is_silent(now);
+        if is_silent {
+            self.line.spend();
+        }
+        is_silent
+    }
+
+    /// Whether both are the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.line, &other.line)
+    }
+
     /// Asks, and waits for what becomes of it, until `deadline`: after that it is [`Outcome::Unknown`], as it is when the
-    /// connection fails. If the server has answered nothing at all meanwhile, the connection is spent. Others do not notice if
-    /// this future is dropped.
+    /// connection fails. Others do not notice if this future is dropped.
     ///
     /// # Errors
     ///
@@ -157,13 +174,8 @@ impl Multiplexed {
         // There is room again when the answer has come.
         room.forget();
         let outcome = async { outcome.await.map_err(|_| NetError::Closed) };
-        Ok(within(environment, deadline, "response", outcome).await.unwrap_or_else(|error| {
-            let heard = self.line.state().heard;
-            if heard <= now {
-                self.line.spend();
-            }
-            Outcome::Unknown { reason: error.to_string() }
-        }))
+        let unknown = |error: NetError| Outcome::Unknown { reason: error.to_string() };
+        Ok(within(environment, deadline, "response", outcome).await.unwrap_or_else(unknown))
     }
 
     fn send(
@@ -270,14 +282,14 @@ mod tests {
     /// Each row: what happens when, in milliseconds, and up to when the connection is good after that.
     #[test]
     fn a_connection_is_good_while_it_is_new_or_answers() {
-        let (idle, silence) = (60_000, 1_000);
+        let (idle, silence) = (60_000, 500);
         for (sent, answered, good) in [
             (&[][..], &[][..], idle),
             (&[500], &[], 500 + silence),
             (&[500], &[700], 500 + idle),
             (&[500, 600], &[], 500 + silence),
-            (&[500, 600], &[1_400], 1_400 + silence),
-            (&[500, 600], &[1_400, 1_450], 600 + idle),
+            (&[500, 600], &[900], 900 + silence),
+            (&[500, 600], &[900, 950], 600 + idle),
             (&[500, 5_000], &[700], 5_000 + silence),
         ] {
             let mut state = State::new(Version::NEWEST, at(0));
@@ -292,7 +304,8 @@ mod tests {
                     state.heard = at(next);
                 }
             }
-            assert!(state.is_good(at(good)) && !state.is_good(at(good + 1)), "{good}");
+            assert!(state.is_good(at(good - 1)) && !state.is_good(at(good)), "{good}");
+            assert_eq!(state.is_silent(at(good)), !state.asking.is_empty());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use raft_core::node::Environment;
 use raft_core::server::Route;
 use raft_core::sessions::{Proposed, Proposer};
 use raft_core::{ClusterId, NodeId, Time};
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::client::{Ask, Client, Outcome};
@@ -67,29 +67,35 @@ pub struct Servers<N: Net, E> {
 struct Known {
     /// Who is asked next.
     next: Option<NodeId>,
-    /// The connection to each that was asked.
-    lines: BTreeMap<NodeId, watch::Receiver<Line>>,
+    /// How each was reached that was asked.
+    lines: BTreeMap<NodeId, Arc<Dial>>,
     /// Whoever dials.
     dials: JoinSet<()>,
 }
 
-/// What has come of dialling a server.
-#[derive(Clone, Debug)]
-enum Line {
-    Dialling,
-    Open(Multiplexed),
-    Failed,
+/// A server that is dialled, or was.
+#[derive(Debug)]
+struct Dial {
+    /// Closed when it is over. Those who wait go on in the order in which they came.
+    under_way: Semaphore,
+    /// What has come of it; nothing if it failed.
+    open: OnceLock<Multiplexed>,
 }
 
-impl Line {
-    /// Whether a request is to go this way, or to wait for it.
-    fn is_good(line: &watch::Receiver<Self>, now: Time) -> bool {
-        match &*line.borrow() {
-            // An error: it has ended before it came to anything.
-            Self::Dialling => line.has_changed().is_ok(),
-            Self::Open(open) => open.is_good(now),
-            Self::Failed => false,
-        }
+impl Dial {
+    async fn ended(&self) -> Option<Multiplexed> {
+        // An error, once it is over: nobody ever gives a permit.
+        drop(self.under_way.acquire().await);
+        self.open.get().cloned()
+    }
+}
+
+/// Whoever dials has this: once it is gone, whatever ended it, nobody waits for it in vain.
+struct Dialling(Arc<Dial>);
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.0.under_way.close();
     }
 }
 
@@ -118,31 +124,46 @@ impl<N: Net, E: Environment> Servers<N, E> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who is to be asked, and the connection there: one that is good, or else a new one.
-    fn line(&self) -> Option<(NodeId, watch::Receiver<Line>)> {
+    /// Who is to be asked, and how it is reached: over a connection that is good, or else a new one. A server that could not be
+    /// reached, and nobody waited to see it, or that says nothing, is passed.
+    fn line(&self) -> Option<(NodeId, Arc<Dial>)> {
         let mut known = self.known();
+        let now = self.environment.now();
+        for _ in 0..self.addresses.len() {
+            let server = known.next.or_else(|| self.addresses.keys().next().copied())?;
+            known.next = Some(server);
+            let Some(line) = known.lines.get(&server).cloned() else { break };
+            match line.open.get() {
+                None if !line.under_way.is_closed() => return Some((server, line)),
+                Some(open) if open.is_good(now) => return Some((server, line)),
+                // It was not used for long, or has been closed.
+                Some(open) if !open.falls_silent(now) => break,
+                Some(_) | None => {
+                    known.lines.remove(&server);
+                    self.turn(&mut known, server, None);
+                }
+            }
+        }
         let server = known.next.or_else(|| self.addresses.keys().next().copied())?;
         known.next = Some(server);
-        let now = self.environment.now();
-        if let Some(line) = known.lines.get(&server).filter(|line| Line::is_good(line, now)) {
-            return Some((server, line.clone()));
-        }
         let line = self.dial(server, &mut known.dials)?;
-        known.lines.insert(server, line.clone());
+        known.lines.insert(server, Arc::clone(&line));
         Some((server, line))
     }
 
     /// Dials, for all who want to ask this server: none of them can keep others from it by what becomes of its request.
-    fn dial(&self, server: NodeId, dials: &mut JoinSet<()>) -> Option<watch::Receiver<Line>> {
+    fn dial(&self, server: NodeId, dials: &mut JoinSet<()>) -> Option<Arc<Dial>> {
         let address = self.addresses.get(&server)?.clone();
         let (net, environment, cluster) = (self.net.clone(), self.environment.clone(), self.cluster);
         let until = environment.now().after(self.connect);
-        let (sender, line) = watch::channel(Line::Dialling);
+        let line = Arc::new(Dial { under_way: Semaphore::new(0), open: OnceLock::new() });
+        let dialling = Dialling(Arc::clone(&line));
         while dials.try_join_next().is_some() {}
         dials.spawn(async move {
             let client = Client::connect(&net, environment, cluster, &address, until).await;
-            let client = client.ok().filter(|client| client.node() == server);
-            sender.send_replace(client.map_or(Line::Failed, |client| Line::Open(Multiplexed::over(client))));
+            if let Some(client) = client.ok().filter(|client| client.node() == server) {
+                dialling.0.open.get_or_init(|| Multiplexed::over(client));
+            }
         });
         Some(line)
     }
@@ -150,44 +171,43 @@ impl<N: Net, E: Environment> Servers<N, E> {
     /// Who is to be asked, and the connection there; without one, if there can be none, it is not asked any more. None if it is
     /// too late, or there is no server.
     async fn reached(&self, deadline: Time) -> Option<(NodeId, Option<Multiplexed>)> {
-        let (server, mut line) = self.line()?;
-        let dialled = async {
-            let dialled = line.wait_for(|line| !matches!(line, Line::Dialling)).await;
-            Ok::<_, NetError>(dialled.map_or(Line::Failed, |line| line.clone()))
-        };
-        match within(&self.environment, deadline, "connection", dialled).await.ok()? {
-            Line::Open(open) => Some((server, Some(open))),
-            Line::Dialling | Line::Failed => {
-                self.turn_from(server, None);
-                Some((server, None))
+        let (server, line) = self.line()?;
+        let dialled = async { Ok::<_, NetError>(line.ended().await) };
+        let open = within(&self.environment, deadline, "connection", dialled).await.ok()?;
+        if open.is_none() {
+            let mut known = self.known();
+            if known.lines.get(&server).is_some_and(|current| Arc::ptr_eq(current, &line)) {
+                known.lines.remove(&server);
+                self.turn(&mut known, server, None);
             }
         }
+        Some((server, open))
     }
 
     /// `server` is not the one to be asked: it is the one that it names, or else the one after it. If others have found that
     /// out already, nothing changes.
-    fn turn_from(&self, server: NodeId, leader: Option<NodeId>) {
-        let mut known = self.known();
+    fn turn(&self, known: &mut Known, server: NodeId, leader: Option<NodeId>) {
         if known.next == Some(server) {
             let leader = leader.filter(|leader| *leader != server && self.addresses.contains_key(leader));
             let after = || self.addresses.range((Excluded(server), Unbounded)).next().map(|(&id, _)| id);
             known.next = leader.or_else(after);
-            let now = self.environment.now();
-            known.lines.retain(|_, line| Line::is_good(line, now));
         }
     }
 
-    /// `server` has left a request without an answer. It is asked on if it answers others.
-    fn doubt(&self, server: NodeId) {
+    /// `server` has left a request without an answer that went over `line`. It is asked on if it answers others, or over
+    /// another connection.
+    fn doubt(&self, server: NodeId, line: &Multiplexed) {
+        let mut known = self.known();
         let now = self.environment.now();
-        if !self.known().lines.get(&server).is_some_and(|line| Line::is_good(line, now)) {
-            self.turn_from(server, None);
+        let current = known.lines.get(&server).and_then(|line| line.open.get());
+        if current.is_some_and(|open| open.is(line) && !open.is_good(now)) {
+            self.turn(&mut known, server, None);
         }
     }
 }
 
 impl<N: Net, E: Environment> Proposer for Servers<N, E> {
-    /// Goes to the leader by the servers' hints, and past those that cannot be reached, each of them once.
+    /// Goes to the leader by the servers' hints, and past those that cannot be reached.
     async fn propose(&self, request: Bytes, deadline: Time) -> Proposed {
         self.ask(Ask::Apply, request, deadline).await
     }
@@ -205,25 +225,27 @@ impl<N: Net, E: Environment> Route for Servers<N, E> {
 
 impl<N: Net, E: Environment> Servers<N, E> {
     async fn ask(&self, ask: Ask, request: Bytes, deadline: Time) -> Proposed {
-        for _ in 0..self.addresses.len() {
+        // Each of them once, and once more over a connection that has ended before this was sent.
+        for _ in 0..2 * self.addresses.len() {
             let Some((server, open)) = self.reached(deadline).await else { break };
             let Some(open) = open else { continue };
             match open.ask(&self.environment, (ask, request.clone()), deadline).await {
                 Ok(Outcome::Committed(answer)) if ask == Ask::Apply => return Proposed::Answered(answer),
                 Ok(Outcome::Answered(reply)) if ask == Ask::Read => return Proposed::Answered(reply),
                 Ok(Outcome::NotApplied { leader_hint, .. }) => {
-                    self.turn_from(server, leader_hint);
+                    self.turn(&mut self.known(), server, leader_hint);
                     if leader_hint.is_none() {
                         return Proposed::NotApplied;
                     }
                 }
                 // The answer to a query is none to a command, nor the other way round.
                 Ok(Outcome::Unknown { .. } | Outcome::Answered(_) | Outcome::Committed(_)) => {
-                    self.doubt(server);
+                    self.doubt(server, &open);
                     return Proposed::Unknown;
                 }
-                // Nothing was sent. A new connection may carry it.
-                Err(_) => {}
+                // Nothing was sent.
+                Err(NetError::Closed) => {}
+                Err(_) => break,
             }
         }
         Proposed::NotApplied

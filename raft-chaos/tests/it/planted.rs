@@ -5,7 +5,7 @@ use crate::tool::Tool;
 
 /// Each row: a bug, the plan that finds it, one of the seeds that do, the verdict, and what is said.
 const FOUND: [(&str, &str, u64, &str, &str); 27] = [
-    ("fixed-timeout", "seven-minus-three", 7, "liveness", "without a leader"),
+    ("fixed-timeout", "seven-minus-three", 12, "liveness", "without a leader"),
     ("timer-not-reset-by-snapshot", "lagging-follower", 1, "liveness", "limits.elections"),
     ("back-up-by-one", "old-leader-with-a-long-tail", 1, "liveness", "limits.append_rejections"),
     ("prev-below-snapshot", "lagging-follower", 1, "liveness", "committed nothing"),
@@ -26,11 +26,11 @@ const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     // https://github.com/etcd-io/etcd/issues/7331
     ("read-before-commit-in-term", "stale-reads", 2, "safety", "it lets reads see"),
     // https://github.com/etcd-io/etcd/pull/21423
-    ("read-session-reused", "stale-reads", 23, "safety", "real time: it took effect at"),
+    ("read-session-reused", "stale-reads", 2, "safety", "real time: it took effect at"),
     // https://github.com/tikv/tikv/issues/1593
     ("lease-through-transfer", "lease-transfer", 0, "safety", "real time: it took effect at"),
     // https://github.com/tikv/tikv/issues/964
-    ("lease-not-shortened", "lease-drift", 0, "safety", "real time: it took effect at"),
+    ("lease-not-shortened", "lease-drift", 4, "safety", "real time: it took effect at"),
     ("lease-judged-early", "lease-judged-early", 0, "safety", "real time: it took effect at"),
     // https://aphyr.com/posts/330-jepsen-rethinkdb-2-2-3-reconfiguration
     ("any-life-counts", "wiped-and-back", 0, "safety", "AdvanceCommitIndex refused"),
@@ -42,13 +42,13 @@ const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     // https://github.com/etcd-io/etcd/issues/7280
     ("configuration-on-commit", "membership-churn", 0, "safety", "conformance broken"),
     // https://github.com/ClickHouse/ClickHouse/pull/105784
-    ("snapshot-of-latest-configuration", "membership-churn", 4, "safety", "Restart refused"),
+    ("snapshot-of-latest-configuration", "membership-churn", 2, "safety", "Restart refused"),
     // https://github.com/CurvineIO/curvine/issues/676
     ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
     ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),
     ("expired-session-applied", "few-sessions", 0, "safety", "and again at"),
     // https://www.usenix.org/conference/fast18/presentation/alagappan
-    ("damage-acknowledged", "rot", 3, "safety", "HandleAppendEntriesResponse refused"),
+    ("damage-acknowledged", "rot", 0, "safety", "HandleAppendEntriesResponse refused"),
     ("suspect-votes-count", "blackout", 0, "safety", "told by nobody"),
 ];
 
