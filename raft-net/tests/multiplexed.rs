@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// So many requests of a connection are answered at a time.
-const AT_A_TIME: u64 = 256;
+const AT_A_TIME: usize = 256;
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -159,8 +159,8 @@ async fn an_answer_waits_for_no_other() {
 async fn so_many_are_answered_at_a_time_and_no_more_are_read() {
     let mut server = Server::start().await;
     let mut client = Raw::connect(&server.address).await;
-    client.ask(1..=AT_A_TIME + 2).await;
-    let mut waiting = server.some(AT_A_TIME as usize).await;
+    client.ask(1..=AT_A_TIME as u64 + 2).await;
+    let mut waiting = server.some(AT_A_TIME).await;
     for more in 1..=2 {
         for _ in 0..1_000 {
             tokio::task::yield_now().await;
@@ -168,7 +168,7 @@ async fn so_many_are_answered_at_a_time_and_no_more_are_read() {
         assert!(server.requests.try_recv().is_err(), "no more are read");
         waiting.pop().unwrap().1.answer(committed("done"));
         waiting.push(server.next().await);
-        assert_eq!(waiting.last().unwrap().0.id, AT_A_TIME + more);
+        assert_eq!(waiting.last().unwrap().0.id, AT_A_TIME as u64 + more);
     }
 }
 
@@ -282,7 +282,7 @@ async fn when_a_connection_ends_nobody_waits_on_it() {
     let (servers, _) = server.client();
     let servers = Arc::new(servers);
     let asking: Vec<_> = (0..300).map(|number| ask(&servers, number)).collect();
-    let under_way = server.some(AT_A_TIME as usize).await;
+    let under_way = server.some(AT_A_TIME).await;
     server.peers.shutdown().await;
     let mut ends = BTreeMap::new();
     for asking in asking {
