@@ -124,14 +124,19 @@ impl<N: Net, E: Environment> Servers<N, E> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who is to be asked: from now on the first, if nobody is known to be better.
+    fn next(&self, known: &mut Known) -> Option<NodeId> {
+        known.next = known.next.or_else(|| self.addresses.keys().next().copied());
+        known.next
+    }
+
     /// Who is to be asked, and how it is reached: over a connection that is good, or else a new one. A server that could not be
     /// reached, and nobody waited to see it, or that says nothing, is passed.
     fn line(&self) -> Option<(NodeId, Arc<Dial>)> {
         let mut known = self.known();
         let now = self.environment.now();
         for _ in 0..self.addresses.len() {
-            let server = known.next.or_else(|| self.addresses.keys().next().copied())?;
-            known.next = Some(server);
+            let server = self.next(&mut known)?;
             let Some(line) = known.lines.get(&server).cloned() else { break };
             match line.open.get() {
                 None if !line.under_way.is_closed() => return Some((server, line)),
@@ -144,8 +149,7 @@ impl<N: Net, E: Environment> Servers<N, E> {
                 }
             }
         }
-        let server = known.next.or_else(|| self.addresses.keys().next().copied())?;
-        known.next = Some(server);
+        let server = self.next(&mut known)?;
         let line = self.dial(server, &mut known.dials)?;
         known.lines.insert(server, Arc::clone(&line));
         Some((server, line))
