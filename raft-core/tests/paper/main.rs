@@ -15,4 +15,5 @@ mod replication;
 mod sessions;
 mod snapshots;
 mod thesis;
+mod told;
 mod watched;
