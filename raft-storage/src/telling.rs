@@ -13,13 +13,14 @@ use rocksdb::{InfoLogger, LogLevel, Options};
 
 const TARGET: &str = "rocksdb";
 
-/// The part of RocksDB that tries to go on after an error: what it says is of an error that was told of before.
-const RESUMES: &str = "sst_file_manager_impl";
+/// What RocksDB says when it has counted an error in the background, with the reason. The errors that it tells of before
+/// and after it need not say why: of a manifest that could not be written, for example, what was to be written.
+const COUNTED: &str = "Waiting after background ";
 
 /// RocksDB counts an error, and tells of it next. That takes no time, unless the machine stands still.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The last error that RocksDB told of. What it does in the background it tells nobody otherwise.
+/// The last error in the background that RocksDB told of. It tells nobody otherwise.
 #[derive(Clone, Default)]
 pub(crate) struct LastError(Arc<(Mutex<Option<String>>, Condvar)>);
 
@@ -46,20 +47,13 @@ pub(crate) fn listen(options: &mut Options, path: &Path, level: LogLevel) -> Las
     let (directory, errors) = (path.display().to_string(), last_error.clone());
     options.set_info_logger(InfoLogger::new_callback_logger(level, move |level, message| {
         let message = message.trim_end();
-        if is_error(level) && !message.contains(RESUMES) {
+        if message.contains(COUNTED) {
             errors.set(message);
         }
         // A panic would have to unwind through RocksDB, which ends the process. A listener that fails has no say here.
         let _panicked = panic::catch_unwind(AssertUnwindSafe(|| tell(level, &directory, message)));
     }));
     last_error
-}
-
-const fn is_error(level: LogLevel) -> bool {
-    match level {
-        LogLevel::Error | LogLevel::Fatal => true,
-        LogLevel::Debug | LogLevel::Info | LogLevel::Warn | LogLevel::Header => false,
-    }
 }
 
 fn tell(level: LogLevel, directory: &str, message: &str) {

@@ -256,26 +256,32 @@ fn what_rocksdb_says_is_heard_and_written_nowhere() {
 /// An error in the background is heard, and the write that is refused because of it says what it was.
 #[test]
 fn an_error_in_the_background_is_heard_and_told_to_who_writes() {
-    let directory = scratch();
-    listen_to(directory.path());
-    let watch = Watch::begin(directory.path());
-    let groups = RocksGroups::open_with(directory.path(), OPTIONS).unwrap();
-    let mut store = store(&groups, 1);
-    watch.fail(Fault::always(Call::Sync, ".sst", libc::EIO));
-    let big = "0123456789abcdef".repeat(2 * 1024);
-    let mut index = 0;
-    let error = loop {
-        index += 1;
-        assert!(index < 100_000, "nothing was refused");
-        store.write(batch(index, if index < 7 { &big } else { "x" }));
-        if let Err(error) = block_on(store.done()) {
-            break error;
-        }
-    };
-    assert!(matches!(error, StorageError::Io { .. }), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("nput/output error") && text.contains("mend the disk"), "{text}");
-    let told = told_of(directory.path(), Level::ERROR);
-    assert!(told.iter().any(|message| message.contains("nput/output error")), "{told:?}");
-    assert!(comes(|| !groups.metrics().is_open), "it is closed when whoever wrote has been told");
+    for (call, file, errno, reason) in [
+        (Call::Sync, ".sst", libc::EIO, "nput/output error"),
+        // RocksDB tells first what it wanted to write there, which is no reason.
+        (Call::Write, "MANIFEST", libc::ENOSPC, "No space left on device"),
+    ] {
+        let directory = scratch();
+        listen_to(directory.path());
+        let watch = Watch::begin(directory.path());
+        let groups = RocksGroups::open_with(directory.path(), OPTIONS).unwrap();
+        let mut store = store(&groups, 1);
+        watch.fail(Fault::always(call, file, errno));
+        let big = "0123456789abcdef".repeat(2 * 1024);
+        let mut index = 0;
+        let error = loop {
+            index += 1;
+            assert!(index < 100_000, "nothing was refused");
+            store.write(batch(index, if index < 7 { &big } else { "x" }));
+            if let Err(error) = block_on(store.done()) {
+                break error;
+            }
+        };
+        assert!(matches!(error, StorageError::Io { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(reason) && text.contains("mend the disk"), "{text}");
+        let told = told_of(directory.path(), Level::ERROR);
+        assert!(told.iter().any(|message| message.contains(reason)), "{told:?}");
+        assert!(comes(|| !groups.metrics().is_open), "it is closed when whoever wrote has been told");
+    }
 }
