@@ -63,10 +63,14 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(PeersConfig::new(ME, BTreeMap::new())).await
+    }
+
+    async fn start_with(config: PeersConfig) -> Self {
         let listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
         let address = TcpNet.local_address(&listener).unwrap();
         let ((messages, _), (sender, requests)) = (mpsc::channel(1), mpsc::channel(1024));
-        let (config, inlet) = (PeersConfig::new(ME, BTreeMap::new()), Inlet { messages, requests: sender });
+        let inlet = Inlet { messages, requests: sender };
         let peers = Peers::start(TcpNet, listener, TokioEnvironment::new(), Whole, config, inlet);
         Self { peers, address, requests }
     }
@@ -170,6 +174,25 @@ async fn so_many_are_answered_at_a_time_and_no_more_are_read() {
         waiting.push(server.next().await);
         assert_eq!(waiting.last().unwrap().0.id, AT_A_TIME as u64 + more);
     }
+}
+
+/// A server that reads no more does not see whether the client is still there: it lets go of it after a while. One that has
+/// room for more waits for as long as its answers take.
+#[tokio::test]
+async fn a_client_that_waits_for_all_it_may_is_let_go_of_when_nothing_happens() {
+    let client_idle = Duration::from_millis(200);
+    let config = PeersConfig { client_idle, ..PeersConfig::new(ME, BTreeMap::new()) };
+    let mut server = Server::start_with(config).await;
+    let mut client = Raw::connect(&server.address).await;
+    client.ask(1..AT_A_TIME as u64).await;
+    let mut waiting = server.some(AT_A_TIME - 1).await;
+    tokio::time::sleep(3 * client_idle).await;
+    waiting.pop().unwrap().1.answer(committed("late"));
+    assert_eq!(client.hear().await.outcome, committed("late"));
+    client.ask([1_000, 1_001]).await;
+    waiting.extend(server.some(2).await);
+    assert_eq!(timeout(LIMIT, client.0.next()).await.unwrap().unwrap(), None);
+    drop(waiting);
 }
 
 #[tokio::test]
