@@ -67,7 +67,7 @@ fn run(words: &[String]) -> Result<bool, Mistake> {
     println!("{} of the others are tried", chosen.len());
 
     let (mut left, mut found) = (chosen.clone(), Survivors::default());
-    for commands in [suites::QUICK, suites::LONG] {
+    for commands in [suites::QUICK, suites::SLOW, suites::LONG] {
         left = trial::of_all(&left, &programs.suites(commands)?)?;
         found = Survivors::of(left.iter().map(|mutant| mutant.name()));
         fs::write(&last, found.to_string())?;

@@ -42,13 +42,14 @@ pub(crate) const QUICK: &[Command] = &[
     ("conformance", &[]),
     ("misuse", &[]),
     ("figure3", &[]),
+    ("exposition", &[]),
     ("fingerprint", &[]),
     ("messages", &[]),
     ("quorums", &[]),
 ];
 
-/// What takes longer, for what is left then.
-pub(crate) const LONG: &[Command] = &[
+/// What takes some seconds, for what is left then.
+pub(crate) const SLOW: &[Command] = &[
     (WORLDS, &["0..20"]),
     (WORLDS, &["0..20", "--members", "yes"]),
     (WORLDS, &["0..20", "--rot", "yes"]),
@@ -56,6 +57,10 @@ pub(crate) const LONG: &[Command] = &[
     ("back_up", &[]),
     ("node", &[]),
     ("fuzz", &[]),
+];
+
+/// What takes minutes, for what is left in the end.
+pub(crate) const LONG: &[Command] = &[
     (WORLDS, &["20..400"]),
     (WORLDS, &["20..400", "--members", "yes"]),
     (WORLDS, &["20..400", "--rot", "yes"]),
@@ -157,7 +162,7 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds them.
     pub(crate) fn built(sources: &Sources, target: &Path) -> Result<Self, Mistake> {
-        let names: BTreeSet<&str> = [QUICK, LONG].concat().into_iter().map(|(name, _)| name).collect();
+        let names: BTreeSet<&str> = [QUICK, SLOW, LONG].concat().into_iter().map(|(name, _)| name).collect();
         let own = names.into_iter().filter(|&name| name != UNIT_TESTS && name != WORLDS);
         let tests =
             [vec!["test", "--no-run", "--lib"], own.flat_map(|name| ["--test", name]).collect()].concat();
