@@ -44,7 +44,8 @@ pub(crate) fn leave_out(sources: &mut Sources, target: &Path) -> Result<BTreeSet
 pub(crate) fn cargo(tree: &Path, target: &Path, words: &[&str]) -> Result<Vec<Value>, Mistake> {
     let output = Command::new("cargo")
         .args(words)
-        .args(["--locked", "--profile", "ci", "-p", "raft-core", "--message-format=json"])
+        .args(["--locked", "--profile", "ci", "-p", "raft-core", "--features", "prometheus"])
+        .arg("--message-format=json")
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", target)
         .stderr(Stdio::inherit())
