@@ -88,7 +88,8 @@ pub struct Config {
     /// So many entries before a snapshot are left in the log, for followers that are only a little behind.
     pub snapshot_trailing: u64,
     /// A snapshot is cut into pieces of so many bytes, which are sent one at a time. From 1 to 8 MiB, so
-    /// that a piece fits into a frame.
+    /// that a piece fits into a frame. While others write, pieces of one that is taken go to the disk at intervals, 16 MiB a
+    /// second at the least: larger ones delay fewer writes, and those for longer.
     pub snapshot_chunk_bytes: usize,
     /// Whether the state machine keeps what it has applied through a crash. A durable one is given
     /// only entries that are durable on this server; a volatile one may run ahead of the disk.
@@ -110,7 +111,7 @@ impl Config {
     /// The usual values for the server `id` of a cluster that begins with these voters, each in whatever life of its
     /// data directory ([`Member`](crate::Member)): election timeouts of 150 to
     /// 300 ms, heartbeats every 50 ms, a second for the disk, commands of up to 8 MiB, at most 256 KiB a message, and 64 messages and 16 MiB on their way;
-    /// 64 MiB of commands that are not committed, and 64 MiB of entries in memory; a snapshot every 100,000 entries, in pieces of 256 KiB, and 10,000 entries left
+    /// 64 MiB of commands that are not committed, and 64 MiB of entries in memory; a snapshot every 100,000 entries, in pieces of 1 MiB, and 10,000 entries left
     /// before it.
     pub fn new(id: NodeId, voters: Vec<NodeId>) -> Self {
         Self {
@@ -133,7 +134,7 @@ impl Config {
             cache_bytes_max: 64 * 1024 * 1024,
             snapshot_entries: 100_000,
             snapshot_trailing: 10_000,
-            snapshot_chunk_bytes: 256 * 1024,
+            snapshot_chunk_bytes: 1024 * 1024,
             durable_state_machine: false,
             seed: id.get(),
             observe: false,

@@ -124,7 +124,7 @@ fn the_usual_values_are_these() {
     assert_eq!(usual.append_window_bytes, 16 * mib);
     assert_eq!((usual.uncommitted_bytes_max, usual.cache_bytes_max), (64 * mib, 64 * mib));
     assert_eq!((usual.snapshot_entries, usual.snapshot_trailing), (100_000, 10_000));
-    assert_eq!(usual.snapshot_chunk_bytes, 256 * kib);
+    assert_eq!(usual.snapshot_chunk_bytes, mib);
     assert!(usual.pre_vote && usual.check_quorum && usual.read_lease_ppm.is_none());
     assert!(!usual.durable_state_machine && !usual.observe);
 }

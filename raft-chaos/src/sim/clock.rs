@@ -199,9 +199,12 @@ impl State {
     }
 
     fn elapsed(&self, shown: Duration) -> Duration {
-        let rate = self.rate().unsigned_abs();
-        let left = shown.saturating_sub(self.shown_then).as_nanos() * MILLION.unsigned_abs();
-        self.changed_at + Duration::from_nanos(u64::try_from(left.div_ceil(rate)).unwrap_or(u64::MAX))
+        let (rate, left) = (self.rate(), shown.saturating_sub(self.shown_then));
+        if rate == MILLION {
+            return self.changed_at + left;
+        }
+        let left = (left.as_nanos() * MILLION.unsigned_abs()).div_ceil(rate.unsigned_abs());
+        self.changed_at + Duration::from_nanos(u64::try_from(left).unwrap_or(u64::MAX))
     }
 
     /// What it shows now stays when its rate changes.
@@ -222,8 +225,11 @@ impl State {
     }
 }
 
-/// So many parts of a whole of that many.
+/// So many parts of a whole of that many: mostly all of them, which takes no division.
 fn scaled(duration: Duration, parts: i128, whole: i128) -> Duration {
+    if parts == whole {
+        return duration;
+    }
     let nanos = duration.as_nanos() * parts.unsigned_abs() / whole.unsigned_abs();
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

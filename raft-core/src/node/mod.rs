@@ -11,6 +11,7 @@
 //! so that what waits shares a write and a message. A second task applies. Nothing else runs.
 
 mod applier;
+mod disk_share;
 mod durations;
 mod environment;
 mod error;
@@ -39,6 +40,7 @@ use crate::types::{LogIndex, NodeId, Time};
 
 pub(crate) use applier::Applier;
 use applier::{News, Piece, Work};
+use disk_share::{DiskShare, NextPiece};
 pub use durations::Durations;
 pub use environment::{SystemEnvironment, TokioEnvironment};
 pub use error::NodeError;
@@ -58,9 +60,6 @@ use watched::Watched;
 
 /// How much of what waits is taken in before effects are taken.
 const INPUTS_MAX: usize = 256;
-/// With so many writes of pieces of snapshots on their way to the disk, no more of a snapshot is taken in. Other writes do not
-/// matter: under more load than the disk takes there are always some, and the log has to be compacted all the same.
-const PIECES_MAX: usize = 16;
 
 /// A server that runs: a [`Raft`] and the four things that it needs from outside.
 pub struct Node<S: LogStore, T, E> {
@@ -74,10 +73,10 @@ pub struct Node<S: LogStore, T, E> {
     requests: mpsc::Receiver<Request>,
     applier: Applier,
     pieces: mpsc::Receiver<Piece>,
-    /// The tokens of the writes that the store has not confirmed, in order, and whether they have pieces of snapshots.
-    writing: VecDeque<(WriteToken, bool)>,
-    /// How many of those do.
-    pieces_writing: usize,
+    /// The tokens of the writes that the store has not confirmed, in order; of those with pieces of a snapshot, whether the
+    /// last one is among them.
+    writing: VecDeque<(WriteToken, Option<bool>)>,
+    disk_share: DiskShare,
     /// Who waits for what is being read from the store, in order.
     reading: VecDeque<Reading>,
     /// Commands that have come in and are not in the log yet.
@@ -141,7 +140,7 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
             applier,
             pieces,
             writing,
-            pieces_writing: 0,
+            disk_share: DiskShare::default(),
             reading,
             proposed,
             waiting,
@@ -174,18 +173,22 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         self.carry_out().await?;
         loop {
             let (mut shutdown, commands) = (Vec::new(), self.meter.requests.commands);
+            let next_piece = self.disk_share.next_piece(|| self.environment.now());
             tokio::select! {
                 biased;
+                // First, as it comes seldom: where all else never ends, the log has to be compacted all the same.
+                Some(piece) = self.pieces.recv(), if next_piece == NextPiece::Now => self.take_in_piece(piece),
                 done = self.store.done() => self.done(done)?,
                 Some(envelope) = self.inbox.recv() => self.step(Input::Receive(envelope)),
                 news = self.applier.news() => self.hear(news.ok_or(NodeError::StateMachine)?)?,
-                Some(piece) = self.pieces.recv(), if self.pieces_writing < PIECES_MAX => self.take_in_piece(piece),
                 Some(request) = self.requests.recv() => {
                     shutdown.extend(self.request(request));
                     self.propose();
                 }
                 // Made only where there is nothing else to do: a deadline takes its time to find, and a timer to make.
-                () = async { self.environment.sleep_until(self.raft.deadline()).await } => self.step(Input::Tick),
+                () = async { self.environment.sleep_until(next_piece.or(self.raft.deadline())).await } => {
+                    self.step(Input::Tick);
+                }
             }
             self.take_in_all(&mut shutdown);
             if self.meter.requests.commands > commands && self.waiting.len() > 1 {
@@ -251,8 +254,10 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         let now = self.environment.now();
         match done {
             Done::Persisted(writes) => {
-                for (token, has_pieces) in self.writing.drain(..writes.min(self.writing.len())) {
-                    self.pieces_writing -= usize::from(has_pieces);
+                for (token, pieces) in self.writing.drain(..writes.min(self.writing.len())) {
+                    if let Some(is_last) = pieces {
+                        self.disk_share.has_written(now, is_last);
+                    }
                     self.raft.step(now, Input::Persisted(token));
                 }
             }
@@ -344,9 +349,8 @@ impl<S: LogStore, T: Transport, E: Environment> Node<S, T, E> {
         }
         if let Some(write) = write {
             self.environment.point(Point::BeforeWrite).await;
-            let has_pieces = !write.batch.parts.is_empty();
-            self.pieces_writing += usize::from(has_pieces);
-            self.writing.push_back((write.token, has_pieces));
+            let pieces = self.disk_share.gives(self.environment.now(), &write.batch);
+            self.writing.push_back((write.token, pieces));
             self.meter.wrote(&write.batch);
             self.store.write(write.batch);
         }

@@ -2,6 +2,7 @@
 #![cfg(feature = "tokio")]
 
 mod damage;
+mod disk_share;
 mod leases;
 mod load;
 mod membership;
