@@ -119,4 +119,36 @@ mod tests {
         configurations.forget_before(LogIndex::new(4));
         assert_eq!([2, 3, 9].map(|index| voters(&configurations, index)), [None, Some(2), Some(3)]);
     }
+
+    /// Where the log begins a little before what its snapshot stands for, both have the same.
+    #[test]
+    fn what_a_snapshot_has_is_not_taken_from_the_log_once_more() {
+        let at = |index, voters| Configured { at: id(index), configuration: of(voters) };
+        let configurations = Configurations::restored(at(5, 3), vec![at(3, 2), at(5, 3), at(7, 4)]);
+        assert_eq!(configurations.list, [at(5, 3), at(7, 4)]);
+        assert_eq!(configurations.as_of(LogIndex::new(4)), None);
+    }
+
+    /// What was in force at the last committed entry is kept, and nothing before it.
+    #[test]
+    fn what_will_not_be_in_force_again_is_forgotten() {
+        for (committed, left) in [(2, 3), (3, 2), (4, 2), (5, 1), (9, 1)] {
+            let mut configurations = Configurations::restored(of(1).into(), Vec::new());
+            configurations.append(id(3), of(2));
+            configurations.append(id(5), of(3));
+            configurations.forget_before(LogIndex::new(committed));
+            assert_eq!(configurations.list.len(), left, "{committed}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_the_only_configuration_that_is_left() {
+        let mut configurations = Configurations::restored(of(1).into(), Vec::new());
+        configurations.append(id(3), of(2));
+        for (configured, is_another) in [(id(3), false), (id(7), true)] {
+            let configured = Configured { at: configured, configuration: of(2) };
+            assert_eq!(configurations.reset(configured.clone()), is_another);
+            assert_eq!(configurations.list, [configured]);
+        }
+    }
 }

@@ -271,38 +271,4 @@ pub(crate) fn acknowledges(envelope: &Envelope, from: LogIndex) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(term: u64, index: u64) -> EntryId {
-        EntryId::new(Term::new(term), LogIndex::new(index))
-    }
-
-    #[test]
-    fn a_write_confirms_nothing_of_what_was_truncated_meanwhile() {
-        let mut disk = Disk::default();
-        let first = disk.give(Time::ZERO, HardState::default(), id(1, 8), Holds::default());
-        disk.truncate(id(1, 4));
-        let second = disk.give(Time::ZERO, HardState::default(), id(2, 6), Holds::default());
-        assert!(disk.confirm(&first));
-        assert_eq!(disk.durable().last, id(1, 4));
-        assert_eq!(disk.write_of(LogIndex::new(5)), 2);
-        assert!(disk.confirm(&second));
-        assert_eq!(disk.durable().last, id(2, 6));
-    }
-
-    #[test]
-    fn truncation_takes_back_what_was_durable() {
-        let mut disk = Disk::new(Owner::default(), HardState::default(), id(1, 8));
-        disk.truncate(id(1, 5));
-        assert_eq!(disk.durable().last, id(1, 5));
-    }
-
-    #[test]
-    fn a_token_out_of_order_is_refused() {
-        let mut disk = Disk::default();
-        let _first = disk.give(Time::ZERO, HardState::default(), id(1, 1), Holds::default());
-        let second = disk.give(Time::ZERO, HardState::default(), id(1, 2), Holds::default());
-        assert!(!disk.confirm(&second));
-    }
-}
+mod tests;

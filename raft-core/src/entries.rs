@@ -179,3 +179,65 @@ impl fmt::Debug for Entries {
         (**self).fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+    use super::*;
+    use crate::entry::Payload;
+    use crate::types::{EntryId, Term};
+
+    /// Entries from this index on, with payloads of these sizes.
+    fn entries(from: u64, sizes: &[usize]) -> Entries {
+        let entry = |(index, &size)| {
+            let id = EntryId::new(Term::new(1), LogIndex::new(index));
+            Entry::new(id, Payload::Command(vec![0; size].into()))
+        };
+        (from..).zip(sizes).map(entry).collect()
+    }
+
+    fn hash(entries: &Entries) -> u64 {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(entries)
+    }
+
+    #[test]
+    fn a_part_of_a_batch_is_like_the_same_entries_by_themselves() {
+        let all = entries(1, &[1, 2, 3, 4, 5]);
+        let part = all.clone().after(1).up_to(3);
+        let alike = entries(2, &[2, 3, 4]);
+        assert_eq!((&part, hash(&part)), (&alike, hash(&alike)));
+        assert!(part != all && hash(&part) != hash(&all));
+        assert_eq!((part.begins().get(), part.ends().get(), part.payload_bytes()), (2, 4, 9));
+        let none = part.after(3);
+        assert_eq!((none.begins().get(), none.ends().get(), none.payload_bytes()), (0, 0, 0));
+        assert!(none == Entries::default() && Entries::from(Vec::new()).all.is_none());
+    }
+
+    /// Whatever lies there and may be taken: what is taken is its beginning, within both limits, and at least
+    /// one; and of a batch that is said to go alone, it is that batch.
+    #[test]
+    fn what_is_gathered_is_within_the_limits() {
+        for (first, second) in [
+            (&[3, 3, 3][..], &[3, 3][..]),
+            (&[3, 3, 3], &[]),
+            (&[0, 5, 0], &[1]),
+            (&[], &[2]),
+            (&[0; 64], &[0, 0]),
+            (&[1; 65], &[1, 1]),
+        ] {
+            let (first, second) = (entries(1, first), entries(1 + first.len() as u64, second));
+            let all = [&first[..], &second].concat();
+            for (to, bytes_max) in (0..=68).flat_map(|to| (0..=140).map(move |bytes_max| (to, bytes_max))) {
+                let case = format!("{} and {} to {to}, {bytes_max}", first.len(), second.len());
+                let to = LogIndex::new(to);
+                let taken = Entries::gather(first.clone(), [&second].into_iter(), to, bytes_max);
+                assert_eq!(taken[..], all[..taken.len()], "{case}");
+                let bytes: usize = taken.iter().map(|entry| entry.payload.bytes().len().max(1)).sum();
+                assert!(taken.ends() <= to && (bytes <= bytes_max || taken.len() == 1), "{case}");
+                assert_eq!(taken.is_empty(), to == LogIndex::ZERO, "{case}");
+                assert!(taken == first || !first.go_alone(to, bytes_max), "{case}");
+            }
+        }
+    }
+}

@@ -136,9 +136,19 @@ mod tests {
             Entry { id: EntryId::new(Term::new(3), LogIndex::new(8)), ..entry.clone() },
             Entry { payload: Payload::Command("y".into()), ..entry.clone() },
             Entry { payload: Payload::Noop, ..entry.clone() },
+            Entry { payload: Payload::Configuration("x".into()), ..entry.clone() },
             Entry { checksum: entry.checksum ^ 1, ..entry },
         ] {
             assert!(!changed.is_intact(), "{changed:?}");
         }
+    }
+
+    #[test]
+    fn no_kind_of_payload_is_taken_for_another() {
+        let id = EntryId::new(Term::new(3), LogIndex::new(7));
+        let kinds = [Payload::Noop, Payload::Command("".into()), Payload::Configuration("".into())];
+        let checksums: std::collections::BTreeSet<_> =
+            kinds.map(|payload| Entry::new(id, payload).checksum).into_iter().collect();
+        assert_eq!(checksums.len(), 3);
     }
 }

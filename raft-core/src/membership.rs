@@ -344,12 +344,13 @@ impl Raft {
         let at = reply.configured;
         let Configured { at: known, configuration } = self.configurations.latest();
         let is_that_one = *known == at && !configuration.has(self.config.id, self.config.incarnation);
-        if (at.index <= known.index && !is_that_one) || self.told_removed.is_some() {
+        // What was committed in a later term than that of a configuration here comes after it in every log, or takes its place.
+        if (at <= *known && !is_that_one) || self.told_removed.is_some() {
             return;
         }
         self.told_removed = Some(at);
         self.observe(|| Event::Removed { at });
-        if matches!(self.role, Role::PreCandidate { .. }) {
+        if matches!(self.role, Role::PreCandidate { .. } | Role::Candidate { .. }) {
             self.change_role(self.current_term, Role::Follower { leader: None });
         }
     }

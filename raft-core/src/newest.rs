@@ -201,6 +201,7 @@ mod tests {
                 assert_eq!(cut.bytes, kept.len() * (size_of::<Entry>() + 3), "{base}..{end}");
                 for (place, &from) in kept.iter().enumerate() {
                     let (first, rest) = cut.since(LogIndex::new(from));
+                    assert_eq!(first.begins(), LogIndex::new(from), "{base}..{end}");
                     let joined = Entries::joined(first, rest);
                     assert_eq!(indexes(&joined), kept[place..], "{base}..{end} from {from}");
                 }
@@ -230,5 +231,30 @@ mod tests {
         newest.close();
         let (first, rest) = newest.since(LogIndex::new(1));
         assert_eq!(Entries::gather(first, rest, LogIndex::new(99), 999).len(), 64);
+    }
+
+    /// Those that were appended one by one come before a batch that joins on, and are dropped like others.
+    #[test]
+    fn what_is_still_open_has_its_place_in_the_order() {
+        let mut joined = newest(&[1, 2]);
+        let id = EntryId::new(Term::new(1), LogIndex::new(4));
+        joined.append(vec![Entry::new(id, Payload::Noop)].into());
+        assert_eq!(indexes(joined.iter()), [1, 2, 3, 4]);
+        let mut dropped = newest(&[1, 2]);
+        dropped.drop_to(LogIndex::new(2));
+        assert_eq!((indexes(dropped.iter()), dropped.bytes()), (vec![3], size_of::<Entry>() + 3));
+    }
+
+    /// Each row: an index, and the last entry of the batch that is found to begin there.
+    #[test]
+    fn a_batch_is_found_by_its_first_entry_if_it_is_one_of_the_last() {
+        let mut newest = newest(&[2, 3, 1, 2, 1]);
+        newest.close();
+        for (index, last) in
+            [(3, Some(5)), (4, None), (5, None), (6, Some(6)), (7, Some(8)), (8, None), (9, Some(9))]
+        {
+            let found = newest.recent(LogIndex::new(index)).map(|batch| batch.ends().get());
+            assert_eq!(found, last, "{index}");
+        }
     }
 }

@@ -190,13 +190,17 @@ mod tests {
                 outline.truncate(LogIndex::new(end as u64 + 1));
                 outline.compact(base.checked_sub(1).map_or(EntryId::ZERO, |last| all[last]));
                 assert_eq!(outline.ids().collect::<Vec<_>>(), all[base..end], "{base}..{end}");
-                assert_eq!(outline.len(), (end - base) as u64);
+                assert_eq!((outline.len(), outline.is_empty()), ((end - base) as u64, end == base));
+                let mut firsts = all[base..end].to_vec();
+                firsts.dedup_by_key(|id| id.term);
+                assert_eq!(outline.firsts(), firsts, "{base}..{end}");
                 for id in &all {
                     let within = (base..=end).contains(&usize::try_from(id.index.get()).unwrap());
                     assert_eq!(outline.contains(*id), within, "{base}..{end} {id}");
                 }
                 let next = id(7, end as u64 + 1);
                 assert!(outline.append(next) && !outline.append(next), "{base}..{end}");
+                assert_eq!(outline.ids().collect::<Vec<_>>(), [&all[base..end], &[next]].concat());
             }
         }
     }
@@ -236,5 +240,26 @@ mod tests {
         let mut outline = outline(&[2]);
         assert!(!outline.append(id(1, 2)) && !outline.append(id(2, 3)) && !outline.append(id(2, 1)));
         assert_eq!(outline.last(), id(2, 1));
+    }
+
+    /// One with another term in its place is another entry, which the log does not have.
+    #[test]
+    fn a_base_before_the_one_there_is_changes_nothing() {
+        let mut outline = outline(&[1, 1, 2]);
+        outline.compact(id(1, 2));
+        let before = outline.clone();
+        for base in [EntryId::ZERO, id(1, 1), id(2, 1), id(1, 2)] {
+            outline.compact(base);
+            assert_eq!(outline, before, "{base}");
+        }
+        outline.compact(id(2, 2));
+        assert_eq!(outline, LogOutline::new(id(2, 2)));
+    }
+
+    #[test]
+    fn no_entries_at_once_change_nothing() {
+        let mut log = outline(&[1, 1]);
+        assert!(log.append_run(id(4, 3), 0));
+        assert_eq!((log.append_all(&[]), log), (0, outline(&[1, 1])));
     }
 }

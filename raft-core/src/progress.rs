@@ -314,6 +314,34 @@ mod tests {
         assert_eq!(progress.wants_chunk(Time::ZERO.after(second * 40), second), Some(9));
     }
 
+    /// What is read or said of another snapshot, or read of another place in it, is of no account.
+    #[test]
+    fn a_piece_is_of_one_snapshot_and_one_place() {
+        let (id, second) = (SnapshotId::default(), Duration::from_secs(1));
+        let (now, other) = (Time::ZERO, SnapshotId { made_by: Incarnation(9), ..id });
+        let mut progress = progress(1);
+        progress.start_snapshot(id, now);
+        assert_eq!(progress.wants_chunk(now, second), Some(0));
+        assert!(!progress.sends_chunk(other, 0, now) && !progress.sends_chunk(id, 7, now));
+        progress.chunk_received(other, 7, now);
+        assert!(progress.sends_chunk(id, 0, now));
+        progress.chunk_received(id, 7, now);
+        assert_eq!(progress.wants_chunk(now, second), Some(7));
+    }
+
+    /// It is asked for once, and the patience with its answer begins when it was sent. A leader may be late.
+    #[test]
+    fn a_piece_that_is_being_read_is_not_wanted_again() {
+        let (id, second) = (SnapshotId::default(), Duration::from_secs(1));
+        let at = |tenths| Time::ZERO.after(second * tenths / 10);
+        let mut progress = progress(1);
+        progress.start_snapshot(id, at(0));
+        assert_eq!(progress.wants_chunk(at(0), second), Some(0));
+        assert_eq!([10, 20].map(|now| progress.wants_chunk(at(now), second)), [None, None]);
+        assert!(progress.sends_chunk(id, 0, at(25)) && !progress.sends_chunk(id, 0, at(25)));
+        assert_eq!([34, 36].map(|now| progress.wants_chunk(at(now), second)), [None, Some(0)]);
+    }
+
     /// Each row: up to where a log may be the leader's by what a follower says that has acknowledged 6, how long after that, and
     /// whether it does not know what it has said.
     #[test]
@@ -337,6 +365,7 @@ mod tests {
         assert!(progress.is_news(LogIndex::new(4)) && !progress.is_news(LogIndex::new(3)));
         progress.accepted(LogIndex::new(6), LogIndex::ZERO);
         assert!(!progress.is_news(LogIndex::new(6)));
+        assert!(!progress.is_news(LogIndex::new(7)), "nothing went out that comes after it");
         progress.sent(Some(LogIndex::new(9)), 5);
         assert!(progress.is_news(LogIndex::new(7)));
         progress.refused(LogIndex::new(7), LogIndex::new(2));

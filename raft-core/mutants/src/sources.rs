@@ -98,7 +98,10 @@ impl Sources {
     /// What tells these rules, as they are, from others.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.files.iter().for_each(|file| (&file.name, &file.text, file.sites.len()).hash(&mut hasher));
+        self.files.iter().for_each(|file| {
+            (&file.name, &file.text).hash(&mut hasher);
+            file.sites.iter().for_each(|site| site.instead.hash(&mut hasher));
+        });
         hasher.finish()
     }
 

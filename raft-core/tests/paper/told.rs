@@ -305,3 +305,30 @@ fn a_server_tells_what_its_disk_has_lost_and_how_it_came_back() {
     ];
     assert_eq!(told(&mut bench), filled);
 }
+
+/// Each row: whose configuration is committed of which others have heard, and whether the server believes them. It
+/// has a later one in its log, of an old leader's, that was never committed; and an earlier one.
+#[test]
+fn a_server_that_was_removed_knows_it_whatever_an_old_leader_has_announced() {
+    for (committed, believes) in [(id(2, 2), true), (id(1, 2), false), (id(1, 4), true)] {
+        let mut bench = Bench::new(config(3));
+        let four: Configuration = [1, 2, 3, 4].map(NodeId::new).to_vec().into();
+        let announced = Entry::new(id(1, 3), Payload::Configuration(four.to_bytes()));
+        let Message::AppendEntries(mut args) = append(EntryId::ZERO, &[1, 1, 1], 0) else { unreachable!() };
+        let mut entries: Vec<_> = args.entries.iter().cloned().collect();
+        entries[2] = announced;
+        args.entries = entries.into();
+        bench.hear(2, 1, Message::AppendEntries(args));
+        bench.time_out();
+        bench.hear(3, 2, Message::NotMember(NotMember { configured: committed }));
+        assert_eq!(bench.raft.removed(), believes.then_some(committed), "{committed}");
+    }
+}
+
+/// Nobody counts its votes, and so it would stand for ever.
+#[test]
+fn a_candidate_that_was_removed_stands_no_more() {
+    let mut bench = Bench::in_role(Config { pre_vote: false, ..config(3) }, RoleName::Candidate, 1);
+    bench.hear(2, 2, Message::NotMember(NotMember { configured: id(1, 1) }));
+    assert_eq!(bench.is(), (Follower, 2));
+}
