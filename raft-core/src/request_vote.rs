@@ -159,8 +159,15 @@ impl Raft {
             voter.is(vote.voter, vote.incarnation)
                 || (planted!(self, AnyLifeCounts) && voter.id == vote.voter)
         };
+        let votes_count = planted!(self, VoteCountedTwice) || planted!(self, AnyLifeCounts);
         let of = |voters: &[Member], counts: &dyn Fn(&Vote) -> bool| {
-            votes.iter().filter(|vote| counts(vote) && voters.iter().any(|voter| is(voter, vote))).count()
+            if votes_count {
+                let is_voters = |vote: &&Vote| counts(vote) && voters.iter().any(|voter| is(voter, vote));
+                return votes.iter().filter(is_voters).count();
+            }
+            // Voters are counted, and not votes: one that is bound to no life may have voted in two.
+            let votes_for_it = |voter: &&Member| votes.iter().any(|vote| counts(vote) && is(voter, vote));
+            voters.iter().filter(votes_for_it).count()
         };
         let certain = |vote: &Vote| !vote.suspect || planted!(self, SuspectVotesCount);
         let mut all = self.in_force().electorates().take(electorates);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use raft_core::{
-    AppendEntriesReply, Config, EntryId, InstallSnapshotReply, LogIndex, Message, NodeId, PreVoteReply,
-    RequestVote, RequestVoteReply, RoleName, SnapshotId,
+    AppendEntriesReply, Config, EntryId, Envelope, Incarnation, Input, InstallSnapshotReply, LogIndex,
+    Message, NodeId, PreVoteReply, RequestVote, RequestVoteReply, RoleName, SnapshotId,
 };
 
-use crate::bench::{Bench, ME, config, heartbeat, id, pre_vote, snapshot, vote};
+use crate::bench::{Bench, ME, config, envelope, heartbeat, id, pre_vote, snapshot, vote};
 
 /// As the paper has it, without pre-vote and check-quorum.
 fn plain(size: u64) -> Config {
@@ -289,4 +289,19 @@ pub(crate) fn a_candidate_asks_for_votes_once_its_own_is_on_stable_storage() {
     let write = bench.hung.remove(0);
     bench.step(raft_core::Input::Persisted(write.token));
     assert_eq!(bench.take_said(), [(2, 1, "vote"), (3, 1, "vote")]);
+}
+
+/// A disk that is wiped is another life of its server, which may vote again: one voter all the same, also where voters are
+/// bound to no life.
+#[test]
+fn a_voter_counts_once_in_all_its_lives() {
+    let mut bench = Bench::new(plain(5));
+    bench.time_out();
+    let session = bench.said[0].session;
+    for (voter, life, wins) in [(2, 2, false), (2, 102, false), (3, 3, true)] {
+        let granted = Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
+        let granted = Envelope { session, incarnation: Incarnation(life), ..envelope(voter, 1, granted) };
+        bench.step(Input::Receive(granted));
+        assert_eq!(bench.raft.role() == RoleName::Leader, wins, "n{voter} in its life {life}");
+    }
 }
