@@ -223,13 +223,14 @@ impl Raft {
         false
     }
 
-    /// Whether all others lack an entry that this server could not have committed alone.
+    /// Whether all others lack an entry that this server could not have committed alone: whoever has it has all
+    /// configurations before it, and goes by the last of them or a later one.
     fn all_others_lack(&self, id: EntryId) -> bool {
         let question = self.repairs.fetching.question.as_ref().filter(|question| question.first == id);
         let Some(Question { lack_it, .. }) = question else { return false };
-        let mut configurations = self.configurations.since(self.commit_index);
+        let mut configurations = self.configurations.since(id.index);
         let needs_others = configurations.all(|configuration| {
-            configuration.electorates().all(|voters| voters.iter().any(|voter| voter.id != self.config.id))
+            configuration.electorates().any(|voters| voters.iter().any(|voter| voter.id != self.config.id))
         });
         needs_others && self.all_concerned().iter().all(|other| lack_it.binary_search(other).is_ok())
     }
