@@ -88,7 +88,7 @@ pub struct Config {
     /// So many entries before a snapshot are left in the log, for followers that are only a little behind.
     pub snapshot_trailing: u64,
     /// A snapshot is cut into pieces of so many bytes, which are sent one at a time. From 1 to 8 MiB, so
-    /// that a piece fits into a frame. While others write, pieces of one that is taken go to the disk at intervals, 16 MiB a
+    /// that a piece fits into a frame. While others write, pieces of one that is taken go to the disk at intervals, 8 MiB a
     /// second at the least: larger ones delay fewer writes, and those for longer.
     pub snapshot_chunk_bytes: usize,
     /// Whether the state machine keeps what it has applied through a crash. A durable one is given

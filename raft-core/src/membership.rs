@@ -350,7 +350,7 @@ impl Raft {
         }
         self.told_removed = Some(at);
         self.observe(|| Event::Removed { at });
-        if matches!(self.role, Role::PreCandidate { .. } | Role::Candidate { .. }) {
+        if matches!(self.role, Role::PreCandidate { .. }) {
             self.change_role(self.current_term, Role::Follower { leader: None });
         }
     }

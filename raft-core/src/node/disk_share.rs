@@ -9,8 +9,8 @@ use crate::types::Time;
 
 /// After a piece the disk is left to others for so many times as long as it took,
 const SHARE: u32 = 64;
-/// but for no longer than this, for each byte of the piece: whatever else goes on, 16 MiB of a snapshot are written in a second.
-const PAUSE_PER_BYTE: Duration = Duration::from_nanos(60);
+/// but for no longer than this, for each byte of the piece: whatever else goes on, 8 MiB of a snapshot are written in a second.
+const PAUSE_PER_BYTE: Duration = Duration::from_nanos(120);
 /// Nobody is waited for who has not written for so long,
 const QUIET: Duration = Duration::from_millis(10);
 /// or for so many times as long as the piece took.
@@ -100,7 +100,7 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
     /// The longest pause after 1 MiB, in microseconds.
-    const PAUSE: u64 = 62_915;
+    const PAUSE: u64 = 125_830;
 
     fn at(micros: u64) -> Time {
         Time::ZERO.after(Duration::from_micros(micros))
@@ -108,7 +108,7 @@ mod tests {
 
     /// The first moment, in microseconds, at which another piece may be.
     fn next(share: &DiskShare) -> u64 {
-        let (mut early, mut late) = (0, 1_000_000);
+        let (mut early, mut late) = (0, 10_000_000);
         while early < late {
             let between = u64::midpoint(early, late);
             if share.next_piece(|| at(between)) == NextPiece::Now {
@@ -133,8 +133,8 @@ mod tests {
             (20_000, 110_000, 150_000),
             // Somebody does all the time.
             (100, 106_000, 106_500),
-            (1_000, 163_000, 101_000 + PAUSE),
-            (20_000, 180_000, 120_000 + PAUSE),
+            (1_000, 163_000, 165_000),
+            (20_000, 240_000, 120_000 + PAUSE),
             // The disk takes no time.
             (0, 100_000, 100_000),
         ] {
@@ -157,8 +157,8 @@ mod tests {
             assert!(next(&share) > began, "piece {piece}");
         }
         assert_eq!(share.next_piece(|| at(1_000_000_000)), NextPiece::Later, "16 are under way");
-        share.has_written(at(2_000_000), false);
-        assert_eq!(share.next_piece(|| at(2_000_000)), NextPiece::Now);
+        share.has_written(at(4_000_000), false);
+        assert_eq!(share.next_piece(|| at(4_000_000)), NextPiece::Now);
     }
 
     #[test]

@@ -324,11 +324,3 @@ fn a_server_that_was_removed_knows_it_whatever_an_old_leader_has_announced() {
         assert_eq!(bench.raft.removed(), believes.then_some(committed), "{committed}");
     }
 }
-
-/// Nobody counts its votes, and so it would stand for ever.
-#[test]
-fn a_candidate_that_was_removed_stands_no_more() {
-    let mut bench = Bench::in_role(Config { pre_vote: false, ..config(3) }, RoleName::Candidate, 1);
-    bench.hear(2, 2, Message::NotMember(NotMember { configured: id(1, 1) }));
-    assert_eq!(bench.is(), (Follower, 2));
-}
