@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use raft_core::{
     AppendEntries, AppendEntriesReply, Batch, Chunk, ClusterId, Config, Confirm, ConfirmReply, Effects,
-    Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, LogIndex,
-    Message, NodeId, Payload, PlantedBug, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome,
+    Entry, EntryId, Envelope, Event, GroupId, HardState, Incarnation, Input, InstallSnapshot, Loaded,
+    LogIndex, Message, NodeId, Payload, PlantedBug, PreVote, PreVoteReply, Raft, Read, ReadId, ReadOutcome,
     RequestVote, RequestVoteReply, Restored, RoleName, Session, Snapshot, SnapshotId, Stored, Term, Time,
     Violation, Write,
 };
 
 pub(crate) const ME: NodeId = NodeId::new(1);
+
+/// Terms and indexes beyond this are no server's.
+pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 
 /// The server n1 of a cluster, with a disk that takes no time unless it hangs.
 pub(crate) struct Bench {
@@ -240,6 +243,27 @@ impl Bench {
         }
     }
 
+    /// All of this comes in before any effects are taken.
+    pub(crate) fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        inputs.into_iter().for_each(|input| self.raft.step(self.now, input));
+        self.step(Input::Tick);
+    }
+
+    /// The writes that hang come to their end, and no other hangs.
+    pub(crate) fn finish_writes(&mut self) {
+        self.hangs = false;
+        for write in std::mem::take(&mut self.hung) {
+            self.step(Input::Persisted(write.token));
+        }
+    }
+
+    /// The disk turns out to have lost this entry.
+    pub(crate) fn lose(&mut self, index: u64) {
+        let index = LogIndex::new(index);
+        self.disk.damage(index);
+        self.step(Input::Loaded(Loaded::Damaged { from: index, to: index }));
+    }
+
     /// A client asks for a command.
     pub(crate) fn propose(&mut self, command: &'static str) {
         self.raft.propose(command.into()).unwrap();
@@ -278,6 +302,11 @@ impl Bench {
             if let Message::AppendEntriesReply(reply) = &said.message { Some(reply.clone()) } else { None }
         };
         self.said.iter().rev().find_map(reply)
+    }
+
+    /// How often it has told of this.
+    pub(crate) fn count(&self, event: &Event) -> usize {
+        self.events.iter().filter(|told| *told == event).count()
     }
 
     /// The terms of the entries that it has written.

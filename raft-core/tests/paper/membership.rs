@@ -12,24 +12,24 @@ use crate::bench::{Bench, ME, append, config, envelope, heartbeat, id, pre_vote,
 use crate::reads::leader;
 
 const MS: Duration = Duration::from_millis(1);
-const NOBODY: [NodeId; 0] = [];
+pub(crate) const NOBODY: [NodeId; 0] = [];
 
-fn servers(ids: &[u64]) -> Vec<NodeId> {
+pub(crate) fn servers(ids: &[u64]) -> Vec<NodeId> {
     ids.iter().copied().map(NodeId::new).collect()
 }
 
-fn of(ids: &[u64]) -> Configuration {
+pub(crate) fn of(ids: &[u64]) -> Configuration {
     servers(ids).into()
 }
 
 /// These servers in joint consensus with those, or before it.
-fn to(from: &[u64], voters: &[u64], joint: bool) -> Configuration {
+pub(crate) fn to(from: &[u64], voters: &[u64], joint: bool) -> Configuration {
     let next = Next { voters: of(voters).voters, learners: Vec::new(), joint };
     Configuration { next: Some(next), ..of(from) }
 }
 
 /// Asks it for a change from what is in force.
-fn change(bench: &mut Bench, voters: &[u64], learners: &[u64]) -> Result<EntryId, ChangeError> {
+pub(crate) fn change(bench: &mut Bench, voters: &[u64], learners: &[u64]) -> Result<EntryId, ChangeError> {
     let from = bench.raft.configuration().at;
     let changed = bench.raft.change_membership(from, servers(voters), servers(learners));
     bench.step(Input::Tick);
@@ -37,17 +37,22 @@ fn change(bench: &mut Bench, voters: &[u64], learners: &[u64]) -> Result<EntryId
 }
 
 /// What it goes by.
-fn in_force(bench: &Bench) -> Configuration {
+pub(crate) fn in_force(bench: &Bench) -> Configuration {
     bench.raft.configuration().configuration.clone()
 }
 
 /// A follower has all that the leader has.
-fn has_all(bench: &mut Bench, follower: u64) {
+pub(crate) fn has_all(bench: &mut Bench, follower: u64) {
     bench.accepts(follower, bench.raft.last_log().index.get());
 }
 
 /// A message that brings this configuration after `prev_log`.
-fn configure(prev_log: EntryId, term: u64, configuration: &Configuration, leader_commit: u64) -> Message {
+pub(crate) fn configure(
+    prev_log: EntryId,
+    term: u64,
+    configuration: &Configuration,
+    leader_commit: u64,
+) -> Message {
     let next = id(term, prev_log.index.get() + 1);
     let entry = Entry::new(next, Payload::Configuration(configuration.to_bytes()));
     let leader_commit = LogIndex::new(leader_commit);
@@ -381,13 +386,13 @@ pub(crate) fn a_removed_server_is_told_and_disturbs_nobody() {
 }
 
 /// n1 to n3, each in the life of its data directory that has its number.
-fn bound() -> Config {
+pub(crate) fn bound() -> Config {
     let first = (1..=3).map(|id| Member::bound(NodeId::new(id), Incarnation(id)));
     Config { bootstrap: Some(Configuration::of(first)), pre_vote: false, ..config(3) }
 }
 
 /// What a server says whose disk was wiped: its incarnation is another.
-fn wiped(from: u64, term: u64, message: Message) -> Envelope {
+pub(crate) fn wiped(from: u64, term: u64, message: Message) -> Envelope {
     Envelope { incarnation: Incarnation(from + 100), ..envelope(from, term, message) }
 }
 

@@ -9,7 +9,7 @@ use raft_core::{
 use crate::bench::{Bench, append, config, envelope, heartbeat, id, vote};
 
 /// A server of three that has entries of these terms, the last of which is its term, of which one is damaged.
-fn damaged(terms: &[u64], index: u64) -> Bench {
+pub(crate) fn damaged(terms: &[u64], index: u64) -> Bench {
     let mut bench = Bench::with_log(config(3), terms, terms[terms.len() - 1]);
     bench.disk.damage(LogIndex::new(index));
     let (disk, restored) = (bench.disk.clone(), bench.disk.restored());
@@ -20,7 +20,7 @@ fn damaged(terms: &[u64], index: u64) -> Bench {
 }
 
 /// A server of three that has entries of these terms, and may have had more.
-fn suspect(terms: &[u64], term: u64) -> Bench {
+pub(crate) fn suspect(terms: &[u64], term: u64) -> Bench {
     let disk = Bench::with_log(config(3), terms, term).disk;
     let restored = Restored { suspect_tail: true, ..disk.restored() };
     Bench::with_restored(config(3), disk, restored)
@@ -36,13 +36,13 @@ fn fetched(bench: &Bench, entries: &[EntryId], lacking: &[Lacking]) -> FetchEntr
 }
 
 /// It comes from this server, in the conversation in which it was asked for.
-fn answer(bench: &mut Bench, from: u64, reply: FetchEntriesReply) {
+pub(crate) fn answer(bench: &mut Bench, from: u64, reply: FetchEntriesReply) {
     let (asked, term) = (bench.last_said(from, "fetch").unwrap().session, bench.raft.current_term().get());
     let reply = envelope(from, term, Message::FetchEntriesReply(Box::new(reply)));
     bench.step(Input::Receive(raft_core::Envelope { session: asked, ..reply }));
 }
 
-fn lacks(id: EntryId, superseded: Option<u64>) -> Lacking {
+pub(crate) fn lacks(id: EntryId, superseded: Option<u64>) -> Lacking {
     Lacking { id, superseded: superseded.map(Term::new) }
 }
 

@@ -13,12 +13,12 @@ use crate::reads::leader;
 const MS: Duration = Duration::from_millis(1);
 
 /// Without entries that are left before a snapshot.
-fn compacts(size: u64) -> Config {
+pub(crate) fn compacts(size: u64) -> Config {
     Config { snapshot_trailing: 0, ..config(size) }
 }
 
 /// A follower with these entries, of which so many are committed and applied.
-fn follower(config: Config, terms: &[u64], commit: u64) -> Bench {
+pub(crate) fn follower(config: Config, terms: &[u64], commit: u64) -> Bench {
     let mut bench = Bench::new(config);
     bench.hear(2, *terms.last().unwrap(), append(EntryId::ZERO, terms, commit));
     assert_eq!(bench.applied.len() as u64, commit);
@@ -27,19 +27,19 @@ fn follower(config: Config, terms: &[u64], commit: u64) -> Bench {
 }
 
 /// The snapshot that was asked for is begun.
-fn ask(bench: &mut Bench) -> SnapshotId {
+pub(crate) fn ask(bench: &mut Bench) -> SnapshotId {
     bench.raft.ask_for_snapshot();
     bench.step(Input::Tick);
     bench.taking.take().expect("a snapshot is to be taken").id
 }
 
 /// The state machine gives one piece.
-fn taken(bench: &mut Bench, snapshot: SnapshotId, data: &'static str, done: bool) {
+pub(crate) fn taken(bench: &mut Bench, snapshot: SnapshotId, data: &'static str, done: bool) {
     bench.step(Input::SnapshotTaken { snapshot, data: data.into(), done });
 }
 
 /// The whole of it.
-fn take(bench: &mut Bench) -> SnapshotId {
+pub(crate) fn take(bench: &mut Bench) -> SnapshotId {
     let snapshot = ask(bench);
     bench.step(Input::Applied);
     taken(bench, snapshot, "state", true);
