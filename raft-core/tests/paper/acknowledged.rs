@@ -25,7 +25,7 @@ fn cut_short(terms: &[u64], term: u64) -> Bench {
 }
 
 /// A leader of three in term 1 that keeps no entries in memory, with its no-op and these commands.
-fn forgetful_leader(config: Config, commands: &[&'static str]) -> Bench {
+pub(crate) fn forgetful_leader(config: Config, commands: &[&'static str]) -> Bench {
     let mut bench = Bench::in_role(Config { cache_bytes_max: 0, ..config }, RoleName::Leader, 1);
     commands.iter().for_each(|command| bench.propose(command));
     bench

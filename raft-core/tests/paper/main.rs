@@ -2,14 +2,17 @@
 //! 6.2, 6.3, 6.4 and 9.6 of the other.
 
 mod acknowledged;
+mod believed;
 mod bench;
 #[cfg(all(feature = "planted-bugs", feature = "tokio"))]
 mod bugs;
 mod compaction;
 mod consistency;
 mod drops;
+mod elections;
 mod fetching;
 mod installed;
+mod leading;
 mod leases;
 mod losses;
 mod membership;
@@ -26,4 +29,5 @@ mod sessions;
 mod snapshots;
 mod thesis;
 mod told;
+mod waiting;
 mod watched;

@@ -13,7 +13,7 @@ use crate::reads::leader;
 const MS: Duration = Duration::from_millis(1);
 
 /// Asks it for these voters alone, who may be bound to a life.
-fn change_to(bench: &mut Bench, voters: &[Member]) {
+pub(crate) fn change_to(bench: &mut Bench, voters: &[Member]) {
     let from = bench.raft.configuration().at;
     assert!(bench.raft.change_membership(from, voters.to_vec(), NOBODY).is_ok());
     bench.step(Input::Tick);

@@ -10,7 +10,7 @@ use raft_core::{
 use crate::bench::{Bench, ME, config, envelope, heartbeat, id, pre_vote, snapshot, vote};
 
 /// As the paper has it, without pre-vote and check-quorum.
-fn plain(size: u64) -> Config {
+pub(crate) fn plain(size: u64) -> Config {
     Config { pre_vote: false, check_quorum: false, ..config(size) }
 }
 
