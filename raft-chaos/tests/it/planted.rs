@@ -12,7 +12,7 @@ const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     ("heartbeats-without-entries", "flicker", 1, "liveness", "limits.ok_gap_ms"),
     ("ack-before-sync", "crash-loop", 0, "safety", "durable-before-ack broken"),
     ("last-included-term-forgotten", "empty-logs", 0, "safety", "conformance broken"),
-    ("stale-tail", "crash-loop", 4, "crash", "does not join on to a log"),
+    ("stale-tail", "crash-loop", 5, "crash", "does not join on to a log"),
     (
         "vote-before-persisted",
         "amnesia",
@@ -42,7 +42,7 @@ const FOUND: [(&str, &str, u64, &str, &str); 27] = [
     // https://github.com/etcd-io/etcd/issues/7280
     ("configuration-on-commit", "membership-churn", 0, "safety", "conformance broken"),
     // https://github.com/ClickHouse/ClickHouse/pull/105784
-    ("snapshot-of-latest-configuration", "membership-churn", 2, "safety", "Restart refused"),
+    ("snapshot-of-latest-configuration", "membership-churn", 4, "safety", "Restart refused"),
     // https://github.com/CurvineIO/curvine/issues/676
     ("sessions-filter-nothing", "sessions", 0, "safety", "and again at"),
     ("sessions-not-in-snapshot", "sessions", 0, "safety", "their sessions differ after entry"),
