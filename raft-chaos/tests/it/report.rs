@@ -279,15 +279,15 @@ mod in_a_browser {
         let Some(browser) = browser() else { return };
         let tool = Tool::new();
         let (said, report) = found(&tool, "unchecked-tail-committed", "crash-loop.toml", "5");
-        assert!(said.out.contains("explained the logs of n1 and n4 differ at 1182:"), "{}", said.out);
+        assert!(said.out.contains("explained the logs of n1 and n4 differ at 1185:"), "{}", said.out);
         assert!(said.out.contains("what led there:"), "{}", said.out);
         let page = Page::open(browser, &report);
         let explained = page.text("#explained");
         assert!(
-            explained.contains("state-machine broken on n1 n4: committed 1182@t2 and 1182@t1"),
+            explained.contains("state-machine broken on n1 n4: committed 1185@t2 and 1185@t1"),
             "{explained}"
         );
-        assert!(explained.contains("The logs of n1 and n4 differ at index 1182."), "{explained}");
+        assert!(explained.contains("The logs of n1 and n4 differ at index 1185."), "{explained}");
         assert!(
             explained.contains("The logs at that moment") && explained.contains("What led there"),
             "{explained}"
