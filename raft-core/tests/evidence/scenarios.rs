@@ -238,7 +238,7 @@ const SNAPSHOTS_AND_READS: &[Row] = &[
         "async_storage_writes_append_aba_race",
         &[
             Sentence("consistency", "a_write_confirms_no_entry_that_was_overwritten_meanwhile"),
-            Test("raft-core/src/disk.rs", "a_write_confirms_nothing_of_what_was_truncated_meanwhile"),
+            Test("raft-core/src/disk/tests.rs", "a_write_confirms_nothing_of_what_was_truncated_meanwhile"),
         ],
     ),
 ];
