@@ -11,6 +11,7 @@ pub(crate) fn mix(before: u64, now: impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// A number takes one step, as its bytes by themselves would.
 struct Mixer(u64);
 
 impl Hasher for Mixer {
@@ -20,6 +21,18 @@ impl Hasher for Mixer {
             word[..chunk.len()].copy_from_slice(chunk);
             self.write_u64(u64::from_le_bytes(word));
         }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
     }
 
     fn write_u64(&mut self, word: u64) {

@@ -47,7 +47,7 @@ pub struct Counts {
     pub snapshots_taken: u64,
     /// Snapshots of its own state machine that could not be taken.
     pub snapshots_failed: u64,
-    /// Snapshots that it received, and that stand for all of its log.
+    /// Snapshots that it received whole: they stand for all of its log, or for what its disk had lost.
     pub snapshots_installed: u64,
 }
 

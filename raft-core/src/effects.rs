@@ -180,9 +180,9 @@ pub(crate) struct Owner {
 /// correct cluster. A server that meets one says so and never sends anything again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// A leader's entries contradict a committed one (Leader Completeness, §5.4).
+    /// A leader's entries, or its snapshot, contradict a committed entry (Leader Completeness, §5.4).
     CommittedEntryContradicted {
-        /// The leader that sent them.
+        /// The leader that sent them, or it.
         leader: NodeId,
         /// The committed entry.
         index: LogIndex,

@@ -73,11 +73,19 @@ impl Raft {
             self.timer = timer;
         }
 
+        // What a snapshot stands for is committed, and so it is the same on whoever has committed it (Figure 3, State
+        // Machine Safety).
+        let index = id.last_included.index;
+        if index <= self.commit_index && self.log.id_at(index).is_some_and(|here| here != id.last_included) {
+            self.violate(Violation::CommittedEntryContradicted { leader, index });
+            return None;
+        }
+
         // 6. Where the log has the last included entry, it and what follows are kept: all up to it is
         //    committed, and the state machine gets there by itself, unless the disk has lost some of it.
-        let has = id.last_included.index <= self.commit_index || self.log.contains(id.last_included);
-        if has && !self.has_lost_up_to(id.last_included.index) {
-            self.commit_to(id.last_included.index);
+        let has = index <= self.commit_index || self.log.contains(id.last_included);
+        if has && !self.has_lost_up_to(index) {
+            self.commit_to(index);
             self.observe(|| Event::SnapshotNotNeeded { leader, snapshot: id });
             return Some(InstallSnapshotReply::Installed { snapshot: id });
         }

@@ -76,7 +76,8 @@ impl Machines {
 
     /// A moment later: how far each disk is.
     pub(super) fn note_disks(&self) {
-        self.disks.values().for_each(|disk| disk.note(self.world.now()));
+        let now = self.world.now();
+        self.disks.values().for_each(|disk| disk.note(now));
     }
 
     pub(super) fn clock(&self, node: NodeId) -> Option<&Clock> {

@@ -1,5 +1,7 @@
-//! Bare turmoil at a tick of 1 ms: five hosts that say as much to each other as a quiet cluster does, and nothing else.
+//! Bare turmoil at a tick of 1 ms: five hosts that say as much to each other as a quiet cluster does, perhaps one more that
+//! asks the first of them something each second, and nothing else.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +15,7 @@ const REQUEST: [u8; 64] = [0; 64];
 const REPLY: [u8; 24] = [0; 24];
 
 /// That many simulated seconds. Returns how many replies the one host had from the others.
-pub(crate) fn run(seconds: u64) -> u64 {
+pub(crate) fn run(seconds: u64, with_client: bool) -> u64 {
     let mut sim = turmoil::Builder::new()
         .tick_duration(Duration::from_millis(1))
         .min_message_latency(Duration::from_millis(1))
@@ -22,19 +24,14 @@ pub(crate) fn run(seconds: u64) -> u64 {
         .rng_seed(7)
         .build();
     for follower in 0..FOLLOWERS {
-        sim.host(format!("h{follower}"), || async {
-            let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-            let (mut stream, _) = listener.accept().await?;
-            let mut request = REQUEST;
-            while stream.read_exact(&mut request).await.is_ok() {
-                stream.write_all(&REPLY).await?;
-            }
-            Ok(())
-        });
+        sim.host(format!("h{follower}"), || async { Ok(answer_one().await?) });
     }
     let replies = Arc::new(AtomicU64::new(0));
     let heard = Arc::clone(&replies);
     sim.client("leader", async move {
+        if with_client {
+            tokio::spawn(answer_one());
+        }
         for follower in 0..FOLLOWERS {
             let (mut from, mut to) = TcpStream::connect((format!("h{follower}"), PORT)).await?.into_split();
             let heard = Arc::clone(&heard);
@@ -56,6 +53,29 @@ pub(crate) fn run(seconds: u64) -> u64 {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         Ok(())
     });
+    if with_client {
+        sim.client("client", async move {
+            let mut stream = TcpStream::connect(("leader", PORT)).await?;
+            let mut reply = REPLY;
+            for _ in 1..seconds {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                stream.write_all(&REQUEST).await?;
+                stream.read_exact(&mut reply).await?;
+            }
+            Ok(())
+        });
+    }
     sim.run().expect("nothing goes wrong in bare turmoil");
     replies.load(Ordering::Relaxed)
+}
+
+/// Answers what comes in over one connection.
+async fn answer_one() -> io::Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    let (mut stream, _) = listener.accept().await?;
+    let mut request = REQUEST;
+    while stream.read_exact(&mut request).await.is_ok() {
+        stream.write_all(&REPLY).await?;
+    }
+    Ok(())
 }

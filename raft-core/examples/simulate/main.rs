@@ -175,7 +175,7 @@ fn calm(seconds: u64) -> ExitCode {
         };
         let ours = rate(seconds, began);
         let began = wall_clock();
-        let replies = bare::run(bare_seconds);
+        let replies = bare::run(bare_seconds, false);
         let bare = rate(bare_seconds, began);
         println!(
             "{ours:.0} simulated seconds a second, {} events in each; bare turmoil {bare:.0}, {} messages in each",

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use raft_core::{
     Batch, Chunk, Config, Configuration, Configured, EntryId, Envelope, Event, Incarnation, Input,
-    InstallSnapshot, Message, NodeId, Part, RoleName, Session, Snapshot, SnapshotId, SnapshotProgress, Term,
-    Violation,
+    InstallSnapshot, InstallSnapshotReply, Message, NodeId, Part, RoleName, Session, Snapshot, SnapshotId,
+    SnapshotProgress, Term, Violation,
 };
 
 use crate::bench::{Bench, append, config, envelope, heartbeat, id, piece};
 use crate::fetching::{disk, starts};
 use crate::membership::{configure, of};
-use crate::snapshots::{compacts, follower, taken};
+use crate::snapshots::{compacts, taken};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -66,15 +66,39 @@ fn whoever_sends_a_snapshot_is_followed() {
     assert_eq!(bench.violation, Some(Violation::TwoLeaders { term, known, other }));
 }
 
-/// Figure 3, State Machine Safety: no snapshot takes the place of what is committed here, whatever it says of
-/// it.
+/// Figure 3, State Machine Safety: no snapshot takes the place of what is committed here. One that says something else of
+/// it stops whoever is sent it; one that says the same is not needed. The log begins behind entry 1.
 #[test]
 fn a_snapshot_that_contradicts_what_is_committed_replaces_nothing() {
-    for last_included in [id(2, 1), id(2, 2)] {
-        let mut bench = follower(compacts(3), &[1, 1, 1], 2);
-        bench.hear(2, 3, piece(last_included, 0, "state", true));
-        assert_eq!((bench.log(), bench.restored.len()), (vec![1; 3], 0), "{last_included}");
-        assert_eq!((bench.raft.commit_index().get(), bench.applied.len()), (2, 2), "{last_included}");
+    for (last_included, contradicts) in
+        [(id(2, 1), true), (id(2, 2), true), (id(1, 1), false), (id(1, 2), false), (id(2, 3), false)]
+    {
+        let mut bench = Bench::new(Config { snapshot_entries: 1, snapshot_trailing: 0, ..config(3) });
+        bench.hear(2, 1, append(EntryId::ZERO, &[1, 1, 1], 1));
+        let snapshot = bench.taking.take().unwrap().id;
+        bench.step(Input::SnapshotTaken { snapshot, data: "x".into(), done: true });
+        bench.hear(2, 1, append(id(1, 3), &[], 2));
+        bench.hear(2, 3, piece(last_included, 0, "y", false));
+        let (leader, index) = (NodeId::new(2), last_included.index);
+        let violation = contradicts.then_some(Violation::CommittedEntryContradicted { leader, index });
+        assert_eq!(bench.violation, violation, "{last_included}");
+        let kept = (bench.log(), bench.raft.commit_index().get(), bench.restored.len());
+        assert_eq!(kept, (vec![1; 2], 2, 0), "{last_included}");
+    }
+}
+
+/// Of what the log does not name any more nobody can say, and it is not needed.
+#[test]
+fn a_snapshot_of_what_a_later_one_stands_for_is_not_needed() {
+    let mut bench = Bench::new(config(3));
+    bench.hear(2, 2, piece(id(2, 5), 0, "state", true));
+    bench.said.clear();
+    for last_included in [id(1, 3), id(2, 4)] {
+        bench.hear(2, 2, piece(last_included, 0, "old", true));
+        let said = bench.said.drain(..).map(|envelope| envelope.message).collect::<Vec<_>>();
+        let snapshot = SnapshotId { last_included, made_by: Incarnation(2) };
+        let reply = Message::InstallSnapshotReply(InstallSnapshotReply::Installed { snapshot });
+        assert_eq!((said, &bench.violation), (vec![reply], &None), "{last_included}");
     }
 }
 
