@@ -81,6 +81,8 @@ const NOBODY: Configuration = Configuration { voters: Vec::new(), learners: Vec:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::Next;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
     use crate::types::Term;
 
     fn of(voters: u64) -> Configuration {
@@ -118,6 +120,33 @@ mod tests {
         assert_eq!([since(0), since(4), since(5)], [vec![1, 2, 3], vec![2, 3], vec![3]]);
         configurations.forget_before(LogIndex::new(4));
         assert_eq!([2, 3, 9].map(|index| voters(&configurations, index)), [None, Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_who_takes_part_and_who_is_to() {
+        let list = |at, configuration| Configurations { list: vec![Configured { at, configuration }] };
+        let learns = |learner: u64| of(3).with_learners([NodeId::new(learner)]);
+        let becomes = |next: Configuration, joint| Configuration {
+            next: Some(Next { voters: next.voters, learners: next.learners, joint }),
+            ..of(3)
+        };
+        let states = [
+            list(id(1), of(3)),
+            list(id(2), of(3)),
+            list(id(1), of(4)),
+            list(id(1), learns(4)),
+            list(id(1), learns(5)),
+            list(id(1), becomes(of(4), false)),
+            list(id(1), becomes(of(4), true)),
+            list(id(1), becomes(of(5), false)),
+            list(id(1), becomes(learns(4), false)),
+        ];
+        let feed = |state: &Configurations, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| {
+            state.hash_state(name, hasher);
+        };
+        let all = names(&states, false, feed);
+        assert!(all_differ(all.clone()));
+        assert_eq!(all, names(&states, true, feed), "n2 and n3 do the same in each");
     }
 
     /// Where the log begins a little before what its snapshot stands for, both have the same.

@@ -78,6 +78,12 @@ impl Fetching {
         self.question.is_none() && self.wanted.is_empty()
     }
 
+    /// Somebody asks for this.
+    #[cfg(test)]
+    pub(crate) fn asked_by(&mut self, by: NodeId, id: EntryId) {
+        self.wanted.push(Wanted { by, session: Session(1), ids: vec![id] });
+    }
+
     /// Nothing is lacking any more.
     pub(crate) fn found(&mut self) {
         self.question = None;
@@ -247,4 +253,54 @@ impl Raft {
 pub(crate) fn is_well_formed(reply: &FetchEntriesReply) -> bool {
     let in_order = reply.entries.is_sorted_by(|before, after| before.id < after.id);
     in_order && reply.lacking.len() <= FETCH_MAX && reply.base.index.get() <= NUMBER_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
+    use crate::types::Term;
+
+    fn id(index: u64) -> EntryId {
+        EntryId::new(Term::new(1), LogIndex::new(index))
+    }
+
+    fn asks(first: u64, lack_it: &[u64], once_more: bool) -> Fetching {
+        let lack_it = lack_it.iter().copied().map(NodeId::new).collect();
+        let (session, again_at) = (Session(1), Time::ZERO);
+        let question = Some(Question { session, first: id(first), again_at, lack_it, once_more });
+        Fetching { question, wanted: Vec::new() }
+    }
+
+    fn is_asked(by: u64, index: u64) -> Fetching {
+        let mut fetching = Fetching::default();
+        fetching.asked_by(NodeId::new(by), id(index));
+        fetching
+    }
+
+    #[test]
+    fn a_fingerprint_tells_what_is_asked_for_and_by_whom() {
+        let states = [
+            Fetching::default(),
+            asks(1, &[], false),
+            asks(2, &[], false),
+            asks(1, &[2], false),
+            asks(1, &[2, 3], false),
+            asks(1, &[], true),
+            is_asked(2, 1),
+            is_asked(3, 1),
+            is_asked(2, 2),
+        ];
+        let feed = |state: &Fetching, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| {
+            state.hash_state(name, hasher);
+        };
+        let all = names(&states, false, feed);
+        let renamed = names(&states, true, feed);
+        assert_eq!(
+            (all[4], all[6]),
+            (renamed[4], renamed[7]),
+            "n2 and n3 are the others, and all of them lack it"
+        );
+        assert!(all_differ(all));
+    }
 }

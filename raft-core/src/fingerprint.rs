@@ -88,8 +88,34 @@ pub(crate) fn renamed(hard_state: HardState, name: &dyn Fn(NodeId) -> NodeId) ->
     HardState { voted_for: hard_state.voted_for.map(name), ..hard_state }
 }
 
+/// What each of these states feeds a fingerprint, where n2 and n3 have each other's names if that is asked for.
+#[cfg(test)]
+pub(crate) fn names<T>(
+    states: &[T],
+    swapped: bool,
+    feed: impl Fn(&T, &dyn Fn(NodeId) -> NodeId, &mut Fnv1a),
+) -> Vec<u64> {
+    let swap = |id: NodeId| if (2..=3).contains(&id.get()) { NodeId::new(5 - id.get()) } else { id };
+    let name: &dyn Fn(NodeId) -> NodeId = if swapped { &swap } else { &|id| id };
+    let of = |state: &T| {
+        let mut hasher = Fnv1a::default();
+        feed(state, name, &mut hasher);
+        hasher.finish()
+    };
+    states.iter().map(of).collect()
+}
+
+/// Whether no two of them are the same.
+#[cfg(test)]
+pub(crate) fn all_differ(mut names: Vec<u64>) -> bool {
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    names.len() == count
+}
+
 /// FNV-1a, 64 bits: unlike the standard library's hasher it is the same in every release.
-struct Fnv1a(u64);
+pub(crate) struct Fnv1a(u64);
 
 impl Default for Fnv1a {
     fn default() -> Self {

@@ -363,3 +363,35 @@ impl Raft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
+
+    const PATIENCE: Duration = Duration::from_millis(150);
+
+    /// One that has caught up may take longer afterwards: who is down holds nothing up.
+    #[test]
+    fn who_has_caught_up_has_caught_up() {
+        let (at, index) = (|ms| Time::ZERO.after(Duration::from_millis(ms)), LogIndex::new);
+        let mut catch_up = CatchUp::new();
+        assert!(!catch_up.is_done(index(0), index(5), at(0), PATIENCE));
+        assert!(catch_up.is_done(index(5), index(7), at(150), PATIENCE));
+        assert!(catch_up.is_done(index(7), index(9), at(1_000), PATIENCE));
+    }
+
+    #[test]
+    fn a_fingerprint_tells_how_far_who_catches_up_is() {
+        let round = |to| Some(Round { to: LogIndex::new(to), since: Time::ZERO });
+        let states = [
+            CatchUp::new(),
+            CatchUp { round: round(1), done: false },
+            CatchUp { round: round(2), done: false },
+            CatchUp { round: round(2), done: true },
+        ];
+        let feed =
+            |state: &CatchUp, _: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| state.hash_state(hasher);
+        assert!(all_differ(names(&states, false, feed)));
+    }
+}

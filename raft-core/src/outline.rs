@@ -44,9 +44,10 @@ impl LogOutline {
         if index == self.base.index {
             return Some(self.base);
         }
-        if index < self.base.index || index > self.last.index {
+        if index > self.last.index {
             return None;
         }
+        // No run begins at the base or before it.
         let run = self.firsts.partition_point(|first| first.index <= index).checked_sub(1)?;
         self.firsts.get(run).map(|first| EntryId::new(first.term, index))
     }

@@ -136,8 +136,8 @@ impl Reads {
     pub(crate) fn hash_state(&self, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut impl Hasher) {
         for read in &self.waiting {
             match read.asker {
-                Asker::Here(id) => id.hash(hasher),
-                Asker::Follower(follower, _) => name(follower).hash(hasher),
+                Asker::Here(id) => (true, id).hash(hasher),
+                Asker::Follower(follower, _) => (false, name(follower)).hash(hasher),
             }
             (read.round <= self.round).hash(hasher);
         }
@@ -152,5 +152,66 @@ impl Reads {
             };
             (id, outcome).hash(hasher);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
+    use crate::types::Term;
+
+    fn after(events: impl FnOnce(&mut Reads)) -> Reads {
+        let mut reads = Reads::default();
+        events(&mut reads);
+        reads
+    }
+
+    const fn here(read: u64) -> Asker {
+        Asker::Here(ReadId(read))
+    }
+
+    const fn confirming(index: u64) -> UnderWay {
+        let read_index = EntryId::new(Term::new(1), LogIndex::new(index));
+        UnderWay::Confirming { read_index, since: Time::ZERO }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_who_waits_for_what() {
+        let begun = |read_index, before: bool| {
+            after(|reads| {
+                if before {
+                    reads.wait(here(1));
+                }
+                reads.begin_round(confirming(read_index));
+                if !before {
+                    reads.wait(here(1));
+                }
+            })
+        };
+        let states = [
+            Reads::default(),
+            after(|reads| reads.wait(here(1))),
+            after(|reads| reads.wait(here(2))),
+            after(|reads| reads.wait(Asker::Follower(NodeId::new(2), Session(1)))),
+            after(|reads| reads.wait(Asker::Follower(NodeId::new(3), Session(1)))),
+            begun(3, true),
+            begun(3, false),
+            begun(4, true),
+            after(|reads| reads.confirm(ReadId(1), LogIndex::new(3))),
+            after(|reads| reads.confirm(ReadId(2), LogIndex::new(3))),
+            after(|reads| reads.confirm(ReadId(1), LogIndex::new(4))),
+            after(|reads| reads.refuse(ReadId(1), None)),
+            after(|reads| reads.refuse(ReadId(2), None)),
+            after(|reads| reads.refuse(ReadId(1), Some(NodeId::new(2)))),
+            after(|reads| reads.refuse(ReadId(1), Some(NodeId::new(3)))),
+        ];
+        let feed = |state: &Reads, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| {
+            state.hash_state(name, hasher);
+        };
+        let all = names(&states, false, feed);
+        let renamed = names(&states, true, feed);
+        assert_eq!((all[3], all[13]), (renamed[4], renamed[14]));
+        assert!(all_differ(all));
     }
 }

@@ -340,3 +340,58 @@ impl Raft {
         self.all_but_me(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Payload;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
+
+    fn id(index: u64) -> EntryId {
+        EntryId::new(Term::new(1), LogIndex::new(index))
+    }
+
+    fn feed(state: &Repairs, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a) {
+        state.hash_state(name, hasher);
+    }
+
+    /// Each thing that can be amiss by itself, and all else that matters then.
+    #[test]
+    fn a_fingerprint_tells_what_is_amiss() {
+        let mended =
+            |index| Repairs { mended: vec![Entry::new(id(index), Payload::Noop)], ..Repairs::default() };
+        let damaged = |index| Repairs { damaged: vec![id(index)], ..Repairs::default() };
+        let suspect = || Repairs { suspect: true, ..Repairs::default() };
+        let trusts = || Repairs { trusts: true, ..Repairs::default() };
+        let later = |repairs| Repairs { acknowledged: Term::new(2), ..repairs };
+        let anew = Some(Anew { term: Term::new(1), session: Session(1) });
+        let mut is_asked = Repairs::default();
+        is_asked.fetching.asked_by(NodeId::new(4), id(1));
+        let states = [
+            Repairs::default(),
+            is_asked,
+            damaged(1),
+            damaged(2),
+            later(damaged(1)),
+            Repairs { covered: LogIndex::new(1), ..damaged(1) },
+            Repairs { suspect: true, ..damaged(1) },
+            Repairs { trusts: true, ..damaged(1) },
+            Repairs { anew, ..damaged(1) },
+            mended(1),
+            mended(2),
+            later(mended(1)),
+            suspect(),
+            later(suspect()),
+            trusts(),
+            later(trusts()),
+        ];
+        assert!(all_differ(names(&states, false, feed)));
+    }
+
+    /// Where nothing is, what would matter then does not.
+    #[test]
+    fn servers_whose_disks_are_sound_are_alike() {
+        let states = [1, 2].map(|term| Repairs { acknowledged: Term::new(term), ..Repairs::default() });
+        assert!(!all_differ(names(&states, false, feed)));
+    }
+}

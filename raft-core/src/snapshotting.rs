@@ -256,3 +256,40 @@ impl Raft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Configuration;
+    use crate::fingerprint::{Fnv1a, all_differ, names};
+    use crate::types::{Incarnation, NodeId, Term};
+
+    fn snapshot(index: u64) -> Snapshot {
+        let last_included = EntryId::new(Term::new(1), LogIndex::new(index));
+        let configured = Configuration::of([NodeId::new(1)]).into();
+        Snapshot { id: SnapshotId { last_included, made_by: Incarnation(1) }, configured }
+    }
+
+    #[test]
+    fn a_fingerprint_tells_which_snapshots_there_are() {
+        let whole = |index| Snapshots { whole: Some(snapshot(index)), ..Snapshots::default() };
+        let coming = |index, bytes, from| {
+            let coming = Some(Coming { snapshot: snapshot(index), bytes, from });
+            Snapshots { coming, ..Snapshots::default() }
+        };
+        let states = [
+            Snapshots::default(),
+            whole(1),
+            whole(2),
+            Snapshots { restore: true, ..whole(1) },
+            Snapshots { asked: true, ..whole(1) },
+            coming(1, 0, Source::Taken),
+            coming(2, 0, Source::Taken),
+            coming(1, 1, Source::Taken),
+            coming(1, 0, Source::Leader(None)),
+        ];
+        let feed =
+            |state: &Snapshots, _: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| state.hash_state(hasher);
+        assert!(all_differ(names(&states, false, feed)));
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::fingerprint::{Fnv1a, all_differ, names};
 use crate::snapshot::SnapshotId;
 use crate::types::Session;
 
@@ -192,4 +193,36 @@ fn what_is_lost_is_not_acknowledged() {
         disk.drop_acknowledgements(LogIndex::new(4));
         assert_eq!(disk.held() == 0, says_so, "{message:?}");
     }
+}
+
+/// What waits for the second of two writes is the same as what waits for the first of one.
+#[test]
+fn a_fingerprint_tells_which_messages_wait_and_for_how_many_writes() {
+    let says = |to: u64, term: u64| Envelope {
+        to: NodeId::new(to),
+        ..Config::new(NodeId::new(1), vec![]).envelope(
+            NodeId::new(to),
+            Term::new(term),
+            Session(1),
+            Message::TimeoutNow,
+        )
+    };
+    let holding = |given: u64, confirmed: u64, held: &[(u64, Envelope)]| Disk {
+        given,
+        confirmed,
+        held: held.iter().cloned().collect(),
+        ..Disk::default()
+    };
+    let states = [
+        holding(2, 0, &[]),
+        holding(2, 0, &[(1, says(2, 1))]),
+        holding(2, 0, &[(2, says(2, 1))]),
+        holding(2, 0, &[(1, says(3, 1))]),
+        holding(2, 0, &[(1, says(2, 2))]),
+    ];
+    let feed =
+        |disk: &Disk, name: &dyn Fn(NodeId) -> NodeId, hasher: &mut Fnv1a| disk.hash_state(name, hasher);
+    assert!(all_differ(names(&states, false, feed)));
+    let later = holding(7, 5, &[(6, says(2, 1))]);
+    assert_eq!(names(&[later], false, feed), names(&states[1..2], false, feed));
 }

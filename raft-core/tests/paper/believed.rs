@@ -9,7 +9,7 @@ use raft_core::{
 
 use crate::bench::{Bench, ME, append, config, envelope, heartbeat, id, pre_vote, vote};
 use crate::fetching::starts;
-use crate::membership::{bound, wiped};
+use crate::membership::{bound, configure, of, wiped};
 use crate::snapshots::{follower, take};
 
 /// The highest term and index that a disk can have got to.
@@ -71,6 +71,39 @@ fn who_is_told_in_an_earlier_term_that_it_was_removed_knows_it() {
     let mut bench = Bench::with_log(config(3), &[1], 7);
     bench.hear(2, 3, Message::NotMember(NotMember { configured: id(1, 2) }));
     assert_eq!(bench.raft.removed(), Some(id(1, 2)));
+}
+
+/// A server that has yet to join knows nobody, and so removes nobody.
+#[test]
+fn who_knows_of_no_voters_tells_nobody_that_it_was_removed() {
+    let mut bench = Bench::new(Config { bootstrap: None, ..config(3) });
+    for (message, answer) in
+        [(pre_vote(EntryId::ZERO), "pre-vote-reply"), (vote(EntryId::ZERO), "vote-reply")]
+    {
+        bench.hear(2, 1, message);
+        assert!(bench.last_said(2, "not-member").is_none() && bench.last_said(2, answer).is_some());
+    }
+}
+
+#[test]
+fn who_takes_part_in_the_very_configuration_that_it_is_told_of_was_not_removed() {
+    let mut bench = Bench::new(config(3));
+    let configured = bench.raft.configuration().at;
+    bench.hear(2, 0, Message::NotMember(NotMember { configured }));
+    assert_eq!(bench.raft.removed(), None);
+}
+
+/// It has the entry that removed it, and is told by another server that it is committed: that it hears of earlier entries
+/// that they are says nothing new.
+#[test]
+fn a_server_does_not_learn_again_of_its_removal_before_that_is_committed() {
+    let mut bench = Bench::with_log(config(3), &[1], 1);
+    bench.hear(2, 1, configure(id(1, 1), 1, &of(&[2, 3]), 0));
+    let removed = Event::Removed { at: id(1, 2) };
+    bench.hear(3, 1, Message::NotMember(NotMember { configured: id(1, 2) }));
+    assert_eq!((bench.raft.removed(), bench.count(&removed)), (Some(id(1, 2)), 1));
+    bench.hear(2, 1, append(id(1, 2), &[], 1));
+    assert_eq!((bench.raft.commit_index(), bench.count(&removed)), (LogIndex::new(1), 1));
 }
 
 /// Of three entries on disk those are damaged that were found to be, and are in the log.

@@ -1,6 +1,9 @@
 //! What is lost to a server and what is not, what comes back, and what is overwritten meanwhile.
 
-use raft_core::{AppendEntriesReply, Config, EntryId, Envelope, Event, Input, Loaded, LogIndex, Term};
+use raft_core::{
+    AppendEntriesReply, Config, EntryId, Envelope, Event, Input, Loaded, LogIndex, Message, RequestVote,
+    RequestVoteReply, Term,
+};
 
 use crate::acknowledged::tells_of_loss;
 use crate::bench::{Bench, append, config, envelope, id, piece};
@@ -124,6 +127,17 @@ fn what_left_the_log_with_a_snapshot_is_neither_repaired_nor_dropped() {
     let early = answered(&bench, 3, reply(&[id(1, 5)], &[]));
     bench.step_all([Input::Receive(early), installs()]);
     assert_eq!((bench.hung.len(), given_anew(&bench)), (1, vec![]), "the disk does not have it any more");
+}
+
+/// The same of a vote: it lacks nothing any more, in the very moment in which the snapshot is whole.
+#[test]
+fn who_has_a_snapshot_of_all_that_it_had_lost_votes_at_once() {
+    let mut bench = damaged(&[1, 1, 1], 1);
+    let snapshot = envelope(2, 2, piece(id(2, 3), 0, "x", true));
+    let asked = Message::RequestVote(RequestVote { last_log: id(2, 3), told_by_leader: true });
+    bench.step_all([snapshot, envelope(3, 3, asked)].map(Input::Receive));
+    let granted = Message::RequestVoteReply(RequestVoteReply { vote_granted: true, suspect: false });
+    assert_eq!(bench.last_said(3, "vote-reply").map(|said| &said.message), Some(&granted));
 }
 
 /// A leader overwrites what follows an entry that another server has just sent.
