@@ -55,7 +55,7 @@ impl Raft {
             self.snapshots.committed(self.repairs.sound_to(LogIndex::ZERO, index, &self.log));
             self.let_more_wait();
             self.observe(|| Event::Committed { from, to });
-            self.note_removal(from, index);
+            self.note_removal(from);
         }
     }
 

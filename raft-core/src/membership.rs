@@ -355,10 +355,10 @@ impl Raft {
         }
     }
 
-    /// The entry that is in force is committed: whoever is not in it knows now.
-    pub(crate) fn note_removal(&mut self, from: LogIndex, to: LogIndex) {
+    /// More is committed than up to `from`: whoever is not in the configuration in force knows if that is among it.
+    pub(crate) fn note_removal(&mut self, from: LogIndex) {
         let at = self.configurations.latest().at;
-        if at.index > from && at.index <= to && self.removed() == Some(at) {
+        if at.index > from && self.removed() == Some(at) {
             self.observe(|| Event::Removed { at });
         }
     }
