@@ -204,7 +204,7 @@ fn a_run_that_fails_says_what_broke_where_how_to_see_it_again_and_where_it_is() 
     let tool = Tool::new();
     let short = ["cluster.storage=memory", "sim.recheck=0", "run.settle=4s"];
     for (bug, plan, seed, more, duration, broken) in [
-        ("unchecked-tail-committed", "crash-loop", "9", "--progress=none", "run.duration=5s", 3),
+        ("unchecked-tail-committed", "crash-loop", "9", "--progress=none", "run.duration=5s", 4),
         ("read-not-confirmed", "stale-reads", "0", "--quiet", "run.duration=10s", 0),
     ] {
         let plan_file = shipped(&format!("{plan}.toml"));
