@@ -12,7 +12,7 @@
 //!
 //! Measured on 1 December 2026 on two processors that did nothing else, with our assertions on (`--profile ci`): 0.84 times bare
 //! turmoil with the same hosts, of which 152 virtual seconds go by in a second (0.69 without the sixth there, 187); 62 in
-//! memory and 50 on RocksDB. In a profile of all of it three quarters are turmoil and tokio below it: hosts that wait and are ticked.
+//! memory and 50 on RocksDB.
 
 #[path = "../../raft-core/examples/simulate/bare.rs"]
 mod bare;
