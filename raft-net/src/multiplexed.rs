@@ -264,6 +264,8 @@ async fn speak<S: AsyncWrite + Unpin + Send, E: Environment>(
 ) -> NetError {
     loop {
         line.waits.notified().await;
+        // Those whom the same answers have woken ask next.
+        environment.gather().await;
         let outgoing = line.state().outgoing.split();
         if let Err(error) = write_in_pieces(environment, &mut writer, &outgoing, WRITE_TIMEOUT).await {
             return error;

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use raft_core::node::{Environment, TokioEnvironment};
+use raft_core::node::{Environment, SystemEnvironment, TokioEnvironment};
 use raft_core::sessions::{Proposed, Proposer as _};
 use raft_core::{ClusterId, NodeId, Time};
 use raft_net::{
     Ask, Frame, FrameReader, Hello, Inlet, Net, Outcome, Party, Peers, PeersConfig, Request, Responder,
     Response, Servers, TcpNet, Versions, Whole,
 };
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -28,12 +30,44 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const ME: NodeId = NodeId::new(1);
 
-/// TCP, and how often somebody has dialled.
+/// TCP, how often somebody has dialled, and how often something was written then.
 #[derive(Clone, Default)]
-struct Counted(Arc<AtomicU64>);
+struct Counted(Arc<AtomicU64>, Arc<AtomicU64>);
+
+/// A connection of it.
+struct Stream(TcpStream, Arc<AtomicU64>);
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
 
 impl Net for Counted {
-    type Stream = TcpStream;
+    type Stream = Stream;
     type Listener = TcpListener;
 
     async fn listen(&self, address: &str) -> io::Result<TcpListener> {
@@ -44,13 +78,13 @@ impl Net for Counted {
         TcpNet.local_address(listener)
     }
 
-    async fn accept(&self, listener: &mut TcpListener) -> io::Result<TcpStream> {
-        TcpNet.accept(listener).await
+    async fn accept(&self, listener: &mut TcpListener) -> io::Result<Stream> {
+        Ok(Stream(TcpNet.accept(listener).await?, Arc::default()))
     }
 
-    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+    async fn connect(&self, address: &str) -> io::Result<Stream> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        TcpNet.connect(address).await
+        Ok(Stream(TcpNet.connect(address).await?, Arc::clone(&self.1)))
     }
 }
 
@@ -89,9 +123,13 @@ impl Server {
     }
 
     fn client(&self) -> (Servers<Counted, TokioEnvironment>, Counted) {
+        self.client_in(TokioEnvironment::new())
+    }
+
+    fn client_in<E: Environment>(&self, environment: E) -> (Servers<Counted, E>, Counted) {
         let net = Counted::default();
         let addresses = BTreeMap::from([(ME, self.address.clone())]);
-        let servers = Servers::new(net.clone(), TokioEnvironment::new(), ClusterId(1), addresses);
+        let servers = Servers::new(net.clone(), environment, ClusterId(1), addresses);
         // A machine that stands still is not to look like a server that cannot be reached.
         (servers.connect_within(LIMIT), net)
     }
@@ -208,6 +246,36 @@ async fn all_requests_of_a_client_share_a_connection() {
         assert_eq!(asking.await.unwrap(), Proposed::Answered(number.to_string().into()));
     }
     assert_eq!(net.0.load(Ordering::SeqCst), 1);
+}
+
+/// On a thread that has all of them, a task that is woken goes first that wakes the one that writes: it does not write before the
+/// others have asked, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn those_who_are_answered_together_ask_together() {
+    const CLIENTS: u64 = 32;
+    const ROUNDS: u64 = 10;
+    let written = tokio::spawn(async {
+        let mut server = Server::start().await;
+        let clock = SystemEnvironment::new();
+        let (servers, net) = server.client_in(clock);
+        let servers = Arc::new(servers);
+        let in_time = clock.now().after(LIMIT);
+        for _ in 0..CLIENTS {
+            let servers = Arc::clone(&servers);
+            tokio::spawn(async move {
+                for _ in 0..ROUNDS {
+                    servers.propose("x".into(), in_time).await;
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            let asked = server.some(usize::try_from(CLIENTS).unwrap()).await;
+            asked.into_iter().for_each(|(_, responder)| responder.answer(committed("done")));
+        }
+        net.1.load(Ordering::SeqCst)
+    });
+    let written = written.await.unwrap();
+    assert!(written <= ROUNDS * CLIENTS / 8, "{written} writes of {} requests", ROUNDS * CLIENTS);
 }
 
 /// Whoever has no answer in time knows nothing, and whoever waits beside it hears all the same. The next one goes over the same
