@@ -4,8 +4,13 @@ use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Serialize;
+use rmp_serde::decode::Error::InvalidMarkerRead;
+use rmp_serde::{Deserializer, Serializer};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
+
+/// Room for most commands and answers, so that few are moved while they are written.
+const ROOM: usize = 128;
 
 /// A value that is replicated as bytes. Whatever serde can write and read is one: as MessagePack, with the names of
 /// fields, so that a later version may add one that has a default. Whoever has bytes of their own takes [`Raw`].
@@ -53,15 +58,18 @@ impl Error for CodecError {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Coded for T {
     fn encode(&self) -> Result<Bytes, CodecError> {
-        rmp_serde::to_vec_named(self).map(Bytes::from).map_err(CodecError::new::<T>)
+        let mut bytes = Vec::with_capacity(ROOM);
+        self.serialize(&mut Serializer::new(&mut bytes).with_struct_map()).map_err(CodecError::new::<T>)?;
+        Ok(bytes.into())
     }
 
     fn decode(bytes: Bytes) -> Result<Self, CodecError> {
-        let mut left = &bytes[..];
-        let value = rmp_serde::from_read(&mut left).map_err(CodecError::new::<T>)?;
-        match left.len() {
-            0 => Ok(value),
-            bytes => Err(CodecError::new::<T>(format_args!("{bytes} bytes are left over"))),
+        let mut reader = Deserializer::from_read_ref(&bytes[..]);
+        let value = T::deserialize(&mut reader).map_err(CodecError::new::<T>)?;
+        // Whatever follows begins with a byte.
+        match u8::deserialize(&mut reader) {
+            Err(InvalidMarkerRead(_)) => Ok(value),
+            Ok(_) | Err(_) => Err(CodecError::new::<T>("something is left over")),
         }
     }
 }
@@ -107,8 +115,10 @@ mod tests {
     fn every_byte_belongs_to_the_value() {
         let bytes = 7_u32.encode().unwrap();
         assert_eq!(u32::decode(bytes.clone()), Ok(7));
-        let error = u32::decode([&bytes[..], b"x"].concat().into()).unwrap_err();
-        assert_eq!(error.to_string(), "u32: 1 bytes are left over");
+        for left in 0..=u8::MAX {
+            let error = u32::decode([&bytes[..], &[left]].concat().into()).unwrap_err();
+            assert_eq!(error.to_string(), "u32: something is left over", "{left:#x}");
+        }
         assert!(u32::decode(Bytes::new()).is_err());
         assert_eq!(Raw::decode("as it is".into()).unwrap().encode().unwrap(), "as it is");
     }

@@ -21,6 +21,9 @@ use super::wire::Reader;
 /// The first byte of every request and every answer.
 pub(super) const FORMAT: u8 = 1;
 
+/// The most that a request has besides its command.
+const NUMBERS_BYTES: usize = 2 + 3 * 8;
+
 const REGISTER: u8 = 1;
 const COMMAND: u8 = 2;
 const KEEP_ALIVE: u8 = 3;
@@ -90,7 +93,11 @@ pub enum Request {
 impl Request {
     /// As bytes, to be proposed.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(64);
+        let command_bytes = match self {
+            Self::Command { command, .. } | Self::Plain { command } => command.len(),
+            Self::Register | Self::KeepAlive { .. } | Self::Unregister { .. } | Self::Limit(_) => 0,
+        };
+        let mut out = BytesMut::with_capacity(NUMBERS_BYTES + command_bytes);
         out.put_u8(FORMAT);
         match self {
             Self::Register => out.put_u8(REGISTER),
