@@ -1,6 +1,7 @@
 //! The state machine of a data type: objects under keys, or whatever else does the same on every node.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::Hash;
 use std::io;
 
@@ -22,7 +23,7 @@ pub trait Machine: Send {
     fn read(&self, query: &Command) -> Reply;
 
     /// A number that names the state: equal states have equal ones, on every node and after a restore too.
-    fn state(&self) -> u64;
+    fn state(&mut self) -> u64;
 
     /// All of it, as bytes.
     fn snapshot(&self) -> Bytes;
@@ -42,43 +43,66 @@ pub trait Object: Clone + Default + PartialEq + Hash + Serialize + DeserializeOw
 }
 
 /// Objects under keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Objects<O> {
     held: BTreeMap<String, Held<O>>,
-    /// All keys and objects, hashed and added up in any order.
-    state: u64,
+    /// All keys and objects, hashed and added up in any order. Kept up with every command once somebody has asked.
+    state: Option<u64>,
 }
 
 /// What is held under a key: its object, and the bytes that were carried along with its last change.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Held<O> {
     object: O,
     ballast: Bytes,
+    /// The hash of these and the key, where one is kept.
+    #[serde(skip)]
+    hash: u64,
+}
+
+impl<O: Object> Held<O> {
+    fn hash_under(&self, key: &str) -> u64 {
+        mix(0, (key, &self.object, &self.ballast))
+    }
 }
 
 impl<O> Default for Objects<O> {
     fn default() -> Self {
-        Self { held: BTreeMap::new(), state: 0 }
+        Self { held: BTreeMap::new(), state: None }
     }
 }
 
 impl<O: Object> Machine for Objects<O> {
     fn apply(&mut self, command: Command) -> Reply {
         let Command { key, f, value, ballast, .. } = command;
-        let before = self.held.get(&key);
-        let mut object = before.map_or_else(O::default, |held| held.object.clone());
+        let place = self.held.entry(key);
+        let mut object = match &place {
+            Entry::Occupied(held) => held.get().object.clone(),
+            Entry::Vacant(_) => O::default(),
+        };
         let reply = object.apply(&f, &value);
-        if before.map_or_else(|| object == O::default(), |held| held.object == object) {
+        let is_default = object == O::default();
+        let is_same = match &place {
+            Entry::Occupied(held) => held.get().object == object,
+            Entry::Vacant(_) => is_default,
+        };
+        if is_same {
             return reply;
         }
-        let old = before.map_or(0, |held| mix(0, (&key, held)));
-        let held = Some(Held { object, ballast }).filter(|held| held.object != O::default());
-        let new = held.as_ref().map_or(0, |held| mix(0, (&key, held)));
-        self.state = self.state.wrapping_sub(old).wrapping_add(new);
-        match held {
-            Some(held) => drop(self.held.insert(key, held)),
-            None => drop(self.held.remove(&key)),
+        let mut held = Held { object, ballast, hash: 0 };
+        if self.state.is_some() && !is_default {
+            held.hash = held.hash_under(place.key());
         }
+        let new = held.hash;
+        let old = match place {
+            Entry::Occupied(place) if is_default => place.remove().hash,
+            Entry::Occupied(mut place) => place.insert(held).hash,
+            Entry::Vacant(place) => {
+                place.insert(held);
+                0
+            }
+        };
+        self.state = self.state.map(|state| state.wrapping_sub(old).wrapping_add(new));
         reply
     }
 
@@ -88,9 +112,14 @@ impl<O: Object> Machine for Objects<O> {
         object.apply(&query.f, &query.value)
     }
 
-    /// Kept up with every command, and computed anew when a snapshot is restored.
-    fn state(&self) -> u64 {
-        self.state
+    fn state(&mut self) -> u64 {
+        *self.state.get_or_insert_with(|| {
+            let hashes = self.held.iter_mut().map(|(key, held)| {
+                held.hash = held.hash_under(key);
+                held.hash
+            });
+            hashes.fold(0, u64::wrapping_add)
+        })
     }
 
     fn snapshot(&self) -> Bytes {
@@ -98,9 +127,7 @@ impl<O: Object> Machine for Objects<O> {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> io::Result<()> {
-        let held: BTreeMap<String, Held<O>> = decode(snapshot).map_err(io::Error::other)?;
-        let state = held.iter().map(|(key, held)| mix(0, (key, held))).fold(0, u64::wrapping_add);
-        *self = Self { held, state };
+        *self = Self { held: decode(snapshot).map_err(io::Error::other)?, state: None };
         Ok(())
     }
 }

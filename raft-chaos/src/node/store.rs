@@ -82,12 +82,6 @@ impl Store {
             addresses.set(*server, address.clone());
         }
     }
-
-    fn tell(&self, event: impl FnOnce() -> NodeEvent) {
-        if let Some(events) = &self.surroundings.events {
-            events.tell(event());
-        }
-    }
 }
 
 impl std::fmt::Debug for Store {
@@ -109,8 +103,10 @@ impl Machine for Store {
                 let operation = command.operation;
                 self.applied = index;
                 let reply = self.data.apply(command);
-                let state = self.data.state();
-                self.tell(|| NodeEvent::Applied { index, operation, reply: reply.clone(), state });
+                if let Some(events) = &self.surroundings.events {
+                    let state = self.data.state();
+                    events.tell(NodeEvent::Applied { index, operation, reply: reply.clone(), state });
+                }
                 Answer { index, reply }
             }
             Command::Meet { server, address } => {
@@ -123,7 +119,9 @@ impl Machine for Store {
 
     fn query(&self, query: data::Command) -> Answer {
         let answer = Answer { index: self.applied, reply: self.data.read(&query) };
-        self.tell(|| NodeEvent::Answered { index: self.applied, operation: query.operation });
+        if let Some(events) = &self.surroundings.events {
+            events.tell(NodeEvent::Answered { index: self.applied, operation: query.operation });
+        }
         answer
     }
 
@@ -137,8 +135,10 @@ impl Machine for Store {
         self.data.restore(&data)?;
         (self.applied, self.met) = (applied, met);
         self.meets(&self.met);
-        let state = self.data.state();
-        self.tell(|| NodeEvent::Restored { index: applied, state });
+        if let Some(events) = &self.surroundings.events {
+            let state = self.data.state();
+            events.tell(NodeEvent::Restored { index: applied, state });
+        }
         Ok(())
     }
 }
@@ -154,6 +154,11 @@ impl Replicated for Kept {
     type Typed = Store;
 
     const IS_DURABLE: bool = false;
+
+    /// Unless it writes down what happens in it.
+    fn is_quick(&self) -> bool {
+        self.store.surroundings.events.is_none()
+    }
 
     fn into_state_machine(self) -> io::Result<impl StateMachine> {
         let events = self.store.surroundings.events.clone();

@@ -1,5 +1,6 @@
 //! The task that the state machine lives in: a slow one delays no heartbeat. In production it has a thread of its
-//! own, so that one that never waits delays none either.
+//! own, so that one that never waits delays none either; or, if it says that it is quick, the runtime of the node, which saves
+//! two changes of threads each time, and a thread only for its snapshots.
 
 use std::io;
 
@@ -68,7 +69,7 @@ type Ends = (mpsc::Sender<Work>, Receiver<News>);
 impl Applier {
     /// On the runtime of the node. With it comes where the snapshots that are taken come out.
     pub(super) fn start<M: StateMachine>(machine: M, chunk_bytes: usize) -> (Self, Receiver<Piece>) {
-        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes);
+        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes, None);
         let task = tokio::spawn(task.run(inbox)).abort_handle();
         (Self { work, news, task: Some(task) }, pieces)
     }
@@ -80,20 +81,33 @@ impl Applier {
         chunk_bytes: usize,
         gone: oneshot::Sender<()>,
     ) -> (Self, Receiver<Piece>) {
-        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes);
+        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes, Some(gone));
         let runtime = Handle::current();
-        spawn_blocking(move || {
-            let _gone = gone;
-            runtime.block_on(task.run(inbox));
-        });
+        spawn_blocking(move || runtime.block_on(task.run(inbox)));
         (Self { work, news, task: None }, pieces)
     }
 
-    fn task<M>(machine: M, chunk_bytes: usize) -> (Ends, Task<M>, Receiver<Work>, Receiver<Piece>) {
+    /// On the runtime of the node, but for snapshots, which are taken and restored on threads of their own.
+    pub(crate) fn start_quick<M: StateMachine>(
+        machine: M,
+        chunk_bytes: usize,
+        gone: oneshot::Sender<()>,
+    ) -> (Self, Receiver<Piece>) {
+        let ((work, news), task, inbox, pieces) = Self::task(machine, chunk_bytes, Some(gone));
+        tokio::spawn(task.run_quick(inbox));
+        (Self { work, news, task: None }, pieces)
+    }
+
+    fn task<M>(
+        machine: M,
+        chunk_bytes: usize,
+        gone: Option<oneshot::Sender<()>>,
+    ) -> (Ends, Task<M>, Receiver<Work>, Receiver<Piece>) {
         let (work, inbox) = mpsc::channel(2);
         let (sender, news) = mpsc::channel(1);
         let (pieces_sender, pieces) = mpsc::channel(1);
-        let task = Task { machine, news: sender, pieces: pieces_sender, chunk_bytes, pumps: JoinSet::new() };
+        let pumps = JoinSet::new();
+        let task = Task { machine, news: sender, pieces: pieces_sender, chunk_bytes, pumps, _gone: gone };
         ((work, news), task, inbox, pieces)
     }
 
@@ -128,23 +142,51 @@ struct Task<M> {
     chunk_bytes: usize,
     /// Those who read the snapshots that have been taken.
     pumps: JoinSet<()>,
+    /// Whoever waits for the state machine to be gone. It goes before this.
+    _gone: Option<oneshot::Sender<()>>,
 }
 
 impl<M: StateMachine> Task<M> {
     async fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
         while let Some(work) = inbox.recv().await {
+            let news = self.work(work).await;
+            if self.news.send(news).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn run_quick(mut self, mut inbox: mpsc::Receiver<Work>) {
+        while let Some(work) = inbox.recv().await {
             let news = match work {
-                Work::Apply(entries) => self.apply(entries).await,
-                Work::Take(snapshot) => self.take(snapshot.id).await,
-                Work::Answer(queries) => self.answer(queries).await,
-                Work::Restore(snapshot) => match self.restore(snapshot.id).await {
-                    Ok(()) => News::Applied,
-                    Err(error) => News::RestoreFailed(error),
-                },
+                Work::Apply(_) | Work::Answer(_) => self.work(work).await,
+                Work::Take(_) | Work::Restore(_) => {
+                    let runtime = Handle::current();
+                    let worked = spawn_blocking(move || {
+                        let news = runtime.block_on(self.work(work));
+                        (self, news)
+                    });
+                    // If the state machine has panicked, it is gone, and so is what says the news.
+                    let Ok((task, news)) = worked.await else { return };
+                    self = task;
+                    news
+                }
             };
             if self.news.send(news).await.is_err() {
                 return;
             }
+        }
+    }
+
+    async fn work(&mut self, work: Work) -> News {
+        match work {
+            Work::Apply(entries) => self.apply(entries).await,
+            Work::Take(snapshot) => self.take(snapshot.id).await,
+            Work::Answer(queries) => self.answer(queries).await,
+            Work::Restore(snapshot) => match self.restore(snapshot.id).await {
+                Ok(()) => News::Applied,
+                Err(error) => News::RestoreFailed(error),
+            },
         }
     }
 

@@ -150,6 +150,7 @@ impl<L: Log, N: Network<E>, M: Replicated, E: Environment> Builder<L, N, M, E> {
         config.observe = observer.is_some();
         let (cluster, id, patience) = (config.cluster, config.id, config.election_timeout.1 * 2);
         let raft = Raft::new(config, restored, environment.now()).map_err(StartError::Config)?;
+        let is_quick = machine.is_quick();
         let machine = machine.into_state_machine()?;
         let applied = machine.durable_applied();
 
@@ -168,7 +169,12 @@ impl<L: Log, N: Network<E>, M: Replicated, E: Environment> Builder<L, N, M, E> {
         };
         let Joined { transport, serving } = network.join(joining).await?;
         let (gone, machine_gone) = oneshot::channel();
-        let applier = Applier::start_apart(machine, raft.config().snapshot_chunk_bytes, gone);
+        let chunk_bytes = raft.config().snapshot_chunk_bytes;
+        let applier = if is_quick {
+            Applier::start_quick(machine, chunk_bytes, gone)
+        } else {
+            Applier::start_apart(machine, chunk_bytes, gone)
+        };
         let ports = (store, transport, Observed { environment, observer });
         let mut node = Node::behind(door, raft, ports, inbox, (applier, applied));
 

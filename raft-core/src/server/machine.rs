@@ -16,9 +16,9 @@ use crate::types::LogIndex;
 
 /// What a cluster replicates: a state, the commands that change it, and the queries that do not.
 ///
-/// It has a thread of its own. One that is slow, or blocks, delays its own answers and nothing else: no heartbeat,
-/// no replication. One that panics ends its server ([`NodeError::StateMachine`](crate::node::NodeError)). A runtime that is dropped
-/// waits until it is closed.
+/// It has a thread of its own, unless it [is quick](Self::is_quick). One that is slow, or blocks, delays its own answers and
+/// nothing else: no heartbeat, no replication. One that panics ends its server ([`NodeError::StateMachine`](crate::node::NodeError)).
+/// A runtime that is dropped waits until it is closed.
 pub trait Machine: Send + 'static {
     /// Changes the state.
     type Command: Coded;
@@ -49,6 +49,13 @@ pub trait Machine: Send + 'static {
     ///
     /// The bytes are not what `snapshot` writes: the server stops. What the reader fails with is to be passed on.
     fn restore(&mut self, snapshot: SnapshotReader) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Whether every command is applied and every query answered in microseconds, and none of them waits for anything: then
+    /// that is done on the runtime of the server, which saves two changes of threads for each batch. Heartbeats wait for it.
+    /// Snapshots are taken and restored on a thread of their own all the same. Asked once, at the start.
+    fn is_quick(&self) -> bool {
+        false
+    }
 }
 
 /// The values that are said to a state machine and that it answers with, whatever it is made of. Every [`Machine`] has them.
@@ -79,6 +86,11 @@ pub trait Replicated: Send + 'static {
     /// Whether it keeps what it has applied through a crash.
     const IS_DURABLE: bool;
 
+    /// Whether it is [quick](Machine::is_quick).
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// As a node drives it. Its commands are [`Request`]s and its answers [`Answer`](crate::sessions::Answer)s, as bytes.
     ///
     /// # Errors
@@ -91,6 +103,10 @@ impl<M: Machine> Replicated for M {
     type Typed = M;
 
     const IS_DURABLE: bool = false;
+
+    fn is_quick(&self) -> bool {
+        Machine::is_quick(self)
+    }
 
     fn into_state_machine(self) -> io::Result<impl StateMachine> {
         Sessions::new(in_bytes(self)).map_err(io::Error::other)

@@ -232,24 +232,56 @@ async fn a_snapshot_that_takes_long_holds_nobody_up() {
     assert_eq!(leader.metrics().await.unwrap().snapshot, None);
 }
 
+/// One that says that it is quick, and has a runtime of one thread: no heartbeat waits for its snapshot, and it becomes what
+/// the snapshot says after a start.
+#[tokio::test]
+async fn a_quick_state_machine_delays_no_heartbeat_with_its_snapshots() {
+    let mut cluster = Cluster::start_three(true).await;
+    let leader = cluster.leader().await.clone();
+    assert_eq!(leader.propose(Command::Push(1)).await, Ok(1));
+    let before = leader.status();
+    cluster.gates[&before.id].set(Mood::StuckSnapshots);
+    leader.snapshot().await;
+    let waiting = tokio::spawn({
+        let leader = leader.clone();
+        async move { leader.propose(Command::Push(2)).await }
+    });
+    let mut watch = leader.watch();
+    watch.wait_for(|status| status.commit_index > before.commit_index).await.unwrap();
+    for_a_while(2 * ELECTION.1).await;
+    let metrics = leader.metrics().await.unwrap();
+    assert_eq!((metrics.status.current_term, metrics.status.role), (before.current_term, before.role));
+    assert_eq!((metrics.waiting.commands, metrics.applied_index), (1, before.commit_index));
+
+    cluster.gates[&before.id].set(Mood::Fine);
+    assert_eq!(waiting.await.unwrap(), Ok(2));
+    watch.wait_for(|status| status.snapshot_index == before.commit_index).await.unwrap();
+    leader.shutdown().await.unwrap();
+    cluster.serve(before.id, None).await;
+    hears_a_leader(&cluster.servers[&before.id]).await;
+    assert_eq!(cluster.servers[&before.id].read(()).await, Ok(vec![1, 2]));
+}
+
 #[tokio::test]
 async fn a_state_machine_that_panics_ends_its_server_and_the_others_go_on() {
-    let mut cluster = Cluster::start(3, |_| {}).await;
-    let leader = cluster.leader().await;
-    let old = leader.status();
-    cluster.gates[&old.id].set(Mood::Panics);
-    assert_eq!(leader.propose(Command::Touch).await, Err(Failed::Unknown(Why::NoAnswer)));
-    let error = leader.ended().await.unwrap_err();
-    assert_eq!(error.to_string(), "state machine: it panicked while applying");
-    assert_eq!(leader.shutdown().await.unwrap_err().to_string(), error.to_string());
+    for is_quick in [false, true] {
+        let mut cluster = Cluster::start_three(is_quick).await;
+        let leader = cluster.leader().await;
+        let old = leader.status();
+        cluster.gates[&old.id].set(Mood::Panics);
+        assert_eq!(leader.propose(Command::Touch).await, Err(Failed::Unknown(Why::NoAnswer)));
+        let error = leader.ended().await.unwrap_err();
+        assert_eq!(error.to_string(), "state machine: it panicked while applying");
+        assert_eq!(leader.shutdown().await.unwrap_err().to_string(), error.to_string());
 
-    let new = cluster.leader_that(|status| status.current_term > old.current_term).await;
-    assert_eq!(new.propose(Command::Push(1)).await, Ok(1));
-    cluster.servers.remove(&old.id);
-    // With another mood it applies what killed it, and all that came after.
-    cluster.serve(old.id, None).await;
-    hears_a_leader(&cluster.servers[&old.id]).await;
-    assert_eq!(cluster.servers[&old.id].read(()).await, Ok(vec![1]));
+        let new = cluster.leader_that(|status| status.current_term > old.current_term).await;
+        assert_eq!(new.propose(Command::Push(1)).await, Ok(1));
+        cluster.servers.remove(&old.id);
+        // With another mood it applies what killed it, and all that came after.
+        cluster.serve(old.id, None).await;
+        hears_a_leader(&cluster.servers[&old.id]).await;
+        assert_eq!(cluster.servers[&old.id].read(()).await, Ok(vec![1]));
+    }
 }
 
 /// The last clone is dropped, and another server opens the same directory and listens at the same address, once the task

@@ -34,7 +34,7 @@ async fn write(client: ListClient, ends: Arc<AtomicBool>) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_of_two_releases_are_restarted_as_the_other_under_writes_and_nothing_is_lost() {
     let mixed = BTreeMap::from([(ONE, Versions::OURS), (TWO, next()), (THREE, next())]);
-    let mut cluster = Cluster::start_in(mixed, 3, |_| {}).await;
+    let mut cluster = Cluster::start_in(mixed, false, 3, |_| {}).await;
     cluster.leader().await;
     let ends = Arc::new(AtomicBool::new(false));
     let writing = tokio::spawn(write(cluster.client(), Arc::clone(&ends)));

@@ -28,6 +28,8 @@ pub(crate) enum Mood {
     Panics,
     /// Its snapshots come to no end.
     SlowSnapshots,
+    /// They do not even begin.
+    StuckSnapshots,
     /// It takes its time when it is dropped.
     SlowToClose,
 }
@@ -51,9 +53,9 @@ impl Gate {
         *self.0.snapshot.lock().unwrap() = None;
     }
 
-    fn pass(&self) {
+    fn pass(&self, stuck: Mood) {
         let Held { mood, changed, .. } = &*self.0;
-        let mood = changed.wait_while(mood.lock().unwrap(), |mood| *mood == Mood::Stuck).unwrap();
+        let mood = changed.wait_while(mood.lock().unwrap(), |mood| *mood == stuck).unwrap();
         let panics = *mood == Mood::Panics;
         drop(mood);
         assert!(!panics, "this state machine was told to panic");
@@ -65,6 +67,7 @@ impl Gate {
 pub(crate) struct List {
     items: Vec<u64>,
     gate: Gate,
+    is_quick: bool,
 }
 
 impl Drop for List {
@@ -97,7 +100,7 @@ impl Machine for List {
         match command {
             Command::Push(number) => self.items.push(number),
             Command::Fill(count) => self.items.extend(std::iter::repeat_n(u64::MAX, count)),
-            Command::Touch => self.gate.pass(),
+            Command::Touch => self.gate.pass(Mood::Stuck),
             Command::Unreadable => unreachable!("nobody reads it"),
         }
         self.items.len()
@@ -108,6 +111,7 @@ impl Machine for List {
     }
 
     fn snapshot(&self) -> io::Result<SnapshotReader> {
+        self.gate.pass(Mood::StuckSnapshots);
         let snapshot = snapshot_of(&self.items)?;
         if *self.gate.0.mood.lock().unwrap() == Mood::SlowSnapshots {
             let (end, rest) = duplex(1);
@@ -120,6 +124,10 @@ impl Machine for List {
     async fn restore(&mut self, snapshot: SnapshotReader) -> io::Result<()> {
         self.items = state_of(snapshot).await?;
         Ok(())
+    }
+
+    fn is_quick(&self) -> bool {
+        self.is_quick
     }
 }
 
@@ -144,16 +152,24 @@ pub(crate) struct Cluster {
     pub(crate) known: BTreeMap<NodeId, Addresses>,
     /// What each speaks, if not what this release does.
     pub(crate) versions: BTreeMap<NodeId, Versions>,
+    /// What their state machines say of themselves.
+    pub(crate) are_quick: bool,
 }
 
 impl Cluster {
     pub(crate) async fn start(size: u64, configure: fn(&mut Config)) -> Self {
-        Self::start_in(BTreeMap::new(), size, configure).await
+        Self::start_in(BTreeMap::new(), false, size, configure).await
+    }
+
+    /// Three with state machines that say that they are quick, or do not.
+    pub(crate) async fn start_three(are_quick: bool) -> Self {
+        Self::start_in(BTreeMap::new(), are_quick, 3, |_| {}).await
     }
 
     /// The same, where some speak other protocol versions.
     pub(crate) async fn start_in(
         versions: BTreeMap<NodeId, Versions>,
+        are_quick: bool,
         size: u64,
         configure: fn(&mut Config),
     ) -> Self {
@@ -165,7 +181,7 @@ impl Cluster {
         }
         let folder = tempfile::tempdir().unwrap();
         let (servers, gates, known) = Default::default();
-        let mut cluster = Self { folder, configure, addresses, servers, gates, known, versions };
+        let mut cluster = Self { folder, configure, addresses, servers, gates, known, versions, are_quick };
         for (id, listener) in listeners {
             cluster.serve(id, Some(listener)).await;
         }
@@ -197,7 +213,7 @@ impl Cluster {
             None => tcp,
         };
         self.known.insert(id, tcp.addresses());
-        let machine = List { items: Vec::new(), gate: gate.clone() };
+        let machine = List { items: Vec::new(), gate: gate.clone(), is_quick: self.are_quick };
         let server = Server::builder(config).log(log).network(tcp).machine(machine).start().await.unwrap();
         self.servers.insert(id, server);
         self.gates.insert(id, gate);
