@@ -61,6 +61,9 @@
 //! Nothing is printed, and RocksDB writes no log file: what it has to say goes to `tracing`, with the target
 //! `rocksdb`. What it and the store measure is asked of a `StorageMeter`, or of `RocksGroups::metrics`.
 //!
+//! RocksDB's checksums go over every byte of the log. They are computed in hardware if it is compiled for a processor that
+//! can: `RUSTFLAGS="-Ctarget-cpu=..."`, as the build script of `librocksdb-sys` says, or `-msse4.2 -mpclmul` in `CXXFLAGS`.
+//!
 //! What is on disk is drawn in the module `format`. Opening reads no payloads, so that damage to one shows
 //! when it is loaded. A write-ahead log with a damaged record that good ones follow is mended where the directory is one
 //! group's: what comes after it says what there is, and [`damaged`](raft_core::Restored::damaged) which entries are
