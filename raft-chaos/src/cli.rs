@@ -98,7 +98,7 @@ enum Command {
     #[command(subcommand)]
     Plan(PlanCommand),
     /// Run one real node: a replicated key-value server, until SIGTERM or SIGINT.
-    Node(node::NodeArgs),
+    Node(Box<node::NodeArgs>),
     /// Ask running nodes: for values, for how they are, and to change who takes part.
     Client(client::ClientArgs),
     /// Measure how much a cluster does in a second and how long that takes: one that it starts for it, or running nodes.
@@ -191,7 +191,7 @@ fn parsed() -> ExitCode {
         Command::Check(args) => check::main(&args).into(),
         Command::Verify(args) => verify::main(&args).into(),
         Command::Export(args) => export::main(&args).into(),
-        Command::Node(args) => node::node(args).into(),
+        Command::Node(args) => node::node(*args).into(),
         Command::Client(args) => client::client(args).into(),
         Command::Bench(args) => either(bench::bench(args)).into(),
         Command::Inspect(args) => offline::inspect(&args).into(),

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use raft_core::NodeId;
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ use crate::node::Ended;
 use crate::process::{NODES, Register, clean_run, forget_settings, host};
 
 /// How many nodes there are.
-const COUNT: u64 = 3;
+const COUNT: usize = 3;
 /// What the folders of benches are called.
 const PREFIX: &str = "raft-chaos-bench-";
 
@@ -73,6 +74,7 @@ impl Cluster {
         command.arg("node").args(["--id", &id.get().to_string(), "--log", "warn"]);
         command.args(["--peers", &peers.collect::<Vec<_>>().join(",")]);
         command.arg("--data").arg(nodes.join(id.to_string()));
+        command.args(["--threads", &threads_of_a_node(cores()).to_string()]);
         command.args(["--end-with", &std::process::id().to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
         // What a terminal sends to interrupt this tool is not for them.
@@ -111,6 +113,16 @@ impl Drop for Cluster {
             drop(child.wait());
         }
     }
+}
+
+/// The cores of this machine.
+pub(super) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many threads each node has, besides that of its log: together they have one for each core.
+pub(super) fn threads_of_a_node(cores: usize) -> usize {
+    (cores / COUNT).max(1)
 }
 
 /// Removes what benches have left in this place whose process was killed.

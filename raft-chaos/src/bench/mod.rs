@@ -28,7 +28,7 @@ use crate::doctor;
 use crate::files;
 use crate::node::{CONNECTIONS_MAX, Ended, TlsFiles, check_address};
 use crate::runner::interrupted;
-use cluster::Cluster;
+use cluster::{Cluster, cores, threads_of_a_node};
 use load::Load;
 pub use processor::Shares;
 pub use table::{HEAD, line, words};
@@ -186,6 +186,7 @@ impl Bench<'_> {
     }
 
     fn setup(&self, survey: &Survey, tls: bool) -> Setup {
+        let cores = cores();
         let voters =
             survey.best().map_or(0, |report| report.membership.configured.configuration.voters.len());
         Setup {
@@ -196,11 +197,12 @@ impl Bench<'_> {
             storage: "rocksdb",
             synced: true,
             sync_us: self.own.as_ref().map(|(_, sync_us)| *sync_us),
+            node_threads: self.own.is_some().then(|| threads_of_a_node(cores)),
             keys: self.grid.keys,
             connections: self.grid.connections,
             time_s: self.grid.time.as_secs_f64(),
             warmup_s: self.grid.warmup.as_secs_f64(),
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores,
             raft_chaos: env!("CARGO_PKG_VERSION"),
         }
     }

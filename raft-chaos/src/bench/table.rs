@@ -10,14 +10,20 @@ pub const HEAD: &str =
 pub fn words(setup: &Setup) -> String {
     let Setup { voters, keys, connections, time_s, warmup_s, cores, .. } = setup;
     let over = if setup.tls { "TLS on TCP" } else { "TCP" };
+    let threads = setup.node_threads.map_or_else(String::new, |threads| {
+        format!("; a node has {threads} thread{} and one for its log", if threads == 1 { "" } else { "s" })
+    });
     let (cluster, cores_of) = if setup.own {
         (
             format!("{voters} nodes as processes of this machine, {over} on loopback"),
-            "load and nodes together",
+            format!("load and nodes together{threads}"),
         )
     } else {
         let servers = setup.servers.keys().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        (format!("{servers}, {voters} of them vote; over {over}"), "the load; nodes here count as others")
+        (
+            format!("{servers}, {voters} of them vote; over {over}"),
+            "the load; nodes here count as others".to_owned(),
+        )
     };
     let disk =
         setup.sync_us.map_or_else(String::new, |us| format!("; a bare sync of 4 KiB takes {us} us here"));

@@ -95,6 +95,8 @@ pub struct Setup {
     pub synced: bool,
     /// How long a bare sync of 4 KiB takes where logs are, in microseconds: the middle of many. None elsewhere.
     pub sync_us: Option<u64>,
+    /// How many threads each node has besides that of its log. None elsewhere.
+    pub node_threads: Option<usize>,
     /// How many keys there are.
     pub keys: u64,
     /// How many connections clients share, where there are so many clients.

@@ -78,7 +78,11 @@ pub fn run(settings: Settings, for_tests: &ForTests) -> Result<(), Ended> {
         node.first = Some(first.clone()).filter(|first| first.members().contains(&node.id));
     }
     log(node.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = node.threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| Ended::unavailable(format!("starting threads: {error}")))?;
     let ended = runtime.block_on(live(&node, &different));
     // Nothing is left to be waited for, unless it was not waited for that the server ends: then its store is closed meanwhile.

@@ -81,7 +81,14 @@ pub struct Settings {
     /// Take a snapshot each time that so many entries have been applied; 0: only when asked [default: 100000].
     #[arg(long, env = "RAFT_NODE_SNAPSHOT_EVERY", value_name = "N")]
     pub snapshot_every: Option<u64>,
+    /// How many threads serve connections and lead or follow; others write the log. Several nodes on one machine are faster with
+    /// fewer [default: one for each core].
+    #[arg(long, env = "RAFT_NODE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
 }
+
+/// More threads than this are a slip.
+const THREADS_MAX: usize = 1_024;
 
 /// What is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -133,6 +140,7 @@ pub(super) struct Resolved {
     pub(super) heartbeat: Duration,
     pub(super) disk_patience: Duration,
     pub(super) snapshot_every: Option<u64>,
+    pub(super) threads: Option<usize>,
 }
 
 /// The files that prove who one is.
@@ -182,6 +190,7 @@ impl Settings {
             heartbeat: self.heartbeat.or(other.heartbeat),
             disk_patience: self.disk_patience.or(other.disk_patience),
             snapshot_every: self.snapshot_every.or(other.snapshot_every),
+            threads: self.threads.or(other.threads),
         }
     }
 
@@ -204,6 +213,9 @@ impl Settings {
         let advertise = self.advertise.or_else(|| peers.get(&id).cloned()).unwrap_or_else(|| listen.clone());
         for (name, address) in [("listen", &listen), ("advertise", &advertise)] {
             check_address(name, address)?;
+        }
+        if let Some(threads) = self.threads.filter(|threads| !(1..=THREADS_MAX).contains(threads)) {
+            return Err(Ended::usage(format!("threads: {threads}; give a number from 1 to {THREADS_MAX}")));
         }
         let kind = self.kind.as_deref().unwrap_or("kv");
         let kind = Kind::named(kind).ok_or_else(|| {
@@ -228,6 +240,7 @@ impl Settings {
             heartbeat: time("heartbeat", self.heartbeat.as_deref().unwrap_or("50ms"))?,
             disk_patience: time("disk-patience", self.disk_patience.as_deref().unwrap_or("1s"))?,
             snapshot_every: self.snapshot_every,
+            threads: self.threads,
         })
     }
 }

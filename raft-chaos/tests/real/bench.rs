@@ -102,7 +102,9 @@ fn a_cluster_is_started_measured_and_removed() {
         assert_eq!(setup[key], expected, "{key}");
     }
     assert_eq!(setup["servers"].as_object().unwrap().len(), 3);
-    assert!(setup["sync_us"].is_u64() && setup["cores"].as_u64().unwrap() > 0, "{setup}");
+    let cores = setup["cores"].as_u64().unwrap();
+    assert!(setup["sync_us"].is_u64() && cores > 0, "{setup}");
+    assert_eq!(setup["node_threads"], json!((cores / 3).max(1)));
     let rows = said["rows"].as_array().unwrap();
     assert_eq!(rows.len(), ROWS.len());
     rows.iter().zip(ROWS).for_each(|(row, kind)| assert_sensible(row, kind));
@@ -118,8 +120,8 @@ fn servers_that_are_there_are_measured_and_keep_their_keys() {
     let measured: Value = serde_json::from_str(&said.out).unwrap();
     let setup = &measured["setup"];
     assert_eq!(
-        (&setup["own"], &setup["voters"], &setup["sync_us"]),
-        (&json!(false), &json!(3), &Value::Null)
+        (&setup["own"], &setup["voters"], &setup["sync_us"], &setup["node_threads"]),
+        (&json!(false), &json!(3), &Value::Null, &Value::Null)
     );
     assert_eq!(setup["servers"]["2"], json!(second));
     let rows = measured["rows"].as_array().unwrap();

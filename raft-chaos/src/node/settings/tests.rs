@@ -53,6 +53,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("election-timeout = \"1s\"", "election-timeout: \"1s\" is no range"),
         ("heartbeat = \"5\"", "heartbeat: \"5\" is no duration"),
         ("disk-patience = \"long\"", "disk-patience: \"long\" is no duration"),
+        ("threads = 0", "threads: 0; give a number from 1 to 1024"),
+        ("threads = 1025", "threads: 1025; give a number"),
         ("tls-ca = \"ca.pem\"", "tls: --tls-ca, --tls-cert and --tls-key go together"),
     ] {
         let error = settings(text).or(settings(WHOLE)).resolve().unwrap_err();
