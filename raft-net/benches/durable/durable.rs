@@ -9,20 +9,21 @@
 //! wait for each other: the rate is that of one of them. The servers do more for a put: two messages each way between
 //! servers and one between client and leader, and the client waits for a majority of the three disks.
 //!
-//! The goal is 0.6, and it is MISSED. Measured on 30 November 2026 on two processors that did nothing else (0.00 to 0.04 of
+//! The goal is 0.6, and it is MISSED. Measured on 1 December 2026 on two processors that did nothing else (0.00 to 0.01 of
 //! one), three runs of seven turns, one after the other:
 //!
 //! | servers, puts/s | plain RocksDBs, each | ratio |
 //! | --- | --- | --- |
-//! | 1434 (1397..1472) | 3125 (2973..3214) | 0.46 |
-//! | 1462 (1410..1468) | 2975 (2804..3267) | 0.47 |
-//! | 1446 (1390..1527) | 2978 (2832..3145) | 0.48 |
+//! | 3002 (2666..3240) | 5698 (5087..5884) | 0.56 |
+//! | 3074 (2912..3103) | 5676 (5369..5875) | 0.55 |
+//! | 3045 (2453..3203) | 5622 (4998..5817) | 0.54 |
 //!
-//! The last lines say where the time goes. Of the 690 us of a put a write with its sync takes 370 us at the leader and 340 us at
-//! a follower, side by side; a plain RocksDB takes 330 us for one. The other half is 25 times that a thread of the process goes
-//! to sleep and is woken, some ten of them one after the other on the way of a put: client, leader, follower, its disk, and
-//! back. Tried: as many threads of the runtime as half the processors, in `raft-chaos node`: 22 % more puts of one client and
-//! fewer of many, so not taken.
+//! In two runs just before, with a state machine that did not say that it is quick, the ratio was 0.47 and 0.51.
+//!
+//! The last lines say where the time goes. Of the 330 us of a put a write with its sync takes 190 us at the leader and 180 us at
+//! a follower, side by side; a plain RocksDB takes 180 us for one. The other half is 20 times that a thread of the process goes
+//! to sleep and is woken (26 where the state machine has a thread), some eight of them one after the other on the way of a put:
+//! client, leader, follower, its disk, and back. What no servers can do without is in `../floor.rs`.
 
 #[path = "../../../raft-core/benches/peer/load.rs"]
 mod load;
@@ -83,6 +84,10 @@ impl Machine for Nothing {
 
     async fn restore(&mut self, _: SnapshotReader) -> io::Result<()> {
         Ok(())
+    }
+
+    fn is_quick(&self) -> bool {
+        true
     }
 }
 
