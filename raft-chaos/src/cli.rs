@@ -22,7 +22,6 @@ mod soak;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use std::time::SystemTime;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -262,7 +261,7 @@ fn runner(
     Ok(Runner {
         program: std::env::current_exe().map_err(|error| cannot(&error))?,
         out: out.to_owned(),
-        jobs: jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
+        jobs: jobs.unwrap_or_else(runner::cores),
         voice: Voice::default(),
         progress: Progress::default(),
         report: false,

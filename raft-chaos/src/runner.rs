@@ -12,6 +12,7 @@ mod one;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::SystemTime;
 
 pub use crate::interrupt::{interrupt, interrupted};
@@ -143,6 +144,11 @@ impl Runner {
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
+}
+
+/// How much this machine does at a time.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Makes a folder for results, where there is none.

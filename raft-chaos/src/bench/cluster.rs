@@ -8,13 +8,13 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
 use raft_core::NodeId;
 use tempfile::TempDir;
 
 use crate::node::Ended;
 use crate::process::{NODES, Register, clean_run, forget_settings, host};
+use crate::runner::cores;
 
 /// How many nodes there are.
 const COUNT: usize = 3;
@@ -113,11 +113,6 @@ impl Drop for Cluster {
             drop(child.wait());
         }
     }
-}
-
-/// The cores of this machine.
-pub(super) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How many threads each node has, besides that of its log: together they have one for each core.

@@ -63,6 +63,15 @@ pub(super) struct Surroundings {
     pub(super) events: Option<Arc<Events>>,
 }
 
+impl Surroundings {
+    /// Says what has happened, if somebody wants to know.
+    fn tell(&self, event: impl FnOnce() -> NodeEvent) {
+        if let Some(events) = &self.events {
+            events.tell(event());
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
     applied: LogIndex,
@@ -103,10 +112,10 @@ impl Machine for Store {
                 let operation = command.operation;
                 self.applied = index;
                 let reply = self.data.apply(command);
-                if let Some(events) = &self.surroundings.events {
+                self.surroundings.tell(|| {
                     let state = self.data.state();
-                    events.tell(NodeEvent::Applied { index, operation, reply: reply.clone(), state });
-                }
+                    NodeEvent::Applied { index, operation, reply: reply.clone(), state }
+                });
                 Answer { index, reply }
             }
             Command::Meet { server, address } => {
@@ -119,9 +128,7 @@ impl Machine for Store {
 
     fn query(&self, query: data::Command) -> Answer {
         let answer = Answer { index: self.applied, reply: self.data.read(&query) };
-        if let Some(events) = &self.surroundings.events {
-            events.tell(NodeEvent::Answered { index: self.applied, operation: query.operation });
-        }
+        self.surroundings.tell(|| NodeEvent::Answered { index: self.applied, operation: query.operation });
         answer
     }
 
@@ -135,10 +142,7 @@ impl Machine for Store {
         self.data.restore(&data)?;
         (self.applied, self.met) = (applied, met);
         self.meets(&self.met);
-        if let Some(events) = &self.surroundings.events {
-            let state = self.data.state();
-            events.tell(NodeEvent::Restored { index: applied, state });
-        }
+        self.surroundings.tell(|| NodeEvent::Restored { index: applied, state: self.data.state() });
         Ok(())
     }
 }

@@ -116,8 +116,9 @@ pub trait Environment: Clone + Send + Sync + 'static {
     /// Says that the node has got to `point`, and waits there while the environment wants it to.
     fn point(&self, point: Point) -> impl Future<Output = ()> + Send;
 
-    /// Lets others run who can, before a node goes on that has been asked for something while it has more to do: what
-    /// they ask for then shares a write and a message with it. A simulation has nothing to gain by it.
+    /// Lets others run who can, before a node goes on that has been asked for something while it has more to do, and before
+    /// a client's connection is written to: what they ask for then shares a write and a message. A simulation has nothing to
+    /// gain by it.
     fn gather(&self) -> impl Future<Output = ()> + Send {
         ready(())
     }

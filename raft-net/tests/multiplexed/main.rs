@@ -1,11 +1,9 @@
 //! Many requests at a time over one connection: from a client that is played, and to a server that is.
 
+mod counted;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -16,11 +14,13 @@ use raft_net::{
     Ask, Frame, FrameReader, Hello, Inlet, Net, Outcome, Party, Peers, PeersConfig, Request, Responder,
     Response, Servers, TcpNet, Versions, Whole,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use counted::Counted;
 
 /// So many requests of a connection are answered at a time.
 const AT_A_TIME: usize = 256;
@@ -29,64 +29,6 @@ const AT_A_TIME: usize = 256;
 const LIMIT: Duration = Duration::from_secs(60);
 
 const ME: NodeId = NodeId::new(1);
-
-/// TCP, how often somebody has dialled, and how often something was written then.
-#[derive(Clone, Default)]
-struct Counted(Arc<AtomicU64>, Arc<AtomicU64>);
-
-/// A connection of it.
-struct Stream(TcpStream, Arc<AtomicU64>);
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
-
-impl Net for Counted {
-    type Stream = Stream;
-    type Listener = TcpListener;
-
-    async fn listen(&self, address: &str) -> io::Result<TcpListener> {
-        TcpNet.listen(address).await
-    }
-
-    fn local_address(&self, listener: &TcpListener) -> io::Result<String> {
-        TcpNet.local_address(listener)
-    }
-
-    async fn accept(&self, listener: &mut TcpListener) -> io::Result<Stream> {
-        Ok(Stream(TcpNet.accept(listener).await?, Arc::default()))
-    }
-
-    async fn connect(&self, address: &str) -> io::Result<Stream> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Stream(TcpNet.connect(address).await?, Arc::clone(&self.1)))
-    }
-}
 
 /// A server of which the test answers the requests.
 struct Server {
@@ -245,7 +187,7 @@ async fn all_requests_of_a_client_share_a_connection() {
     for (number, asking) in asking.into_iter().enumerate() {
         assert_eq!(asking.await.unwrap(), Proposed::Answered(number.to_string().into()));
     }
-    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+    assert_eq!(net.dials(), 1);
 }
 
 /// On a thread that has all of them, a task that is woken goes first that wakes the one that writes: it does not write before the
@@ -272,7 +214,7 @@ async fn those_who_are_answered_together_ask_together() {
             let asked = server.some(usize::try_from(CLIENTS).unwrap()).await;
             asked.into_iter().for_each(|(_, responder)| responder.answer(committed("done")));
         }
-        net.1.load(Ordering::SeqCst)
+        net.writes()
     });
     let written = written.await.unwrap();
     assert!(written <= ROUNDS * CLIENTS / 8, "{written} writes of {} requests", ROUNDS * CLIENTS);
@@ -304,7 +246,7 @@ async fn a_request_without_an_answer_takes_no_other_with_it() {
     assert_eq!((slow, beside), (Proposed::Unknown, Proposed::Answered("beside".into())));
     let answering = async { server.next().await.1.answer(committed("again")) };
     let (again, ()) = tokio::join!(servers.propose("again".into(), soon()), answering);
-    assert_eq!((again, net.0.load(Ordering::SeqCst)), (Proposed::Answered("again".into()), 1));
+    assert_eq!((again, net.dials()), (Proposed::Answered("again".into()), 1));
     drop(never);
 }
 
@@ -324,7 +266,7 @@ async fn whoever_gives_up_disturbs_nobody() {
         assert_eq!(proposed, Proposed::Answered("done".into()));
     }
     // No more than one, unless the machine stands still for long.
-    assert!(net.0.load(Ordering::SeqCst) < 4);
+    assert!(net.dials() < 4);
 }
 
 /// A server that is stopped and not gone takes in requests and says nothing. Whoever asks on, and does not wait for long, finds
@@ -335,7 +277,7 @@ async fn a_server_that_answers_nothing_is_dialled_anew() {
     let (servers, net) = server.client();
     let began = Instant::now();
     let mut asked = Vec::new();
-    while net.0.load(Ordering::SeqCst) < 2 {
+    while net.dials() < 2 {
         assert!(began.elapsed() < LIMIT, "it is asked over the same connection for ever");
         tokio::select! {
             biased;
@@ -363,7 +305,7 @@ async fn an_answer_that_fits_into_no_frame_takes_no_other_with_it() {
     for other in [first, third] {
         assert_eq!(other.await.unwrap(), Proposed::Answered(Bytes::new()));
     }
-    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+    assert_eq!(net.dials(), 1);
 }
 
 #[tokio::test]
@@ -403,5 +345,5 @@ async fn long_requests_and_long_answers_do_not_wait_for_each_other() {
     for asking in asking {
         assert_eq!(asking.await.unwrap(), Proposed::Answered(long.clone()));
     }
-    assert_eq!(net.0.load(Ordering::SeqCst), 1);
+    assert_eq!(net.dials(), 1);
 }
