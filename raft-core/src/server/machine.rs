@@ -177,13 +177,7 @@ pub(super) const fn known<M: Typed>() -> Known {
 }
 
 fn is_command<M: Typed>(request: &Bytes) -> bool {
-    match Request::decode(request.clone()) {
-        Some(Request::Command { command, .. } | Request::Plain { command }) => {
-            M::Command::decode(command).is_ok()
-        }
-        Some(
-            Request::Register | Request::KeepAlive { .. } | Request::Unregister { .. } | Request::Limit(_),
-        ) => true,
-        None => false,
-    }
+    Request::decode(request.clone()).is_some_and(|request| {
+        request.command().is_none_or(|command| M::Command::decode(command.clone()).is_ok())
+    })
 }

@@ -91,12 +91,17 @@ pub enum Request {
 }
 
 impl Request {
+    /// What is for the state machine, if anything is.
+    pub const fn command(&self) -> Option<&Bytes> {
+        match self {
+            Self::Command { command, .. } | Self::Plain { command } => Some(command),
+            Self::Register | Self::KeepAlive { .. } | Self::Unregister { .. } | Self::Limit(_) => None,
+        }
+    }
+
     /// As bytes, to be proposed.
     pub fn encode(&self) -> Bytes {
-        let command_bytes = match self {
-            Self::Command { command, .. } | Self::Plain { command } => command.len(),
-            Self::Register | Self::KeepAlive { .. } | Self::Unregister { .. } | Self::Limit(_) => 0,
-        };
+        let command_bytes = self.command().map_or(0, Bytes::len);
         let mut out = BytesMut::with_capacity(NUMBERS_BYTES + command_bytes);
         out.put_u8(FORMAT);
         match self {
